@@ -1,0 +1,132 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	maxDelay = time.Minute
+	// maxBody is as much of a request's body as / gives back.
+	maxBody = 1 << 20
+)
+
+// identity is what this backend says of itself; empty where nothing was said.
+type identity struct {
+	name, node, namespace, ip, account, ingress, service string
+}
+
+func identityFrom(name string, getenv func(string) string) identity {
+	return identity{
+		name:      name,
+		node:      getenv("NODE_NAME"),
+		namespace: cmp.Or(getenv("POD_NAMESPACE"), getenv("NAMESPACE")),
+		ip:        getenv("POD_IP"),
+		account:   getenv("SERVICE_ACCOUNT"),
+		ingress:   getenv("INGRESS_NAME"),
+		service:   getenv("SERVICE_NAME"),
+	}
+}
+
+// handler answers requests; any number at the same time.
+type handler struct {
+	identity
+	// stopping ends when the process is asked to. It ends what would go on
+	// without end: WebSockets and watches.
+	stopping context.Context
+	// sockets counts the open WebSockets: http.Server forgets a connection
+	// that was hijacked.
+	sockets sync.WaitGroup
+}
+
+// ServeHTTP goes by the path as it came: a ServeMux would redirect // and /..,
+// and an echo shows what arrived.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Echo-Name", h.name)
+	what, argument, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	switch {
+	case isGRPC(r):
+		h.serveGRPC(w, r)
+	case isWebSocket(r):
+		h.serveWebSocket(w, r)
+	case r.URL.Path == "/":
+		h.greet(w, r)
+	case r.URL.Path == "/hostname":
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, h.name)
+	case what == "status" && argument != "":
+		h.status(w, r, argument)
+	case what == "delay" && argument != "":
+		h.delay(w, r, argument)
+	default:
+		h.report(w, r, http.StatusOK)
+	}
+}
+
+// greet is go-echo's answer: a line for each thing known of the backend, then
+// the request's body and a newline.
+func (h *handler) greet(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		refuse(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("body: %v; it is given back up to %d bytes", err, maxBody))
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	for _, line := range []struct{ format, value string }{
+		{"Welcome, you are connected to node %s.\n", h.node},
+		{"Running on Pod %s.\n", h.name},
+		{"In namespace %s.\n", h.namespace},
+		{"With IP address %s.\n", h.ip},
+		{"Service account %s.\n", h.account},
+	} {
+		if line.value != "" {
+			fmt.Fprintf(w, line.format, line.value)
+		}
+	}
+	if r.TLS != nil {
+		_, _ = io.WriteString(w, "Through HTTPS connection.\n")
+	}
+	_, _ = w.Write(append(body, '\n'))
+}
+
+func (h *handler) status(w http.ResponseWriter, r *http.Request, argument string) {
+	code, err := strconv.Atoi(argument)
+	if err != nil || code < 200 || code > 599 {
+		refuse(w, http.StatusBadRequest, fmt.Sprintf("status %q is not in 200..599, as in /status/503", argument))
+		return
+	}
+	h.report(w, r, code)
+}
+
+// delay waits, at most until the client has gone.
+func (h *handler) delay(w http.ResponseWriter, r *http.Request, argument string) {
+	seconds, err := strconv.ParseFloat(argument, 64)
+	if err != nil || !(seconds >= 0 && seconds <= maxDelay.Seconds()) { // NaN is in no range
+		refuse(w, http.StatusBadRequest, fmt.Sprintf("delay %q is not in 0..%v seconds, as in /delay/1.5", argument, maxDelay.Seconds()))
+		return
+	}
+	// net/http sees that a client of HTTP/1.1 has gone only once the body is read.
+	_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody))
+	timer := time.NewTimer(time.Duration(seconds * float64(time.Second)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		h.report(w, r, http.StatusOK)
+	case <-r.Context().Done():
+	}
+}
+
+// refuse answers a request that asks for what cannot be.
+func refuse(w http.ResponseWriter, code int, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(map[string]string{"message": message})
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kong-traffic-split/kong/declarative"
+	"kong-traffic-split/plugin/simulate"
+)
+
+const fileLong = `FILE is a split file or a folder of them, or a declarative file of Kong's: its
+enabled rows of the plugin traffic-split are the splits then, called by the route,
+service or consumer that they are on, or global.
+`
+
+// requestFlags say what a request is like.
+type requestFlags struct {
+	request  simulate.Request
+	consumer string
+}
+
+func (r *requestFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&r.request.Method, "method", "GET", "the request's `method`")
+	f.StringVar(&r.request.Path, "path", "/", "its `path`, with a query or without")
+	f.StringVar(&r.request.Query, "query", "", "its `query`, as in \"a=1&b=2\"")
+	f.StringArrayVar(&r.request.Headers, "header", nil, "a header, `'Name: value'`; may be repeated")
+	f.StringArrayVar(&r.request.Cookies, "cookie", nil, "a cookie, `name=value`; may be repeated")
+	f.StringArrayVar(&r.request.Captures, "capture", nil, "a capture of the route's path, `name=value`; may be repeated")
+	f.StringVar(&r.consumer, "consumer", "", "the authenticated consumer, by its `name` or id")
+	f.StringVar(&r.request.IP, "ip", "", "the client's `address`")
+	f.BoolVar(&r.request.HTTPS, "https", false, "the client comes by https")
+}
+
+// read is the request, whose consumer is looked up in the file.
+func (r *requestFlags) read(in *splitsFile) simulate.Request {
+	request := r.request
+	request.Path = declarative.NormalizePath(request.Path)
+	if r.consumer != "" {
+		request.Consumer = in.consumer(r.consumer)
+	}
+	return request
+}
+
+func explainCommand() *cobra.Command {
+	var request requestFlags
+	var name, at, output string
+	var down, unhealthy []string
+	cmd := &cobra.Command{
+		Use:   "explain FILE",
+		Short: "Say which backend takes a request, and why",
+		Long: `Says which backend takes a request, and how each part of the precedence comes into
+it. The request is the first one of a split that has made no choice yet.
+
+` + fileLong,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := oneOf("output", output, "text", "json"); err != nil {
+				return err
+			}
+			now, err := moment("at", at, time.Now())
+			if err != nil {
+				return err
+			}
+			f, err := readSplits(args[0])
+			if err != nil {
+				return err
+			}
+			chosen, err := f.one(name)
+			if err != nil {
+				return err
+			}
+			facts, err := request.read(f).Facts()
+			if err != nil {
+				return flagError(err)
+			}
+			facts.Now = now
+			s := chosen.config.Compile(chosen.identity)
+			if facts.Down, err = simulate.Named(s, down); err != nil {
+				return fmt.Errorf("--down: %w", err)
+			}
+			if facts.Unhealthy, err = simulate.Named(s, unhealthy); err != nil {
+				return fmt.Errorf("--unhealthy: %w", err)
+			}
+			e := simulate.Explain(chosen.name, s, facts)
+			if output == "json" {
+				return writeJSON(cmd.OutOrStdout(), e)
+			}
+			return e.WriteText(cmd.OutOrStdout())
+		},
+	}
+	request.add(cmd)
+	f := cmd.Flags()
+	f.StringVar(&name, "split", "", "which split, by its `name`; needed where there are several")
+	f.StringVar(&at, "at", "", "when, a `time` as in RFC 3339 (default: now)")
+	f.StringArrayVar(&down, "down", nil, "a backend that does not exist, by its `name`; may be repeated")
+	f.StringArrayVar(&unhealthy, "unhealthy", nil, "a backend that probes have found unhealthy, by its `name`; may be repeated")
+	f.StringVarP(&output, "output", "o", "text", "text, or json for machines")
+	return cmd
+}
+
+// flagError is an error of an option in the words of the command line.
+func flagError(err error) error { return fmt.Errorf("--%w", err) }
+
+// moment reads the time of a flag; empty: the other one.
+func moment(flag, text string, otherwise time.Time) (time.Time, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return t, fmt.Errorf("--%s %q is not a time such as 2026-12-01T08:00:00Z", flag, text)
+	}
+	return t, nil
+}
+
+func oneOf(flag, value string, values ...string) error {
+	for _, v := range values {
+		if value == v {
+			return nil
+		}
+	}
+	return fmt.Errorf("--%s %q is not one of %q", flag, value, values)
+}
+
+func writeJSON(to io.Writer, v any) error {
+	e := json.NewEncoder(to)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}

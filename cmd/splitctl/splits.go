@@ -1,0 +1,167 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"kong-traffic-split/kong/declarative"
+	"kong-traffic-split/plugin/config"
+	"kong-traffic-split/plugin/file"
+	"kong-traffic-split/plugin/simulate"
+)
+
+// splitsFile are the splits of a file, in its order.
+type splitsFile struct {
+	path   string
+	splits []namedSplit
+	kong   declarative.File // nil: it is a split file
+	others []string         // rows whose splits stand elsewhere
+}
+
+// namedSplit is a split with the names by which it can be asked for.
+type namedSplit struct {
+	name     string // the first choice
+	full     string // with the kinds of what it is on, where it is a row of Kong's
+	identity string
+	config   *config.Config
+}
+
+// readSplits reads a split file, a folder of them, or a declarative file of Kong's,
+// which has a _format_version. The errors are those that the server would give.
+func readSplits(path string) (*splitsFile, error) {
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() { // others may never end
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		if f, wrong := declarative.Parse(text); wrong == nil && f["_format_version"] != nil {
+			return readRows(path, string(text), f)
+		}
+	}
+	splits, err := file.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &splitsFile{path: path}
+	for name, c := range splits {
+		f.splits = append(f.splits, namedSplit{name, name, name, c})
+	}
+	slices.SortFunc(f.splits, func(a, b namedSplit) int { return strings.Compare(a.name, b.name) })
+	return f, nil
+}
+
+// readRows reads the plugin rows of a declarative file.
+func readRows(path, text string, kong declarative.File) (*splitsFile, error) {
+	f := &splitsFile{path: path, kong: kong}
+	rows, err := kong.PluginRows(pluginName)
+	if err != nil {
+		return nil, err
+	}
+	var problems file.Problems
+	for _, row := range rows {
+		c, wrong := config.DecodeRow(file.Locate(text, orEmpty(row.Config), append(row.Place, "config")...), config.References)
+		for _, p := range wrong {
+			problems = append(problems, file.Problem{File: path, Problem: p})
+		}
+		name, full := rowNames(row)
+		switch {
+		case wrong != nil:
+		case len(c.Backends) == 0:
+			f.others = append(f.others, full)
+		default:
+			f.splits = append(f.splits, namedSplit{name, full, row.ID, c})
+		}
+	}
+	if problems != nil {
+		return nil, problems
+	}
+	f.distinguish()
+	return f, nil
+}
+
+// orEmpty is the config of a row; Kong makes an empty one where there is none.
+func orEmpty(config any) any {
+	if config == nil {
+		return map[string]any{}
+	}
+	return config
+}
+
+// rowNames are what a row is called: by what it is on, without the kinds of it and
+// with.
+func rowNames(row declarative.PluginRow) (name, full string) {
+	if len(row.Owners) == 0 {
+		return "global", "global"
+	}
+	var names, fulls []string
+	for _, o := range row.Owners {
+		names, fulls = append(names, o.Name), append(fulls, o.Kind+":"+o.Name)
+	}
+	return strings.Join(names, "+"), strings.Join(fulls, "+")
+}
+
+// distinguish calls splits of the same name by their full one, and numbers those
+// that share that too.
+func (f *splitsFile) distinguish() {
+	short, full := map[string]int{}, map[string]int{}
+	for _, s := range f.splits {
+		short[s.name]++
+	}
+	for i := range f.splits {
+		s := &f.splits[i]
+		if full[s.full]++; full[s.full] > 1 {
+			s.full = fmt.Sprintf("%s#%d", s.full, full[s.full])
+		}
+		if short[s.name] > 1 {
+			s.name = s.full
+		}
+	}
+}
+
+// choose are the splits of that name, all of them where it is empty.
+func (f *splitsFile) choose(name string) ([]namedSplit, error) {
+	chosen := f.splits
+	if name != "" {
+		chosen = slices.DeleteFunc(slices.Clone(f.splits), func(s namedSplit) bool { return s.name != name && s.full != name })
+	}
+	switch {
+	case len(chosen) > 0:
+		return chosen, nil
+	case len(f.splits) > 0:
+		return nil, fmt.Errorf("%s: has no split %q; there are %s", f.path, name, f.names())
+	case len(f.others) > 0:
+		return nil, fmt.Errorf("%s: the backends of %s stand in a split file of the plugin server; give that file", f.path, strings.Join(f.others, ", "))
+	}
+	return nil, fmt.Errorf("%s: has no plugin %s that is enabled", f.path, pluginName)
+}
+
+// one is the split of that name, or the only one.
+func (f *splitsFile) one(name string) (namedSplit, error) {
+	chosen, err := f.choose(name)
+	if err != nil {
+		return namedSplit{}, err
+	}
+	if len(chosen) > 1 {
+		return namedSplit{}, fmt.Errorf("%s: has %d splits; say with --split which one is meant: %s", f.path, len(chosen), f.names())
+	}
+	return chosen[0], nil
+}
+
+func (f *splitsFile) names() string {
+	var names []string
+	for _, s := range f.splits {
+		names = append(names, s.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// consumer is the one that somebody calls by a name, with all that Kong's file says
+// of it. Where it says nothing, the name is all there is.
+func (f *splitsFile) consumer(name string) simulate.Consumer {
+	if c, ok := f.kong.Consumer(name); ok {
+		return simulate.Consumer{ID: c.ID, CustomID: c.CustomID, Username: c.Username}
+	}
+	return simulate.Consumer{ID: name, CustomID: name, Username: name}
+}

@@ -1,0 +1,289 @@
+// Command traffic-split is the plugin server that Kong's traffic-split plugin
+// runs in. This package only wires the rooms of the plugin together.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"kong-traffic-split/plugin"
+	"kong-traffic-split/plugin/config"
+	"kong-traffic-split/plugin/file"
+	"kong-traffic-split/plugin/health"
+	"kong-traffic-split/plugin/server"
+	"kong-traffic-split/plugin/server/keeper"
+	"kong-traffic-split/plugin/status"
+)
+
+// healthTime is how long -healthcheck waits for an answer.
+const healthTime = 3 * time.Second
+
+// gcPercent is how much the heap grows, in percent of what is live, before garbage
+// is collected: half of Go's own figure. What an event leaves behind is little beside
+// what thousands of instances keep.
+const gcPercent = 50
+
+// The server reads for the plugin what it may ask Kong for.
+var _ server.Reader = (*plugin.Instance)(nil)
+
+// options are the command line.
+type options struct {
+	prefix, socket, infoFile, splits string
+	status                           string
+	access                           server.Access
+	dump, version, healthcheck       bool
+	supervise, outcomes              bool
+}
+
+func main() {
+	o, err := parse(os.Args[1:], os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		os.Exit(2) // parse has said why
+	}
+	err = run(o, os.Stdout)
+	if ended, ok := errors.AsType[*exec.ExitError](err); ok && ended.Exited() {
+		os.Exit(ended.ExitCode()) // the serving process has said why
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "traffic-split:", err)
+		os.Exit(1)
+	}
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	o := options{access: server.Access{Mode: server.DefaultSocketMode}}
+	flags := flag.NewFlagSet(plugin.Name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.prefix, "kong-prefix", "/usr/local/kong", "Kong's prefix `folder`, where the socket goes unless -socket says otherwise")
+	flags.StringVar(&o.socket, "socket", "", "`path` of the socket (default: traffic-split.socket in Kong's prefix)")
+	flags.Func("socket-mode", "permissions of the socket, in octal `digits` (default 0660: Kong's workers have to be its user or of its group)", func(text string) error {
+		mode, err := strconv.ParseUint(text, 8, 32)
+		if err != nil || mode > 0o777 {
+			return errors.New("not a mode such as 0660")
+		}
+		o.access.Mode = fs.FileMode(mode)
+		return nil
+	})
+	flags.Func("socket-owner", "`user:group` that the socket belongs to, either of them by name or by number, or left out", func(text string) error {
+		o.access.User, o.access.Group, _ = strings.Cut(text, ":")
+		return nil
+	})
+	flags.StringVar(&o.infoFile, "info-file", "", "also write what -dump prints to the file at `path`, for a query_cmd that reads it with cat")
+	flags.StringVar(&o.splits, "file", "", "read splits from the YAML file, or the folder of them, at `path`; it is watched, and read again on SIGHUP")
+	flags.Func("status-listen", "serve /metrics for Prometheus, and /status in JSON, to whoever can reach this `address:port`, such as 127.0.0.1:8007 (default: nowhere)", func(text string) error {
+		_, port, err := net.SplitHostPort(text)
+		if err != nil {
+			return errors.New("not an address and a port such as 127.0.0.1:8007")
+		}
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return fmt.Errorf("port %q is not in 0..65535", port)
+		}
+		o.status = text
+		return nil
+	})
+	flags.BoolVar(&o.dump, "dump", false, "print what Kong's query_cmd asks for, and exit")
+	flags.BoolVar(&o.version, "version", false, "print the version, and exit")
+	flags.BoolVar(&o.outcomes, "outcomes", false, "have Kong tell what becomes of requests, which guards of ramps and passive health checks need; it costs every request with the plugin")
+	flags.BoolVar(&o.supervise, "supervise", keeper.Supported, "serve in a child process that is replaced when it dies, and, on SIGUSR2, by the executable that is now at this one's path; no connection is lost (Linux only)")
+	flags.BoolVar(&o.healthcheck, "healthcheck", false, "exit with 0 if a server answers on the socket, otherwise with 1")
+	flags.Usage = func() {
+		fmt.Fprintf(stderr, "%s is the plugin server of Kong's traffic-split plugin.\n\nFlags:\n", plugin.Name)
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		err := fmt.Errorf("unexpected argument %q: %s takes flags only", flags.Arg(0), plugin.Name)
+		fmt.Fprintln(stderr, err)
+		return o, err
+	}
+	if o.socket == "" {
+		o.socket = filepath.Join(o.prefix, plugin.Name+".socket")
+	}
+	return o, nil
+}
+
+func run(o options, stdout io.Writer) error {
+	switch {
+	case o.version:
+		_, err := fmt.Fprintln(stdout, plugin.Name, plugin.Version)
+		return err
+	case o.dump:
+		return server.Dump(stdout, describe(o), o.socket)
+	case o.healthcheck:
+		ctx, cancel := context.WithTimeout(context.Background(), healthTime)
+		defer cancel()
+		return server.Healthcheck(ctx, o.socket, plugin.Name)
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	child, err := keeper.Inherited()
+	switch {
+	case err != nil:
+		return err
+	case child != nil:
+		return serve(o, child, log)
+	case o.supervise:
+		keeping := keeper.Options{
+			Args:       os.Args,
+			Listen:     func() (net.Listener, error) { return listen(o, log) },
+			Succession: o.socket + ".keeper",
+			Log:        log,
+		}
+		if o.splits != "" {
+			keeping.Early = file.NoteKey(o.splits)
+		}
+		return keeper.Run(keeping)
+	}
+	return serve(o, nil, log)
+}
+
+// describe is the plugin without what it needs to run.
+func describe(o options) server.Plugin {
+	return server.Plugin{
+		Name:     plugin.Name,
+		Version:  plugin.Version,
+		Priority: plugin.Priority,
+		Phases:   plugin.Phases(o.outcomes),
+		Schema:   config.KongSchema(),
+	}
+}
+
+// serve runs the server until SIGTERM or SIGINT: the child of a keeper, or, where
+// that is nil, all by itself.
+func serve(o options, child *keeper.Child, log *slog.Logger) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // without split files too: it must not end the server
+
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	probes := newProbers(child, log)
+	defer probes.Close()
+	needs := plugin.Options{Outcomes: o.outcomes, Probers: probers{probes}, Log: log}
+	if child != nil {
+		needs.Notes = child
+	}
+	p := plugin.New(needs)
+	seen := status.Source{Version: plugin.Version, Splits: p.Status}
+	var working sync.WaitGroup
+	defer working.Wait()
+	defer stop()
+	if o.splits != "" {
+		splits, err := file.Open(o.splits, log, needs.Notes, p.SetSplits, p.ConfigOptions()...)
+		if err != nil {
+			return fmt.Errorf("-file %s:\n%w", o.splits, err)
+		}
+		working.Go(func() { splits.Run(ctx) })
+		working.Go(func() { reload(ctx, hangup, splits) })
+		seen.Problems = splits.Problems
+	}
+	if o.status != "" {
+		working.Go(func() { status.Serve(ctx, o.status, status.Handler(seen, log), log) })
+	}
+	served := describe(o)
+	served.Start = func(text []byte) (server.Instance, error) { return p.Start(text) }
+	s := server.New(served, log)
+	if child != nil {
+		s.Notes = child
+		if err := child.Ready(); err != nil {
+			return err
+		}
+		return s.Serve(ctx, child)
+	}
+	socket, err := listen(o, log)
+	if err != nil {
+		return err
+	}
+	return s.Serve(ctx, socket)
+}
+
+// newProbers returns probers that have noted which backends are unhealthy, so that
+// the next process need not find that out anew.
+func newProbers(child *keeper.Child, log *slog.Logger) *health.Probers {
+	if child == nil {
+		return health.New(log, nil, nil)
+	}
+	key := func(t health.Target) string { return fmt.Sprintf("unhealthy/%+v", t) }
+	changed := func(t health.Target, healthy bool) {
+		if healthy {
+			child.Set(key(t), nil)
+		} else {
+			child.Set(key(t), []byte{})
+		}
+	}
+	begins := func(t health.Target) bool { return child.Get(key(t)) == nil }
+	return health.New(log, changed, begins)
+}
+
+// probers are those of plugin/health, in the plugin's words.
+type probers struct{ *health.Probers }
+
+func (p probers) Watch(of plugin.Probe) plugin.Watch {
+	return watch{p.Probers.Watch(health.Target{
+		Host: of.Host, Port: of.Port, Protocol: health.Protocol(of.Protocol), Path: of.Path, HostHeader: of.HostHeader,
+		Interval: of.Interval, Timeout: of.Timeout, Healthy: of.Healthy, Unhealthy: of.Unhealthy,
+	})}
+}
+
+type watch struct{ *health.Watch }
+
+func (w watch) Status() plugin.ProbeStatus {
+	s := w.State()
+	return plugin.ProbeStatus{Target: s.Target.String(), Healthy: s.Healthy, Since: s.Since, LastError: s.LastError}
+}
+
+// listen opens the socket, or takes the one that this process was handed over, and
+// then puts the info file in its place: one that was there is of a server that may
+// run, and stays where this one cannot.
+func listen(o options, log *slog.Logger) (net.Listener, error) {
+	info, err := server.PrepareInfo(o.infoFile, describe(o), o.socket)
+	if err != nil {
+		return nil, err
+	}
+	socket, err := server.Activated()
+	if socket == nil && err == nil {
+		socket, err = server.Listen(o.socket, o.access, log)
+	}
+	if err != nil {
+		return nil, errors.Join(err, info.Discard())
+	}
+	if err := info.Publish(); err != nil {
+		return nil, errors.Join(err, socket.Close())
+	}
+	log.Info("serving", "plugin", plugin.Name, "version", plugin.Version, "socket", socket.Addr())
+	return socket, nil
+}
+
+// reload has the split files read again at every hangup.
+func reload(ctx context.Context, hangup <-chan os.Signal, splits *file.Watcher) {
+	for {
+		select {
+		case <-hangup:
+			splits.Reload()
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,259 @@
+package declarative
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// A Config is a declarative configuration that was checked: rows without
+// nesting, in the order of the file, with all defaults.
+type Config struct {
+	Services    []*Service
+	Routes      []*Route
+	Upstreams   []*Upstream
+	Consumers   []*Consumer
+	Credentials []*Credential // of key-auth
+	Plugins     []*Plugin
+
+	// Rows are all rows by entity, with all fields; null is nil.
+	Rows map[string][]map[string]any
+}
+
+// Ref is a reference to another entity.
+type Ref struct {
+	ID string `json:"id"`
+}
+
+// A Service is what routes proxy to. Timeouts are in milliseconds.
+type Service struct {
+	ID             string `json:"id"`
+	Name           string `json:"name"`
+	Protocol       string `json:"protocol"`
+	Host           string `json:"host"`
+	Port           int    `json:"port"`
+	Path           string `json:"path"`
+	Retries        *int   `json:"retries"`
+	ConnectTimeout int    `json:"connect_timeout"`
+	WriteTimeout   int    `json:"write_timeout"`
+	ReadTimeout    int    `json:"read_timeout"`
+	Enabled        bool   `json:"enabled"`
+
+	Row map[string]any `json:"-"`
+}
+
+// A Route says which requests go to a Service.
+type Route struct {
+	ID                      string              `json:"id"`
+	Name                    string              `json:"name"`
+	Protocols               []string            `json:"protocols"`
+	Methods                 []string            `json:"methods"`
+	Hosts                   []string            `json:"hosts"`
+	Paths                   []string            `json:"paths"`
+	Headers                 map[string][]string `json:"headers"`
+	SNIs                    []string            `json:"snis"`
+	Sources                 []Address           `json:"sources"`
+	Destinations            []Address           `json:"destinations"`
+	StripPath               bool                `json:"strip_path"`
+	PreserveHost            bool                `json:"preserve_host"`
+	RegexPriority           int                 `json:"regex_priority"`
+	HTTPSRedirectStatusCode int                 `json:"https_redirect_status_code"`
+	Service                 *Ref                `json:"service"`
+
+	Row map[string]any `json:"-"`
+}
+
+// An Address says where a connection comes from or goes to: it has an IP address
+// or a CIDR block, a port, or both.
+type Address struct {
+	IP   string `json:"ip"`
+	Port *int   `json:"port"`
+}
+
+// An Upstream is a virtual host name with targets behind it.
+type Upstream struct {
+	ID         string   `json:"id"`
+	Name       string   `json:"name"`
+	Algorithm  string   `json:"algorithm"`
+	HostHeader string   `json:"host_header"`
+	Targets    []Target `json:"-"`
+}
+
+// A Target is a member of an Upstream: a host and a port.
+type Target struct {
+	Host   string
+	Port   int
+	Weight int
+}
+
+// A Consumer is who makes requests.
+type Consumer struct {
+	ID       string `json:"id"`
+	Username string `json:"username"`
+	CustomID string `json:"custom_id"`
+
+	Row map[string]any `json:"-"`
+}
+
+// A Credential is a consumer's key.
+type Credential struct {
+	ID       string `json:"id"`
+	Key      string `json:"key"`
+	Consumer Ref    `json:"consumer"`
+
+	Row map[string]any `json:"-"`
+}
+
+// A Plugin is one row: a plugin with a config and where it applies.
+type Plugin struct {
+	ID           string   `json:"id"`
+	Name         string   `json:"name"`
+	InstanceName string   `json:"instance_name"`
+	Enabled      bool     `json:"enabled"`
+	Protocols    []string `json:"protocols"`
+	Route        *Ref     `json:"route"`
+	Service      *Ref     `json:"service"`
+	Consumer     *Ref     `json:"consumer"`
+
+	// Config is what the plugin gets: without what is null, and with vault
+	// references resolved.
+	Config map[string]any `json:"-"`
+}
+
+func newConfig(s *schemas, rows map[string][]map[string]any) (*Config, error) {
+	c := &Config{Rows: rows}
+	for _, row := range rows["services"] {
+		service, err := decodeRow[Service](row)
+		if err != nil {
+			return nil, err
+		}
+		service.Row = withoutNulls(row)
+		c.Services = append(c.Services, service)
+	}
+	for _, row := range rows["routes"] {
+		route, err := decodeRow[Route](row)
+		if err != nil {
+			return nil, err
+		}
+		route.Row = withoutNulls(row)
+		c.Routes = append(c.Routes, route)
+	}
+	for _, row := range rows["consumers"] {
+		consumer, err := decodeRow[Consumer](row)
+		if err != nil {
+			return nil, err
+		}
+		consumer.Row = withoutNulls(row)
+		c.Consumers = append(c.Consumers, consumer)
+	}
+	for _, row := range rows["keyauth_credentials"] {
+		credential, err := decodeRow[Credential](row)
+		if err != nil {
+			return nil, err
+		}
+		credential.Row = withoutNulls(row)
+		c.Credentials = append(c.Credentials, credential)
+	}
+	if err := c.addUpstreams(rows); err != nil {
+		return nil, err
+	}
+	return c, c.addPlugins(s, rows["plugins"])
+}
+
+func (c *Config) addUpstreams(rows map[string][]map[string]any) error {
+	byID := map[string]*Upstream{}
+	for _, row := range rows["upstreams"] {
+		upstream, err := decodeRow[Upstream](row)
+		if err != nil {
+			return err
+		}
+		byID[upstream.ID] = upstream
+		c.Upstreams = append(c.Upstreams, upstream)
+	}
+	for _, row := range rows["targets"] {
+		h, err := parseHost(row["target"].(string))
+		if err != nil {
+			return fmt.Errorf("target %v: %w", row["target"], err)
+		}
+		if !h.hasPort {
+			h.port = 8000 // Kong's default for a target
+		}
+		weight, _ := row["weight"].(float64)
+		upstream := byID[row["upstream"].(map[string]any)["id"].(string)]
+		upstream.Targets = append(upstream.Targets, Target{h.host, h.port, int(weight)})
+	}
+	return nil
+}
+
+func (c *Config) addPlugins(s *schemas, rows []map[string]any) error {
+	schema := s.entities["plugins"].record
+	for _, row := range rows {
+		plugin, err := decodeRow[Plugin](row)
+		if err != nil {
+			return err
+		}
+		config, _ := row["config"].(map[string]any)
+		plugin.Config = selected(schema.field(schema.variantOf(row), "config"), config).(map[string]any)
+		c.Plugins = append(c.Plugins, plugin)
+	}
+	return nil
+}
+
+func decodeRow[T any](row map[string]any) (*T, error) {
+	text, err := json.Marshal(row)
+	if err != nil {
+		return nil, err
+	}
+	out := new(T)
+	if err := json.Unmarshal(text, out); err != nil {
+		return nil, fmt.Errorf("row %s: %w", text, err)
+	}
+	return out, nil
+}
+
+// withoutNulls is a row as Kong's Lua code has it, where null is absent.
+func withoutNulls(row map[string]any) map[string]any {
+	out := map[string]any{}
+	for key, value := range row {
+		switch value := value.(type) {
+		case nil:
+		case map[string]any:
+			out[key] = withoutNulls(value)
+		default:
+			out[key] = value
+		}
+	}
+	return out
+}
+
+// File is the configuration as a file in which nothing is nested, as the Admin
+// API exports it.
+func (c *Config) File() File {
+	f := File{"_format_version": "3.0", "_transform": false}
+	for entity, rows := range c.Rows {
+		list := make([]any, len(rows))
+		for i, row := range rows {
+			out := cloneMap(row)
+			for name, value := range row {
+				if ref, ok := value.(map[string]any); ok && len(ref) == 1 && ref["id"] != nil {
+					out[name] = ref["id"]
+				}
+			}
+			list[i] = out
+		}
+		f[entity] = list
+	}
+	return f
+}
+
+// ByID are the rows of each entity by their ids, as the Admin API answers when
+// it has taken a configuration.
+func (c *Config) ByID() map[string]map[string]any {
+	out := map[string]map[string]any{}
+	for entity, rows := range c.Rows {
+		out[entity] = map[string]any{}
+		for _, row := range rows {
+			out[entity][row["id"].(string)] = row
+		}
+	}
+	return out
+}

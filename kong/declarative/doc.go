@@ -1,0 +1,15 @@
+// Package declarative owns the part of Kong's declarative configuration that
+// this project reads and writes: services, routes, upstreams with targets,
+// consumers with key-auth credentials, and plugins on any of these or on all
+// requests.
+//
+// A [File] is a configuration as its author wrote it. A [Loader] checks it as
+// the loader of Kong 3.9 does, a plugin's config against the schema that the
+// plugin dumps, and makes it a [Config]: rows without nesting, with all
+// defaults and with the same ids as Kong's. What it refuses comes back as
+// Kong says it, see [InvalidError].
+//
+// Entities beyond those above are refused as unknown. Vault references are
+// resolved for the vault "env" only. A check that is a function in Lua cannot
+// be in a plugin's dump, so there is none here.
+package declarative

@@ -1,0 +1,234 @@
+package declarative
+
+import (
+	_ "embed"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+//go:embed entities.yaml
+var entitiesYAML []byte
+
+// entityOrder lists the entities, what is referred to before what refers.
+var entityOrder = []string{
+	"consumers", "keyauth_credentials", "services", "routes", "plugins", "upstreams", "targets",
+}
+
+// bundled are the plugins of Kong's own that are known here.
+var bundled = []string{"file-log", "key-auth"}
+
+// schemas are those of a whole file, for a set of plugins.
+type schemas struct {
+	entities map[string]*entitySchema
+	top      *record
+}
+
+// entitySchema is the schema of one entity.
+type entitySchema struct {
+	key string // the field that names a row
+	*record
+}
+
+// newSchemas compiles the schemas for these plugins, whose own schemas are
+// given by name.
+func newSchemas(plugins map[string]map[string]any) (*schemas, error) {
+	raw, err := rawEntities()
+	if err != nil {
+		return nil, err
+	}
+	s := &schemas{entities: map[string]*entitySchema{}}
+	for _, name := range entityOrder {
+		definition := raw["entities"].(map[string]any)[name].(map[string]any)
+		r, err := compileRecord(definition, true, nil)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		s.entities[name] = &entitySchema{definition["key"].(string), r}
+	}
+	s.entities["services"].shorthands = serviceURL
+	s.entities["upstreams"].shorthands = upstreamAlgorithm
+	if err := s.addRouteVariants(raw["routes"].(map[string]any)); err != nil {
+		return nil, err
+	}
+	if err := s.addPluginVariants(plugins); err != nil {
+		return nil, err
+	}
+	s.top = s.file()
+	return s, nil
+}
+
+// rawEntities reads entities.yaml. Nobody changes what it returns.
+var rawEntities = sync.OnceValues(func() (map[string]any, error) {
+	v, err := decodeYAML(entitiesYAML)
+	if err != nil {
+		return nil, fmt.Errorf("entities.yaml: %w", err)
+	}
+	resolveTextChecks(v)
+	return v.(map[string]any), nil
+})
+
+// resolveTextChecks puts the functions where the names of checks stand.
+func resolveTextChecks(v any) {
+	for _, pair := range pairs(v) {
+		resolveTextChecks(pair.value)
+	}
+	if row, ok := v.(map[string]any); ok {
+		if name, ok := row["custom_validator"].(string); ok {
+			row["custom_validator"] = textChecks[name]
+		}
+	}
+}
+
+// addRouteVariants makes the schema of a route depend on its protocols.
+func (s *schemas) addRouteVariants(raw map[string]any) error {
+	family := map[string]string{
+		"http": "http", "https": "http", "grpc": "grpc", "grpcs": "grpc",
+		"tcp": "tcp", "tls": "tcp", "udp": "tcp", "tls_passthrough": "tcp",
+	}
+	base := s.entities["routes"].record
+	variants := map[string]*record{}
+	for name, definition := range raw {
+		r, err := compileRecord(definition.(map[string]any), false, base)
+		if err != nil {
+			return fmt.Errorf("routes: %s: %w", name, err)
+		}
+		variants[name] = r
+	}
+	base.variant = func(row map[string]any) (*record, Errors) {
+		if row["protocols"] == nil {
+			return nil, Errors{"protocols": "required field missing"}
+		}
+		list, _ := sequence(row["protocols"])
+		for _, protocol := range list {
+			name, _ := protocol.(string)
+			if r, ok := variants[family[name]]; ok {
+				return r, nil
+			}
+		}
+		unknown := row["protocols"]
+		if len(list) > 0 {
+			unknown = list[0]
+		}
+		return nil, Errors{"protocols": "unknown type: " + luaString(unknown)}
+	}
+	return nil
+}
+
+// addPluginVariants makes the schema of a plugin's row depend on its name.
+func (s *schemas) addPluginVariants(plugins map[string]map[string]any) error {
+	base := s.entities["plugins"].record
+	variants := map[string]*record{}
+	for name, definition := range plugins {
+		r, err := compileRecord(definition, true, base)
+		if err != nil {
+			return fmt.Errorf("error loading plugin schemas: on plugin '%s': %w", name, err)
+		}
+		for field := range r.fields {
+			if base.fields[field] == nil {
+				return fmt.Errorf("error loading plugin schemas: on plugin '%s': error in definition of '%s': %s: cannot create a new field",
+					name, name, field)
+			}
+		}
+		if config := r.fields["config"]; config == nil || config.kind != "record" {
+			return fmt.Errorf("error loading plugin schemas: on plugin '%s': it has no record 'config'", name)
+		}
+		variants[name] = r
+	}
+	base.variant = func(row map[string]any) (*record, Errors) {
+		if row["name"] == nil {
+			return nil, Errors{"name": "required field missing"}
+		}
+		name, ok := row["name"].(string)
+		if r := variants[name]; ok && r != nil {
+			return r, nil
+		}
+		return nil, Errors{"name": fmt.Sprintf(
+			"plugin '%s' not enabled; add it to the 'plugins' configuration property", luaString(row["name"]))}
+	}
+	return nil
+}
+
+// file is the schema of a whole declarative file.
+func (s *schemas) file() *record {
+	r := &record{fields: map[string]*field{}}
+	version := oneOfTexts("1.1", "2.1", "3.0")
+	version.required = true
+	r.add("_format_version", version)
+	r.add("_transform", &field{kind: "boolean", fallback: true, hasDefault: true})
+	addRemarks(r)
+	for _, name := range entityOrder {
+		r.add(name, listOf(s.nested(name, false)))
+	}
+	return r
+}
+
+// nested is the schema of an entity with those inside that refer to it. Inside
+// of another entity it does not say itself what it refers to.
+func (s *schemas) nested(name string, inside bool) *record {
+	r := *s.entities[name].record
+	r.names, r.fields = slices.Clone(r.names), maps.Clone(r.fields)
+	for fieldName, f := range r.fields {
+		if inside && f.kind == "foreign" {
+			isNull := *f
+			isNull.eq, isNull.required = &operand{nil}, false
+			r.fields[fieldName] = &isNull
+		}
+	}
+	addRemarks(&r)
+	for _, child := range s.children(name) {
+		r.add(child, listOf(s.nested(child, true)))
+	}
+	return &r
+}
+
+// children are the entities that refer to one and can stand inside of it.
+func (s *schemas) children(name string) []string {
+	var all []string
+	for _, child := range entityOrder {
+		if s.referring(child, name) != "" {
+			all = append(all, child)
+		}
+	}
+	return all
+}
+
+// referring is the field by which child refers to the entity, or empty.
+func (s *schemas) referring(child, name string) string {
+	for _, fieldName := range s.entities[child].names {
+		if s.entities[child].fields[fieldName].reference == name {
+			return fieldName
+		}
+	}
+	return ""
+}
+
+func (r *record) add(name string, f *field) {
+	r.names = append(r.names, name)
+	r.fields[name] = f
+}
+
+func addRemarks(r *record) {
+	r.add("_comment", &field{kind: "string"})
+	r.add("_ignore", &field{kind: "array", elements: &field{kind: "any", required: true}})
+}
+
+func listOf(r *record) *field {
+	return &field{kind: "array", elements: &field{kind: "record", required: true, record: r}}
+}
+
+func oneOfTexts(texts ...string) *field {
+	list := make([]any, len(texts))
+	for i, text := range texts {
+		list[i] = text
+	}
+	isOne, _ := oneOf(list) // it is a list
+	return &field{kind: "string", validators: []validator{isOne}}
+}
+
+// isReference tells whether a text is a reference to a vault.
+func isReference(text string) bool {
+	return strings.HasPrefix(text, "{vault://") && strings.HasSuffix(text, "}")
+}

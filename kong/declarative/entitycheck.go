@@ -1,0 +1,302 @@
+package declarative
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// An entityCheck is a rule across several fields of a row.
+type entityCheck struct {
+	// reads are the fields that it looks at.
+	reads []string
+	// needed are those of them without which it cannot run.
+	needed []string
+	// evenMissing and evenInvalid: it runs although fields are absent, or
+	// have errors of their own.
+	evenMissing, evenInvalid bool
+	// find returns what is wrong, or nothing. It may add to the errors of
+	// single fields. present is false for a field that is absent.
+	find func(get func(path string) (v any, present bool), errs Errors) string
+}
+
+// run adds what is wrong to errs.
+func (c entityCheck) run(r *record, row map[string]any, errs Errors) {
+	var missing []string
+	allAbsent := true
+	for _, path := range c.reads {
+		value, present := lookup(row, path)
+		f := r.fieldAt(path)
+		switch {
+		case present:
+			allAbsent = false
+			if s, ok := value.(string); ok && f != nil && f.referenceable && isReference(s) {
+				return // its value is not known yet
+			}
+		case !c.evenMissing && slices.Contains(c.needed, path):
+			missing = append(missing, path)
+		}
+		if _, wrong := errs[path]; wrong && !c.evenInvalid {
+			return
+		}
+	}
+	if allAbsent && !c.evenMissing {
+		return
+	}
+	for _, path := range missing {
+		errs.set(path, "field required for entity check")
+	}
+	if missing != nil {
+		return
+	}
+	get := func(path string) (any, bool) { return lookup(row, path) }
+	if message := c.find(get, errs); message != "" {
+		errs.addEntity(message)
+	}
+}
+
+// compileEntityCheck compiles a table with one key, the name of the check.
+func compileEntityCheck(r *record, definition any) (entityCheck, error) {
+	named, ok := definition.(map[string]any)
+	if !ok || len(named) != 1 {
+		return entityCheck{}, errors.New("expected a table with the name of one check")
+	}
+	for name, argument := range named {
+		compile, known := entityChecks[name]
+		if !known {
+			return entityCheck{}, fmt.Errorf("%s: unknown field", name)
+		}
+		c, err := compile(r, argument)
+		if err != nil {
+			return c, fmt.Errorf("%s: %w", name, err)
+		}
+		for _, path := range c.reads {
+			if r.fieldAt(path) == nil {
+				return c, fmt.Errorf("%s: there is no field %q", name, path)
+			}
+		}
+		return c, nil
+	}
+	return entityCheck{}, nil
+}
+
+// entityChecks makes a check from its argument in the schema.
+var entityChecks map[string]func(r *record, argument any) (entityCheck, error)
+
+func init() {
+	entityChecks = map[string]func(*record, any) (entityCheck, error){
+		"at_least_one_of": counting(
+			entityCheck{evenMissing: true, evenInvalid: true},
+			func(set, _ int) bool { return set >= 1 },
+			"at least one of these fields must be non-empty: %s"),
+		"only_one_of": counting(
+			entityCheck{evenInvalid: true},
+			func(set, _ int) bool { return set == 1 },
+			"exactly one of these fields must be non-empty: %s"),
+		"mutually_exclusive": counting(
+			entityCheck{evenMissing: true},
+			func(set, _ int) bool { return set <= 1 },
+			"only one or none of these fields must be set: %s"),
+		"mutually_required": counting(
+			entityCheck{evenMissing: true},
+			func(set, of int) bool { return set == 0 || set == of },
+			"all or none of these fields must be set: %s"),
+		"distinct":                    distinct,
+		"mutually_exclusive_sets":     exclusiveSets,
+		"conditional":                 conditional,
+		"conditional_at_least_one_of": conditionalAtLeastOneOf,
+	}
+}
+
+// counting makes a check of how many of its fields are set.
+func counting(c entityCheck, holds func(set, of int) bool, message string) func(*record, any) (entityCheck, error) {
+	return func(_ *record, argument any) (entityCheck, error) {
+		names, err := nameList(argument)
+		c := c
+		c.reads, c.needed = names, names
+		c.find = func(get func(string) (any, bool), _ Errors) string {
+			if holds(len(setOf(names, get)), len(names)) {
+				return ""
+			}
+			return fmt.Sprintf(message, quotedList(names))
+		}
+		return c, err
+	}
+}
+
+// setOf lists those of the fields that are set.
+func setOf(names []string, get func(string) (any, bool)) []string {
+	var set []string
+	for _, name := range names {
+		if value, _ := get(name); nonempty(value) {
+			set = append(set, name)
+		}
+	}
+	return set
+}
+
+// distinct is of fields that must not have the same value.
+func distinct(_ *record, argument any) (entityCheck, error) {
+	names, err := nameList(argument)
+	return entityCheck{
+		reads: names, needed: names, evenInvalid: true,
+		find: func(get func(string) (any, bool), _ Errors) string {
+			var seen []any
+			for _, name := range setOf(names, get) {
+				value, _ := get(name)
+				if hasElement(seen, value) {
+					return "values of these fields must be distinct: " + quotedList(names)
+				}
+				seen = append(seen, value)
+			}
+			return ""
+		},
+	}, err
+}
+
+// exclusiveSets is of two groups of fields, only one of which may be set.
+func exclusiveSets(_ *record, argument any) (entityCheck, error) {
+	table, _ := argument.(map[string]any)
+	first, err := nameList(table["set1"])
+	second, err2 := nameList(table["set2"])
+	return entityCheck{
+		reads: slices.Concat(first, second), evenMissing: true,
+		find: func(get func(string) (any, bool), _ Errors) string {
+			a, b := setOf(first, get), setOf(second, get)
+			if len(a) == 0 || len(b) == 0 {
+				return ""
+			}
+			return fmt.Sprintf("these sets are mutually exclusive: (%s), (%s)", quotedList(a), quotedList(b))
+		},
+	}, errors.Join(err, err2)
+}
+
+// conditional checks one field where another is as described.
+func conditional(r *record, argument any) (entityCheck, error) {
+	table, _ := argument.(map[string]any)
+	ifField, _ := table["if_field"].(string)
+	thenField, _ := table["then_field"].(string)
+	ifMatch, err := refineAt(r, ifField, table["if_match"])
+	if err != nil {
+		return entityCheck{}, fmt.Errorf("if_match: %w", err)
+	}
+	thenMatch, err := refineAt(r, thenField, table["then_match"])
+	if err != nil {
+		return entityCheck{}, fmt.Errorf("then_match: %w", err)
+	}
+	refinement, _ := table["then_match"].(map[string]any)
+	required := refinement["required"] == true
+	message, _ := table["then_err"].(string)
+	message = or(strings.Replace(message, "%s", ifField, 1),
+		fmt.Sprintf("failed conditional validation given value of field '%s'", ifField))
+	return entityCheck{
+		reads: []string{ifField, thenField}, needed: []string{ifField}, evenInvalid: true,
+		find: func(get func(string) (any, bool), errs Errors) string {
+			value, present := get(ifField)
+			if !present || ifMatch.check(value) != nil {
+				return ""
+			}
+			then, _ := get(thenField)
+			if required && then == nil {
+				errs.set(thenField, "required field missing")
+				return fmt.Sprintf("failed conditional validation given value of field '%s'", ifField)
+			}
+			if problem := thenMatch.check(then); problem != nil {
+				errs.set(thenField, problem)
+				return message
+			}
+			return ""
+		},
+	}, nil
+}
+
+// conditionalAtLeastOneOf asks for one of several fields, or of others, as
+// another field is.
+func conditionalAtLeastOneOf(r *record, argument any) (entityCheck, error) {
+	table, _ := argument.(map[string]any)
+	ifField, _ := table["if_field"].(string)
+	c := entityCheck{reads: []string{ifField}, evenMissing: true, evenInvalid: true}
+	type branch struct {
+		match   *field
+		names   []string
+		message string
+	}
+	var branches []branch
+	for _, prefix := range []string{"if", "else"} {
+		then := map[string]string{"if": "then", "else": "else_then"}[prefix]
+		definition, given := table[prefix+"_match"]
+		if !given {
+			continue
+		}
+		match, err := refineAt(r, ifField, definition)
+		if err != nil {
+			return c, fmt.Errorf("%s_match: %w", prefix, err)
+		}
+		names, err := nameList(table[then+"_at_least_one_of"])
+		if err != nil {
+			return c, err
+		}
+		message, _ := table[then+"_err"].(string)
+		branches = append(branches, branch{
+			match, names,
+			or(message, "at least one of these fields must be non-empty: %s"),
+		})
+		c.reads = append(c.reads, names...)
+	}
+	c.find = func(get func(string) (any, bool), _ Errors) string {
+		value, present := get(ifField)
+		for _, b := range branches {
+			if !present || b.match.check(value) != nil {
+				continue
+			}
+			if len(setOf(b.names, get)) == 0 {
+				return strings.Replace(b.message, "%s", quotedList(b.names), 1)
+			}
+			return ""
+		}
+		return ""
+	}
+	return c, nil
+}
+
+// refineAt compiles a definition that takes the rest from a field of r.
+func refineAt(r *record, path string, definition any) (*field, error) {
+	f := r.fieldAt(path)
+	if f == nil {
+		return nil, fmt.Errorf("there is no field %q", path)
+	}
+	return f.refine(definition)
+}
+
+// fieldAt finds a definition by its path, or nil.
+func (r *record) fieldAt(path string) *field {
+	head, tail, nested := strings.Cut(path, ".")
+	f := r.fields[head]
+	if f == nil && r.parent != nil {
+		f = r.parent.fields[head]
+	}
+	switch {
+	case !nested:
+		return f
+	case f == nil || f.record == nil:
+		return nil
+	}
+	return f.record.fieldAt(tail)
+}
+
+func nameList(v any) ([]string, error) {
+	list, ok := sequence(v)
+	if !ok || len(list) == 0 {
+		return nil, errors.New("expected an array of names of fields")
+	}
+	names := make([]string, len(list))
+	for i, element := range list {
+		name, ok := element.(string)
+		if !ok {
+			return nil, errors.New("expected an array of names of fields")
+		}
+		names[i] = name
+	}
+	return names, nil
+}

@@ -1,0 +1,233 @@
+package declarative
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// A Loader checks declarative files for a set of enabled plugins. It may be
+// used by several goroutines at the same time.
+type Loader struct {
+	schemas *schemas
+}
+
+// NewLoader makes a loader for the enabled plugins. "bundled" stands for those
+// of Kong's own that are known here, key-auth and file-log; the schemas of
+// others are given by name, as the plugins dump them.
+func NewLoader(enabled []string, dumped map[string]json.RawMessage) (*Loader, error) {
+	raw, err := rawEntities()
+	if err != nil {
+		return nil, err
+	}
+	own := raw["plugins"].(map[string]any)
+	plugins := map[string]map[string]any{}
+	for _, name := range Enabled(enabled) {
+		if text, ok := dumped[name]; ok {
+			v, err := decodeJSON(text)
+			if err != nil {
+				return nil, fmt.Errorf("schema of plugin %s: %w", name, err)
+			}
+			plugins[name], _ = v.(map[string]any)
+		} else if definition, ok := own[name].(map[string]any); ok {
+			plugins[name] = definition
+		} else {
+			return nil, fmt.Errorf("%s plugin is enabled but not installed", name)
+		}
+	}
+	s, err := newSchemas(plugins)
+	if err != nil {
+		return nil, err
+	}
+	return &Loader{s}, nil
+}
+
+// Enabled lists the plugins that Kong's property "plugins" enables.
+func Enabled(property []string) []string {
+	names := map[string]bool{}
+	for _, name := range property {
+		switch name {
+		case "bundled":
+			for _, own := range bundled {
+				names[own] = true
+			}
+		case "", "off":
+		default:
+			names[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// Load checks a file and returns its rows. The file stays as it is. The error
+// is an [*InvalidError].
+func (l *Loader) Load(f File) (*Config, error) {
+	tree := cloneMap(f)
+	migrate(tree)
+	l.schemas.addIDs(tree, "", "")
+	filled, errs := filler{time.Now()}.fill(l.schemas.top, tree)
+	if errs == nil {
+		errs = l.schemas.top.check(filled)
+	}
+	if errs != nil {
+		return nil, &InvalidError{Errors: errs, file: f, schemas: l.schemas}
+	}
+	flat := newFlattener(l.schemas)
+	flat.collect(filled, "", "")
+	flat.resolve()
+	if len(flat.errs) > 0 {
+		return nil, &InvalidError{Errors: flat.errs, file: f, schemas: l.schemas}
+	}
+	return newConfig(l.schemas, flat.rows)
+}
+
+// CheckPlugin checks one plugin row as the Admin API's validation endpoint
+// does.
+func (l *Loader) CheckPlugin(row map[string]any) Errors {
+	base := l.schemas.entities["plugins"].record
+	filled, errs := filler{time.Now()}.fill(base, row)
+	if errs != nil {
+		return errs
+	}
+	return base.check(filled)
+}
+
+// flattener takes nested rows apart and checks what they refer to.
+type flattener struct {
+	schemas *schemas
+	rows    map[string][]map[string]any
+	byID    map[string]map[string]map[string]any
+	byKey   map[string]map[string]map[string]any
+	errs    Errors
+}
+
+func newFlattener(s *schemas) *flattener {
+	fl := &flattener{
+		schemas: s, errs: Errors{},
+		rows:  map[string][]map[string]any{},
+		byID:  map[string]map[string]map[string]any{},
+		byKey: map[string]map[string]map[string]any{},
+	}
+	for _, name := range entityOrder {
+		fl.byID[name], fl.byKey[name] = map[string]map[string]any{}, map[string]map[string]any{}
+	}
+	return fl
+}
+
+// collect adds the rows that stand inside of a row, or of the file.
+func (fl *flattener) collect(outer map[string]any, parent, parentID string) {
+	for _, name := range entityOrder {
+		field := ""
+		if parent != "" {
+			if field = fl.schemas.referring(name, parent); field == "" {
+				continue
+			}
+		}
+		list, _ := sequence(outer[name])
+		for i, element := range list {
+			row := element.(map[string]any) // checked
+			id, _ := row["id"].(string)
+			fl.collect(row, name, id)
+			flat := map[string]any{}
+			for _, own := range fl.schemas.entities[name].names {
+				flat[own] = row[own]
+			}
+			if field != "" {
+				flat[field] = map[string]any{"id": parentID}
+			}
+			fl.add(name, i+1, flat)
+		}
+	}
+}
+
+// add keeps a row unless another is there in its place.
+func (fl *flattener) add(entity string, index int, row map[string]any) {
+	s := fl.schemas.entities[entity]
+	for _, name := range s.names {
+		text, ok := row[name].(string)
+		if !ok || !s.fields[name].unique {
+			continue
+		}
+		if _, taken := fl.byKey[entity][name+":"+text]; taken {
+			fl.errs.inner(entity)[index] = fmt.Sprintf(
+				"uniqueness violation: '%s' entity with %s set to '%s' already declared", entity, name, text)
+			return
+		}
+		fl.byKey[entity][name+":"+text] = row
+	}
+	id := row["id"].(string) // filled in
+	if _, taken := fl.byID[entity][id]; taken {
+		fl.errs.inner(entity)[index] = fmt.Sprintf(
+			"uniqueness violation: '%s' entity with primary key set to '%s' already declared", entity, id)
+		return
+	}
+	fl.byID[entity][id] = row
+	fl.rows[entity] = append(fl.rows[entity], row)
+}
+
+// resolve replaces the names of other entities by their ids.
+func (fl *flattener) resolve() {
+	for _, entity := range entityOrder {
+		s := fl.schemas.entities[entity]
+		for _, row := range fl.rows[entity] {
+			for _, name := range s.names {
+				to := s.fields[name].reference
+				if to == "" || row[name] == nil {
+					continue
+				}
+				wanted := row[name]
+				if table, ok := wanted.(map[string]any); ok {
+					wanted = table["id"]
+				}
+				text, _ := wanted.(string)
+				found := fl.byKey[to][fl.schemas.entities[to].key+":"+text]
+				if found == nil {
+					found = fl.byID[to][text]
+				}
+				if found == nil {
+					at, ok := row[s.key].(string)
+					if !ok {
+						at = row["id"].(string)
+					}
+					fl.errs.inner(entity)[at] = Errors{1: fmt.Sprintf(
+						"invalid reference '%s: %s' (no such entry in '%s')", name, text, to)}
+					continue
+				}
+				row[name] = map[string]any{"id": found["id"]}
+			}
+		}
+	}
+}
+
+// migrate makes a file of an older format one of the format 3.0, in which a
+// path that is a regular expression says so.
+func migrate(tree map[string]any) {
+	if v := tree["_format_version"]; v != "1.1" && v != "2.1" {
+		return
+	}
+	tree["_format_version"] = "3.0"
+	migrateRoutes(tree["routes"])
+	services, _ := sequence(tree["services"])
+	for _, element := range services {
+		service, _ := element.(map[string]any)
+		migrateRoutes(service["routes"])
+	}
+}
+
+func migrateRoutes(routes any) {
+	list, _ := sequence(routes)
+	for _, element := range list {
+		route, _ := element.(map[string]any)
+		paths, _ := sequence(route["paths"])
+		for i, path := range paths {
+			if text, ok := path.(string); ok && !plainPath.match(text) {
+				paths[i] = "~" + text
+			}
+		}
+	}
+}
+
+// plainPath is what the older formats took for no regular expression.
+var plainPath = luaPattern{`^[a-zA-Z0-9%.%-_~/%%]*$`}

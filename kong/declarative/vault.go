@@ -1,0 +1,108 @@
+package declarative
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+)
+
+// selected is a value as a plugin gets it: null is absent, integers are whole,
+// and references to a vault are resolved. What was a reference also stands
+// under "$refs" in its record.
+func selected(f *field, value any) any {
+	switch {
+	case f == nil || value == nil:
+		return value
+	case f.kind == "record":
+		row, _ := value.(map[string]any)
+		return selectedRecord(f.record, row)
+	case f.kind == "map":
+		out := map[string]any{}
+		for _, pair := range pairs(value) {
+			if pair.value != nil {
+				out[luaString(pair.key)] = selected(f.values, pair.value)
+			}
+		}
+		return out
+	case f.kind == "array" || f.kind == "set":
+		list, _ := sequence(value)
+		out := make([]any, len(list))
+		for i, element := range list {
+			out[i] = selected(f.elements, element)
+		}
+		return out
+	}
+	if text, ok := value.(string); ok && f.referenceable && isReference(text) {
+		return resolveReference(text)
+	}
+	return value
+}
+
+func selectedRecord(r *record, row map[string]any) map[string]any {
+	out, refs := map[string]any{}, map[string]any{}
+	for name, value := range row {
+		if value == nil {
+			continue
+		}
+		f := r.fields[name]
+		out[name] = selected(f, value)
+		if f == nil {
+			continue
+		}
+		if found := references(f, value); found != nil {
+			refs[name] = found
+		}
+	}
+	if len(refs) > 0 {
+		out["$refs"] = refs
+	}
+	return out
+}
+
+// references are those that stand in a text, or in a list or map of texts.
+func references(f *field, value any) any {
+	switch f.kind {
+	case "string":
+		if text, ok := value.(string); ok && f.referenceable && isReference(text) {
+			return text
+		}
+	case "array", "set", "map":
+		inner := f.elements
+		if f.kind == "map" {
+			inner = f.values
+		}
+		found := map[string]any{}
+		for _, pair := range pairs(value) {
+			if inner.kind == "string" {
+				if text := references(inner, pair.value); text != nil {
+					found[luaString(pair.key)] = text
+				}
+			}
+		}
+		if len(found) > 0 {
+			return found
+		}
+	}
+	return nil
+}
+
+// resolveReference looks up {vault://env/name} or {vault://env/name/key} in the
+// environment. What cannot be resolved is an empty text.
+func resolveReference(reference string) string {
+	path := strings.TrimSuffix(strings.TrimPrefix(reference, "{vault://"), "}")
+	vault, resource, _ := strings.Cut(path, "/")
+	if vault != "env" {
+		return ""
+	}
+	name, key, hasKey := strings.Cut(resource, "/")
+	text := os.Getenv(strings.ToUpper(strings.ReplaceAll(name, "-", "_")))
+	if !hasKey {
+		return text
+	}
+	var values map[string]any
+	if json.Unmarshal([]byte(text), &values) != nil {
+		return ""
+	}
+	value, _ := values[key].(string)
+	return value
+}

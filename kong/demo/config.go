@@ -1,0 +1,68 @@
+package demo
+
+import (
+	"errors"
+	"net"
+	"strconv"
+
+	"kong-traffic-split/kong"
+	"kong-traffic-split/kong/declarative"
+)
+
+// plain is the path of a route to the first backend without the plugin, to
+// compare times with.
+const plain = "/plain"
+
+// configuration is kong.yml as the demo runs it.
+type configuration struct {
+	file     declarative.File
+	backends []map[string]any // of the plugin
+}
+
+var errShape = errors.New("kong.yml is not the demo's: it has to have the service echo with a route that has traffic-split and its backends")
+
+// newConfiguration reads kong.yml, points its names to the backends' ports on
+// this machine, and adds the plain route.
+func newConfiguration(backends []*echo) (*configuration, error) {
+	file, err := declarative.Parse(kong.Config)
+	if err != nil {
+		return nil, err
+	}
+	c := &configuration{file: file}
+	plugin, _ := file.Find("plugins", pluginName)
+	config, _ := plugin["config"].(map[string]any)
+	rows, _ := config["backends"].([]any)
+	for _, row := range rows {
+		b, _ := row.(map[string]any)
+		c.backends = append(c.backends, b)
+	}
+	service, found := file.Find("services", backends[0].name)
+	if !found || len(c.backends) != len(backends) {
+		return nil, errShape
+	}
+	for i, e := range backends {
+		_, port, err := net.SplitHostPort(e.address)
+		if err != nil {
+			return nil, err
+		}
+		number, err := strconv.Atoi(port)
+		if err != nil || c.backends[i]["name"] != e.name {
+			return nil, errShape
+		}
+		c.backends[i]["port"] = number
+		if i == 0 {
+			service["port"] = number
+		}
+	}
+	routes, _ := service["routes"].([]any)
+	service["routes"] = append(routes, map[string]any{"name": "plain", "paths": []any{plain}})
+	return c, nil
+}
+
+// weigh gives the backends other weights.
+func (c *configuration) weigh(weights map[string]int) {
+	for _, b := range c.backends {
+		name, _ := b["name"].(string)
+		b["weight"] = weights[name]
+	}
+}

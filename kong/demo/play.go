@@ -1,0 +1,92 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// answerTime is how long a request may take before it counts as failed.
+const answerTime = 10 * time.Second
+
+// measured is how many requests are timed with the plugin, and without.
+const measured = 500
+
+// newClient returns a client that opens a connection for each request, as curl
+// in the guide does.
+func newClient() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{DisableKeepAlives: true},
+		Timeout:   answerTime,
+	}
+}
+
+// play sends a step's requests, one after another, and calls progress after each.
+func play(ctx context.Context, client *http.Client, url string, step *Step, progress func(done int)) error {
+	for i := range step.Requests {
+		name, err := hostname(ctx, client, fmt.Sprintf("%s/echo/hostname?iteration=%d", url, i+1))
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			step.Failed++
+			if step.FirstError == nil {
+				step.FirstError = err
+			}
+		default:
+			step.Counts[name]++
+		}
+		progress(i + 1)
+	}
+	return nil
+}
+
+// hostname asks for the name of the backend that a request reaches.
+func hostname(ctx context.Context, client *http.Client, url string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return "", err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("GET %s: %s: %s", url, resp.Status, body)
+	}
+	return strings.TrimSpace(string(body)), nil
+}
+
+// added measures what the plugin adds to a request's time: the difference of
+// the medians of a route with it and one without, asked in turn over one
+// connection each, so that what else the machine does falls on both.
+func added(ctx context.Context, with, without string) (time.Duration, error) {
+	const warmUp = 50
+	clients := [2]*http.Client{{Transport: &http.Transport{}}, {Transport: &http.Transport{}}}
+	var took [2][]time.Duration
+	for i := range warmUp + measured {
+		for j, url := range []string{with, without} {
+			start := time.Now()
+			if _, err := hostname(ctx, clients[j], url); err != nil {
+				return 0, fmt.Errorf("measuring the time of a request: %w", err)
+			}
+			if i >= warmUp {
+				took[j] = append(took[j], time.Since(start))
+			}
+		}
+	}
+	for j := range clients {
+		clients[j].CloseIdleConnections()
+		slices.Sort(took[j])
+	}
+	return took[0][measured/2] - took[1][measured/2], nil
+}

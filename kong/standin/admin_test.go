@@ -1,0 +1,299 @@
+package standin
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// admin does a request of the Admin API and returns status and decoded body.
+func admin(t *testing.T, g *Gateway, method, path, contentType, body string) (int, map[string]any) {
+	t.Helper()
+	request, err := http.NewRequest(method, "http://"+g.AdminAddr()+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var decoded map[string]any
+	if len(text) > 0 {
+		if err := json.Unmarshal(text, &decoded); err != nil {
+			t.Fatalf("%s %s: %v: %s", method, path, err, text)
+		}
+	}
+	return response.StatusCode, decoded
+}
+
+func TestAdminRoot(t *testing.T) {
+	b, p := startBackend(t, "b"), servePlugin(t, nil)
+	g := startGateway(t, fakeRoute(b), Options{PluginServers: p.server()})
+	status, root := admin(t, g, "GET", "/", "", "")
+	if status != 200 || root["version"] != "3.9.3" {
+		t.Errorf("got %d %v", status, root)
+	}
+	want := map[string]any{
+		"enabled_in_cluster": []any{"fake"},
+		"available_on_server": map[string]any{
+			"fake":     map[string]any{"version": "1.0", "priority": 10.0},
+			"key-auth": map[string]any{"version": "3.9.3", "priority": 1250.0},
+			"file-log": map[string]any{"version": "3.9.3", "priority": 9.0},
+		},
+	}
+	if diff := cmp.Diff(want, root["plugins"]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestAdminRootOfWorkerZero is a mistake of Kong 3.9 with start_cmd.
+func TestAdminRootOfWorkerZero(t *testing.T) {
+	p := servePlugin(t, nil)
+	servers := p.server()
+	servers[0].StartCmd = "sleep 100"
+	g := startGateway(t, `_format_version: "3.0"`, Options{PluginServers: servers, Workers: 2})
+	seen := map[int]int{}
+	for range 4 {
+		status, _ := admin(t, g, "GET", "/", "", "")
+		seen[status]++
+	}
+	if seen[200] != 2 || seen[500] != 2 {
+		t.Errorf("got %v", seen)
+	}
+}
+
+func TestAdminAnswers(t *testing.T) {
+	b := startBackend(t, "b")
+	g := startGateway(t, oneRoute(b.URL, "", ""), Options{})
+	for _, tt := range []struct {
+		method, path string
+		status       int
+		key          string
+		want         any
+	}{
+		{"GET", "/nothing", 404, "message", "Not found"},
+		{"DELETE", "/config", 405, "message", "Method not allowed"},
+		{"POST", "/services", 405, "message", "cannot create 'services' entities when not using a database"},
+		{"DELETE", "/routes/route", 405, "message", "cannot remove 'routes' entities when not using a database"},
+		{"GET", "/routes/route", 200, "name", "route"},
+		{"GET", "/routes/none", 404, "message", "Not found"},
+		{"GET", "/upstreams", 200, "next", nil},
+		{"GET", "/status", 200, "database", map[string]any{"reachable": true}},
+	} {
+		status, body := admin(t, g, tt.method, tt.path, "", "")
+		if status != tt.status || !cmp.Equal(body[tt.key], tt.want) {
+			t.Errorf("%s %s: got %d %v", tt.method, tt.path, status, body)
+		}
+	}
+	_, body := admin(t, g, "GET", "/services", "", "")
+	rows, _ := body["data"].([]any)
+	if len(rows) != 1 || rows[0].(map[string]any)["name"] != "service" {
+		t.Errorf("GET /services: got %v", body)
+	}
+}
+
+// TestPostConfig sends a configuration in every way that Kong takes.
+func TestPostConfig(t *testing.T) {
+	b := startBackend(t, "b")
+	g := startGateway(t, `_format_version: "3.0"`, Options{})
+	config := oneRoute(b.URL, "", "")
+	asJSON, err := json.Marshal(map[string]any{
+		"_format_version": "3.0",
+		"services": []any{map[string]any{
+			"name": "service", "url": b.URL, "routes": []any{map[string]any{"name": "route", "paths": []any{"/r"}}},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inField, err := json.Marshal(map[string]string{"config": config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var form bytes.Buffer
+	parts := multipart.NewWriter(&form)
+	part, err := parts.CreateFormFile("config", "kong.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(part, config)
+	_ = parts.Close()
+	for _, tt := range []struct{ name, contentType, body string }{
+		{"a field of JSON", "application/json", string(inField)},
+		{"JSON", "application/json", string(asJSON)},
+		{"a field of a form", "application/x-www-form-urlencoded", url.Values{"config": {config}}.Encode()},
+		{"a file of a form", parts.FormDataContentType(), form.String()},
+		{"YAML", "text/yaml", config},
+		{"YAML that says to be a form", "application/x-www-form-urlencoded", config},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			postConfig(t, g, `_format_version: "3.0"`)
+			status, body := admin(t, g, "POST", "/config", tt.contentType, tt.body)
+			if status != http.StatusCreated {
+				t.Fatalf("got %d %v", status, body)
+			}
+			if response, _ := fetch(t, g, "GET", "/r"); response.StatusCode != 200 {
+				t.Errorf("got %s", response.Status)
+			}
+		})
+	}
+	for _, tt := range []struct {
+		name, contentType, body string
+		status                  int
+		message                 string
+	}{
+		{"nothing", "text/yaml", "", 400, "expected a declarative configuration"},
+		{"an empty table", "application/json", "{}", 400, `declarative config is invalid: {_format_version="required field missing"}`},
+		{"no JSON", "application/json", "{", 400, "Cannot parse JSON body"},
+		{"no type", "", "x", 415, "Unsupported media type"},
+		{"another type", "image/png", "x", 415, "Unsupported media type"},
+		{"no table", "text/yaml", "3", 400, `declarative config is invalid: {error="failed parsing declarative configuration: expected an object"}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if status, body := admin(t, g, "POST", "/config", tt.contentType, tt.body); status != tt.status || body["message"] != tt.message {
+				t.Errorf("got %d %v", status, body)
+			}
+		})
+	}
+}
+
+// TestConfigThatIsRefused leaves the old one at work.
+func TestConfigThatIsRefused(t *testing.T) {
+	b := startBackend(t, "b")
+	g := startGateway(t, oneRoute(b.URL, "", ""), Options{})
+	status, body := admin(t, g, "POST", "/config?flatten_errors=1", "text/yaml",
+		oneRoute(b.URL, "", "plugins: [{name: key-auth, config: {colour: blue}}, {name: none}]"))
+	want := map[string]any{
+		"code": 14.0, "name": "invalid declarative configuration", "message": "declarative config is invalid: {}",
+		"fields": map[string]any{},
+		"flattened_errors": []any{
+			map[string]any{
+				"entity_type": "plugin", "entity_name": "key-auth",
+				"entity": map[string]any{"name": "key-auth", "config": map[string]any{"colour": "blue"}},
+				"errors": []any{map[string]any{"type": "field", "field": "config.colour", "message": "unknown field"}},
+			},
+			map[string]any{
+				"entity_type": "plugin", "entity_name": "none", "entity": map[string]any{"name": "none"},
+				"errors": []any{map[string]any{
+					"type": "field", "field": "name",
+					"message": "plugin 'none' not enabled; add it to the 'plugins' configuration property",
+				}},
+			},
+		},
+	}
+	if diff := cmp.Diff(want, body); status != 400 || diff != "" {
+		t.Errorf("status %d\n%s", status, diff)
+	}
+	if response, _ := fetch(t, g, "GET", "/r"); response.StatusCode != 200 {
+		t.Errorf("got %s afterwards", response.Status)
+	}
+}
+
+func TestConfigComesBack(t *testing.T) {
+	b := startBackend(t, "b")
+	g := startGateway(t, oneRoute(b.URL, "retries: 3", "plugins: [{name: key-auth}]")+
+		"consumers: [{username: ann, keyauth_credentials: [{key: k}]}]", Options{})
+	before := g.current.Load().config.Rows
+	_, body := admin(t, g, "GET", "/config", "", "")
+	text, _ := body["config"].(string)
+	postConfig(t, g, text)
+	if diff := cmp.Diff(before, g.current.Load().config.Rows); diff != "" {
+		t.Errorf("it is another one:\n%s", diff)
+	}
+}
+
+func TestCheckHash(t *testing.T) {
+	g := startGateway(t, `_format_version: "3.0"`, Options{})
+	config := `_format_version: "3.0"` + "\n# another"
+	for i, want := range []int{201, 304, 201} {
+		path := "/config?check_hash=1"
+		if i == 2 {
+			path = "/config"
+		}
+		if status, _ := admin(t, g, "POST", path, "text/yaml", config); status != want {
+			t.Errorf("post %d: got %d, want %d", i+1, status, want)
+		}
+	}
+}
+
+func TestValidatePlugin(t *testing.T) {
+	g := startGateway(t, `_format_version: "3.0"`, Options{})
+	for body, want := range map[string]string{
+		`{"name":"key-auth","config":{"key_names":["k"]}}`: "schema validation successful",
+		`{"name":"key-auth","config":{"key_names":3}}`:     "schema violation (config.key_names: expected an array)",
+		`{"name":"none"}`: "schema violation (name: plugin 'none' not enabled; add it to the 'plugins' configuration property)",
+		`[]`:              "Cannot parse JSON body",
+	} {
+		if _, answer := admin(t, g, "POST", "/schemas/plugins/validate", "application/json", body); answer["message"] != want {
+			t.Errorf("%s: got %v", body, answer)
+		}
+	}
+}
+
+// TestConfigUnderLoad changes the configuration while requests come: each of
+// them sees the old or the new one.
+func TestConfigUnderLoad(t *testing.T) {
+	a, b := startBackend(t, "a"), startBackend(t, "b")
+	p := servePlugin(t, saysHeader)
+	g := startGateway(t, fakeRoute(a), Options{Workers: 4, PluginServers: p.server()})
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	for range 4 {
+		load.Go(func() {
+			c := dialRaw(t, g)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				response, body := c.send("GET /r HTTP/1.1", "Host: h")
+				if response.StatusCode != 200 || response.Header.Get("X-Fake") != "ran" ||
+					!strings.HasPrefix(body, "a GET / "+a.address()) && !strings.HasPrefix(body, "b GET / "+b.address()) {
+					t.Errorf("got %s %q", response.Status, body)
+				}
+			}
+		})
+	}
+	go func() { // the backends tell more than they have room for
+		for {
+			select {
+			case <-a.last:
+			case <-b.last:
+			case <-stop:
+				return
+			}
+		}
+	}()
+	for i := range 20 {
+		postConfig(t, g, fakeRoute([]*backend{b, a}[i%2]))
+		if i%4 == 0 {
+			if err := g.Reload(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	close(stop)
+	load.Wait()
+	if len(p.noted("start")) < 8 {
+		t.Errorf("started only %v", fmt.Sprint(p.noted("start")))
+	}
+}

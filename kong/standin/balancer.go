@@ -1,0 +1,178 @@
+package standin
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"kong-traffic-split/kong/declarative"
+)
+
+// errNoPeer is for an Upstream without a target that can be used.
+var errNoPeer = errors.New("failure to get a peer from the ring-balancer")
+
+// balancing is where a request goes, as Kong keeps it in balancer_data.
+type balancing struct {
+	kind    string // of the Service's host: "name", "ipv4" or "ipv6"
+	host    string
+	port    int
+	retries int
+
+	balancer     *balancer // of the Upstream that host names, if it does
+	preserveHost bool
+	try          peer
+	tries        []try
+}
+
+// peer is what a request is sent to.
+type peer struct {
+	ip       string
+	port     int
+	hostname string // for the Host header
+}
+
+// prepare sets the destination to the Service's own.
+func (b *balancing) prepare(service *declarative.Service) {
+	b.kind = "name"
+	if service == nil {
+		return
+	}
+	b.kind, b.host, b.port = declarative.HostKind(service.Host), service.Host, service.Port
+	if service.Retries != nil {
+		b.retries = *service.Retries
+	}
+}
+
+// A balancer deals the requests of one worker out to an Upstream's targets, by
+// weighted round-robin.
+type balancer struct {
+	upstream *declarative.Upstream
+
+	mu    sync.Mutex
+	wheel []*declarative.Target
+	next  int
+}
+
+func newBalancer(upstream *declarative.Upstream) *balancer {
+	b := &balancer{upstream: upstream}
+	divisor := 0
+	for _, target := range upstream.Targets {
+		divisor = gcd(divisor, target.Weight)
+	}
+	for i := range upstream.Targets {
+		target := &upstream.Targets[i]
+		for range target.Weight / max(divisor, 1) {
+			b.wheel = append(b.wheel, target)
+		}
+	}
+	rand.Shuffle(len(b.wheel), func(i, j int) { b.wheel[i], b.wheel[j] = b.wheel[j], b.wheel[i] })
+	return b
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// peer returns the next target that has an address.
+func (b *balancer) peer(ctx context.Context, r *resolver) (peer, error) {
+	for range b.wheel {
+		b.mu.Lock()
+		b.next = (b.next + 1) % len(b.wheel)
+		target := b.wheel[b.next]
+		b.mu.Unlock()
+		ip, err := r.one(ctx, target.Host)
+		if err != nil {
+			continue
+		}
+		p := peer{ip: ip, port: target.Port, hostname: ip}
+		if declarative.HostKind(target.Host) == "name" {
+			p.hostname = target.Host
+		}
+		return p, nil
+	}
+	return peer{}, errNoPeer
+}
+
+// choosePeer finds the destination of the next try.
+func (x *exchange) choosePeer() (peer, error) {
+	b := &x.balancer
+	p := peer{ip: b.host, port: b.port, hostname: b.host}
+	if b.kind != "name" {
+		return p, nil // as it is, even where a plugin put a name there
+	}
+	if len(b.tries) == 0 {
+		b.balancer = x.view.balancers[b.host]
+	}
+	if b.balancer == nil {
+		ip, err := x.gateway.resolver.one(x.context(), b.host)
+		p.ip = ip
+		return p, err
+	}
+	p, err := b.balancer.peer(x.context(), x.gateway.resolver)
+	if header := b.balancer.upstream.HostHeader; header != "" {
+		p.hostname = header
+	}
+	return p, err
+}
+
+// firstPeer finds the destination of the first try. Where there is none, it
+// returns the status and the message that Kong answers with.
+func (x *exchange) firstPeer() (p peer, status int, message string) {
+	x.balancer.preserveHost = x.upstreamHost != ""
+	p, err := x.choosePeer()
+	switch {
+	case err == nil:
+		return p, 0, ""
+	case errors.Is(err, errNoPeer):
+		return p, http.StatusServiceUnavailable, err.Error()
+	}
+	x.luaLog(levelError, "init.lua:381:", "execute(): DNS resolution failed: "+err.Error()+". Tried: "+x.balancer.host)
+	if errors.Is(err, errNoName) {
+		return p, http.StatusServiceUnavailable, "name resolution failed"
+	}
+	return p, http.StatusInternalServerError, err.Error()
+}
+
+// prepareUpstream does what Kong does between the plugins and the Service.
+func (x *exchange) prepareUpstream() *answer {
+	if x.hasQuery() {
+		x.upstreamURI += "?" + x.args
+	}
+	p, status, message := x.firstPeer()
+	if status != 0 {
+		return x.exitError(status, message)
+	}
+	x.balancer.try = p
+	x.setHost(p)
+	x.proxied = true
+	return nil
+}
+
+// setHost sets the Host header, unless the route preserves the client's or a
+// plugin has set one.
+func (x *exchange) setHost(p peer) {
+	if x.balancer.preserveHost {
+		return
+	}
+	host := p.hostname
+	if !isDefaultPort(x.upstreamScheme, p.port) {
+		host += ":" + strconv.Itoa(p.port)
+	}
+	x.upstreamHost = host
+}
+
+func isDefaultPort(scheme string, port int) bool {
+	switch scheme {
+	case "http", "grpc":
+		return port == 80
+	case "https", "grpcs":
+		return port == 443
+	}
+	return false
+}

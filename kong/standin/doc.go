@@ -1,0 +1,48 @@
+// Package standin is a stand-in for a Kong Gateway 3.9 node without a database.
+// It behaves towards clients, backends, the Admin API's users and above all the
+// plugin server as Kong does in the part that this project uses, so that the
+// plugin can be tried and tested without Kong. It is no gateway for production.
+//
+// What it does: services, routes, upstreams, consumers and plugins from a
+// declarative file; HTTP/1.1, HTTP/2, WebSocket and gRPC; TCP connections
+// (stream_listen), with TLS that ends here or is passed through; plugin servers
+// over a Unix socket (ProtoBuf:1), with one instance for each simulated worker,
+// subsystem and plugin row, in the phases access, preread and log; the bundled
+// plugins key-auth and file-log; the Admin API's GET / and /status, GET and
+// POST /config, POST /schemas/plugins/validate, and lists of entities to read.
+//
+// What is not named in this comment is not there. In particular, it does not
+//   - run Kong's other plugins, or plugins in Lua, JavaScript, Python or WebAssembly;
+//   - run the phases certificate, rewrite and response of a plugin server's plugin;
+//   - proxy UDP (stream_listen);
+//   - know certificates, SNIs, vaults other than env, consumer groups or workspaces;
+//   - route by expressions: it is the flavor traditional_compatible;
+//   - verify the certificates of backends, whatever a Service says, or present one of its own;
+//   - check the health of targets, or balance other than by weighted round-robin;
+//   - use DNS beyond the system's resolver: no SRV records, no cache of its own;
+//   - buffer bodies: a request whose body was sent in part is not tried again;
+//   - keep the case or the order of headers, or pass on trailers other than gRPC's;
+//   - send a Host that is no host name: the Service gets an empty one;
+//   - use certificates or error pages that it is given, or add or leave out Kong's headers;
+//   - write an access log, or files below the prefix other than long request bodies;
+//   - keep its simulated workers apart as nginx does: they are one process;
+//   - speak to a control plane (hybrid mode) or a database, or understand the PROXY protocol.
+package standin
+
+// Limits are what the stand-in does not do, as the package's comment lists it.
+const Limits = `It does not
+  - run Kong's other plugins, or plugins in Lua, JavaScript, Python or WebAssembly;
+  - run the phases certificate, rewrite and response of a plugin server's plugin;
+  - proxy UDP (stream_listen);
+  - know certificates, SNIs, vaults other than env, consumer groups or workspaces;
+  - route by expressions: it is the flavor traditional_compatible;
+  - verify the certificates of backends, whatever a Service says, or present one of its own;
+  - check the health of targets, or balance other than by weighted round-robin;
+  - use DNS beyond the system's resolver: no SRV records, no cache of its own;
+  - buffer bodies: a request whose body was sent in part is not tried again;
+  - keep the case or the order of headers, or pass on trailers other than gRPC's;
+  - send a Host that is no host name: the Service gets an empty one;
+  - use certificates or error pages that it is given, or add or leave out Kong's headers;
+  - write an access log, or files below the prefix other than long request bodies;
+  - keep its simulated workers apart as nginx does: they are one process;
+  - speak to a control plane (hybrid mode) or a database, or understand the PROXY protocol.`

@@ -1,0 +1,88 @@
+package standin
+
+import (
+	"cmp"
+	"slices"
+)
+
+// A handler is a plugin that is enabled: one of the bundled ones, or one of a
+// plugin server.
+type handler struct {
+	name     string
+	version  string
+	priority int
+	external *externalPlugin
+	access   phaseFunc // nil, as the others: it does not have the phase
+	preread  phaseFunc
+	log      phaseFunc
+}
+
+// A phaseFunc runs a phase of a plugin, for one of its rows.
+type phaseFunc func(x *exchange, row *pluginRow) error
+
+// newHandlers lists the enabled plugins in the order in which they run.
+func (g *Gateway) newHandlers(enabled []string, external []externalPlugin) []*handler {
+	var all []*handler
+	for _, name := range enabled {
+		switch name {
+		case "key-auth":
+			all = append(all, &handler{name: name, version: version, priority: 1250, access: keyAuth})
+		case "file-log":
+			all = append(all, &handler{name: name, version: version, priority: 9, log: g.files.log})
+		}
+	}
+	for i := range external {
+		p := &external[i]
+		if slices.Contains(enabled, p.name) {
+			all = append(all, newExternalHandler(p))
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *handler) int { return cmp.Compare(b.priority, a.priority) })
+	return all
+}
+
+func newExternalHandler(p *externalPlugin) *handler {
+	h := &handler{name: p.name, version: p.version, priority: p.priority, external: p}
+	for name, phase := range map[string]*phaseFunc{
+		"access": &h.access, "preread": &h.preread, "log": &h.log,
+	} {
+		if p.has(name) {
+			*phase = func(x *exchange, row *pluginRow) error {
+				return x.view.worker.handleEvent(x, p, row, name)
+			}
+		}
+	}
+	return h
+}
+
+// finish does the log phase, and ends what belongs to the request.
+func (x *exchange) finish() {
+	x.phase = phaseLog
+	x.times.finished = nowOr(x.times.finished)
+	var logs []collected
+	for _, c := range x.collected {
+		if c.plugin.external == nil {
+			x.runLog(c)
+		} else {
+			logs = append(logs, c)
+		}
+	}
+	if len(logs) == 0 {
+		x.letGo()
+		return
+	}
+	// Kong runs these in a timer, after the request.
+	x.view.worker.requests.Go(func() {
+		for _, c := range logs {
+			x.runLog(c)
+		}
+		x.letGo()
+	})
+}
+
+func (x *exchange) runLog(c collected) {
+	x.plugin, x.pluginID = c.plugin.name, c.row.plugin.ID
+	if err := c.plugin.log(x, c.row); err != nil {
+		x.gateway.log.print(levelError, x.conn.number, "lua entry thread aborted: runtime error: "+err.Error(), x.logContext())
+	}
+}

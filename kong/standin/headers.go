@@ -1,0 +1,160 @@
+package standin
+
+import (
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// serverTokens is what Kong calls itself.
+const (
+	version      = "3.9.3"
+	serverTokens = "kong/" + version
+)
+
+// hopByHop are headers that are between two hops only.
+var hopByHop = []string{
+	"Connection", "Expect", "Keep-Alive", "Proxy", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// dropHopByHop deletes these, and those that Connection lists.
+func dropHopByHop(header http.Header) {
+	for _, value := range header.Values("Connection") {
+		for _, name := range strings.Split(value, ",") {
+			if name = textproto.TrimString(name); name != "" {
+				header.Del(name)
+			}
+		}
+	}
+	for _, name := range hopByHop {
+		header.Del(name)
+	}
+}
+
+// upstreamHeader is the header of the request for the Service.
+func (x *exchange) upstreamHeader() http.Header {
+	header := x.header.Clone()
+	upgrade := strings.EqualFold(header.Get("Upgrade"), "websocket")
+	trailers := slices.ContainsFunc(header.Values("Te"), func(value string) bool {
+		return slices.Contains(list(value), "trailers")
+	})
+	dropHopByHop(header)
+	header.Del("Host")
+	header.Del("Content-Length") // the transport sets it
+	if _, given := header["User-Agent"]; !given {
+		header["User-Agent"] = []string{""} // the transport sends none, then
+	}
+	switch {
+	case x.isGRPCService():
+	case upgrade:
+		header["Connection"] = []string{"keep-alive, Upgrade"}
+		header["Upgrade"] = []string{"websocket"}
+	default:
+		header["Connection"] = []string{"keep-alive"}
+	}
+	if trailers {
+		header["Te"] = []string{"trailers"}
+	}
+	for name, value := range x.forwarded {
+		header.Del(name)
+		if value != "" {
+			header.Set(name, value)
+		}
+	}
+	return header
+}
+
+// forwardedHeaders are those that tell the Service about the client's request,
+// before plugins change it. Those that are empty are not sent.
+func (x *exchange) forwardedHeaders() map[string]string {
+	via := x.protocolVersion() + " " + serverTokens
+	if given := x.header.Get("Via"); given != "" {
+		via = given + ", " + via
+	}
+	forwardedFor := x.clientIP
+	if given := x.header.Get("X-Forwarded-For"); given != "" {
+		forwardedFor = given + ", " + x.realIP
+	}
+	prefix := ""
+	if x.route.StripPath && x.match.path != "/" {
+		prefix = x.match.path
+	}
+	headers := map[string]string{
+		"Via":                via,
+		"X-Forwarded-For":    forwardedFor,
+		"X-Forwarded-Proto":  x.scheme(),
+		"X-Forwarded-Host":   x.hostName(),
+		"X-Forwarded-Port":   strconv.Itoa(x.port()),
+		"X-Forwarded-Path":   x.rawPath(),
+		"X-Forwarded-Prefix": prefix,
+		"X-Real-Ip":          x.clientIP,
+		"X-Kong-Request-Id":  x.id,
+	}
+	if x.gateway.trusts(x.realIP) {
+		for _, name := range []string{"Proto", "Host", "Port", "Path", "Prefix"} {
+			if given := x.header.Get("X-Forwarded-" + name); given != "" {
+				headers["X-Forwarded-"+name] = given
+			}
+		}
+	}
+	return headers
+}
+
+func (x *exchange) protocolVersion() string {
+	return strconv.FormatFloat(x.httpVersion(), 'g', -1, 64)
+}
+
+// copyResponseHeader puts the Service's header beside what plugins have added.
+func (x *exchange) copyResponseHeader(to http.Header, response *http.Response) {
+	from := response.Header.Clone()
+	dropHopByHop(from)
+	for name, values := range x.response {
+		to[name] = slices.Clone(values)
+	}
+	for name, values := range from {
+		if slices.Contains([]string{"Content-Type", "Content-Length", "Date"}, name) {
+			to[name] = values // there is only one of each
+		} else {
+			to[name] = append(to[name], values...)
+		}
+	}
+	if response.ContentLength >= 0 && from.Get("Content-Length") == "" && x.method != http.MethodHead &&
+		response.StatusCode != http.StatusNoContent && response.StatusCode != http.StatusNotModified {
+		to.Set("Content-Length", strconv.FormatInt(response.ContentLength, 10))
+	}
+}
+
+// addProxyHeaders adds what Kong says of a request that it has sent on.
+func (x *exchange) addProxyHeaders(header http.Header) {
+	x.times.answered = nowOr(x.times.answered)
+	x.times.balancerEnded = nowOr(x.times.balancerEnded)
+	header.Set("X-Kong-Upstream-Latency", strconv.FormatInt(x.times.answered.Sub(x.times.balancerEnded).Milliseconds(), 10))
+	header.Set("X-Kong-Proxy-Latency", strconv.FormatInt(x.times.balancerEnded.Sub(x.started).Milliseconds(), 10))
+	via := "1.1 " + serverTokens
+	if x.upstreamScheme == "grpc" || x.upstreamScheme == "grpcs" {
+		via = "2 " + serverTokens
+	}
+	if given := header.Get("Via"); given != "" {
+		via = given + ", " + via
+	}
+	header.Set("Via", via)
+	if header.Get("Server") == "" {
+		header.Set("Server", serverTokens)
+	}
+}
+
+// millis is the time since start, as headers give it.
+func millis(start time.Time) string {
+	return strconv.FormatInt(time.Since(start).Milliseconds(), 10)
+}
+
+// nowOr is t, or now where it is not set.
+func nowOr(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Now()
+	}
+	return t
+}

@@ -1,0 +1,116 @@
+package standin
+
+import (
+	"net/http"
+	"strings"
+
+	"kong-traffic-split/kong/declarative"
+)
+
+// keyAuth is Kong's plugin key-auth, for keys in headers and in the query.
+func keyAuth(x *exchange, row *pluginRow) error {
+	config := row.config
+	if config["run_on_preflight"] == false && x.method == http.MethodOptions {
+		return nil
+	}
+	anonymous, _ := config["anonymous"].(string)
+	if anonymous != "" && x.credential != nil {
+		return nil // another plugin has authenticated the request
+	}
+	credential, refusal := x.findCredential(config)
+	switch {
+	case refusal == "":
+		x.authenticate(consumerBy(x.gen.config, credential.Consumer.ID), credential)
+		return nil
+	case anonymous != "":
+		consumer := consumerBy(x.gen.config, anonymous)
+		if consumer == nil {
+			return raise("anonymous consumer %s not found", anonymous)
+		}
+		x.authenticate(consumer, nil)
+		return nil
+	}
+	challenge := "Key"
+	if realm, _ := config["realm"].(string); realm != "" {
+		challenge += ` realm="` + realm + `"`
+	}
+	return x.respondError(http.StatusUnauthorized, refusal, http.Header{"Www-Authenticate": {challenge}})
+}
+
+// findCredential looks for a key in the request. Where there is none of a
+// consumer, it says so as Kong does.
+func (x *exchange) findCredential(config map[string]any) (*declarative.Credential, string) {
+	key, refusal := x.findKey(config)
+	if refusal != "" {
+		return nil, refusal
+	}
+	for _, credential := range x.gen.config.Credentials {
+		if credential.Key == key {
+			return credential, ""
+		}
+	}
+	return nil, "Unauthorized"
+}
+
+func (x *exchange) findKey(config map[string]any) (key, refusal string) {
+	names, _ := config["key_names"].([]any)
+	args := parseArgs(x.args, maxArgs)
+	for _, element := range names {
+		name, _ := element.(string)
+		var value any
+		if config["key_in_header"] == true {
+			value = lowerHeader(x.header, -1)[strings.ToLower(name)]
+		}
+		if value == nil && config["key_in_query"] == true {
+			value = args[name]
+		}
+		switch v := value.(type) {
+		case []any:
+			return "", "Duplicate API key found"
+		case string:
+			if config["hide_credentials"] == true {
+				x.dropArg(name)
+				x.header.Del(name)
+			}
+			if v == "" {
+				return "", "No API key found in request"
+			}
+			return v, ""
+		}
+	}
+	return "", "No API key found in request"
+}
+
+// consumerBy finds a consumer by id or name, or nil.
+func consumerBy(config *declarative.Config, id string) *declarative.Consumer {
+	for _, consumer := range config.Consumers {
+		if consumer.ID == id || consumer.Username == id {
+			return consumer
+		}
+	}
+	return nil
+}
+
+// authenticate makes the request one of a consumer, and tells the Service.
+func (x *exchange) authenticate(consumer *declarative.Consumer, credential *declarative.Credential) {
+	x.consumer, x.credential = consumer.Row, nil
+	headers := map[string]string{
+		"X-Consumer-Id":           consumer.ID,
+		"X-Consumer-Custom-Id":    consumer.CustomID,
+		"X-Consumer-Username":     consumer.Username,
+		"X-Credential-Identifier": "",
+		"X-Anonymous-Consumer":    "",
+	}
+	if credential != nil {
+		x.credential = credential.Row
+		headers["X-Credential-Identifier"] = credential.ID
+	} else {
+		headers["X-Anonymous-Consumer"] = "true"
+	}
+	for name, value := range headers {
+		x.header.Del(name)
+		if value != "" {
+			x.header.Set(name, value)
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package standin
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+var responseMethods = map[string]pdkMethod{
+	"response.get_status":   {phasesAfterAnswer, true, integer(func(x *exchange) int { return x.status })},
+	"response.get_header":   {phasesAfterAnswer, true, withText(getResponseHeader)},
+	"response.get_headers":  {phasesAfterAnswer, true, getResponseHeaders},
+	"response.get_source":   {phasesAfterAnswer, true, text((*exchange).source)},
+	"response.set_status":   {phasesOfAnswers, false, setStatus},
+	"response.set_header":   {phasesOfAnswers, false, withKV(setResponseHeader)},
+	"response.add_header":   {phasesOfAnswers, false, withKV(addResponseHeader)},
+	"response.set_headers":  {phasesOfAnswers, false, withTable(setResponseHeaders)},
+	"response.clear_header": {phasesOfAnswers, false, withText(clearResponseHeader)},
+	"response.exit":         {phasesOfAnswers, false, exit},
+}
+
+// source is who has given the answer.
+func (x *exchange) source() string {
+	switch {
+	case x.unexpected:
+		return "error"
+	case x.exited:
+		return "exit"
+	case x.proxied:
+		return "service"
+	}
+	return "error"
+}
+
+func getResponseHeader(x *exchange, name string) ([]byte, error) {
+	return encodeText(x.done.Get(name)), nil
+}
+
+func getResponseHeaders(x *exchange, _ []byte) ([]byte, error) {
+	return encodeStruct(lowerHeader(x.done, maxArgs)), nil
+}
+
+// setStatus sets what the Service's answer sets again.
+func setStatus(_ *exchange, args []byte) ([]byte, error) {
+	status, err := decodeInt(args)
+	if err == nil {
+		err = checkStatus(status)
+	}
+	return nil, err
+}
+
+func checkStatus(status int) error {
+	if status < 100 || status > 599 {
+		return raise("code must be a number between 100 and 599")
+	}
+	return nil
+}
+
+// isTransferEncoding is of the one header that Kong does not let be set.
+func (x *exchange) isTransferEncoding(name string) bool {
+	name = strings.ToLower(name)
+	if name != "transfer-encoding" && name != "transfer_encoding" {
+		return false
+	}
+	x.kongLog(levelWarn, "response.lua", "manually setting Transfer-Encoding. Ignored.")
+	return true
+}
+
+func setResponseHeader(x *exchange, name string, value any) error {
+	if err := checkHeader(name, value); err != nil {
+		return err
+	}
+	if !x.isTransferEncoding(name) {
+		x.response[http.CanonicalHeaderKey(name)] = headerValues(value)
+	}
+	return nil
+}
+
+func addResponseHeader(x *exchange, name string, value any) error {
+	if err := checkHeader(name, value); err != nil {
+		return err
+	}
+	for _, v := range headerValues(value) {
+		x.response.Add(name, v)
+	}
+	return nil
+}
+
+func setResponseHeaders(x *exchange, headers map[string]any) error {
+	for name, value := range headers {
+		if err := checkHeader(name, value); err != nil {
+			return err
+		}
+	}
+	for name, value := range headers {
+		if err := setResponseHeader(x, name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func clearResponseHeader(x *exchange, name string) ([]byte, error) {
+	x.response.Del(name)
+	return nil, nil
+}
+
+// exit answers the client in the Service's place, and ends the exchange with
+// the plugin server.
+func exit(x *exchange, args []byte) ([]byte, error) {
+	a, headers, err := decodeExit(args)
+	if err == nil {
+		err = checkStatus(a.status)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range headers {
+		if err := checkHeader(name, value); err != nil {
+			return nil, err
+		}
+		if !x.isTransferEncoding(name) {
+			a.header[http.CanonicalHeaderKey(name)] = headerValues(value)
+		}
+	}
+	x.exited, x.delayed = true, a
+	return nil, errYielded
+}
+
+// decodeExit decodes the arguments of response.exit: an answer without a header,
+// and the header.
+func decodeExit(args []byte) (*answer, map[string]any, error) {
+	a := &answer{body: []byte{}, header: http.Header{}}
+	var headers map[string]any
+	var inner error
+	err := visit(args, func(field protowire.Number, number uint64, bytes []byte) {
+		switch field {
+		case 1:
+			a.status = int(int32(number))
+		case 2:
+			a.body = append([]byte{}, bytes...)
+		case 3:
+			headers, inner = decodeStruct(bytes)
+		}
+	})
+	return a, headers, errors.Join(err, inner)
+}

@@ -1,0 +1,217 @@
+package standin
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+var serviceMethods = map[string]pdkMethod{
+	"router.get_route": {phasesOfClient, true, func(x *exchange, _ []byte) ([]byte, error) {
+		if x.route == nil {
+			return nil, nil
+		}
+		return encodeEntity(x.route.Row, routeFields), nil
+	}},
+	"router.get_service": {phasesOfClient, true, func(x *exchange, _ []byte) ([]byte, error) {
+		if x.service == nil {
+			return nil, nil
+		}
+		return encodeEntity(x.service.Row, serviceFields), nil
+	}},
+	"service.set_upstream":          {phasesOfAccess, false, withText(setUpstream)},
+	"service.set_target":            {phasesOfTarget, false, setTarget},
+	"service.request.set_scheme":    {phasesOfRequest, false, withText(setScheme)},
+	"service.request.set_path":      {phasesOfRequest, false, withText(setPath)},
+	"service.request.set_method":    {phasesOfChange, false, withText(setMethod)},
+	"service.request.set_raw_query": {phasesOfChange, false, withText(setRawQuery)},
+	"service.request.set_query":     {phasesOfChange, false, withTable(setQuery)},
+	"service.request.set_header":    {phasesOfRequest, false, withKV(setRequestHeader)},
+	"service.request.add_header":    {phasesOfChange, false, withKV(addRequestHeader)},
+	"service.request.set_headers":   {phasesOfChange, false, withTable(setRequestHeaders)},
+	"service.request.clear_header":  {phasesOfChange, false, withText(clearRequestHeader)},
+	"service.request.set_raw_body":  {phasesOfRequest, false, withText(setRawBody)},
+	// These touch the request in every phase that allows them, so that they
+	// are never called here.
+	"service.response.get_status":   {phasesOfService, false, nil},
+	"service.response.get_header":   {phasesOfService, false, nil},
+	"service.response.get_headers":  {phasesOfService, false, nil},
+	"service.response.get_raw_body": {phasesOfService, false, nil},
+}
+
+// setUpstream answers true where there is an Upstream of that name.
+func setUpstream(x *exchange, name string) ([]byte, error) {
+	if _, ok := x.view.balancers[name]; !ok {
+		return nil, nil
+	}
+	x.balancer.host = name
+	return encodeBool(true), nil
+}
+
+func setTarget(x *exchange, args []byte) ([]byte, error) {
+	host, port, err := decodeTarget(args)
+	if err != nil {
+		return nil, err
+	}
+	if port < 0 || port > 65535 {
+		return nil, raise("port must be an integer between 0 and 65535: given %d", port)
+	}
+	x.upstreamHost = host
+	x.balancer.host, x.balancer.port = host, port
+	return nil, nil
+}
+
+func setScheme(x *exchange, scheme string) ([]byte, error) {
+	if scheme != "http" && scheme != "https" {
+		return nil, raise("invalid scheme: %s", scheme)
+	}
+	x.upstreamScheme = scheme
+	return nil, nil
+}
+
+func setPath(x *exchange, path string) ([]byte, error) {
+	if !strings.HasPrefix(path, "/") {
+		return nil, raise("path must start with /")
+	}
+	x.upstreamURI = escapePath(path)
+	return nil, nil
+}
+
+var settableMethods = []string{
+	"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "MKCOL", "COPY", "MOVE", "PROPFIND", "PROPPATCH",
+	"LOCK", "UNLOCK", "PATCH", "TRACE",
+}
+
+func setMethod(x *exchange, method string) ([]byte, error) {
+	if !slices.Contains(settableMethods, method) {
+		return nil, raise("invalid method: %s", method)
+	}
+	x.method = method
+	return nil, nil
+}
+
+func setRawQuery(x *exchange, query string) ([]byte, error) {
+	x.args = query
+	return nil, nil
+}
+
+func setQuery(x *exchange, args map[string]any) error {
+	query, err := encodeArgs(args)
+	if err == nil {
+		x.args = query
+	}
+	return err
+}
+
+// dropArg deletes all arguments of a name from the query.
+func (x *exchange) dropArg(name string) {
+	var kept []string
+	for pair := range strings.SplitSeq(x.args, "&") {
+		if key, _, _ := strings.Cut(pair, "="); unescapeArg(key) != name {
+			kept = append(kept, pair)
+		}
+	}
+	x.args = strings.Join(kept, "&")
+}
+
+func setRequestHeader(x *exchange, name string, value any) error {
+	if err := checkHeader(name, value); err != nil {
+		return err
+	}
+	x.noteHost(name, value)
+	if name == ":authority" {
+		return nil // the Host header sets it
+	}
+	x.putHeader(name, headerValues(value))
+	return nil
+}
+
+// noteHost lets a Host header of a plugin reach the Service. Of a list, what
+// reaches it is the address of the Lua table.
+func (x *exchange) noteHost(name string, value any) {
+	if strings.EqualFold(name, "host") || name == ":authority" && x.isGRPCService() {
+		x.upstreamHost = luaString(value)
+	}
+}
+
+func (x *exchange) putHeader(name string, values []string) {
+	switch {
+	case strings.EqualFold(name, "host"):
+		x.host = strings.Join(values, ", ")
+	case len(values) == 0:
+		x.header.Del(name)
+	default:
+		x.header[http.CanonicalHeaderKey(name)] = values
+	}
+}
+
+// addRequestHeader adds one value. A list becomes the address of its table.
+func addRequestHeader(x *exchange, name string, value any) error {
+	if err := checkHeader(name, value); err != nil {
+		return err
+	}
+	x.noteHost(name, value)
+	added := luaString(value)
+	if added == "" {
+		added = " "
+	}
+	x.putHeader(name, append(slices.Clone(x.header.Values(name)), added))
+	return nil
+}
+
+func setRequestHeaders(x *exchange, headers map[string]any) error {
+	for name, value := range headers {
+		if err := checkHeader(name, value); err != nil {
+			return err
+		}
+	}
+	for name, value := range headers {
+		x.noteHost(name, value)
+		x.putHeader(name, headerValues(value))
+	}
+	return nil
+}
+
+func clearRequestHeader(x *exchange, name string) ([]byte, error) {
+	x.putHeader(name, nil)
+	return nil, nil
+}
+
+func setRawBody(x *exchange, body string) ([]byte, error) {
+	x.setBody([]byte(body))
+	return nil, nil
+}
+
+// checkHeader raises an error where a value cannot be one of a header.
+func checkHeader(name string, value any) error {
+	switch v := value.(type) {
+	case string, float64, bool:
+		return nil
+	case []any:
+		for _, element := range v {
+			if _, ok := element.(string); !ok {
+				return raise("invalid header value in array %q: got %s, expected string", name, luaType(element))
+			}
+		}
+		return nil
+	case map[string]any:
+		return nil // a table without a list in it has no values
+	}
+	return raise("invalid header value for %q: got %s, expected array of string, string, number or boolean",
+		name, luaType(value))
+}
+
+// headerValues are the values that a header gets. An empty one is a blank.
+func headerValues(value any) []string {
+	var all []string
+	switch v := value.(type) {
+	case []any:
+		for _, element := range v {
+			all = append(all, orText(element.(string), " ")) // checked
+		}
+	case map[string]any:
+	default:
+		all = []string{orText(luaString(value), " ")}
+	}
+	return all
+}

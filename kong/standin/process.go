@@ -1,0 +1,138 @@
+package standin
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// respawnInterval is the least time between two starts of a plugin server.
+const respawnInterval = time.Second
+
+// stopPatience is how long a plugin server may take to end.
+const stopPatience = 10 * time.Second
+
+// overlap is how long a plugin server lives on at least after a reload has
+// started its successor, which needs some time to take the socket over. Kong's
+// worker 0, which ends the server when it ends itself, takes about as long.
+const overlap = 5 * time.Second
+
+// maxLogLine is the longest line of a plugin server that is logged whole.
+const maxLogLine = 64 << 10
+
+// serverProcess keeps a plugin server running, as worker 0 of Kong does.
+type serverProcess struct {
+	server PluginServer
+	log    *errorLog
+	stop   context.CancelFunc // when it ends next, it is not started again
+	done   chan struct{}
+
+	mu  sync.Mutex
+	cmd *exec.Cmd // while one runs
+}
+
+// startProcess starts the server's start command, and again when it ends.
+func startProcess(server PluginServer, log *errorLog) *serverProcess {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &serverProcess{server: server, log: log, stop: cancel, done: make(chan struct{})}
+	go p.keep(ctx)
+	return p
+}
+
+func (p *serverProcess) keep(ctx context.Context) {
+	defer close(p.done)
+	for ctx.Err() == nil {
+		next := time.NewTimer(respawnInterval)
+		p.run(ctx)
+		select {
+		case <-ctx.Done():
+		case <-next.C:
+		}
+		next.Stop()
+	}
+}
+
+// run runs the server once, and logs what it writes.
+func (p *serverProcess) run(ctx context.Context) {
+	p.log.kong(levelNotice, "process.lua", "[pluginserver] starting pluginserver process for %s", p.server.Name)
+	cmd := exec.Command("sh", "-c", "exec "+p.server.StartCmd)
+	output, input := io.Pipe()
+	cmd.Stdout, cmd.Stderr = input, input
+	cmd.WaitDelay = time.Second // children of its own may hold the output open
+	if !p.begin(ctx, cmd) {
+		return
+	}
+	var lines sync.WaitGroup
+	lines.Go(func() { p.logLines(output, cmd.Process.Pid) })
+	err := cmd.Wait()
+	p.mu.Lock()
+	p.cmd = nil
+	p.mu.Unlock()
+	_ = input.Close() // ends logLines
+	lines.Wait()
+	status := "exited 0"
+	if err != nil {
+		status = err.Error()
+	}
+	if cmd.ProcessState.ExitCode() == 127 {
+		p.log.kong(levelError, "process.lua",
+			"[pluginserver] external pluginserver %q start command %q exited with \"command not found\"",
+			p.server.Name, p.server.StartCmd)
+	}
+	p.log.kong(levelNotice, "process.lua", "external pluginserver '%s' terminated: %s", p.server.Name, status)
+}
+
+// begin starts the command unless the server is to be stopped.
+func (p *serverProcess) begin(ctx context.Context, cmd *exec.Cmd) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ctx.Err() != nil {
+		return false
+	}
+	if err := cmd.Start(); err != nil {
+		p.log.kong(levelError, "process.lua", "[pluginserver] %s: %v", p.server.Name, err)
+		return false
+	}
+	p.cmd = cmd
+	p.log.kong(levelNotice, "process.lua", "[pluginserver] started, pid %d", cmd.Process.Pid)
+	return true
+}
+
+func (p *serverProcess) logLines(output io.Reader, pid int) {
+	lines := bufio.NewReaderSize(output, maxLogLine)
+	for {
+		line, err := lines.ReadSlice('\n')
+		if len(line) > 0 {
+			p.log.print(levelInfo, 0, fmt.Sprintf("[%s:%d] %s", p.server.Name, pid, line), "")
+		}
+		if err != nil && err != bufio.ErrBufferFull {
+			return
+		}
+	}
+}
+
+// close asks the server to end, waits for it, and ends it where it does not.
+func (p *serverProcess) close() {
+	p.stop()
+	p.signal(syscall.SIGTERM)
+	p.log.kong(levelNotice, "process.lua", "[pluginserver] successfully stopped pluginserver '%s'", p.server.Name)
+	select {
+	case <-p.done:
+	case <-time.After(stopPatience):
+		p.signal(syscall.SIGKILL)
+		<-p.done
+	}
+}
+
+func (p *serverProcess) signal(s syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil {
+		_ = p.cmd.Process.Signal(s) // an error says that it has ended
+	}
+}

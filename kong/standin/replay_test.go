@@ -1,0 +1,318 @@
+package standin
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"kong-traffic-split/kong/wire"
+)
+
+// recordedRequests are those of the recording, by the worker that had them.
+var recordedRequests = []struct {
+	worker int
+	target string
+	header []string
+	status int
+}{
+	{0, "/target", nil, 200},
+	{0, "/reads?q=5&z=1", []string{"Cookie: a=b; split=x", "X-Hi: yo"}, 200},
+	{0, "/reads?flag&q=a%20b", []string{"Cookie: a=b; split=x", "X-Hi: yo"}, 200},
+	{0, "/bad-query-arg?flag", nil, 500},
+	{1, "/writes", []string{"Cookie: a=b; split=x", "X-Hi: yo"}, 200},
+	{1, "/up-known", nil, 200},
+	{0, "/up-unknown", nil, 200},
+	{1, "/exit", nil, 503},
+	{0, "/consumer", []string{"apikey: k1"}, 200},
+	{0, "/noconsumer", nil, 200},
+	{0, "/log-forbidden", nil, 200},
+	{0, "/pdk-error", nil, 500},
+	{1, "/wrong-phase", nil, 500},
+	{1, "/re/acme/v2", nil, 200},
+	{0, "/reads", []string{"X-Hi: \xff\xfe"}, 200},
+	{0, reloads, nil, 0},
+	{0, "/target", nil, 200},
+	{0, "/target", nil, 200},
+	{1, "/target", nil, 200},
+	{1, "/target", nil, 200},
+}
+
+// reloads stands where the configuration was posted again.
+const reloads = "reload"
+
+// TestRecordedFrames plays the plugin's side of the frames that were recorded
+// from Kong 3.9.3, and expects the gateway to send Kong's side of them.
+func TestRecordedFrames(t *testing.T) {
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "an answer\n")
+	}))
+	t.Cleanup(backend.Close)
+	recording := readRecording(t, backend.Listener.Addr().(*net.TCPAddr).Port)
+	socket := recording.serve(t)
+	text, err := os.ReadFile("testdata/kong.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := strings.ReplaceAll(string(text), "9202", fmt.Sprint(recording.port))
+	g := startGateway(t, config, Options{
+		Workers:       2,
+		PluginServers: []PluginServer{{Name: "probe", Socket: socket, QueryCmd: probeDump}},
+	})
+	clients := []*rawClient{dialRaw(t, g), dialRaw(t, g)}
+	for _, r := range recordedRequests {
+		if r.target == reloads {
+			postConfig(t, g, config)
+			continue
+		}
+		head := append([]string{"Host: 127.0.0.1:8010", "User-Agent: curl/7.88.1", "Accept: */*"}, r.header...)
+		if status := clients[r.worker].get(r.target, head...); status != r.status {
+			t.Errorf("GET %s: status %d, not %d", r.target, status, r.status)
+		}
+		g.http.workers[r.worker].requests.Wait() // for the log phase
+	}
+}
+
+// probeDump prints the dump of the plugin that was recorded.
+const probeDump = `echo '{"Protocol":"ProtoBuf:1","Plugins":[{"Name":"probe","Version":"0.1","Priority":20,
+	"Phases":["access","log"],"Schema":{"name":"probe","fields":[{"config":{"type":"record","fields":[
+	{"ops":{"type":"array","elements":{"type":"string"}}},{"logops":{"type":"array","elements":{"type":"string"}}}]}}]}}]}'`
+
+type recordedFrame struct {
+	Conn       int
+	From, Kind string
+	Text, Hex  string
+	body       []byte
+}
+
+// recordedConnection is one connection between Kong and the plugin server.
+type recordedConnection struct {
+	number int
+	frames []recordedFrame // that are still to come
+	method string          // of the PDK, called last
+}
+
+type recording struct {
+	port        int // of the backend
+	connections []*recordedConnection
+}
+
+func readRecording(t *testing.T, port int) *recording {
+	t.Helper()
+	text, err := os.ReadFile("testdata/frames.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recording{port: port}
+	byNumber := map[int]*recordedConnection{}
+	for line := range bytes.Lines(text) {
+		var f recordedFrame
+		if err := json.Unmarshal(line, &f); err != nil {
+			t.Fatal(err)
+		}
+		if f.body, err = hex.DecodeString(f.Hex); err != nil {
+			t.Fatal(err)
+		}
+		if byNumber[f.Conn] == nil {
+			byNumber[f.Conn] = &recordedConnection{number: f.Conn}
+			r.connections = append(r.connections, byNumber[f.Conn])
+		}
+		byNumber[f.Conn].frames = append(byNumber[f.Conn].frames, f)
+	}
+	return r
+}
+
+// serve plays the recorded connections in the order in which they come.
+func (r *recording) serve(t *testing.T) string {
+	t.Helper()
+	socket := shortDir(t) + "/s"
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var players sync.WaitGroup
+	players.Go(func() {
+		for _, c := range r.connections {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			players.Go(func() {
+				defer conn.Close()
+				if err := r.play(t, c, conn); err != nil {
+					t.Errorf("connection %d: %v", c.number, err)
+				}
+			})
+		}
+		if conn, err := listener.Accept(); err == nil {
+			t.Error("there are more connections than were recorded")
+			_ = conn.Close()
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		players.Wait() // the gateway is closed by now
+		for _, c := range r.connections {
+			if len(c.frames) > 0 && c.frames[0].Kind != "closed" {
+				t.Errorf("connection %d: %d frames did not come, the next is %s %s",
+					c.number, len(c.frames), c.frames[0].From, c.frames[0].Kind)
+			}
+		}
+	})
+	return socket
+}
+
+// play does one connection. It goes on after a frame that differs: a
+// connection that ends would have the gateway repeat the event.
+func (r *recording) play(t *testing.T, c *recordedConnection, conn net.Conn) error {
+	fromGateway := bufio.NewReader(conn)
+	for ; len(c.frames) > 0; c.frames = c.frames[1:] {
+		f := c.frames[0]
+		if f.From == "plugin" {
+			if f.Kind == "PdkMethod" {
+				c.method = f.Text
+			}
+			if f.Kind == "closed" {
+				return nil
+			}
+			if _, err := conn.Write(wire.AppendFrame(nil, r.ownPort(c.method, f))); err != nil {
+				return err
+			}
+			continue
+		}
+		body, err := wire.ReadFrame(fromGateway, nil)
+		if f.Kind == "closed" || err == io.EOF {
+			return nil // at the end of the test, too; what did not come is told there
+		}
+		if err != nil {
+			return err
+		}
+		if diff := r.compare(c.method, f, body); diff != "" {
+			t.Errorf("connection %d: %s %s: Kong's frame (-) and ours (+):\n%s", c.number, f.Kind, c.method, diff)
+		}
+	}
+	return nil
+}
+
+// ownPort replaces the port of the recorded backend in what the plugin sends.
+func (r *recording) ownPort(method string, f recordedFrame) []byte {
+	if method != "kong.service.set_target" || f.Kind != "PdkArgs" {
+		return f.body
+	}
+	host, _, err := decodeTarget(f.body)
+	if err != nil {
+		return f.body
+	}
+	return appendInt(appendText(nil, 1, host), 2, r.port)
+}
+
+// compare compares what does not differ from run to run.
+func (r *recording) compare(method string, f recordedFrame, got []byte) string {
+	if f.Kind == "RpcCall" {
+		return cmp.Diff(stableCall(f.body), stableCall(got))
+	}
+	switch method {
+	case "kong.log.serialize":
+		return cmp.Diff(stableLog(f.body), stableLog(got))
+	case "kong.node.get_id", "kong.client.get_credential": // random
+		return cmp.Diff(len(f.body), len(got))
+	}
+	return cmp.Diff(r.stableFields(method, f.body), r.stableFields(method, got))
+}
+
+// stableCall is a call without the numbers that Kong gives its plugin rows.
+func stableCall(body []byte) any {
+	call := &pb.RpcCall{}
+	if err := proto.Unmarshal(body, call); err != nil {
+		return err.Error()
+	}
+	start := call.GetCmdStartInstance()
+	if start == nil {
+		return call.String()
+	}
+	var config map[string]any
+	if err := json.Unmarshal(start.Config, &config); err != nil {
+		return err.Error()
+	}
+	if _, ok := config["__seq__"].(float64); !ok {
+		return "there is no __seq__"
+	}
+	delete(config, "__seq__")
+	return map[string]any{"sequence": call.Sequence, "name": start.Name, "config": config}
+}
+
+// stableFields are the fields of a reply, in no order, without times and with
+// the recorded backend's port.
+func (r *recording) stableFields(method string, body []byte) map[string]int {
+	fields := map[string]int{}
+	err := visit(body, func(field protowire.Number, number uint64, bytes []byte) {
+		isEntity := strings.HasPrefix(method, "kong.router.get_") || method == "kong.client.get_consumer"
+		switch {
+		case isEntity && (field == 2 || field == 3) && bytes == nil:
+			number = 0 // created_at, updated_at
+		case method == "kong.router.get_service" && field == 8 && number == 9202:
+			number = uint64(r.port)
+		}
+		fields[fmt.Sprintf("%d: %d %q", field, number, bytes)]++
+	})
+	if err != nil {
+		fields[err.Error()]++
+	}
+	return fields
+}
+
+// stableLog is kong.log.serialize's JSON without what differs from run to run
+// or from backend to backend.
+func stableLog(body []byte) any {
+	text, err := decodeText(body)
+	if err != nil {
+		return err.Error()
+	}
+	var root map[string]any
+	if err := json.Unmarshal([]byte(text), &root); err != nil {
+		return err.Error()
+	}
+	unstable := map[string]bool{
+		"balancer_latency": true, "balancer_latency_ns": true, "balancer_start": true, "balancer_start_ns": true,
+		"created_at": true, "updated_at": true, "started_at": true, "latencies": true, "id": true, "port": true,
+		"size": true, "url": true, "x-kong-proxy-latency": true, "x-kong-upstream-latency": true,
+		"x-kong-request-id": true, "x-echo-name": true, "date": true, "content-type": true, "connection": true,
+	}
+	return without(root, unstable)
+}
+
+// without keeps the names of what it leaves the values out of.
+func without(value any, unstable map[string]bool) any {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			if unstable[key] {
+				v[key] = "…"
+			} else {
+				v[key] = without(inner, unstable)
+			}
+		}
+		for _, header := range []string{"x-echo-name", "connection"} {
+			delete(v, header) // of the recorded backend, and of nginx's own
+		}
+	case []any:
+		for i, inner := range v {
+			v[i] = without(inner, unstable)
+		}
+	}
+	return value
+}

@@ -1,0 +1,69 @@
+package standin
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+)
+
+// errNoName is for a name that DNS does not know.
+var errNoName = errors.New("dns server error: 3 name error")
+
+// resolver finds the addresses of names.
+type resolver struct {
+	fixed map[string]string // Options.Resolve, lower case
+	turn  atomic.Uint64
+}
+
+func newResolver(fixed map[string]string) *resolver {
+	r := &resolver{fixed: map[string]string{}}
+	for name, address := range fixed {
+		r.fixed[strings.ToLower(name)] = address
+	}
+	return r
+}
+
+// lookup returns the addresses of a host; of an address, itself.
+func (r *resolver) lookup(ctx context.Context, host string) ([]string, error) {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return []string{host}, nil
+	}
+	if address, ok := r.fixed[strings.ToLower(strings.TrimSuffix(host, "."))]; ok {
+		return []string{address}, nil
+	}
+	all, err := net.DefaultResolver.LookupHost(ctx, host)
+	var dns *net.DNSError
+	if errors.As(err, &dns) && dns.IsNotFound {
+		return nil, errNoName
+	} else if err != nil {
+		return nil, err
+	}
+	return preferIPv4(all), nil
+}
+
+// preferIPv4 leaves out IPv6 where there are both, as Kong asks for A records
+// first.
+func preferIPv4(all []string) []string {
+	var v4 []string
+	for _, address := range all {
+		if !strings.Contains(address, ":") {
+			v4 = append(v4, address)
+		}
+	}
+	if v4 == nil {
+		return all
+	}
+	return v4
+}
+
+// one returns the addresses of a host in turn.
+func (r *resolver) one(ctx context.Context, host string) (string, error) {
+	all, err := r.lookup(ctx, host)
+	if err != nil {
+		return "", err
+	}
+	return all[r.turn.Add(1)%uint64(len(all))], nil
+}

@@ -1,0 +1,178 @@
+package standin
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// stream is what an exchange is about where it is a TCP connection.
+type stream struct {
+	client      net.Conn // decrypted where TLS was terminated
+	ssl         bool     // of the listener
+	sni         string
+	passthrough bool  // what is passed on is TLS
+	received    int64 // from the client
+}
+
+// handshakeTimeout is nginx's for TLS with a client.
+const handshakeTimeout = 60 * time.Second
+
+// serveStreams listens for TCP connections until Close, and returns the addresses.
+func (g *Gateway) serveStreams(certificate tls.Certificate) ([]string, error) {
+	var addresses []string
+	turn := new(atomic.Uint64) // which worker is next
+	terminate := &tls.Config{Certificates: []tls.Certificate{certificate}}
+	for _, l := range g.stream {
+		ln, err := net.Listen("tcp", l.address)
+		if err != nil {
+			return addresses, err
+		}
+		g.listeners = append(g.listeners, ln)
+		g.serving.Go(func() {
+			for {
+				conn, err := ln.Accept()
+				if errors.Is(err, net.ErrClosed) {
+					return
+				} else if err != nil {
+					g.log.print(levelAlert, 0, "accept() failed: "+err.Error(), "")
+					return
+				}
+				c := g.newClientConn(conn, turn)
+				g.serving.Go(func() { g.serveStream(conn, c, l.ssl, terminate) })
+			}
+		})
+		addresses = append(addresses, ln.Addr().String())
+	}
+	return addresses, nil
+}
+
+// serveStream does a TCP connection of a client.
+func (g *Gateway) serveStream(client net.Conn, conn *clientConn, ssl bool, terminate *tls.Config) {
+	defer client.Close()
+	if !g.track(client) {
+		return
+	}
+	defer g.untrack(client)
+	gen, v := g.enter(conn, func(gen *generation) []*view { return gen.streamViews })
+	if v == nil {
+		return
+	}
+	defer v.worker.requests.Done()
+	x := &exchange{
+		gateway: g, gen: gen, view: v, conn: conn, phase: phasePreread, started: time.Now(),
+		shared: map[string]any{}, ctx: map[string]any{}, balancer: balancing{retries: 5},
+		stream: &stream{client: client, ssl: ssl},
+	}
+	x.realIP, x.realPort, _ = net.SplitHostPort(client.RemoteAddr().String())
+	x.clientIP, x.clientPort = x.realIP, x.realPort
+	if ssl && !x.unwrap(terminate) {
+		return // without a log phase, as in Kong
+	}
+	defer func() { _ = x.stream.client.Close() }() // TLS says that it ends
+	defer x.finish()
+	if a := x.runPreread(); a != nil {
+		x.endStream(a)
+		return
+	}
+	x.proxyStream()
+}
+
+// subject is what the stream is routed by. TLS is what names a server; before it
+// is terminated, also what could.
+func (x *exchange) subject() streamSubject {
+	s := x.stream
+	source, _ := netip.ParseAddrPort(net.JoinHostPort(x.realIP, x.realPort))
+	destination, _ := netip.ParseAddrPort(x.conn.local)
+	return streamSubject{
+		tls: s.sni != "" || s.ssl && x.tls == nil, sni: s.sni,
+		source:      source,
+		destination: netip.AddrPortFrom(destination.Addr().Unmap(), destination.Port()),
+	}
+}
+
+// unwrap does what nginx does on a listener with ssl before all else: by the
+// server that the client asks for, it finds out whether TLS ends here.
+func (x *exchange) unwrap(terminate *tls.Config) bool {
+	s := x.stream
+	var err error
+	if s.sni, s.client, err = peekServerName(s.client); err != nil {
+		return false
+	}
+	m := x.gen.streamRouter.find(x.subject())
+	switch {
+	case m == nil:
+		x.luaLog(levelError, "handler.lua:1082:", "before(): no Route found with those values")
+		return false
+	case slices.Contains(m.route.Protocols, "tls"):
+	case slices.Contains(m.route.Protocols, "tls_passthrough"):
+		s.passthrough = true
+		return true
+	default:
+		x.luaLog(levelError, "handler.lua:1100:", "before(): unexpected protocols in matched Route")
+		return false
+	}
+	ctx, cancel := context.WithTimeout(x.gateway.ending, handshakeTimeout)
+	defer cancel()
+	secured := tls.Server(s.client, terminate)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		x.gateway.log.print(levelInfo, x.conn.number, "SSL_do_handshake() failed ("+err.Error()+")", x.logContext())
+		return false
+	}
+	state := secured.ConnectionState()
+	s.client, x.tls = secured, &state
+	return true
+}
+
+// runPreread finds the route and runs the phase preread. It returns an answer
+// where the connection does not go to the Service.
+func (x *exchange) runPreread() *answer {
+	m := x.gen.streamRouter.find(x.subject())
+	if m == nil {
+		x.collectGlobal()
+		x.luaLog(levelError, "handler.lua:1082:", "before(): no Route found with those values")
+		return &answer{status: http.StatusInternalServerError}
+	}
+	x.route, x.service = m.route, m.service
+	if x.service != nil {
+		x.upstreamScheme = x.service.Protocol
+	}
+	if x.route.PreserveHost {
+		x.upstreamHost = x.stream.sni
+	}
+	x.balancer.prepare(x.service)
+	x.runPlugins(func(h *handler) phaseFunc { return h.preread })
+	switch {
+	case x.delayed != nil:
+		return x.delayed
+	case x.service == nil:
+		x.luaLog(levelWarn, "init.lua:1090:", "preread(): no Service found with those values")
+		return &answer{status: http.StatusServiceUnavailable}
+	}
+	p, status, message := x.firstPeer()
+	if status != 0 {
+		// Kong would answer, which is an error in this phase.
+		x.kongLog(levelError, "response.lua:839", "unable to proxy stream connection: "+message)
+		return &answer{status: http.StatusInternalServerError}
+	}
+	x.balancer.try = p
+	x.setHost(p)
+	x.proxied = true
+	return nil
+}
+
+// endStream ends a stream that does not go to the Service. Only what is no error
+// says something to the client.
+func (x *exchange) endStream(a *answer) {
+	x.status = a.status
+	if a.status < 400 {
+		n, _ := x.stream.client.Write(a.body) // the client may have gone
+		x.sent += int64(n)
+	}
+}

@@ -1,0 +1,92 @@
+package standin
+
+import (
+	"fmt"
+	"strings"
+)
+
+// upstreamPath is the path that the Service gets, given the normalised path of
+// the request and the part of it that the route's path matched, which is cut
+// off unless stripped is empty (Kong's path_handling v0).
+func upstreamPath(servicePath, path, stripped string, strip bool) string {
+	if servicePath == "" {
+		servicePath = "/"
+	}
+	if stripped == "" {
+		stripped = "/"
+	}
+	rest := sanitizeRest(path[min(len(stripped), len(path)):])
+	slash := strings.HasSuffix(servicePath, "/")
+	base := strings.TrimSuffix(servicePath, "/")
+	switch {
+	case !strip && slash:
+		return servicePath + strings.TrimPrefix(path, "/")
+	case !strip && path == "/":
+		return servicePath
+	case !strip:
+		return servicePath + path
+	case rest != "":
+		return base + "/" + strings.TrimPrefix(rest, "/")
+	case slash && (servicePath == "/" || strings.HasSuffix(path, "/")):
+		return servicePath
+	case slash:
+		return base
+	case len(path) > 1 && strings.HasSuffix(path, "/"):
+		return servicePath + "/"
+	}
+	return servicePath
+}
+
+// sanitizeRest keeps what follows the matched path from leading out of it.
+func sanitizeRest(rest string) string {
+	if rest == "." || rest == ".." {
+		return ""
+	}
+	if after, ok := strings.CutPrefix(rest, "./"); ok {
+		return after
+	}
+	if after, ok := strings.CutPrefix(rest, "../"); ok {
+		return after
+	}
+	return rest
+}
+
+// unescaped are the bytes of a path that Kong sends as they are.
+const unescaped = "!#$&'()*+,/:;=?@[]-_.~%"
+
+// escapePath escapes the others.
+func escapePath(path string) string {
+	var b strings.Builder
+	for i := range len(path) {
+		c := path[i]
+		isAlphanumeric := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if isAlphanumeric || strings.IndexByte(unescaped, c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// isValidPath tells whether nginx takes the path of a request: not with a NUL
+// in it, nor where it leads out of the root.
+func isValidPath(raw string) bool {
+	path := unescapePath(raw)
+	if strings.IndexByte(path, 0) >= 0 {
+		return false
+	}
+	depth := 0
+	for segment := range strings.SplitSeq(path, "/") {
+		switch segment {
+		case "", ".":
+		case "..":
+			if depth--; depth < 0 {
+				return false
+			}
+		default:
+			depth++
+		}
+	}
+	return true
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	gopath "path"
+	"strings"
+	"time"
+
+	"kong-traffic-split/plugin/config"
+	"kong-traffic-split/plugin/split"
+)
+
+// facts asks Kong for what the split needs to know of the request.
+func (r *request) facts() (split.Facts, error) {
+	f := split.Facts{Now: time.Now()}
+	n := &r.needs
+	var failed error
+	ask := func(wanted bool, method string, args ...any) (text string) {
+		if wanted && failed == nil {
+			text, failed = r.text(method, args...)
+		}
+		return text
+	}
+	f.Method = ask(n.Method, "kong.request.get_method")
+	f.Path = normal(ask(n.Path, "kong.request.get_path"))
+	f.Query = ask(n.Query, "kong.request.get_raw_query")
+	// Not request.get_header, which has the first of several Cookie headers only.
+	f.Cookies = ask(n.Cookies, "kong.nginx.get_var", "http_cookie")
+	f.HTTPS = ask(n.HTTPS, "kong.request.get_forwarded_scheme") == "https"
+	f.IP, _ = netip.ParseAddr(ask(n.IP, "kong.client.get_forwarded_ip")) // of a Unix socket's client there is none
+	for _, name := range n.Headers {
+		if value := ask(true, "kong.request.get_header", name); value != "" {
+			f.Headers = append(f.Headers, split.Header{Name: name, Value: value})
+		}
+	}
+	if n.Consumer && failed == nil {
+		c, err := r.kong.Client.GetConsumer()
+		f.Consumer, failed = split.Consumer{ID: c.Id, CustomID: c.CustomId, Username: c.Username}, err
+	}
+	if failed != nil {
+		return f, fmt.Errorf("asking Kong for what the split depends on: %w", failed)
+	}
+	return f, nil
+}
+
+// text asks for a string, which is empty where there is none: go-pdk's own methods
+// make an error of that.
+func (r *request) text(method string, args ...any) (string, error) {
+	reply, err := r.kong.Request.Ask(method, args...)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", method, err)
+	}
+	text, _ := reply.(string)
+	return text, nil
+}
+
+// normal is a path as Kong has it when it routes, and from 3.0 on tells it:
+// Kong 2.x tells it as the client sent it.
+func normal(path string) string {
+	if path == "" {
+		return ""
+	}
+	path = config.NormalPath(path)
+	clean := gopath.Clean(path)
+	for _, folder := range []string{"/", "/.", "/.."} {
+		if clean != "/" && strings.HasSuffix(path, folder) {
+			return clean + "/"
+		}
+	}
+	return clean
+}

@@ -1,0 +1,183 @@
+package plugin
+
+import (
+	"strings"
+
+	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"kong-traffic-split/plugin/config"
+	"kong-traffic-split/plugin/split"
+)
+
+// backend is one destination, ready to be told to Kong.
+type backend struct {
+	config.Backend
+	named       bool   // the destination is one that Kong looks up
+	destination call   // of set_upstream or set_target
+	calls       []call // that come after it
+}
+
+// newBackend prepares the backend at index i of c.
+func newBackend(c *config.Config, i int) backend {
+	b := backend{Backend: c.Backends[i], named: c.Backends[i].Named()}
+	if b.Upstream != "" {
+		b.destination = prepare("kong.service.set_upstream", stringArg(b.Upstream))
+	} else {
+		b.destination = prepare("kong.service.set_target", &kong_plugin_protocol.Target{Host: b.Host, Port: int32(b.Port)})
+	}
+	b.calls = headerCalls(&b.Backend, c.ResponseHeader)
+	return b
+}
+
+// apply tells Kong to send the request to b. found is false where Kong has no
+// Upstream of that name; then nothing of the request has changed.
+func (r *request) apply(b *backend) (found bool, err error) {
+	if err := r.check(b); err != nil {
+		return false, err
+	}
+	if r.stream {
+		return true, r.tell(b.streamDestination())
+	}
+	var known kong_plugin_protocol.Bool
+	if err := r.kong.Service.Ask(b.destination.method, b.destination.args, &known); err != nil {
+		return false, err
+	}
+	if b.Upstream != "" && !known.V {
+		return false, nil
+	}
+	if err := r.setScheme(b); err != nil {
+		return false, err
+	}
+	if err := r.setPath(b); err != nil {
+		return false, err
+	}
+	if err := r.setHost(b); err != nil {
+		return false, err
+	}
+	for _, c := range b.calls {
+		if err := r.tell(c); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// streamDestination is the destination for a TCP or TLS connection, where Kong
+// takes an Upstream as a target only: whether there is one of that name, it does
+// not say.
+func (b *backend) streamDestination() call {
+	if b.Upstream == "" {
+		return b.destination
+	}
+	return call{"kong.service.set_target", &kong_plugin_protocol.Target{Host: b.Upstream}}
+}
+
+// check refuses what Kong cannot do. It asks for the Service only where that matters.
+func (r *request) check(b *backend) error {
+	if !b.named && b.Protocol == "" && b.Path == "" {
+		return nil
+	}
+	s, err := r.askService()
+	if err != nil {
+		return err
+	}
+	if wrong := s.Refuse(&b.Backend); wrong != nil {
+		return misconfigured("%w", wrong)
+	}
+	return nil
+}
+
+func (r *request) setScheme(b *backend) error {
+	if b.Protocol == "" {
+		return nil
+	}
+	s, err := r.askService()
+	if err != nil || s.Protocol == b.Protocol {
+		return err
+	}
+	return r.tell(call{"kong.service.request.set_scheme", stringArg(b.Protocol)})
+}
+
+// setPath puts the backend's path before the one that Kong computed from the
+// Service's path, the route and strip_path. The query stays as it is.
+func (r *request) setPath(b *backend) error {
+	if b.Path == "" {
+		return nil
+	}
+	uri, err := r.askString("kong.nginx.get_var", "upstream_uri")
+	if err != nil {
+		return err
+	}
+	return r.tell(call{"kong.service.request.set_path", stringArg(strings.TrimSuffix(b.Path, "/") + uri)})
+}
+
+// setHost sets the Host header where it is not what Kong makes of it by itself:
+// after set_target the backend's host alone, even where the route preserves the
+// client's.
+func (r *request) setHost(b *backend) error {
+	host, err := r.hostHeader(b)
+	if err != nil || host == "" || host == b.Host {
+		return err
+	}
+	return r.tell(call{"kong.service.request.set_header", kv("Host", host)})
+}
+
+// hostHeader is the Host header that b is to receive, empty where that is
+// Kong's business.
+func (r *request) hostHeader(b *backend) (string, error) {
+	switch {
+	case b.HostHeader == "preserve":
+		return r.askString("kong.request.get_header", "host")
+	case b.HostHeader != "":
+		return b.HostHeader, nil
+	case b.Upstream != "":
+		return "", nil
+	}
+	rt, err := r.askRoute()
+	if err != nil {
+		return "", err
+	}
+	if rt.preserveHost {
+		return r.askString("kong.request.get_header", "host")
+	}
+	protocol, err := r.protocol(b)
+	return b.Authority(protocol), err
+}
+
+// protocol is what Kong speaks to b, as far as the port in a Host header depends on
+// it.
+func (r *request) protocol(b *backend) (string, error) {
+	if b.Protocol != "" || b.Port != 80 && b.Port != 443 {
+		return b.Protocol, nil
+	}
+	s, err := r.askService()
+	return s.Protocol, err
+}
+
+// logged adds the decision to what Kong's log plugins write. go-pdk has no
+// method for it.
+func logged(backend string, d split.Decision) call {
+	fields := map[string]*structpb.Value{
+		"backend":  structpb.NewStringValue(backend),
+		"reason":   structpb.NewStringValue(string(d.Reason)),
+		"revision": structpb.NewStringValue(d.Revision),
+	}
+	if d.RolledBack {
+		fields["rolled_back"] = structpb.NewBoolValue(true)
+	}
+	return call{"kong.log.set_serialize_value", &kong_plugin_protocol.KV{
+		K: "traffic_split",
+		V: structpb.NewStructValue(&structpb.Struct{Fields: fields}),
+	}}
+}
+
+func (r *request) tell(c call) error { return r.kong.Service.Ask(c.method, c.args, nil) }
+
+// askString returns a string of any bytes, which go-pdk's own methods do not:
+// a client may send what is not UTF-8.
+func (r *request) askString(method, arg string) (string, error) {
+	var out kong_plugin_protocol.ByteString
+	err := r.kong.Request.Ask(method, stringArg(arg), &out)
+	return string(out.V), err
+}

@@ -1,0 +1,170 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"kong-traffic-split/plugin/split"
+)
+
+// Compile makes the split of a configuration that has backends. The identity is
+// what the split's sessions are bound to: the same for all revisions of it and
+// on every node, and of no other split.
+func (c *Config) Compile(identity string) *split.Split {
+	s := &split.Split{
+		Algorithm:     split.Algorithm(c.Algorithm),
+		OnUnavailable: split.OnUnavailable(c.OnUnavailable),
+		Revision:      c.revision(),
+		Identity:      identity,
+		ForceHeader:   c.ForceHeader,
+		HashOn:        c.hashKeys(),
+	}
+	for i := range c.Backends {
+		s.Backends = append(s.Backends, c.Backends[i].compile())
+	}
+	if s.OnUnavailable == split.ToFallback {
+		s.Fallback = c.index(c.Fallback)
+	}
+	for i := range c.Rules {
+		s.Rules = append(s.Rules, c.Rules[i].compile(c))
+	}
+	if c.Session != nil {
+		s.Session = c.Session.compile(identity)
+	}
+	if c.Ramp != nil {
+		s.Ramp = c.Ramp.compile(c)
+	}
+	return s
+}
+
+// revision names the content of a configuration: equal ones have the same, on
+// every node, and others differ. JSON serves as the canonical form, as it has
+// the fields in the order of the struct and the keys of maps sorted. The secrets
+// are left out: a revision is shown, and guesses could be tried on it.
+func (c *Config) revision() string {
+	text, err := json.Marshal(c)
+	if err != nil {
+		panic(err) // strings, numbers and booleans only
+	}
+	return fmt.Sprintf("%016x", xxhash.Sum64(text))[:12]
+}
+
+func (b *Backend) compile() split.Backend {
+	out := split.Backend{Name: b.Name, Weight: b.Weight}
+	if b.Health != nil && b.Health.Passive != nil {
+		p := b.Health.Passive
+		out.Passive = &split.Passive{Failures: p.Failures, Ejection: Seconds(p.Ejection)}
+	}
+	return out
+}
+
+// hashKeys are the key and the one for when it is absent.
+func (c *Config) hashKeys() (keys []split.Key) {
+	for _, k := range []struct{ on, header, cookie, queryArg, capture string }{
+		{c.HashOn, c.HashOnHeader, c.HashOnCookie, c.HashOnQueryArg, c.HashOnURICapture},
+		{c.HashFallback, c.HashFallbackHeader, c.HashFallbackCookie, c.HashFallbackQueryArg, c.HashFallbackURICapture},
+	} {
+		if k.on == "none" {
+			continue
+		}
+		names := map[split.KeyKind]string{
+			split.OnHeader: k.header, split.OnCookie: k.cookie, split.OnQueryArg: k.queryArg, split.OnURICapture: k.capture,
+		}
+		on := split.KeyKind(k.on)
+		keys = append(keys, split.Key{On: on, Name: names[on]})
+	}
+	return keys
+}
+
+func (s *Session) compile(identity string) *split.Session {
+	out := &split.Session{
+		Cookie:     s.Cookie,
+		MaxAge:     time.Duration(s.MaxAge) * time.Second,
+		Path:       s.Path,
+		Domain:     s.Domain,
+		Secure:     split.Secure(s.Secure),
+		HTTPOnly:   s.HTTPOnly,
+		SameSite:   s.SameSite,
+		Secrets:    [][]byte{[]byte(s.Secret)},
+		Generation: s.Generation,
+	}
+	if out.Cookie == "" { // two splits on one host do not overwrite each other's
+		out.Cookie = fmt.Sprintf("traffic_split_%016x", xxhash.Sum64String(identity))[:len("traffic_split_")+8]
+	}
+	if s.PreviousSecret != "" {
+		out.Secrets = append(out.Secrets, []byte(s.PreviousSecret))
+	}
+	return out
+}
+
+func (r *Rule) compile(c *Config) split.Rule {
+	out := split.Rule{Match: r.Match.compile(), Backend: c.index(r.Backend)}
+	if r.Weights != nil {
+		out.Backend, out.Weights = 0, make([]int, len(c.Backends))
+		for i, b := range c.Backends {
+			out.Weights[i] = r.Weights[b.Name]
+		}
+	}
+	return out
+}
+
+func (m *Match) compile() split.Match {
+	out := split.Match{
+		Headers:    patterns(m.Headers),
+		Cookies:    patterns(m.Cookies),
+		QueryArgs:  patterns(m.QueryArgs),
+		Methods:    m.Methods,
+		PathPrefix: NormalPath(m.PathPrefix),
+		Consumers:  m.Consumers,
+	}
+	for _, text := range m.ClientIPs {
+		network, _ := parseNetwork(text) // checked
+		out.ClientIPs = append(out.ClientIPs, network)
+	}
+	return out
+}
+
+// patterns are in the order of their names.
+func patterns(byName map[string][]string) (all []split.Pattern) {
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		p := split.Pattern{Name: name}
+		for _, value := range byName[name] {
+			if expr, isRegexp := strings.CutPrefix(value, "~"); isRegexp {
+				p.Regexps = append(p.Regexps, regexp.MustCompile(expr)) // checked
+			} else {
+				p.Exact = append(p.Exact, value)
+			}
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+func (r *Ramp) compile(c *Config) *split.Ramp {
+	start, _ := time.Parse(time.RFC3339, r.Start) // checked
+	out := &split.Ramp{
+		Backend:  c.index(r.Backend),
+		From:     int(math.Round(r.From * 100)),
+		To:       int(math.Round(r.To * 100)),
+		Start:    start,
+		Duration: Seconds(r.Duration),
+		Steps:    r.Steps,
+	}
+	if g := r.Guard; g != nil {
+		out.Guard = &split.Guard{MaxErrorRatio: int(math.Round(g.MaxErrorRatio * 10000)), MinRequests: g.MinRequests, Window: Seconds(g.Window)}
+	}
+	return out
+}
+
+// Seconds is a time of a configuration, exactly, as times have three decimals.
+func Seconds(s float64) time.Duration {
+	return time.Duration(math.Round(s*1000)) * time.Millisecond
+}

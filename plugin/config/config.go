@@ -1,0 +1,145 @@
+// Package config owns the configuration of a split: the Go types of its
+// parameters and the one table that describes them. From that table come the
+// decoding, the defaults and the checks of both sources (the JSON that Kong
+// sends and the YAML of a split file), the schema that Kong enforces, the JSON
+// Schema for editors and the reference for readers. A checked configuration
+// compiles to a split.
+package config
+
+//go:generate go run ./generate
+
+// Config is the checked configuration of one plugin row or of one entry of a
+// split file, with its defaults filled in. It is not changed after it was
+// decoded, so it may be shared. Times are in seconds, as in Kong.
+type Config struct {
+	Backends  []Backend
+	Algorithm string // smooth or random
+
+	// The key that sends the same client to the same backend, and the one that is
+	// used where it is absent: none, consumer, ip, header, cookie, path, query_arg
+	// or uri_capture. The name that belongs to it is never empty; the others are
+	// not read.
+	HashOn, HashOnHeader, HashOnCookie, HashOnQueryArg, HashOnURICapture                               string
+	HashFallback, HashFallbackHeader, HashFallbackCookie, HashFallbackQueryArg, HashFallbackURICapture string
+
+	Session     *Session // nil: clients are not pinned
+	Rules       []Rule
+	ForceHeader string // empty: none
+	Ramp        *Ramp  // nil: the weights are constant
+
+	OnUnavailable  string // fail, redistribute or fallback
+	Fallback       string // a backend's name; only read where OnUnavailable is fallback
+	ResponseHeader string // empty: the client is not told
+	LogDecision    bool
+	Split          string // the entry of the split file that is meant; empty: the one named like the Kong route
+}
+
+// Backend is one destination: a Kong Upstream or a host, never both.
+type Backend struct {
+	Name            string // never empty
+	Upstream        string // the name of a Kong Upstream; empty for a host
+	Host            string // a host name, an IPv4 address, or an IPv6 address without brackets; empty for an Upstream
+	Port            int    // 1 to 65535; 0 for an Upstream
+	Weight          int    // a share, relative to the sum of the weights
+	Protocol        string // http or https; empty: the Service's
+	Path            string // put before the path that Kong computed; empty: nothing
+	HostHeader      string // preserve or a literal; empty: as Kong does for a Service
+	RequestHeaders  RequestHeaders
+	ResponseHeaders ResponseHeaders
+	Health          *Health // of a host only; nil: nobody checks it
+}
+
+// Health says how it is found out that a backend is unhealthy.
+type Health struct {
+	Active  *Active  // nil: it is not probed
+	Passive *Passive // nil: what becomes of its requests is not watched
+}
+
+// Active probes a backend.
+type Active struct {
+	Path               string  // empty: opening a TCP connection is the probe
+	Interval, Timeout  float64 // Timeout is not the longer one
+	Healthy, Unhealthy int     // how many results in a row change what it is taken for
+}
+
+// Passive ejects a backend whose requests fail.
+type Passive struct {
+	Failures int // in a row
+	Ejection float64
+}
+
+// Session pins a client to its first backend by a cookie.
+type Session struct {
+	Cookie         string // its name; empty: one that is made from the split's identity
+	MaxAge         int    // 0: until the browser closes
+	Path, Domain   string
+	Secure         string // auto, always or never
+	HTTPOnly       bool
+	SameSite       string // Lax, Strict or None
+	Secret         Secret // what signs the cookie
+	PreviousSecret Secret // what signed those from before; empty: none
+	Generation     int
+}
+
+// Secret is a string that formatting and JSON do not show.
+type Secret string
+
+const hidden = "(secret)"
+
+// String does not return the secret.
+func (Secret) String() string { return hidden }
+
+// GoString does not return the secret either.
+func (Secret) GoString() string { return hidden }
+
+// MarshalText says only whether there is a secret.
+func (s Secret) MarshalText() ([]byte, error) {
+	if s == "" {
+		return nil, nil
+	}
+	return []byte(hidden), nil
+}
+
+// Rule decides for the requests that it matches.
+type Rule struct {
+	Match   Match
+	Backend string         // a backend's name; empty: Weights decide
+	Weights map[string]int // by the backend's name; those that are missing have 0
+}
+
+// Match holds where all of it does. What is empty holds always.
+type Match struct {
+	Headers, Cookies, QueryArgs map[string][]string // by name: exact values, and regular expressions behind a ~
+	Methods                     []string
+	PathPrefix                  string
+	Consumers                   []string
+	ClientIPs                   []string // addresses and networks
+}
+
+// Ramp changes the share of one backend by the clock.
+type Ramp struct {
+	Backend  string
+	From, To float64 // percent, with two decimals at most
+	Start    string  // RFC 3339
+	Duration float64
+	Steps    int    // 0: continuous
+	Guard    *Guard // nil: it goes on whatever happens
+}
+
+// Guard takes a ramp back when too many of its backend's requests fail.
+type Guard struct {
+	MaxErrorRatio float64 // above 0 and below 1
+	MinRequests   int
+	Window        float64
+}
+
+// RequestHeaders are the changes to the headers that a backend receives.
+type RequestHeaders struct {
+	Set, Add map[string]string
+	Remove   []string
+}
+
+// ResponseHeaders are the changes to the headers that a backend's clients receive.
+type ResponseHeaders struct {
+	Add map[string]string
+}

@@ -1,0 +1,142 @@
+package config
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// finishConfig checks what the parameters say about the backends.
+func finishConfig(r *reader, n *Node, path string, to any) {
+	c := to.(*Config)
+	r.finishHash(c, n, path)
+	if !r.namesOf(c, n, path) {
+		return
+	}
+	if wrong := c.unknown(c.Fallback); wrong != "" && c.OnUnavailable == "fallback" {
+		r.report(n.Get("fallback"), Join(path, "fallback"), "%s", wrong)
+	}
+	for i := range c.Rules {
+		r.finishRule(c, &c.Rules[i], n.Get("rules").Items[i], Join(path, "rules")+"["+strconv.Itoa(i)+"]")
+	}
+	if c.Ramp != nil && c.Ramp.Backend != "" {
+		at, path := n.Get("ramp"), Join(path, "ramp")
+		if wrong := c.unknown(c.Ramp.Backend); wrong != "" {
+			r.report(at.Get("backend"), Join(path, "backend"), "%s", wrong)
+		} else if !c.weighted(c.Ramp.Backend) {
+			r.report(at, path, "needs another backend with a weight above 0, for the rest of the requests")
+		}
+	}
+	if c.HashOn != "none" && c.HashOn != "" && !c.weighted("") {
+		r.report(n.Get("hash_on"), Join(path, "hash_on"), "needs a backend with a weight above 0")
+	}
+}
+
+// finishHash compares the names of what is hashed.
+func (r *reader) finishHash(c *Config, n *Node, path string) {
+	if on, fallback := c.HashOnHeader, c.HashFallbackHeader; on != fallback && strings.EqualFold(on, fallback) {
+		r.report(n.Get("hash_fallback_header"), Join(path, "hash_fallback_header"), "is the same as hash_on_header; choose another")
+	}
+	if c.Session == nil || c.Session.Cookie == "" {
+		return
+	}
+	for _, key := range []struct{ name, on, cookie string }{
+		{"hash_on", c.HashOn, c.HashOnCookie},
+		{"hash_fallback", c.HashFallback, c.HashFallbackCookie},
+	} {
+		if key.on == "cookie" && key.cookie == c.Session.Cookie {
+			r.report(n.Get("session").Get("cookie"), Join(Join(path, "session"), "cookie"),
+				"%s is the cookie that %s hashes, in whose place the session's would come; choose another", quote(key.cookie), key.name)
+		}
+	}
+}
+
+// namesOf compares the backends' names. It is false where there are none, or
+// such as are wrong, so that nothing can be said of what names a backend.
+func (r *reader) namesOf(c *Config, n *Node, path string) bool {
+	list := n.Get("backends")
+	first := map[string]int{}
+	for i, b := range c.Backends {
+		if b.Name == "" { // wrong, and reported
+			return false
+		}
+		earlier, twice := first[b.Name]
+		if !twice {
+			first[b.Name] = i
+			continue
+		}
+		item := list.Items[i]
+		at := Join(path, "backends") + "[" + strconv.Itoa(i) + "].name"
+		if given := item.Get("name"); given != nil && given.Kind == String {
+			item = given
+		}
+		r.report(item, at, "%s is the name of backends[%d] already; give one of them another name", quote(b.Name), earlier)
+	}
+	return len(c.Backends) > 0
+}
+
+// index finds a backend by its name: -1 where there is none.
+func (c *Config) index(name string) int {
+	return slices.IndexFunc(c.Backends, func(b Backend) bool { return b.Name == name })
+}
+
+// weighted says whether a backend other than that one takes new traffic.
+func (c *Config) weighted(but string) bool {
+	return slices.ContainsFunc(c.Backends, func(b Backend) bool { return b.Weight > 0 && b.Name != but })
+}
+
+// unknown says what is wrong with the name of a backend; empty: nothing.
+func (c *Config) unknown(name string) string {
+	if name == "" || c.index(name) >= 0 {
+		return ""
+	}
+	var known []string
+	for _, b := range c.Backends {
+		known = append(known, b.Name)
+	}
+	out := suggest(name, known)
+	if out == "" {
+		out = "; the backends are " + shorten(strings.Join(known, ", "))
+	}
+	return quote(name) + " is not the name of a backend" + out
+}
+
+// finishRule checks the names in a rule.
+func (r *reader) finishRule(c *Config, rule *Rule, n *Node, path string) {
+	if wrong := c.unknown(rule.Backend); wrong != "" {
+		r.report(n.Get("backend"), Join(path, "backend"), "%s", wrong)
+	}
+	if len(rule.Weights) == 0 {
+		return
+	}
+	weights, path := n.Get("weights"), Join(path, "weights")
+	sum := 0
+	for _, m := range weights.Members {
+		sum += rule.Weights[m.Key]
+		if !backendName[0].pattern.MatchString(m.Key) || m.Value.Kind == Fault { // wrong, and reported
+			continue
+		}
+		if wrong := c.unknown(m.Key); wrong != "" {
+			r.reportKey(m, Join(path, m.Key), "%s", wrong)
+		}
+	}
+	if sum == 0 {
+		r.report(weights, path, "are all 0; one has to be more")
+	}
+}
+
+// finishMatch compares the names of headers.
+func finishMatch(r *reader, n *Node, path string, _ any) {
+	r.sameHeader(n.Get("headers"), Join(path, "headers"))
+}
+
+// finishRamp compares the ends of a ramp.
+func finishRamp(r *reader, n *Node, path string, to any) {
+	ramp := to.(*Ramp)
+	switch {
+	case ramp.From == ramp.To:
+		r.report(n.orItself("to"), Join(path, "to"), "is the same as from, so that nothing would change")
+	case ramp.From > ramp.To && ramp.Guard != nil:
+		r.report(n.orItself("guard"), Join(path, "guard"), "goes with a share that grows; going back to from would send more to the backend that fails")
+	}
+}

@@ -1,0 +1,136 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+)
+
+// JSONSchema describes a split file to editors (JSON Schema, draft 2020-12).
+// What it accepts can still be refused by DecodeFile, not the other way round.
+func JSONSchema() []byte {
+	schema := splitFile.jsonSchema()
+	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	schema["title"] = "Split file of traffic-split"
+	return indented(schema)
+}
+
+type object = map[string]any
+
+// jsonSchema says of a field what JSON Schema can say.
+func (f *field) jsonSchema() object {
+	s := object{"type": map[kind]string{kindMap: "object", kindRecord: "object"}[f.kind], "description": f.described()}
+	if s["type"] == "" {
+		s["type"] = string(f.kind)
+	}
+	if f.def != nil {
+		s["default"] = f.def
+	}
+	switch f.kind {
+	case kindInteger:
+		s["minimum"], s["maximum"] = f.min, f.max
+	case kindNumber:
+		s["minimum"], s["maximum"] = f.low, f.high
+	case kindString:
+		f.jsonString(s)
+	case kindArray:
+		s["items"] = f.elements.jsonSchema()
+		limit(s, "minItems", f.min)
+		limit(s, "maxItems", f.max)
+	case kindMap:
+		s["propertyNames"], s["additionalProperties"] = f.keys.jsonSchema(), f.values.jsonSchema()
+		limit(s, "minProperties", f.min)
+	case kindRecord:
+		f.jsonRecord(s)
+	}
+	return s
+}
+
+// limit sets a limit, if there is one.
+func limit(s object, word string, n int) {
+	if n > 0 {
+		s[word] = n
+	}
+}
+
+// described is the description with the default that depends on others.
+func (f *field) described() string {
+	if f.derived == "" {
+		return f.doc
+	}
+	return fmt.Sprintf("%s Default: %s.", f.doc, f.derived)
+}
+
+func (f *field) jsonString(s object) {
+	if !f.empty {
+		s["minLength"] = max(f.min, 1)
+	}
+	limit(s, "maxLength", f.max)
+	if f.oneOf != nil {
+		s["enum"] = f.oneOf
+	}
+	var all []object
+	for _, rule := range f.none {
+		all = append(all, object{"not": object{"pattern": rule.pattern.String()}})
+	}
+	for _, rule := range f.match {
+		all = append(all, object{"pattern": rule.pattern.String()})
+	}
+	if all != nil {
+		s["allOf"] = all
+	}
+}
+
+func (f *field) jsonRecord(s object) {
+	properties := object{}
+	var required []string
+	for i := range f.fields {
+		p := &f.fields[i]
+		properties[p.name] = p.jsonSchema()
+		if p.required {
+			required = append(required, p.name)
+		}
+	}
+	s["properties"], s["additionalProperties"] = properties, false
+	if required != nil {
+		s["required"] = required
+	}
+	var all []object
+	for i := range f.checks {
+		c := &f.checks[i]
+		if f.inherits && c.requires() || c.distinct != nil {
+			continue // what is required here may stand elsewhere; and JSON Schema cannot compare
+		}
+		all = append(all, c.jsonSchema())
+	}
+	if all != nil {
+		s["allOf"] = all
+	}
+}
+
+// jsonSchema says in JSON Schema what a check says.
+func (c *check) jsonSchema() object {
+	var present []object
+	for _, name := range slices.Concat(c.onlyOneOf, c.atLeastOneOf, c.mutuallyExclusive) {
+		present = append(present, object{"required": []string{name}})
+	}
+	switch {
+	case c.onlyOneOf != nil:
+		return object{"oneOf": present}
+	case c.atLeastOneOf != nil:
+		return object{"anyOf": present}
+	case c.mutuallyExclusive != nil:
+		return object{"not": object{"allOf": present}}
+	}
+	condition := object{"required": []string{c.ifField}}
+	if c.ifEquals != "" {
+		condition["properties"] = object{c.ifField: object{"const": c.ifEquals}}
+	}
+	then := object{"required": []string{c.thenField}}
+	switch {
+	case c.thenAbsent:
+		then = object{"not": then}
+	case c.thenOneOf != nil:
+		then = object{"properties": object{c.thenField: object{"enum": c.thenOneOf}}}
+	}
+	return object{"if": condition, "then": then}
+}

@@ -1,0 +1,152 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// KongSchema is the plugin's schema as Kong takes it from -dump.
+func KongSchema() []byte {
+	http := []string{"http", "https", "grpc", "grpcs"}
+	config := row.kong()
+	config.Required = new(true)
+	return indented(kongField{
+		Name: "traffic-split",
+		Fields: []map[string]*kongField{
+			{"protocols": {
+				Type: "set", Required: new(true), Default: http,
+				Elements: &kongField{Type: kindString, OneOf: append(http, "tcp", "tls", "tls_passthrough")},
+			}},
+			{"config": config},
+		},
+	})
+}
+
+// kongField is a field in the words of Kong's schemas.
+type kongField struct {
+	Name          string                  `json:"name,omitempty"`
+	Type          kind                    `json:"type,omitempty"`
+	Description   string                  `json:"description,omitempty"`
+	Required      *bool                   `json:"required,omitempty"`
+	Default       any                     `json:"default,omitempty"`
+	Referenceable bool                    `json:"referenceable,omitempty"`
+	Encrypted     bool                    `json:"encrypted,omitempty"` // at rest, where Kong Enterprise has a keyring
+	Between       []float64               `json:"between,omitempty"`
+	LenMin        *int                    `json:"len_min,omitempty"`
+	LenMax        int                     `json:"len_max,omitempty"`
+	OneOf         []string                `json:"one_of,omitempty"`
+	MatchNone     []kongMatch             `json:"match_none,omitempty"`
+	MatchAll      []kongMatch             `json:"match_all,omitempty"`
+	Err           string                  `json:"err,omitempty"`
+	Elements      *kongField              `json:"elements,omitempty"`
+	Keys          *kongField              `json:"keys,omitempty"`
+	Values        *kongField              `json:"values,omitempty"`
+	Fields        []map[string]*kongField `json:"fields,omitempty"`
+	Checks        []kongCheck             `json:"entity_checks,omitempty"`
+}
+
+type kongMatch struct {
+	Pattern string `json:"pattern"`
+	Err     string `json:"err"`
+}
+
+type kongCheck struct {
+	OnlyOneOf         []string         `json:"only_one_of,omitempty"`
+	AtLeastOneOf      []string         `json:"at_least_one_of,omitempty"`
+	MutuallyExclusive []string         `json:"mutually_exclusive,omitempty"`
+	Distinct          []string         `json:"distinct,omitempty"`
+	Conditional       *kongConditional `json:"conditional,omitempty"`
+}
+
+type kongConditional struct {
+	IfField   string         `json:"if_field"`
+	IfMatch   map[string]any `json:"if_match"`
+	ThenField string         `json:"then_field"`
+	ThenMatch map[string]any `json:"then_match"`
+	ThenErr   string         `json:"then_err"`
+}
+
+// kong says of a field what Kong's schemas can say.
+func (f *field) kong() *kongField {
+	k := &kongField{Type: f.kind, Description: f.doc, Default: f.def, OneOf: f.oneOf}
+	if f.required {
+		k.Required = new(true)
+	} else if f.kind == kindRecord {
+		k.Required = new(false) // else Kong makes the record where nobody asked for it
+	}
+	f.kongLimits(k)
+	for _, rule := range f.none {
+		k.MatchNone = append(k.MatchNone, rule.kong())
+	}
+	for _, rule := range f.match {
+		k.MatchAll = append(k.MatchAll, rule.kong())
+	}
+	if f.elements != nil {
+		k.Elements = f.elements.kong()
+	}
+	if f.keys != nil {
+		k.Keys, k.Values = f.keys.kong(), f.values.kong()
+	}
+	for i := range f.fields {
+		k.Fields = append(k.Fields, map[string]*kongField{f.fields[i].name: f.fields[i].kong()})
+	}
+	for i := range f.checks {
+		k.Checks = append(k.Checks, f.checks[i].kong())
+	}
+	return k
+}
+
+func (f *field) kongLimits(k *kongField) {
+	switch {
+	case f.kind == kindInteger:
+		k.Between = []float64{float64(f.min), float64(f.max)}
+	case f.kind == kindNumber:
+		k.Between = []float64{f.low, f.high}
+		k.Err = "must be in " + f.numbers() // Kong's own message leaves the decimals out
+	case f.min > 0 || f.empty:
+		k.LenMin, k.LenMax = new(f.min), f.max
+	default:
+		k.LenMax = f.max
+	}
+	if f.kind == kindString && f.secret {
+		k.Referenceable, k.Encrypted = true, true
+	}
+}
+
+func (r rule) kong() kongMatch {
+	return kongMatch{Pattern: luaPattern(r.pattern.String()), Err: r.message}
+}
+
+func (c *check) kong() kongCheck {
+	if c.ifField == "" {
+		return kongCheck{OnlyOneOf: c.onlyOneOf, AtLeastOneOf: c.atLeastOneOf, MutuallyExclusive: c.mutuallyExclusive, Distinct: c.distinct}
+	}
+	conditional := &kongConditional{
+		IfField: c.ifField, IfMatch: map[string]any{"ne": nil},
+		ThenField: c.thenField, ThenMatch: map[string]any{"required": true},
+		ThenErr: c.thenField + ": " + c.message,
+	}
+	if c.ifEquals != "" {
+		conditional.IfMatch = map[string]any{"eq": c.ifEquals}
+	}
+	switch {
+	case c.thenAbsent:
+		conditional.ThenMatch = map[string]any{"eq": nil}
+	case c.thenOneOf != nil:
+		conditional.ThenMatch = map[string]any{"one_of": c.thenOneOf}
+	}
+	return kongCheck{Conditional: conditional}
+}
+
+// indented is JSON for people to read: with line ends, and <, > and & as they
+// are.
+func indented(v any) []byte {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		panic(err) // the table holds nothing that JSON does not
+	}
+	return text.Bytes()
+}

@@ -1,0 +1,198 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Every way to get a configuration wrong, and what is said of it.
+func TestProblems(t *testing.T) {
+	tests := []struct {
+		config string
+		want   string // one problem a line
+	}{
+		// The shape.
+		{`[1]`, `expected a map, not an array`},
+		{`"x"`, `expected a map, not the string "x"`},
+		{`null`, `expected a map, not nothing`},
+		{`{"colour": "blue"}`, `unknown key "colour"; the keys here are backends, algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, response_header, log_decision, split`},
+		{`{"algoritm": "smooth"}`, `unknown key "algoritm"; did you mean "algorithm"?`},
+		{`{"split": "a", "split": "b"}`, `split: is there twice; keep one`},
+		{`{"backends": [{"host": "a"}], "split": "b"}`, `has backends and split; keep one of them`},
+
+		// backends
+		{`{"backends": []}`, `backends: has no elements; at least 1 is needed`},
+		{`{"backends": {"host": "a"}}`, `backends: expected an array, not a map`},
+		{`{"backends": "a"}`, `backends: expected an array, not the string "a"`},
+		{`{"backends": [null]}`, `backends[0]: expected a map, not nothing`},
+		{`{"backends": ["a"]}`, `backends[0]: expected a map, not the string "a"`},
+		{`{"backends": [` + strings.Repeat(`{"host": "a"},`, 64) + `{"host": "a"}]}`, `backends: has 65 elements; at most 64 are allowed`},
+		{`{"backends": [{}]}`, `backends[0]: has none of upstream, host; it needs one`},
+		{`{"backends": [{"host": "a", "upstream": "b"}]}`, `backends[0]: has upstream and host; keep one of them`},
+		{`{"backends": [{"host": "a"}, {"host": "b", "wieght": 3}]}`, `backends[1]: unknown key "wieght"; did you mean "weight"?`},
+		{`{"backends": [{"hots": "a"}]}`, `backends[0]: unknown key "hots"; did you mean "host"?`},
+		{`{"backends": [{"url": "http://a"}]}`, `backends[0]: unknown key "url"; its parts are protocol, host, port and path`},
+		{`{"backends": [{"target": "a:80"}]}`, `backends[0]: unknown key "target"; use host and port, or upstream for a Kong Upstream`},
+
+		// backends[].name
+		{`{"backends": [{"host": "a", "name": ""}]}`, `backends[0].name: is an empty string; give it a value or leave it out`},
+		{`{"backends": [{"host": "a", "name": 1}]}`, `backends[0].name: expected a string, not 1; write it in quotes`},
+		{`{"backends": [{"host": "a", "name": true}]}`, `backends[0].name: expected a string, not true; write it in quotes`},
+		{`{"backends": [{"host": "a", "name": ["x"]}]}`, `backends[0].name: expected a string, not an array`},
+		{`{"backends": [{"host": "a", "name": "a b"}]}`, `backends[0].name: "a b" must consist of letters, digits and . _ - : [ ]`},
+		{`{"backends": [{"host": "a", "name": "x"}, {"host": "b", "name": "x"}]}`, `backends[1].name: "x" is the name of backends[0] already; give one of them another name`},
+		{`{"backends": [{"host": "a"}, {"host": "b"}, {"host": "a", "port": 80}]}`, `backends[2].name: "a:80" is the name of backends[0] already; give one of them another name`},
+		{`{"backends": [{"upstream": "a"}, {"host": "b", "name": "a"}]}`, `backends[1].name: "a" is the name of backends[0] already; give one of them another name`},
+
+		// backends[].upstream
+		{`{"backends": [{"upstream": "10.0.0.1"}]}`, `backends[0].upstream: "10.0.0.1" must be the name of a Kong Upstream, not an address; use host for that`},
+		{`{"backends": [{"upstream": "a:80"}]}`, `backends[0].upstream: "a:80" must be the name of a Kong Upstream, without scheme, port or path; a host goes into host and port`},
+		{`{"backends": [{"upstream": "http://a"}]}`, `backends[0].upstream: "http://a" must be the name of a Kong Upstream, without scheme, port or path; a host goes into host and port`},
+		{`{"backends": [{"upstream": "a b"}]}`, `backends[0].upstream: "a b" must be the name of a Kong Upstream: letters, digits and . _ -`},
+
+		// backends[].host
+		{`{"backends": [{"host": "localhost:8080"}]}`, `backends[0].host: "localhost:8080" must not have a port in it; that goes into port`},
+		{`{"backends": [{"host": "10.0.0.1:8080"}]}`, `backends[0].host: "10.0.0.1:8080" must not have a port in it; that goes into port`},
+		{`{"backends": [{"host": "http://a"}]}`, `backends[0].host: "http://a" must not be a URL; its parts go into protocol, host, port and path`},
+		{`{"backends": [{"host": "a/b"}]}`, `backends[0].host: "a/b" must not have a path in it; that goes into path`},
+		{`{"backends": [{"host": "[::1]"}]}`, `backends[0].host: "[::1]" must be without brackets; the port goes into port`},
+		{`{"backends": [{"host": "[::1]:80"}]}`, `backends[0].host: "[::1]:80" must be without brackets; the port goes into port`},
+		{`{"backends": [{"host": "fe80::1%eth0"}]}`, `backends[0].host: "fe80::1%eth0" must be a host name, an IPv4 address or an IPv6 address`},
+		{`{"backends": [{"host": "a b"}]}`, `backends[0].host: "a b" must be a host name, an IPv4 address or an IPv6 address`},
+		{`{"backends": [{"host": "a..b"}]}`, `backends[0].host: "a..b" must be a host name, an IPv4 address or an IPv6 address`},
+		{`{"backends": [{"host": "-a"}]}`, `backends[0].host: "-a" must be a host name, an IPv4 address or an IPv6 address`},
+		{`{"backends": [{"host": "a-.b"}]}`, `backends[0].host: "a-.b" must be a host name, an IPv4 address or an IPv6 address`},
+		{`{"backends": [{"host": "a-"}]}`, `backends[0].host: "a-" must be a host name, an IPv4 address or an IPv6 address`},
+		{`{"backends": [{"host": "bücher.de"}]}`, `backends[0].host: "bücher.de" must be a host name, an IPv4 address or an IPv6 address`},
+		{`{"backends": [{"host": "1::2::3"}]}`, `backends[0].host: "1::2::3" must be an IPv6 address, as it has colons in it`},
+		{`{"backends": [{"host": "10.0.0.256"}]}`, `backends[0].host: "10.0.0.256" must be an IPv4 address, as it ends in a number`},
+		{`{"backends": [{"host": "10.0.0"}]}`, `backends[0].host: "10.0.0" must be an IPv4 address, as it ends in a number`},
+		{`{"backends": [{"host": "` + strings.Repeat("a", 254) + `"}]}`, `backends[0].host: "` + strings.Repeat("a", 80) + `…" is 254 bytes long; at most 253 are allowed`},
+
+		// backends[].port
+		{`{"backends": [{"host": "a", "port": 0}]}`, `backends[0].port: 0 is not in 1..65535`},
+		{`{"backends": [{"host": "a", "port": 65536}]}`, `backends[0].port: 65536 is not in 1..65535`},
+		{`{"backends": [{"host": "a", "port": "80"}]}`, `backends[0].port: expected an integer, not the string "80"`},
+		{`{"backends": [{"upstream": "a", "port": 80}]}`, `backends[0].port: goes with host only; the targets of an Upstream have ports of their own`},
+
+		// backends[].weight
+		{`{"backends": [{"host": "a"}, {"host": "b", "weight": -3}]}`, `backends[1].weight: -3 is not in 0..1000000`},
+		{`{"backends": [{"host": "a", "weight": 1000001}]}`, `backends[0].weight: 1000001 is not in 0..1000000`},
+		{`{"backends": [{"host": "a", "weight": 1e400}]}`, `backends[0].weight: 1e400 is not in 0..1000000`},
+		{`{"backends": [{"host": "a", "weight": -1e99999999999}]}`, `backends[0].weight: -1e99999999999 is not in 0..1000000`},
+		{`{"backends": [{"host": "a", "weight": 1.5}]}`, `backends[0].weight: expected an integer, not 1.5`},
+		{`{"backends": [{"host": "a", "weight": 1000000.00000000001}]}`, `backends[0].weight: expected an integer, not 1000000.00000000001`},
+		{`{"backends": [{"host": "a", "weight": 1e-400}]}`, `backends[0].weight: expected an integer, not 1e-400`},
+		{`{"backends": [{"host": "a", "weight": "7"}]}`, `backends[0].weight: expected an integer, not the string "7"`},
+		{`{"backends": [{"host": "a", "weight": true}]}`, `backends[0].weight: expected an integer, not true`},
+		{`{"backends": [{"host": "a", "weight": {"x": 1}}]}`, `backends[0].weight: expected an integer, not a map`},
+
+		// backends[].protocol, path, host_header
+		{`{"backends": [{"host": "a", "protocol": "htpps"}]}`, `backends[0].protocol: "htpps" is not one of http, https; did you mean "https"?`},
+		{`{"backends": [{"host": "a", "protocol": "grpc"}]}`, `backends[0].protocol: "grpc" is not one of http, https`},
+		{`{"backends": [{"host": "a", "path": "v2"}]}`, `backends[0].path: "v2" must start with /`},
+		{`{"backends": [{"host": "a", "path": "/v2?x=1"}]}`, `backends[0].path: "/v2?x=1" must not have a query in it`},
+		{`{"backends": [{"host": "a", "path": "/v2#x"}]}`, `backends[0].path: "/v2#x" must not have a fragment in it`},
+		{`{"backends": [{"host": "a", "path": "/a b"}]}`, `backends[0].path: "/a b" must have other characters than letters, digits and - . _ ~ ! $ & ' ( ) * + , ; = : @ / as %XX`},
+		{`{"backends": [{"host": "a", "path": "/a%2"}]}`, `backends[0].path: "/a%2" must have two hexadecimal digits behind each %`},
+		{`{"backends": [{"host": "a", "path": "/a%2g"}]}`, `backends[0].path: "/a%2g" must have two hexadecimal digits behind each %`},
+		{`{"backends": [{"host": "a", "host_header": "http://a"}]}`, `backends[0].host_header: "http://a" must not be a URL, but preserve or a host, with a port or without`},
+		{`{"backends": [{"host": "a", "host_header": "a/b"}]}`, `backends[0].host_header: "a/b" must not have a path in it; that goes into path`},
+		{`{"backends": [{"host": "a", "host_header": "a b"}]}`, `backends[0].host_header: "a b" must be preserve or a host, with a port or without`},
+		{`{"backends": [{"host": "a", "host_header": "a:"}]}`, `backends[0].host_header: "a:" must have a port in 1..65535 behind the colon`},
+		{`{"backends": [{"host": "a", "host_header": "a:65536"}]}`, `backends[0].host_header: "a:65536" must have a port in 1..65535 behind the colon`},
+		{`{"backends": [{"host": "a", "host_header": ":80"}]}`, `backends[0].host_header: ":80" must have a host before the colon`},
+		{`{"backends": [{"host": "a", "host_header": "a..b:80"}]}`, `backends[0].host_header: "a..b:80" must be a host name, an IPv4 address or an IPv6 address`},
+		{`{"backends": [{"host": "a", "host_header": "::1"}]}`, `backends[0].host_header: "::1" must have an IPv6 address in brackets`},
+		{`{"backends": [{"host": "a", "host_header": "[::g]"}]}`, `backends[0].host_header: "[::g]" must have an IPv6 address in its brackets, and a colon before the port`},
+		{`{"backends": [{"host": "a", "host_header": "[::1]80"}]}`, `backends[0].host_header: "[::1]80" must have an IPv6 address in its brackets, and a colon before the port`},
+		{`{"backends": [{"host": "a", "host_header": "[::1"}]}`, `backends[0].host_header: "[::1" must have an IPv6 address in its brackets, and a colon before the port`},
+		{`{"backends": [{"host": "a", "host_header": "::1]:80"}]}`, `backends[0].host_header: "::1]:80" must have an IPv6 address in its brackets, and a colon before the port`},
+		{`{"backends": [{"host": "a", "host_header": "300.1.1.1"}]}`, `backends[0].host_header: "300.1.1.1" must be an IPv4 address, as it ends in a number`},
+
+		// headers
+		{`{"backends": [{"host": "a", "request_headers": ["x"]}]}`, `backends[0].request_headers: expected a map, not an array`},
+		{`{"backends": [{"host": "a", "request_headers": {"sett": {}}}]}`, `backends[0].request_headers: unknown key "sett"; did you mean "set"?`},
+		{`{"backends": [{"host": "a", "request_headers": {"set": ["X-A"]}}]}`, `backends[0].request_headers.set: expected a map, not an array`},
+		{`{"backends": [{"host": "a", "request_headers": {"set": {"X-A": 1}}}]}`, `backends[0].request_headers.set.X-A: expected a string, not 1; write it in quotes`},
+		{`{"backends": [{"host": "a", "request_headers": {"set": {"X-A": null}}}]}`, `backends[0].request_headers.set.X-A: expected a string, not nothing`},
+		{`{"backends": [{"host": "a", "request_headers": {"set": {"X-A": ""}}}]}`, `backends[0].request_headers.set.X-A: is an empty string; give it a value or leave it out`},
+		{`{"backends": [{"host": "a", "request_headers": {"set": {"X-A": "a\r\nX-B: c"}}}]}`, `backends[0].request_headers.set.X-A: "a\r\nX-B: c" must not have control characters in it`},
+		{`{"backends": [{"host": "a", "request_headers": {"set": {"X A": "1"}}}]}`, "backends[0].request_headers.set[\"X A\"]: \"X A\" must be the name of a header: letters, digits and ! # $ % & ' * + - . ^ _ ` | ~"},
+		{`{"backends": [{"host": "a", "request_headers": {"set": {"": "1"}}}]}`, `backends[0].request_headers.set[""]: is an empty string; give it a value or leave it out`},
+		{`{"backends": [{"host": "a", "request_headers": {"set": {"hOsT": "b"}}}]}`, `backends[0].request_headers.set.hOsT: "hOsT" must not be among these; use host_header`},
+		{`{"backends": [{"host": "a", "request_headers": {"add": {"Host": "b"}}}]}`, `backends[0].request_headers.add.Host: "Host" must not be among these; use host_header`},
+		{`{"backends": [{"host": "a", "request_headers": {"remove": ["host"]}}]}`, `backends[0].request_headers.remove[0]: "host" must not be among these; use host_header`},
+		{`{"backends": [{"host": "a", "request_headers": {"remove": "X-A"}}]}`, `backends[0].request_headers.remove: expected an array, not the string "X-A"`},
+		{`{"backends": [{"host": "a", "request_headers": {"set": {"X-A": "1", "x-a": "2"}}}]}`, `backends[0].request_headers.set.x-a: is the same header as "X-A"; keep one`},
+		{`{"backends": [{"host": "a", "request_headers": {"add": {"X-A": "1", "x-a": "2"}}}]}`, `backends[0].request_headers.add.x-a: is the same header as "X-A"; keep one`},
+		{`{"backends": [{"host": "a", "response_headers": {"add": {"X-A": "1", "x-a": "2"}}}]}`, `backends[0].response_headers.add.x-a: is the same header as "X-A"; keep one`},
+		{`{"backends": [{"host": "a", "request_headers": {"set": {"X-A": "1"}, "remove": ["X-B", "x-a"]}}]}`, `backends[0].request_headers.remove[1]: "x-a" is set as well; set alone replaces what the client sent`},
+		{`{"backends": [{"host": "a", "response_headers": {"set": {"X-A": "1"}}}]}`, `backends[0].response_headers: unknown key "set"; the keys here are add`},
+
+		// the others
+		{`{"algorithm": "rondom"}`, `algorithm: "rondom" is not one of smooth, random; did you mean "random"?`},
+		{`{"algorithm": 1}`, `algorithm: expected a string, not 1; write it in quotes`},
+		{`{"on_unavailable": "panic"}`, `on_unavailable: "panic" is not one of fail, redistribute, fallback`},
+		{`{"backends": [{"host": "a"}], "on_unavailable": "fallback"}`, `fallback: is required where on_unavailable is "fallback": the name of a backend`},
+		{`{"backends": [{"host": "a", "name": "v1"}, {"host": "b"}], "on_unavailable": "fallback", "fallback": "v2"}`, `fallback: "v2" is not the name of a backend; did you mean "v1"?`},
+		{`{"backends": [{"host": "a"}, {"host": "b"}], "on_unavailable": "fallback", "fallback": "zebra"}`, `fallback: "zebra" is not the name of a backend; the backends are a:80, b:80`},
+		{`{"fallback": "a b"}`, `fallback: "a b" must consist of letters, digits and . _ - : [ ]`},
+		{`{"response_header": "X Backend"}`, "response_header: \"X Backend\" must be the name of a header: letters, digits and ! # $ % & ' * + - . ^ _ ` | ~"},
+		{`{"log_decision": "yes"}`, `log_decision: expected true or false, not the string "yes"`},
+		{`{"log_decision": 1}`, `log_decision: expected true or false, not 1`},
+		{`{"split": "a b"}`, `split: "a b" must consist of letters, digits and . _ - ~, as a route's name does`},
+
+		// All at once.
+		{
+			`{"backends": [{"host": "a", "weight": -1, "port": 70000}, {"upstream": "c", "host": "d:1"}], "algorithm": "none", "x": 1}`,
+			`backends[0].weight: -1 is not in 0..1000000
+backends[0].port: 70000 is not in 1..65535
+backends[1].host: "d:1" must not have a port in it; that goes into port
+backends[1]: has upstream and host; keep one of them
+algorithm: "none" is not one of smooth, random
+unknown key "x"; the keys here are backends, algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, response_header, log_decision, split`,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(shorten(tt.config), func(t *testing.T) {
+			n, err := parseJSON([]byte(tt.config))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var r reader
+			r.row(n)
+			if diff := cmp.Diff(tt.want, lines(r.problems)); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// lines are problems, one a line.
+func lines(ps Problems) string {
+	var all []string
+	for _, p := range ps {
+		all = append(all, p.String())
+	}
+	return strings.Join(all, "\n")
+}
+
+func TestManyProblemsFitALog(t *testing.T) {
+	var keys []string
+	for i := range 30 {
+		keys = append(keys, fmt.Sprintf(`"key%d": 1`, i))
+	}
+	_, err := FromKong([]byte("{" + strings.Join(keys, ",") + "}"))
+	var problems Problems
+	if !errors.As(err, &problems) || len(problems) != 30 {
+		t.Fatalf("got %d problems, want 30", len(problems))
+	}
+	if text := err.Error(); strings.Count(text, "unknown key") != 20 || !strings.HasSuffix(text, "; and 10 more problems") || strings.Contains(text, "\n") {
+		t.Errorf("got %q", text)
+	}
+}

@@ -1,0 +1,278 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// reader checks nodes against fields and fills Go values with what is right. It
+// goes on after a problem, so that all of them are found in one go.
+type reader struct {
+	problems   Problems
+	reported   map[about]bool // a value that several splits inherit is reported once
+	lua        bool           // the source is Lua's: an empty table may be a list or a map, and Kong adds keys
+	noOutcomes bool           // nobody tells the server what becomes of requests
+	references bool           // a secret may still be a reference to a vault
+}
+
+// about is a message about a node.
+type about struct {
+	node    *Node
+	message string
+}
+
+// report notes what is wrong with a node.
+func (r *reader) report(n *Node, path, format string, args ...any) {
+	r.reportAt(n, n.Line, n.Column, path, fmt.Sprintf(format, args...))
+}
+
+// reportKey notes what is wrong with the key of a member.
+func (r *reader) reportKey(m Member, path, format string, args ...any) {
+	r.reportAt(m.Value, m.Line, m.Column, path, fmt.Sprintf(format, args...))
+}
+
+func (r *reader) reportAt(n *Node, line, column int, path, message string) {
+	this := about{n, message}
+	if r.reported[this] {
+		return
+	}
+	if r.reported == nil {
+		r.reported = map[about]bool{}
+	}
+	r.reported[this] = true
+	r.problems = append(r.problems, Problem{Path: path, Message: message, Line: line, Column: column})
+}
+
+// read checks a node, and stores in to what of it is right.
+func (r *reader) read(f *field, n *Node, path string, to reflect.Value) {
+	if f.kind == kindNumber {
+		to.SetFloat(math.NaN()) // as long as it is wrong: nothing follows from comparing it
+	}
+	if n.Kind == Fault && !f.secret {
+		r.report(n, path, "%s", n.Text)
+		return
+	}
+	if f.outcomes && r.noOutcomes {
+		r.report(n, path, "needs the outcome of requests: start the plugin server with -outcomes")
+	}
+	n = r.table(f, n)
+	switch {
+	case f.kind == kindString && n.Kind == String:
+		r.readString(f, n, path, to)
+	case f.kind == kindInteger && n.Kind == Number:
+		r.readInteger(f, n, path, to)
+	case f.kind == kindNumber && n.Kind == Number:
+		r.readNumber(f, n, path, to)
+	case f.kind == kindBoolean && n.Kind == Bool:
+		to.SetBool(n.Bool)
+	case f.kind == kindArray && n.Kind == List:
+		r.readArray(f, n, path, to)
+	case f.kind == kindMap && n.Kind == Map:
+		r.readMap(f, n, path, to)
+	case f.kind == kindRecord && n.Kind == Map:
+		if to.Kind() == reflect.Pointer {
+			to.Set(reflect.New(to.Type().Elem()))
+			to = to.Elem()
+		}
+		r.readRecord(f, n, path, to)
+	default:
+		r.report(n, path, "expected %s", f.expected(n))
+	}
+}
+
+// expected says what a field takes, and what it is given instead unless that may
+// be secret.
+func (f *field) expected(n *Node) string {
+	switch {
+	case f.secret && f.kind == kindString:
+		return "a string; write it in quotes"
+	case f.secret:
+		return f.kind.withArticle()
+	case f.kind == kindString && (n.Kind == Number || n.Kind == Bool):
+		return "a string, not " + n.describe() + "; write it in quotes"
+	}
+	return f.kind.withArticle() + ", not " + n.describe()
+}
+
+// table is the node as Lua means it: its empty table does not tell whether it
+// is a list or a map.
+func (r *reader) table(f *field, n *Node) *Node {
+	if !r.lua || len(n.Items) > 0 || len(n.Members) > 0 {
+		return n
+	}
+	switch {
+	case f.kind == kindArray && n.Kind == Map:
+		return &Node{Kind: List, Line: n.Line, Column: n.Column}
+	case (f.kind == kindMap || f.kind == kindRecord) && n.Kind == List:
+		return &Node{Kind: Map, Line: n.Line, Column: n.Column}
+	}
+	return n
+}
+
+func (r *reader) readString(f *field, n *Node, path string, to reflect.Value) {
+	if f.secret && n.Text == "" && r.lua {
+		r.report(n, path, "is empty: so arrives a reference to a vault that Kong cannot resolve; mend the reference or the vault")
+		return
+	}
+	if wrong := f.wrong(n.Text); wrong != "" && !(f.secret && r.references && isReference(n.Text)) {
+		r.report(n, path, "%s", wrong)
+		return
+	}
+	to.SetString(n.Text)
+}
+
+// wrong says what is wrong with a string; empty: nothing.
+func (f *field) wrong(s string) string {
+	if s == "" {
+		if f.empty {
+			return ""
+		}
+		return "is an empty string; give it a value or leave it out"
+	}
+	wrong := f.wrongIn(s)
+	if wrong == "" || f.secret {
+		return wrong
+	}
+	return quote(s) + " " + wrong
+}
+
+// wrongIn says what is wrong with a string that is not empty, as what follows
+// the string in a message.
+func (f *field) wrongIn(s string) string {
+	if f.oneOf != nil && !slices.Contains(f.oneOf, s) {
+		return fmt.Sprintf("is not one of %s%s", strings.Join(f.oneOf, ", "), suggest(s, f.oneOf))
+	}
+	if utf8.RuneCountInString(s) < f.min {
+		return fmt.Sprintf("is too short; at least %d characters are needed", f.min)
+	}
+	if f.max > 0 && len(s) > f.max {
+		return fmt.Sprintf("is %d bytes long; at most %d are allowed", len(s), f.max)
+	}
+	for _, rule := range f.none {
+		if rule.pattern.MatchString(s) {
+			return rule.message
+		}
+	}
+	for _, rule := range f.match {
+		if !rule.pattern.MatchString(s) {
+			return rule.message
+		}
+	}
+	if f.valid != nil {
+		return f.valid(s)
+	}
+	return ""
+}
+
+func (r *reader) readInteger(f *field, n *Node, path string, to reflect.Value) {
+	v, ok := parseDecimal(n.Text, 0)
+	switch {
+	case !ok:
+		r.report(n, path, "expected an integer, not %s", n.describe())
+	case v < f.min || v > f.max:
+		r.report(n, path, "%s is not in %d..%d", n.describe(), f.min, f.max)
+	default:
+		to.SetInt(int64(v))
+	}
+}
+
+func (r *reader) readNumber(f *field, n *Node, path string, to reflect.Value) {
+	units, ok := parseDecimal(n.Text, f.decimals)
+	v := float64(units) / math.Pow10(f.decimals)
+	switch {
+	case !ok:
+		r.report(n, path, "%s has more than %d decimals", n.describe(), f.decimals)
+	case v < f.low || v > f.high:
+		r.report(n, path, "%s is not in %s", n.describe(), f.numbers())
+	default:
+		to.SetFloat(v)
+	}
+}
+
+// numbers is the range of a number.
+func (f *field) numbers() string { return inDigits(f.low) + ".." + inDigits(f.high) }
+
+// inDigits writes a number without an exponent.
+func inDigits(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
+func (r *reader) readArray(f *field, n *Node, path string, to reflect.Value) {
+	switch {
+	case len(n.Items) < f.min:
+		r.report(n, path, "has no elements; at least %d is needed", f.min)
+	case f.max > 0 && len(n.Items) > f.max:
+		r.report(n, path, "has %d elements; at most %d are allowed", len(n.Items), f.max)
+		return
+	}
+	list := reflect.MakeSlice(to.Type(), len(n.Items), len(n.Items))
+	for i, item := range n.Items {
+		at := path + "[" + strconv.Itoa(i) + "]"
+		if item.Kind == Null {
+			r.report(item, at, "expected %s, not nothing", f.elements.kind.withArticle())
+			continue
+		}
+		r.read(f.elements, item, at, list.Index(i))
+	}
+	if list.Len() > 0 {
+		to.Set(list)
+	}
+}
+
+func (r *reader) readMap(f *field, n *Node, path string, to reflect.Value) {
+	if len(n.Members) < f.min {
+		r.report(n, path, "has no keys; at least %d is needed", f.min)
+	}
+	r.duplicates(n, path)
+	table := reflect.MakeMap(to.Type())
+	for _, m := range n.Members {
+		at := Join(path, m.Key)
+		if m.Value.Kind == Null {
+			r.report(m.Value, at, "expected %s, not nothing", f.values.kind.withArticle())
+			continue
+		}
+		if wrong := f.keys.wrong(m.Key); wrong != "" && m.Value.Kind != Fault {
+			r.reportKey(m, at, "%s", wrong)
+		}
+		value := reflect.New(to.Type().Elem()).Elem()
+		r.read(f.values, m.Value, at, value)
+		table.SetMapIndex(reflect.ValueOf(m.Key), value)
+	}
+	if table.Len() > 0 {
+		to.Set(table)
+	}
+}
+
+// Join is the path of a key of the map at path, which is empty at the top.
+func Join(path, key string) string {
+	plain := key != "" && len(key) <= 80 && strings.IndexFunc(key, func(c rune) bool {
+		return c > 'z' || !isAlnum(byte(c)) && c != '_' && c != '-'
+	}) < 0
+	switch {
+	case !plain:
+		return path + "[" + quote(key) + "]"
+	case path == "":
+		return key
+	}
+	return path + "." + key
+}
+
+// duplicates reports keys that are there twice: which one counts would be a
+// guess.
+func (r *reader) duplicates(n *Node, path string) {
+	first := make(map[string]Member, len(n.Members))
+	for _, m := range n.Members {
+		earlier, twice := first[m.Key]
+		switch {
+		case !twice:
+			first[m.Key] = m
+		case earlier.Line > 0:
+			r.reportKey(m, Join(path, m.Key), "is there twice, first in line %d; keep one", earlier.Line)
+		default:
+			r.reportKey(m, Join(path, m.Key), "is there twice; keep one")
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// A Service is what of a Kong Service decides how its backends can be reached.
+type Service struct {
+	Protocol string // http, https, grpc, grpcs; tcp, tls and more on Kong's other side
+	host     string
+	isIP     bool
+}
+
+// NewService is the Service with that protocol and host.
+func NewService(protocol, host string) Service { return Service{protocol, host, isIP(host)} }
+
+// Refuse names what of a backend Kong would answer with an error of its own that says
+// nothing, or would silently not do.
+func (s *Service) Refuse(b *Backend) error {
+	grpc := s.Protocol == "grpc" || s.Protocol == "grpcs"
+	switch {
+	case grpc && b.Protocol != "":
+		return fmt.Errorf("backend %q: protocol %s: Kong cannot change the protocol of a %s Service: leave it out", b.Name, b.Protocol, s.Protocol)
+	case grpc && b.Path != "":
+		return fmt.Errorf("backend %q: path %s: Kong cannot change the path on a %s Service: leave it out", b.Name, b.Path, s.Protocol)
+	case s.isIP && b.Named():
+		return fmt.Errorf("backend %q: the Service's host is the IP address %s, from which Kong cannot go over to a name or an Upstream: give the Service a host name (it need not resolve)", b.Name, s.host)
+	}
+	return nil
+}
+
+// Named says whether the destination is one that Kong looks up.
+func (b *Backend) Named() bool { return b.Upstream != "" || !isIP(b.Host) }
+
+// Authority is the Host header for the backend's own address, over a protocol: with
+// the port unless the protocol implies it, an IPv6 address in brackets.
+func (b *Backend) Authority(protocol string) string {
+	implied := 80
+	if protocol == "https" || protocol == "grpcs" {
+		implied = 443
+	}
+	switch {
+	case b.Port != implied:
+		return net.JoinHostPort(b.Host, strconv.Itoa(b.Port))
+	case strings.Contains(b.Host, ":"):
+		return "[" + b.Host + "]"
+	}
+	return b.Host
+}
+
+func isIP(host string) bool {
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil
+}

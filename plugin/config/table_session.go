@@ -1,0 +1,59 @@
+package config
+
+var session = field{
+	name: "session", kind: kindRecord, http: true, secret: true,
+	doc: "Pins a client to the backend that hash or weight chose for it first, by a signed cookie.",
+	fields: []field{
+		{
+			name: "cookie", kind: kindString, match: cookieName, derived: "`traffic_split_` and 8 hexadecimal digits that are the split's own",
+			doc: "The name of the cookie. Splits on one host need different ones.",
+		},
+		{
+			name: "max_age", kind: kindInteger, def: 0, min: 0, max: 34_560_000,
+			doc: "Seconds that a client stays pinned, 400 days at most, as browsers have it. 0: until the browser closes.",
+		},
+		{
+			name: "path", kind: kindString, def: "/", none: cookiePathNot, match: uriPath[:1],
+			doc: "The path below which clients send the cookie.",
+		},
+		{
+			name: "domain", kind: kindString, max: 253, match: cookieDomain, derived: "the host that the client asked",
+			doc: "The domain to whose hosts clients send the cookie.",
+		},
+		{
+			name: "secure", kind: kindString, def: "auto", oneOf: []string{"auto", "always", "never"},
+			doc: "Whether clients send the cookie by https only: `auto` where they came by https, `always` or `never`. Not `never` where `same_site` is `None`: browsers drop such a cookie.",
+		},
+		{
+			name: "http_only", kind: kindBoolean, def: true,
+			doc: "Hides the cookie from scripts on the page.",
+		},
+		{
+			name: "same_site", kind: kindString, def: "Lax", oneOf: []string{"Lax", "Strict", "None"},
+			doc: "Whether clients send the cookie when another site leads to this one.",
+		},
+		{
+			name: "secret", kind: kindString, required: true, secret: true, min: 16, max: 1024, valid: validSecret,
+			doc: "What signs the cookie, 16 characters at least: whoever knows it can choose a backend. In Kong it may be a reference to a vault. The same on all nodes.",
+		},
+		{
+			name: "previous_secret", kind: kindString, secret: true, min: 16, max: 1024, valid: validSecret,
+			doc: "The secret from before, whose cookies are still good while a new one is brought in. In Kong it may be a reference to a vault.",
+		},
+		{
+			name: "generation", kind: kindInteger, def: 0, min: 0, max: 1_000_000_000,
+			doc: "Another number voids all the cookies from before.",
+		},
+	},
+	checks: []check{
+		{
+			ifField: "same_site", ifEquals: "None", thenField: "secure", thenOneOf: []string{"auto", "always"},
+			message: `must not be "never" where same_site is "None": browsers drop such a cookie`,
+		},
+		{
+			distinct: []string{"secret", "previous_secret"},
+			message:  "is the same as secret; leave it out, or give the one from before",
+		},
+	},
+	hints: map[string]string{"name": "the cookie's name goes into cookie"},
+}

@@ -1,0 +1,197 @@
+package file
+
+import (
+	"context"
+	"log/slog"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"kong-traffic-split/plugin/config"
+)
+
+// Watcher keeps the splits of a file or a folder up to date.
+type Watcher struct {
+	path    string
+	log     *slog.Logger
+	notes   Notes // nil: none
+	use     func(map[string]*config.Config)
+	options []config.Option
+	reload  chan struct{}
+
+	splits map[string]*config.Config // in use
+	texts  []text                    // read last, right or wrong
+	wrong  atomic.Pointer[Problems]  // with them; nil: nothing is
+	state  string                    // of the files then
+
+	notifier notifier
+	every    time.Duration // how often the files are looked at, notified or not
+	rest     time.Duration // how long they have to rest after a notification before they are read
+}
+
+// Open reads the splits of a file or a folder and passes them to use; the error
+// is a Problems. Later ones come from Run. Nobody may change what use gets.
+//
+// Where something is wrong and notes has what an earlier process has used, that is
+// used again, and the log says what is wrong; notes may be nil.
+func Open(path string, log *slog.Logger, notes Notes, use func(map[string]*config.Config), options ...config.Option) (*Watcher, error) {
+	w := &Watcher{
+		path: path, log: log, notes: notes, use: use, options: options, reload: make(chan struct{}, 1),
+		state:    state(path),
+		notifier: newNotifier(path, log),
+		every:    2 * time.Second, rest: 100 * time.Millisecond,
+	}
+	texts, problems := gather(path)
+	var splits map[string]*config.Config
+	if problems == nil {
+		w.texts = texts
+		splits, problems = parse(texts, options)
+	}
+	if problems == nil {
+		w.put(splits, texts)
+		log.Info("splits read", "path", path, "splits", len(splits))
+		return w, nil
+	}
+	// Only now: should a text be one that a process dies of, another one in the files
+	// helps against it.
+	if splits = w.noted(); splits == nil {
+		return nil, problems
+	}
+	w.splits = splits
+	use(splits)
+	w.refuse(problems, true)
+	return w, nil
+}
+
+// Reload has the files read again soon, as a signal may ask for. It does not
+// wait and may be called by anybody.
+func (w *Watcher) Reload() {
+	select {
+	case w.reload <- struct{}{}:
+	default: // one is due already
+	}
+}
+
+// Problems tells, in lines, what was wrong with the files when they were read last;
+// nil where nothing was. It may be called by anybody.
+func (w *Watcher) Problems() []string {
+	if wrong := w.wrong.Load(); wrong != nil {
+		return wrong.lines()
+	}
+	return nil
+}
+
+// Run reads the files again when they change or Reload asks for it, until the
+// context ends, and passes the splits to the function given to Open. Where
+// something is wrong, the splits stay as they are and the log says what. It is
+// called once.
+//
+// The system's notifications make it quick. Looking at the files now and then
+// makes it sure: some file systems do not notify, and links lead elsewhere.
+func (w *Watcher) Run(ctx context.Context) {
+	events, lost := w.notifier.start()
+	defer w.notifier.stop()
+	look := time.NewTicker(w.every)
+	defer look.Stop()
+	var rested <-chan time.Time
+	w.look() // what changed since Open
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.reload:
+			w.read(true)
+		case e := <-events:
+			if w.notifier.concerns(e) {
+				rested = time.After(w.rest)
+			}
+		case err := <-lost:
+			w.log.Warn("notifications of changes were lost", "path", w.path, "error", err)
+		case <-rested:
+			rested = nil
+			w.read(false)
+			w.notifier.follow()
+		case <-look.C:
+			w.look()
+			w.notifier.follow()
+		}
+	}
+}
+
+// look reads the files if they are others than those that were read.
+func (w *Watcher) look() {
+	if state(w.path) != w.state {
+		w.read(false)
+	}
+}
+
+// read reads the files and puts their splits to use. Unless it was asked for,
+// it does nothing where they say what they said before.
+func (w *Watcher) read(asked bool) {
+	w.state = state(w.path) // before: what changes meanwhile is seen by the next look
+	texts, problems := gather(w.path)
+	if problems != nil {
+		w.texts = nil
+		w.refuse(problems, asked)
+		return
+	}
+	if slices.Equal(texts, w.texts) && !asked {
+		return
+	}
+	w.texts = texts
+	splits, problems := parse(texts, w.options)
+	if problems != nil {
+		w.refuse(problems, asked)
+		return
+	}
+	w.wrong.Store(nil)
+	changes := compare(w.splits, splits)
+	if len(changes) == 0 {
+		w.log.Info("splits read; nothing changed", "path", w.path, "splits", len(splits))
+		return
+	}
+	w.put(splits, texts) // before the log says so
+	w.log.Info("splits read", append([]any{"path", w.path, "splits", len(splits)}, changes...)...)
+}
+
+// refuse says once what is wrong, and again where it was asked for.
+func (w *Watcher) refuse(problems Problems, asked bool) {
+	if was := w.wrong.Swap(&problems); was != nil && was.Error() == problems.Error() && !asked {
+		return
+	}
+	w.log.Error("the split file is wrong; the splits from before stay in use", "path", w.path)
+	for _, line := range problems.lines() {
+		w.log.Error(line)
+	}
+}
+
+// compare names the splits that were added, changed and removed, as attributes
+// for the log.
+func compare(before, after map[string]*config.Config) []any {
+	var added, changed, removed []string
+	for name, c := range after {
+		switch old := before[name]; {
+		case old == nil:
+			added = append(added, name)
+		case !reflect.DeepEqual(old, c):
+			changed = append(changed, name)
+		}
+	}
+	for name := range before {
+		if after[name] == nil {
+			removed = append(removed, name)
+		}
+	}
+	var attributes []any
+	for _, kind := range []struct {
+		name   string
+		splits []string
+	}{{"added", added}, {"changed", changed}, {"removed", removed}} {
+		if len(kind.splits) > 0 {
+			slices.Sort(kind.splits)
+			attributes = append(attributes, kind.name, kind.splits)
+		}
+	}
+	return attributes
+}

@@ -1,0 +1,103 @@
+package health
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A prober probes one target, one probe at a time.
+type prober struct {
+	target  Target
+	log     *slog.Logger
+	changed func(Target, bool)
+	probe   probeFunc
+	phase   time.Duration
+
+	watches int    // guarded by the Probers' lock; 0: it is ending
+	stop    func() // ends run
+	done    chan struct{}
+
+	healthy atomic.Bool
+	against int // probes in a row that say the contrary of healthy; run's own
+
+	mu        sync.Mutex
+	since     time.Time
+	lastError string
+}
+
+// run probes until the context ends.
+func (r *prober) run(ctx context.Context) {
+	first := time.NewTimer(r.phase)
+	defer first.Stop()
+	select {
+	case <-ctx.Done():
+	case <-first.C:
+	}
+	// A ticker leaves out what a slow probe misses, and stays in its phase.
+	ticks := time.NewTicker(r.target.Interval)
+	defer ticks.Stop()
+	for ctx.Err() == nil {
+		err := r.once(ctx)
+		if ctx.Err() != nil {
+			return // the probe was cut short
+		}
+		r.count(err)
+		select {
+		case <-ctx.Done():
+		case <-ticks.C:
+		}
+	}
+}
+
+func (r *prober) once(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.target.Timeout)
+	defer cancel()
+	return r.probe(ctx)
+}
+
+// count takes the result of a probe into account.
+func (r *prober) count(err error) {
+	if err != nil {
+		r.mu.Lock()
+		r.lastError = err.Error()
+		r.mu.Unlock()
+	}
+	healthy, enough := r.healthy.Load(), r.target.Healthy
+	if healthy {
+		enough = r.target.Unhealthy
+	}
+	if healthy == (err == nil) {
+		r.against = 0
+		return
+	}
+	if r.against++; r.against == enough {
+		r.against = 0
+		r.change(!healthy, err)
+	}
+}
+
+func (r *prober) change(healthy bool, err error) {
+	now := time.Now()
+	r.mu.Lock()
+	before := now.Sub(r.since)
+	r.since = now
+	r.healthy.Store(healthy)
+	r.mu.Unlock()
+	if healthy {
+		r.log.Info("backend is healthy again", "target", r.target.String(), "unhealthy_for", before)
+	} else {
+		r.log.Warn("backend is unhealthy", "target", r.target.String(), "failed", r.target.Unhealthy, "error", err)
+	}
+	if r.changed != nil {
+		r.changed(r.target, healthy)
+	}
+}
+
+func (r *prober) state() State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return State{r.target, r.healthy.Load(), r.since, r.lastError}
+}

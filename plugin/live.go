@@ -1,0 +1,212 @@
+package plugin
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"kong-traffic-split/plugin/config"
+	"kong-traffic-split/plugin/split"
+)
+
+// live is one revision of a split, ready to serve requests. But for its watches and
+// its tally it never changes; its state is shared with every revision that has the
+// same weights.
+type live struct {
+	split     *split.Split
+	state     *split.State
+	note      string    // the key of what its state must not forget
+	backends  []backend // in the order of split.Backends
+	wants     wants     // of all of them
+	facts     []fact    // that a decision depends on
+	needsHTTP string    // parameters that a TCP or TLS connection cannot have
+	observed  bool      // what becomes of its requests matters
+	marks     []call    // for the log phase then, in the order of the backends
+	logs      bool      // decisions are added to what log plugins write
+	watches   watches
+	tally     tally
+}
+
+// newLive makes a revision live. name is the split's in the split files; empty: it
+// is a row's own. was is the revision before it; nil: it is the first.
+func newLive(c *config.Config, s *split.Split, st *split.State, name string, was *live) *live {
+	l := &live{
+		split: s, state: st, note: noteKey(s, name), backends: make([]backend, len(c.Backends)), tally: newTally(s, was),
+		facts: factsOf(s.Needs()), needsHTTP: c.NeedsHTTP(),
+		observed: s.Ramp != nil && s.Ramp.Guard != nil, logs: c.LogDecision,
+	}
+	for i := range c.Backends {
+		l.backends[i] = newBackend(c, i)
+		l.wants.of(&c.Backends[i])
+		l.observed = l.observed || s.Backends[i].Passive != nil
+	}
+	if l.observed {
+		for i := range l.backends {
+			l.marks = append(l.marks, mark(name, l.backends[i].Name))
+		}
+	}
+	return l
+}
+
+// noteKey is the key of what the state of s must not forget.
+func noteKey(s *split.Split, name string) string {
+	if name == "" {
+		return "split/row/" + s.Identity
+	}
+	return "split/file/" + name
+}
+
+// index returns the place of the backend of that name; -1: there is none.
+func (l *live) index(backend string) int {
+	if l == nil {
+		return -1
+	}
+	return slices.IndexFunc(l.split.Backends, func(b split.Backend) bool { return b.Name == backend })
+}
+
+// rows are the splits that stand in plugin rows, by the id of the row, which is
+// the same in all of Kong's workers and after a reload.
+type rows struct {
+	plugin *Plugin
+	mu     sync.Mutex
+	byID   map[string]*row
+}
+
+// row is what one plugin row has in use. Kong's workers reload one after
+// another, so for a moment instances of the old and of the new config serve
+// side by side, each with the state that fits its weights.
+type row struct {
+	states []*counted
+	newest *split.State
+	lives  []*live // of all instances, the newest last
+}
+
+// newestLive returns the row's newest revision; nil: there is none.
+func (of *row) newestLive() *live {
+	if len(of.lives) == 0 {
+		return nil
+	}
+	return of.lives[len(of.lives)-1]
+}
+
+type counted struct {
+	state     *split.State
+	instances int
+}
+
+// add returns the live split of one more instance of the row, and what to call
+// when that instance is closed.
+func (r *rows) add(id string, c *config.Config) (*live, func()) {
+	s := c.Compile(id)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	of := r.byID[id]
+	if of == nil || id == "" { // a row without an id shares with no other
+		of = &row{}
+		r.byID[id] = of
+	}
+	in := of.use(s, func() *split.State { return r.plugin.recall(s, "") })
+	l := newLive(c, s, in.state, "", of.newestLive())
+	// Kong closes the old instance before the new one has its first request.
+	for _, was := range of.lives {
+		l.watches.after(&was.watches, r.plugin, l)
+	}
+	of.lives = append(of.lives, l)
+	return l, func() {
+		r.drop(id, of, in, l)
+		l.watches.stop()
+	}
+}
+
+// use counts one more instance of s, with the state that has its weights or
+// else a new one that carries on from the newest; the first state is first.
+func (of *row) use(s *split.Split, first func() *split.State) *counted {
+	for _, in := range of.states {
+		if in.state.Fits(s) {
+			in.instances++
+			return in
+		}
+	}
+	if of.newest == nil {
+		of.newest = first()
+	} else {
+		of.newest = of.newest.For(s)
+	}
+	in := &counted{state: of.newest, instances: 1}
+	of.states = append(of.states, in)
+	return in
+}
+
+// drop forgets the live split of an instance, a state with its last instance, and a
+// row with its last state.
+func (r *rows) drop(id string, of *row, in *counted, l *live) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	of.lives = slices.DeleteFunc(of.lives, func(other *live) bool { return other == l })
+	if in.instances--; in.instances > 0 {
+		return
+	}
+	of.states = slices.DeleteFunc(of.states, func(other *counted) bool { return other == in })
+	if len(of.states) == 0 && r.byID[id] == of {
+		delete(r.byID, id)
+	}
+}
+
+// fileSplits are the splits of the split files, by name.
+type fileSplits struct {
+	plugin  *Plugin
+	mu      sync.Mutex // held by set
+	current atomic.Pointer[fileRevision]
+}
+
+// fileRevision is what all the split files together say at a time.
+type fileRevision struct {
+	splits   map[string]*live
+	observed bool // the outcome of some split's requests matters
+}
+
+func (f *fileSplits) set(splits map[string]*config.Config) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	old := map[string]*live{}
+	if r := f.current.Load(); r != nil {
+		old = r.splits
+	}
+	next := &fileRevision{splits: make(map[string]*live, len(splits))}
+	for name, c := range splits {
+		s := c.Compile(name)
+		var st *split.State
+		was := old[name]
+		if was != nil {
+			st = was.state.For(s)
+		} else {
+			st = f.plugin.recall(s, name)
+		}
+		l := newLive(c, s, st, name, was)
+		if was != nil {
+			l.watches.after(&was.watches, f.plugin, l)
+		}
+		next.splits[name] = l
+		next.observed = next.observed || l.observed
+	}
+	f.current.Store(next)
+	for _, was := range old {
+		was.watches.stop()
+	}
+}
+
+// observed tells whether the outcome of any split's requests matters.
+func (f *fileSplits) observed() bool {
+	r := f.current.Load()
+	return r != nil && r.observed
+}
+
+// get returns the split of that name, nil if there is none. loaded says whether
+// there are split files at all.
+func (f *fileSplits) get(name string) (l *live, loaded bool) {
+	r := f.current.Load()
+	if r == nil {
+		return nil, false
+	}
+	return r.splits[name], true
+}

@@ -1,0 +1,99 @@
+package plugin_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"kong-traffic-split/plugin"
+	"kong-traffic-split/plugin/config"
+)
+
+// notes are those of a process that has ended.
+type notes map[string][]byte
+
+func (n notes) Get(key string) []byte        { return n[key] }
+func (n notes) Set(key string, value []byte) { n[key] = value }
+
+const guarded = `"ramp":{"backend":"b","start":"2026-01-31T18:00:00Z","duration":60,"guard":{"max_error_ratio":0.5,"min_requests":2}},` +
+	`"backends":[{"name":"a","host":"10.0.0.1","host_header":"a","health":{"passive":{"failures":2}}},{"name":"b","host":"10.0.0.2","host_header":"b"}]`
+
+// What outcomes have led to holds in the next process too, for the same split.
+func TestNotes(t *testing.T) {
+	plugins := map[string]func(kept notes, config string) (*plugin.Plugin, *plugin.Instance){
+		"a row": func(kept notes, text string) (*plugin.Plugin, *plugin.Instance) {
+			with := options
+			with.Notes = kept
+			p := plugin.New(with)
+			return p, start(t, p, onRoute+text)
+		},
+		"a split file": func(kept notes, text string) (*plugin.Plugin, *plugin.Instance) {
+			with := options
+			with.Notes = kept
+			p := plugin.New(with)
+			p.SetSplits(map[string]*config.Config{"web": mustConfig(t, "{"+text+"}")})
+			return p, start(t, p, onRoute+`"split":"web"`)
+		},
+	}
+	for name, begin := range plugins {
+		t.Run(name, func(t *testing.T) {
+			kept := notes{}
+			_, i := begin(kept, guarded)
+			if got := targets(t, i); got != "b b" {
+				t.Fatalf("at first the ramp's backend has all, but they go to %s", got)
+			}
+			for range 2 {
+				k := web()
+				if err := k.access(t, i); err != nil {
+					t.Fatal(err)
+				}
+				k.text["response.get_source"], k.status = "error", 502
+				if err := k.run(t, "log", i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := targets(t, i); got != "a a" {
+				t.Errorf("after errors requests go to %s", got)
+			}
+			_, next := begin(kept, guarded)
+			if got := targets(t, next); got != "a a" {
+				t.Errorf("in the next process they go to %s", got)
+			}
+			_, other := begin(kept, strings.Replace(guarded, `"duration":60`, `"duration":61`, 1))
+			if got := targets(t, other); got != "b b" {
+				t.Errorf("with another ramp they go to %s", got)
+			}
+		})
+	}
+}
+
+// Notes that cannot be read cost what they hold, not the split.
+func TestNotesThatCannotBeRead(t *testing.T) {
+	var log bytes.Buffer
+	with := options
+	with.Notes = notes{"split/row/p1": []byte("nonsense")}
+	with.Log = slog.New(slog.NewTextHandler(&log, nil))
+	if got := targets(t, start(t, plugin.New(with), onRoute+guarded)); got != "b b" {
+		t.Errorf("requests go to %s", got)
+	}
+	if !strings.Contains(log.String(), "cannot be read") {
+		t.Errorf("the log says %q", log.String())
+	}
+}
+
+// targets are where two requests go.
+func targets(t *testing.T, i *plugin.Instance) string {
+	t.Helper()
+	var got []string
+	for range 2 {
+		k := web()
+		if err := k.access(t, i); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, map[string]string{
+			"service.set_target 10.0.0.1 80": "a", "service.set_target 10.0.0.2 80": "b",
+		}[k.told[0]])
+	}
+	return strings.Join(got, " ")
+}

@@ -1,0 +1,144 @@
+package plugin
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"kong-traffic-split/plugin/split"
+)
+
+// markKey is where the access phase leaves for the log phase which backend it has
+// chosen: the split's name in the split files, a slash and the backend's name.
+const markKey = "traffic_split"
+
+// What the log phase asks for, each as the call that asks for it.
+var (
+	readMark   = newRead("kong.ctx.shared.get", markKey)
+	readSource = read{Method: "kong.response.get_source"}
+	readStatus = read{Method: "kong.response.get_status"}
+)
+
+// outcomeReads lists what the log phase asks for, where it asks for anything.
+func (i *Instance) outcomeReads() []read {
+	if !i.observes() {
+		return nil
+	}
+	return []read{readMark, readSource, readStatus}
+}
+
+// observes tells whether the outcome of the row's requests matters. Of a TCP or TLS
+// connection Kong tells none, and raises an error where it is asked.
+func (i *Instance) observes() bool {
+	switch {
+	case i.streams.Load():
+		return false
+	case i.live != nil:
+		return i.live.observed
+	}
+	return i.file.observed()
+}
+
+// mark leaves a decision for the log phase.
+func mark(name, backend string) call {
+	return prepare("kong.ctx.shared.set", kv(markKey, name+"/"+backend))
+}
+
+// observe tells the split what has become of a request that it has decided.
+func (r *request) observe() error {
+	if !r.observes() {
+		return nil
+	}
+	var mark structpb.Value
+	if err := r.kong.Request.Ask(readMark.Method, stringArg(markKey), &mark); err != nil {
+		return err
+	}
+	name, backend, decided := strings.Cut(mark.GetStringValue(), "/")
+	if !decided {
+		return nil
+	}
+	failed, counts, err := r.outcome()
+	if err != nil || !counts {
+		return err
+	}
+	l := r.live
+	if l == nil {
+		if l, _ = r.file.get(name); l == nil {
+			return nil
+		}
+	}
+	i := l.index(backend)
+	if i < 0 {
+		return nil // the weights have changed meanwhile
+	}
+	l.tally.observed(i, failed)
+	return r.report(l, l.state.Observe(i, failed, time.Now()))
+}
+
+// outcome says whether a request has failed on account of its backend, and
+// whether it says anything about that at all.
+func (r *request) outcome() (failed, counts bool, err error) {
+	source, err := r.kong.Response.GetSource()
+	if err != nil {
+		return false, false, err
+	}
+	status, err := r.kong.Response.GetStatus()
+	if err != nil {
+		return false, false, err
+	}
+	const clientGone = 499
+	switch {
+	case status == clientGone:
+		return false, false, nil
+	case source == "service":
+		return status >= 500, true, nil
+	case source == "error": // Kong has got no answer
+		failed = status == 502 || status == 504
+	case source == "exit": // no address for the backend's name
+		failed = status == 503
+	}
+	return failed, failed, nil
+}
+
+// report says what an outcome has led to, once, and has it noted for a process
+// that may come after this one.
+func (r *request) report(l *live, events []split.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	r.plugin.remember(l)
+	for _, e := range events {
+		line := fmt.Sprintf("split %q: %s", l.split.Identity, e)
+		r.plugin.Log.Warn(line)
+		if err := r.kong.Log.Warn("[" + Name + "] " + line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remember notes what the state of l must not forget: at last the latest.
+func (p *Plugin) remember(l *live) {
+	p.remembering.Lock()
+	defer p.remembering.Unlock()
+	if p.Notes != nil {
+		p.Notes.Set(l.note, l.state.Memory())
+	}
+}
+
+// recall returns the state of a split that is new in this process, with what an
+// earlier one has noted. name is as for newLive.
+func (p *Plugin) recall(s *split.Split, name string) *split.State {
+	st := split.NewState(s)
+	if p.Notes == nil {
+		return st
+	}
+	if memory := p.Notes.Get(noteKey(s, name)); memory != nil {
+		if err := st.Recall(memory); err != nil {
+			p.Log.Error("what an earlier process has noted of a split cannot be read", "split", s.Identity, "error", err)
+		}
+	}
+	return st
+}

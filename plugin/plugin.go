@@ -1,0 +1,106 @@
+// Package plugin is the Kong side of traffic-split: it asks Kong for the facts
+// that a decision depends on, has plugin/split decide, and tells Kong the
+// outcome through go-pdk. It owns the live splits: which revision of a split a
+// request sees, and the one state that all of Kong's workers share.
+package plugin
+
+import (
+	"log/slog"
+	"sync"
+
+	"kong-traffic-split/plugin/config"
+)
+
+// What Kong knows the plugin by.
+const (
+	Name    = "traffic-split"
+	Version = "0.1.0"
+	// Priority is that of Kong's own canary plugin: after authentication, ACLs,
+	// rate limiting and request transformation.
+	Priority = 20
+)
+
+// Phases are the phases of a request in which Kong calls the plugin. The log
+// phase, which says what has become of requests, is one of them with outcomes
+// only: to have it costs every request.
+func Phases(outcomes bool) []string {
+	phases := []string{"access", "preread"}
+	if outcomes {
+		phases = append(phases, "log")
+	}
+	return phases
+}
+
+// Options are what a plugin needs of its surroundings.
+type Options struct {
+	// Outcomes says that Kong calls the plugin in the log phase. Configurations
+	// that need it are refused otherwise.
+	Outcomes bool
+	// Probers probe backends.
+	Probers Probers
+	// Notes outlive this process; nil: nothing does.
+	Notes Notes
+	// Log gets what is of no single request.
+	Log *slog.Logger
+}
+
+// Notes keep what a split must not forget when another process takes over.
+// Safe for concurrent use.
+type Notes interface {
+	Get(key string) []byte
+	Set(key string, value []byte)
+}
+
+// A Plugin holds the splits of a process. Its methods may be called by several
+// goroutines at once.
+type Plugin struct {
+	Options
+	rows        rows
+	file        fileSplits
+	remembering sync.Mutex // held while something is noted
+}
+
+// New returns a plugin without splits.
+func New(o Options) *Plugin {
+	p := &Plugin{Options: o}
+	p.rows = rows{plugin: p, byID: map[string]*row{}}
+	p.file.plugin = p
+	return p
+}
+
+// ConfigOptions are how configurations are to be checked, so that those which the
+// plugin cannot serve are refused.
+func (p *Plugin) ConfigOptions() []config.Option {
+	if p.Outcomes {
+		return nil
+	}
+	return []config.Option{config.WithoutOutcomes}
+}
+
+// Start makes an instance for one plugin row from the JSON that Kong sends. The
+// error names everything that is wrong with the row's config, and is what its
+// requests are to be refused with.
+func (p *Plugin) Start(text []byte) (*Instance, error) {
+	c, err := config.FromKong(text, p.ConfigOptions()...)
+	if err != nil {
+		return nil, &refusal{status: 500, message: misconfiguredMessage, reason: err}
+	}
+	place, err := decodePlacement(text)
+	if err != nil {
+		return nil, &refusal{status: 500, message: misconfiguredMessage, reason: err}
+	}
+	i := &Instance{plugin: p, placement: place}
+	if len(c.Backends) > 0 {
+		i.live, i.release = p.rows.add(place.PluginID, c)
+	} else {
+		i.entry, i.file = c.Split, &p.file
+	}
+	return i, nil
+}
+
+// SetSplits makes splits, by name, the ones that rows without backends of their
+// own refer to, all at once: a request sees either the old ones or these. A
+// split whose backends and weights are as before goes on where it was.
+func (p *Plugin) SetSplits(splits map[string]*config.Config) {
+	p.file.set(splits)
+}

@@ -1,0 +1,180 @@
+package plugin_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kong-traffic-split/plugin"
+	"kong-traffic-split/plugin/config"
+)
+
+// probers note what they are asked for, and take some hosts for unhealthy.
+type probers struct {
+	log    []string
+	probes []plugin.Probe
+	ill    map[string]bool
+}
+
+func (p *probers) Watch(of plugin.Probe) plugin.Watch {
+	p.log = append(p.log, "watch "+of.Host)
+	p.probes = append(p.probes, of)
+	return &watch{p, of.Host}
+}
+
+type watch struct {
+	probers *probers
+	host    string
+}
+
+func (w *watch) Healthy() bool { return !w.probers.ill[w.host] }
+func (w *watch) Status() plugin.ProbeStatus {
+	return plugin.ProbeStatus{Target: w.host, Healthy: w.Healthy(), Since: time.Unix(0, 0)}
+}
+func (w *watch) Stop() { w.probers.log = append(w.probers.log, "stop "+w.host) }
+
+func probed(p *probers) *plugin.Plugin {
+	with := options
+	with.Probers = p
+	return plugin.New(with)
+}
+
+func TestHowBackendsAreProbed(t *testing.T) {
+	probe := plugin.Probe{
+		Host: "10.0.0.1", Port: 80, Protocol: "http", Path: "/",
+		Interval: 5 * time.Second, Timeout: time.Second, Healthy: 2, Unhealthy: 3,
+	}
+	with := func(change func(*plugin.Probe)) plugin.Probe {
+		p := probe
+		change(&p)
+		return p
+	}
+	for _, tt := range []struct {
+		name, service, backend string
+		want                   plugin.Probe
+	}{
+		{"the defaults", "http", `"health":{"active":{}}`, probe},
+		{"an https Service", "https", `"health":{"active":{}}`, with(func(p *plugin.Probe) { p.Protocol = "https" })},
+		{"https of its own", "http", `"protocol":"https","health":{"active":{}}`, with(func(p *plugin.Probe) { p.Protocol, p.Port = "https", 443 })},
+		{"gRPC", "grpc", `"health":{"active":{}}`, with(func(p *plugin.Probe) { p.Protocol, p.Path = "tcp", "" })},
+		{"TCP", "tcp", `"health":{"active":{}}`, with(func(p *plugin.Probe) { p.Protocol, p.Path = "tcp", "" })},
+		{"an empty path", "http", `"health":{"active":{"path":""}}`, with(func(p *plugin.Probe) { p.Path = "" })},
+		{"a Host", "http", `"host_header":"shop.example","health":{"active":{}}`, with(func(p *plugin.Probe) { p.HostHeader = "shop.example" })},
+		{"the clients' Host", "http", `"host_header":"preserve","health":{"active":{}}`, probe},
+		{"all that can be set", "http", `"health":{"active":{"path":"/up","interval":0.5,"timeout":0.25,"healthy":4,"unhealthy":5}}`, with(func(p *plugin.Probe) {
+			p.Path, p.Interval, p.Timeout, p.Healthy, p.Unhealthy = "/up", 500*time.Millisecond, 250*time.Millisecond, 4, 5
+		})},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := &probers{}
+			i := start(t, probed(p), onRoute+`"backends":[{"host":"10.0.0.1",`+tt.backend+`},{"host":"10.0.0.2","weight":0}]`)
+			phase := "access"
+			if tt.service == "tcp" {
+				phase = "preread"
+			}
+			for range 2 {
+				k := web()
+				k.service["protocol"] = tt.service
+				if err := k.run(t, phase, i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff([]plugin.Probe{tt.want}, p.probes); diff != "" {
+				t.Errorf("probes (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+const probedPair = `"backends":[{"name":"a","host":"10.0.0.1","health":{"active":{}}},{"name":"b","host":"10.0.0.2","health":{"active":{}}}]`
+
+// A backend is probed from the first request on until the row is closed.
+func TestWatchesOfARow(t *testing.T) {
+	p := &probers{ill: map[string]bool{}}
+	i := start(t, probed(p), onRoute+probedPair)
+	if p.log != nil {
+		t.Errorf("before the first request: %q", p.log)
+	}
+	if err := web().access(t, i); err != nil {
+		t.Fatal(err)
+	}
+	p.ill["10.0.0.2"] = true
+	if err := web().access(t, i); err == nil || err.Error() != `backend unhealthy: "b" cannot be used, and on_unavailable is "fail"` {
+		t.Errorf("the turn of one that is unhealthy: %v", err)
+	}
+	i.Close()
+	want := []string{"watch 10.0.0.1", "watch 10.0.0.2", "stop 10.0.0.1", "stop 10.0.0.2"}
+	if diff := cmp.Diff(want, p.log); diff != "" {
+		t.Errorf("watches (-want +got):\n%s", diff)
+	}
+	_ = web().access(t, i) // one that was under way
+	if diff := cmp.Diff(want, p.log); diff != "" {
+		t.Errorf("watches after the end (-want +got):\n%s", diff)
+	}
+}
+
+// When a split file is read again, the new watches begin before the old ones end:
+// so what is known of a backend is kept.
+func TestWatchesOfAFile(t *testing.T) {
+	p := &probers{}
+	served := probed(p)
+	set := func(hosts ...string) {
+		splits := map[string]*config.Config{}
+		for _, host := range hosts {
+			splits["web"] = mustConfig(t, fmt.Sprintf(`{"backends":[{"host":%q,"health":{"active":{}}}]}`, host))
+		}
+		served.SetSplits(splits)
+	}
+	set("10.0.0.1")
+	i := start(t, served, onRoute+`"split":"web"`)
+	set("10.0.0.2")
+	if p.log != nil {
+		t.Errorf("before the first request: %q", p.log)
+	}
+	if err := web().access(t, i); err != nil {
+		t.Fatal(err)
+	}
+	set("10.0.0.3")
+	set()
+	want := []string{"watch 10.0.0.2", "watch 10.0.0.3", "stop 10.0.0.2", "stop 10.0.0.3"}
+	if diff := cmp.Diff(want, p.log); diff != "" {
+		t.Errorf("watches (-want +got):\n%s", diff)
+	}
+}
+
+// So it is when Kong reloads: it closes the old instance before the new one has a
+// request. Where the Service speaks another protocol then, that counts.
+func TestWatchesOverAReload(t *testing.T) {
+	p := &probers{}
+	served := probed(p)
+	row := onRoute + `"backends":[{"host":"10.0.0.1","health":{"active":{}}}]`
+	before := start(t, served, row)
+	if err := web().access(t, before); err != nil {
+		t.Fatal(err)
+	}
+	same := start(t, served, row)
+	before.Close()
+	if err := web().access(t, same); err != nil {
+		t.Fatal(err)
+	}
+	other := start(t, served, row)
+	same.Close()
+	k := web()
+	k.service["protocol"] = "https"
+	for range 2 {
+		if err := k.access(t, other); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other.Close()
+	const watch, stop = "watch 10.0.0.1", "stop 10.0.0.1"
+	want := []string{watch, watch, stop, watch, stop, watch, stop, stop}
+	if diff := cmp.Diff(want, p.log); diff != "" {
+		t.Errorf("watches (-want +got):\n%s", diff)
+	}
+	if last := p.probes[len(p.probes)-1].Protocol; last != "https" {
+		t.Errorf("in the end it is probed by %s", last)
+	}
+}

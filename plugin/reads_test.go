@@ -1,0 +1,141 @@
+package plugin_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kong-traffic-split/plugin"
+	"kong-traffic-split/plugin/config"
+)
+
+// address is a backend that nothing has to be known for.
+const address = `"backends":[{"host":"10.0.0.1","host_header":"a"}]`
+
+// nameOf names a read as the fake Kong does.
+func nameOf(method string, args []byte) string {
+	if args == nil {
+		return strings.TrimPrefix(method, "kong.")
+	}
+	return string(args[2:]) // behind tag and length
+}
+
+// What Reads lists is what the handler asks for, so that nothing costs a round
+// trip of its own, and nothing is asked for in vain.
+func TestReadsAreWhatTheHandlerAsksFor(t *testing.T) {
+	tests := []struct {
+		name   string
+		config string
+		want   []string // of the first request and of the second
+	}{
+		{name: "an address with a Host of its own", config: onRoute + `"backends":[{"host":"10.0.0.1","host_header":"a"}]`, want: []string{"[]", "[]"}},
+		{name: "an Upstream", config: onRoute + `"backends":[{"upstream":"up"}]`, want: []string{"[service]", "[]"}},
+		{name: "a host", config: onRoute + `"backends":[{"host":"a.internal"}]`, want: []string{"[route service]", "[]"}},
+		{name: "an address on another port", config: onRoute + `"backends":[{"host":"10.0.0.1","port":81}]`, want: []string{"[route]", "[]"}},
+		{name: "the client's Host", config: onRoute + `"backends":[{"upstream":"up","host_header":"preserve"}]`, want: []string{"[service host]", "[host]"}},
+		{name: "a path", config: onRoute + `"backends":[{"upstream":"up","path":"/v2"}]`, want: []string{"[service upstream_uri]", "[upstream_uri]"}},
+		{name: "a protocol", config: onRoute + `"backends":[{"host":"10.0.0.1","protocol":"https","host_header":"a"}]`, want: []string{"[service]", "[]"}},
+		{name: "hash_on", config: onRoute + `"hash_on":"header","hash_on_header":"X-User","hash_fallback":"uri_capture","hash_fallback_uri_capture":"user",` + address, want: []string{"[X-User request.get_uri_captures]", "[X-User request.get_uri_captures]"}},
+		{name: "hash_on of an address and a consumer", config: onRoute + `"hash_on":"ip","hash_fallback":"consumer",` + address, want: []string{"[client.get_forwarded_ip client.get_consumer]"}},
+		{name: "hash_on of a cookie and an argument", config: onRoute + `"hash_on":"cookie","hash_on_cookie":"user","hash_fallback":"query_arg","hash_fallback_query_arg":"user",` + address, want: []string{"[request.get_raw_query http_cookie]"}},
+		{name: "a session", config: onRoute + `"session":{"secret":"sixteen letters!"},` + address, want: []string{"[http_cookie request.get_forwarded_scheme]"}},
+		{name: "a session whose cookie is Secure anyway", config: onRoute + `"session":{"secret":"sixteen letters!","secure":"always"},` + address, want: []string{"[http_cookie]"}},
+		{name: "force_header", config: onRoute + `"force_header":"X-Force",` + address, want: []string{"[X-Force]"}},
+		{name: "rules, each thing once", config: onRoute + `"force_header":"x-tier","rules":[` +
+			`{"match":{"headers":{"X-Tier":["gold"]},"methods":["GET"]},"backend":"10.0.0.1:80"},` +
+			`{"match":{"headers":{"X-Tier":["silver"]},"path_prefix":"/a"},"backend":"10.0.0.1:80"}],` + address, want: []string{"[request.get_method request.get_path x-tier]"}},
+		{name: "a ramp goes by the clock", config: onRoute + `"ramp":{"backend":"10.0.0.1:80","start":"2026-01-31T18:00:00Z","duration":60},"backends":[{"host":"10.0.0.1","host_header":"a"},{"host":"10.0.0.2","host_header":"a"}]`, want: []string{"[]"}},
+		{name: "a global row", config: `"backends":[{"host":"a.internal","path":"/v2"}]`, want: []string{"[route service upstream_uri]", "[route service upstream_uri]"}},
+		{name: "a split by its name", config: onRoute + `"split":"web"`, want: []string{"[service upstream_uri]", "[upstream_uri]"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := plugin.New(options)
+			p.SetSplits(map[string]*config.Config{"web": mustConfig(t, `{"backends":[{"upstream":"up","path":"/v2"}]}`)})
+			i := start(t, p, tt.config)
+			for n, want := range tt.want {
+				listed := []string{}
+				for _, r := range i.Reads("access") {
+					listed = append(listed, nameOf(r.Method, r.Args))
+				}
+				k := web()
+				k.upstreams = []string{"up"}
+				if err := k.access(t, i); err != nil {
+					t.Fatal(err)
+				}
+				if got := fmt.Sprint(listed); got != want {
+					t.Errorf("request %d: Reads lists %s, want %s", n+1, got, want)
+				}
+				for what := range k.asked {
+					k.asked[what] = strings.TrimPrefix(k.asked[what], "header ")
+				}
+				slices.Sort(listed)
+				slices.Sort(k.asked)
+				if diff := cmp.Diff(listed, slices.Compact(append([]string{}, k.asked...))); diff != "" {
+					t.Errorf("request %d: listed and asked for (-listed +asked):\n%s", n+1, diff)
+				}
+			}
+		})
+	}
+}
+
+// On a TCP or TLS route Kong raises an error where it is asked for anything of a
+// request, so nothing of the kind is listed, also where the handler is going to
+// refuse the connection.
+func TestReadsInPreread(t *testing.T) {
+	tests := []struct {
+		name, config, want string
+		refused            string
+	}{
+		{name: "a host", config: onRoute + `"backends":[{"host":"a.internal"}]`, want: "[service]"},
+		{name: "an address", config: onRoute + `"backends":[{"host":"10.0.0.1"}]`, want: "[]"},
+		{name: "the client's address", config: onRoute + `"hash_on":"ip","backends":[{"host":"10.0.0.1"}]`, want: "[client.get_forwarded_ip]"},
+		{name: "the route's split", config: onRoute + `"algorithm":"smooth"`, want: "[route]"},
+		{name: "another split", config: onRoute + `"split":"web"`, want: "[service]"},
+		{
+			name: "what needs HTTP", config: onRoute + `"hash_on":"path","session":{"secret":"sixteen letters!"},"backends":[{"host":"a.internal","host_header":"preserve"}]`,
+			want: "[]", refused: "backends[0].host_header, hash_on, session: Kong does not look into a TCP or TLS connection: leave it out, or put the plugin on another route",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := plugin.New(options)
+			p.SetSplits(map[string]*config.Config{"web": mustConfig(t, `{"backends":[{"upstream":"up"}]}`)})
+			i := start(t, p, tt.config)
+			listed := []string{}
+			for _, r := range i.Reads("preread") {
+				listed = append(listed, nameOf(r.Method, r.Args))
+			}
+			if got := fmt.Sprint(listed); got != tt.want {
+				t.Errorf("Reads lists %s, want %s", got, tt.want)
+			}
+			k := web()
+			err := k.run(t, "preread", i)
+			if tt.refused != "" && (err == nil || err.Error() != tt.refused) || tt.refused == "" && err != nil {
+				t.Errorf("got %v, want %s", err, tt.refused)
+			}
+			for _, what := range listed {
+				if !slices.Contains(k.asked, what) {
+					t.Errorf("%s is listed and was not asked for", what)
+				}
+			}
+		})
+	}
+}
+
+// What is remembered is asked for once, also where the backend that depends on it
+// has not had its turn yet.
+func TestRememberedIsAskedForOnce(t *testing.T) {
+	i := start(t, plugin.New(options), onRoute+`"backends":[{"host":"10.0.0.1","host_header":"a"},{"host":"a.internal","weight":0}]`)
+	for n, want := range []int{2, 0, 0} {
+		if got := len(i.Reads("access")); got != want {
+			t.Errorf("request %d: %d reads, want %d", n+1, got, want)
+		}
+		if err := web().access(t, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

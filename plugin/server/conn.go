@@ -1,0 +1,247 @@
+package server
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"google.golang.org/protobuf/proto"
+
+	"kong-traffic-split/kong/wire"
+)
+
+// keep is the largest buffer, in bytes, that a connection holds on to between
+// two events.
+const keep = 64 << 10
+
+var (
+	// errDraining ends a connection that the server has half-closed.
+	errDraining = errors.New("the server stops")
+	// errHandedOver ends a connection's part in this process.
+	errHandedOver = errors.New("another process goes on with the connection")
+)
+
+// earlier stands for a call of a process before this one.
+const earlier = "a call of an earlier process"
+
+// A conn is one connection of Kong. Kong has one exchange on it at a time, so
+// only the goroutine that serves it reads and writes; drain and busy may be
+// called by others.
+type conn struct {
+	sock   journal
+	r      *bufio.Reader
+	in     []byte // the frame that was read last
+	out    []byte // frames that are not sent yet
+	reply  []byte // the reply that go-pdk is reading, as a frame
+	facts  []byte // the replies to an event's reads, as frames
+	method []byte // the method that go-pdk has called last
+
+	// owed are the methods of calls that were sent and whose replies nobody
+	// waits for, in their order: they come before anything else that Kong sends.
+	owed   []string
+	unsent int // calls in out, silent or not
+
+	again  int  // replies to an earlier process, behind the RPC call that is read next
+	deaths int  // of earlier processes, with the RPC call in hand that is read next, or was read last
+	fresh  bool // the RPC call that was read last came to this process first
+
+	mu       sync.Mutex
+	inHand   bool // an RPC call was read and is not answered yet
+	draining bool
+	handOver bool // draining, for another process to go on
+}
+
+func newConn(sock journal) *conn {
+	c := &conn{sock: sock, r: bufio.NewReader(sock)}
+	owed, again, tries := sock.Resumed()
+	c.owe(owed)
+	c.again, c.deaths = again, tries
+	return c
+}
+
+// owe notes that Kong owes n replies to calls of an earlier process.
+func (c *conn) owe(n int) {
+	for range n {
+		c.owed = append(c.owed, earlier)
+	}
+}
+
+// next waits for the next RPC call. The frame is valid until the next read. It
+// returns io.EOF when Kong has closed the connection, and errDraining when it
+// is to be closed.
+func (c *conn) next() ([]byte, error) {
+	if !c.setInHand(false) {
+		return nil, c.lastBytes()
+	}
+	c.trim()
+	frame, err := c.readCall()
+	if !c.setInHand(err == nil) {
+		return nil, c.lastBytes()
+	}
+	return frame, err
+}
+
+// readCall reads the next RPC call.
+func (c *conn) readCall() ([]byte, error) {
+	if len(c.owed) > 0 {
+		if err := c.dropOwed(); err != nil {
+			return nil, err
+		}
+		c.sock.Mark(c.r.Buffered())
+	}
+	frame, err := c.readFrame()
+	c.owe(c.again)
+	c.again = 0
+	if c.fresh {
+		c.deaths = 0
+	}
+	c.fresh = true
+	return frame, err
+}
+
+// readNext reads the next frame that somebody waits for.
+func (c *conn) readNext() ([]byte, error) {
+	if err := c.dropOwed(); err != nil {
+		return nil, err
+	}
+	return c.readFrame()
+}
+
+// dropOwed reads the replies that nobody waits for.
+func (c *conn) dropOwed() error {
+	for i, method := range c.owed {
+		if _, err := c.readFrame(); err != nil {
+			c.owed = c.owed[i:]
+			return brokenOff(method, err)
+		}
+	}
+	c.owed = c.owed[:0]
+	return nil
+}
+
+// setInHand notes whether a call is in hand, and returns false when none shall
+// be taken up any more. A connection that becomes idle is then half-closed.
+func (c *conn) setInHand(inHand bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.draining {
+		if c.inHand {
+			c.leave()
+		}
+		c.inHand = false
+		return false
+	}
+	c.inHand = inHand
+	return true
+}
+
+// drain ends the connection: at once when no call is in hand, otherwise after it.
+// With handOver it ends for this process only.
+func (c *conn) drain(handOver bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.draining, c.handOver = true, handOver
+	if !c.inHand {
+		c.leave()
+	}
+}
+
+// leave ends a connection without a call in hand. The caller holds mu.
+func (c *conn) leave() {
+	if c.handOver {
+		_ = c.sock.SetReadDeadline(time.Now()) // what was read of a call is in the journal
+	} else {
+		c.halfClose()
+	}
+}
+
+// busy tells whether a call is in hand.
+func (c *conn) busy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.inHand
+}
+
+func (c *conn) isHandedOver() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.handOver
+}
+
+// halfClose makes Kong see the end of the connection while its own bytes can
+// still arrive. Were the socket closed with bytes unread, Kong would see a reset,
+// which is a 500; an end of file before the answer makes it repeat the event on
+// another connection.
+func (c *conn) halfClose() {
+	if half, ok := c.sock.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+	_ = c.sock.SetReadDeadline(time.Now().Add(linger))
+}
+
+// hangUp ends the connection in answer to a call. The process that had the call
+// before this one may have asked for something already, and Kong's replies are on
+// their way.
+func (c *conn) hangUp() {
+	c.halfClose()
+	_, _ = io.Copy(io.Discard, c.r)
+}
+
+// lastBytes drops what Kong still sends on a half-closed connection, until Kong
+// closes it or linger is over.
+func (c *conn) lastBytes() error {
+	if c.isHandedOver() {
+		return errHandedOver
+	}
+	_, _ = io.Copy(io.Discard, c.r)
+	return errDraining
+}
+
+// readFrame reads one frame into the connection's buffer.
+func (c *conn) readFrame() ([]byte, error) {
+	frame, err := wire.ReadFrame(c.r, c.in)
+	switch err {
+	case nil:
+		c.in = frame
+	case io.ErrUnexpectedEOF:
+		err = fmt.Errorf("a frame is cut off: %w", err)
+	}
+	return frame, err
+}
+
+// appendReturn appends ret, as a frame, to what is not sent yet.
+func (c *conn) appendReturn(ret *kong_plugin_protocol.RpcReturn) error {
+	body, err := proto.Marshal(ret)
+	if err == nil {
+		c.out = wire.AppendFrame(c.out, body)
+	}
+	return err
+}
+
+// flush sends calls that are not sent yet, in one write.
+func (c *conn) flush() error {
+	err := c.sock.Send(c.out, c.unsent)
+	c.out, c.unsent = c.out[:0], 0
+	return err
+}
+
+// finish sends what is not sent yet, with which the RPC call is answered, in one
+// write.
+func (c *conn) finish() error {
+	err := c.sock.Finish(c.out, len(c.owed), c.r.Buffered())
+	c.out, c.unsent = c.out[:0], 0
+	return err
+}
+
+// trim lets go of buffers that one large frame has made large.
+func (c *conn) trim() {
+	for _, buf := range []*[]byte{&c.in, &c.out, &c.reply, &c.facts, &c.method} {
+		if cap(*buf) > keep {
+			*buf = nil
+		}
+	}
+}

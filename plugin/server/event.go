@@ -1,0 +1,172 @@
+package server
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	pdk "github.com/Kong/go-pdk"
+	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
+)
+
+// generalStatus and generalMessage are what a client is told of an error that
+// says nothing else, as Kong does itself.
+const (
+	generalStatus  = 500
+	generalMessage = "An unexpected error occurred"
+)
+
+// maxReason is the most bytes of a reason that are logged. Nginx cuts a line of
+// its log at 2048.
+const maxReason = 1500
+
+// A failure is an event that a handler did not want to or could not handle.
+type failure struct {
+	status  int    // for the client
+	message string // for the client
+	reason  string // for the log
+	stack   []byte // of a panic
+}
+
+// event runs one event and ends its exchange.
+func (s *Server) event(c *conn, cmd *pb.CmdHandleEvent, ret *pb.RpcReturn) error {
+	inst := s.find(cmd.InstanceId)
+	if inst == nil && cmd.EventName == "log" {
+		// Of a request from before a reload. Nobody waits for it, and to have it
+		// repeated would make Kong start all instances again.
+		return newCalls(c).end(ret)
+	}
+	if inst == nil {
+		return fmt.Errorf("event %q of instance %d: %w", cmd.EventName, cmd.InstanceId, errUnknownInstance)
+	}
+	now := s.now()
+	inst.used.Store(now.UnixNano())
+
+	calls := newCalls(c)
+	if slices.Contains(s.plugin.Phases, cmd.EventName) {
+		kong := pdk.Init(calls)
+		failed := barred(inst, c, now)
+		if failed == nil {
+			failed = handle(inst, cmd.EventName, calls, kong)
+		}
+		// An error after Kong has ended the exchange is only what follows from that.
+		if failed != nil && (!calls.brokenOff() || failed.stack != nil) {
+			s.refuse(inst.row, cmd.EventName, kong, failed)
+		}
+	}
+	err := calls.end(ret)
+	inst.guard.ended(err, s.now())
+	if err != nil {
+		return fmt.Errorf("phase %s: %w", cmd.EventName, err)
+	}
+	return nil
+}
+
+// barred refuses an event that would most likely end the connection once more.
+func barred(inst *instance, c *conn, now time.Time) *failure {
+	err := cmp.Or(died(c.deaths), inst.guard.bars(now))
+	if err == nil {
+		return nil
+	}
+	return failureOf(err)
+}
+
+// handle reads what the instance wants to know and runs the handler, and makes
+// a failure of its error or panic.
+func handle(inst *instance, phase string, calls *calls, kong *pdk.PDK) (failed *failure) {
+	defer func() {
+		if v := recover(); v != nil {
+			failed = &failure{
+				status:  generalStatus,
+				message: generalMessage,
+				reason:  fmt.Sprintf("panic in %s: %v", phase, v),
+				stack:   debug.Stack(),
+			}
+		}
+	}()
+	if reader, ok := inst.Instance.(Reader); ok {
+		if calls.read(reader.Reads(phase)); calls.brokenOff() {
+			return nil // Kong waits for nothing any more
+		}
+	}
+	if err := inst.Handle(phase, kong); err != nil {
+		return failureOf(err)
+	}
+	return nil
+}
+
+// failureOf asks err for what the client shall be told. Its methods are the
+// plugin's, and may panic.
+func failureOf(err error) *failure {
+	f := &failure{status: generalStatus, message: generalMessage, reason: err.Error()}
+	var response interface {
+		Status() int
+		Message() string
+	}
+	if errors.As(err, &response) {
+		f.message = cmp.Or(response.Message(), f.message)
+		if status := response.Status(); status >= 200 && status <= 599 {
+			f.status = status
+		}
+	}
+	return f
+}
+
+// refuse logs why the event failed, once a minute for the same reason of the same
+// row, and answers the client, in a phase where one can be answered. What cannot
+// be said to Kong is in the server's own log.
+func (s *Server) refuse(row, phase string, kong *pdk.PDK, failed *failure) {
+	reason := logLine(failed.reason)
+	if s.reasons.allow(row+" "+reason, s.now()) {
+		if failed.stack != nil {
+			s.log.Error(reason, "stack", string(failed.stack))
+		}
+		// Kong's line says only that a plugin server said so.
+		if err := kong.Log.Err("[" + s.plugin.Name + "] " + reason); err != nil {
+			s.log.Error("an event failed, and Kong cannot be told", "phase", phase, "reason", reason, "error", err)
+		}
+	}
+	switch phase {
+	case "rewrite", "access", "response":
+	case "preread":
+		if !slices.Contains([]int{200, 400, 403, 500, 502, 503}, failed.status) {
+			failed.status = generalStatus // Kong takes no other on a TCP route
+		}
+	default:
+		return
+	}
+	kong.Response.Exit(failed.status, jsonBody(failed.message), map[string][]string{
+		"Content-Type": {"application/json; charset=utf-8"},
+	})
+}
+
+// jsonBody is the body of Kong's own error responses.
+func jsonBody(message string) []byte {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(struct { // strings always encode
+		Message string `json:"message"`
+	}{message})
+	return bytes.TrimSuffix(body.Bytes(), []byte("\n"))
+}
+
+// logLine makes one line of UTF-8 of reason, which may hold what a client sent.
+func logLine(reason string) string {
+	if len(reason) > maxReason {
+		reason = reason[:maxReason] + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, reason)
+}

@@ -1,0 +1,90 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Kong repeats an event whose connection ends, without end. So an event must not
+// go on ending it: neither by what the server does with the connection, nor by
+// the death of the process.
+const (
+	// maxEnds is how many events of an instance in a row may end with the
+	// connection, before the next ones are answered with an error.
+	maxEnds = 3
+	// barredFor is how long they are, before one is tried again.
+	barredFor = 10 * time.Second
+	// maxDeaths is how many processes may die with a call in hand, before the next
+	// one answers it with an error. After the first, such calls are tried one at a
+	// time, so that others are not taken for the one that processes die of.
+	maxDeaths = 10
+)
+
+// A guard counts an instance's events that end the connection. Its zero value is
+// ready, and safe for concurrent use.
+type guard struct {
+	ends atomic.Int32 // in a row
+
+	mu     sync.Mutex
+	last   time.Time
+	reason error // of the last one
+}
+
+// bars returns why an event at now is not to be tried, nil where it is.
+func (g *guard) bars(now time.Time) error {
+	ends := g.ends.Load()
+	if ends < maxEnds {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now.Sub(g.last) >= barredFor {
+		return nil
+	}
+	return fmt.Errorf("%d events in a row have ended the connection, which Kong repeats; the next one is tried %v after the last: %w",
+		ends, barredFor, g.reason)
+}
+
+// ended takes note of how an event's exchange has ended.
+func (g *guard) ended(err error, now time.Time) {
+	switch {
+	case err == nil:
+		if g.ends.Load() != 0 {
+			g.ends.Store(0)
+		}
+	case !byKong(err):
+		g.mu.Lock()
+		g.last, g.reason = now, err
+		g.mu.Unlock()
+		g.ends.Add(1)
+	}
+}
+
+// byKong tells whether it is Kong that has ended a connection, so that it does
+// not repeat anything.
+func byKong(err error) bool {
+	for _, its := range []error{
+		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, os.ErrDeadlineExceeded, syscall.EPIPE, syscall.ECONNRESET,
+	} {
+		if errors.Is(err, its) {
+			return true
+		}
+	}
+	return false
+}
+
+// died refuses a call that so many processes have died of; nil where it is to be
+// tried.
+func died(deaths int) error {
+	if deaths < maxDeaths {
+		return nil
+	}
+	return fmt.Errorf("%d processes have died with this call in hand, and it is not tried again", deaths)
+}

@@ -1,0 +1,56 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"google.golang.org/protobuf/proto"
+
+	"kong-traffic-split/kong/wire"
+)
+
+// Healthcheck returns nil when a server of the plugin called name answers on
+// the socket at path, before ctx is done, as it would answer Kong.
+func Healthcheck(ctx context.Context, path, name string) error {
+	names, err := pluginNames(ctx, path)
+	if err != nil {
+		return fmt.Errorf("no plugin server answers on %s: %w", path, err)
+	}
+	if len(names) != 1 || names[0] != name {
+		return fmt.Errorf("on %s answers a server of %q, not of %q", path, names, name)
+	}
+	return nil
+}
+
+// pluginNames asks the server at path for the names of its plugins.
+func pluginNames(ctx context.Context, path string) ([]string, error) {
+	var dialer net.Dialer
+	sock, err := dialer.DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	defer sock.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := sock.SetDeadline(deadline); err != nil {
+			return nil, err
+		}
+	}
+	call, err := proto.Marshal(&pb.RpcCall{Sequence: 1, Call: &pb.RpcCall_CmdGetPluginNames{}})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := sock.Write(wire.AppendFrame(nil, call)); err != nil {
+		return nil, err
+	}
+	frame, err := wire.ReadFrame(sock, nil)
+	if err != nil {
+		return nil, err
+	}
+	var ret pb.RpcReturn
+	if err := proto.Unmarshal(frame, &ret); err != nil {
+		return nil, err
+	}
+	return ret.GetPluginNames().GetNames(), nil
+}

@@ -1,0 +1,78 @@
+package server
+
+import "net"
+
+// A journal is a connection on which another process can go on when this one dies.
+// Of what was read from it, it keeps what may be needed again; so the other process
+// reads the call that is in hand once more.
+//
+// plugin/server/keeper has such connections.
+type journal interface {
+	net.Conn
+	// Resumed says where the exchange was when this process got the connection:
+	// so many replies of Kong come before the next call, and so many after it; so
+	// many processes have died with that call in hand.
+	Resumed() (owed, again, tries int)
+	// Try notes that a call with which processes have died in hand is tried now: when
+	// this one dies as well, it may be because of it.
+	Try()
+	// Send sends p, with which Kong owes so many replies more.
+	Send(p []byte, calls int) error
+	// Finish sends p, which ends the exchange. Of what was read, the last unread
+	// bytes may be needed again; Kong owes so many replies.
+	Finish(p []byte, owed, unread int) error
+	// Mark notes that the replies before the next call were read, and sends nothing.
+	// Of what was read, the last unread bytes may be needed again.
+	Mark(unread int)
+}
+
+// fleeting is a connection that ends with this process.
+type fleeting struct{ net.Conn }
+
+func (fleeting) Resumed() (owed, again, tries int) { return 0, 0, 0 }
+func (fleeting) Try()                              {}
+func (fleeting) Mark(int)                          {}
+
+func (p fleeting) Send(b []byte, _ int) error {
+	_, err := p.Write(b)
+	return err
+}
+
+func (p fleeting) Finish(b []byte, _, _ int) error {
+	_, err := p.Write(b)
+	return err
+}
+
+// CloseWrite ends the half of the connection that Kong reads.
+func (p fleeting) CloseWrite() error {
+	if half, ok := p.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+func journalOf(sock net.Conn) journal {
+	if j, ok := sock.(journal); ok {
+		return j
+	}
+	return fleeting{sock}
+}
+
+// Notes are what this process wants the next one to know. Safe for concurrent
+// use.
+type Notes interface {
+	// Get returns what was noted under key, nil where nothing was.
+	Get(key string) []byte
+	// Set notes value under key; nil deletes. The next process has what was noted
+	// before an answer was sent.
+	Set(key string, value []byte)
+	// Keys lists the keys that begin with prefix.
+	Keys(prefix string) []string
+}
+
+// nothing are the notes of a process that has no next one.
+type nothing struct{}
+
+func (nothing) Get(string) []byte    { return nil }
+func (nothing) Set(string, []byte)   {}
+func (nothing) Keys(string) []string { return nil }

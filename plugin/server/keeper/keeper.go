@@ -1,0 +1,305 @@
+//go:build linux
+
+package keeper
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Supported says whether this system has what a keeper needs.
+const Supported = true
+
+// Options are what a keeper needs to know.
+type Options struct {
+	// Args are the command line of the children, the same as the keeper's own.
+	Args []string
+	// Listen opens the socket. It is called once, when the first child is ready.
+	Listen func() (net.Listener, error)
+	// Succession is the path of a socket on which a server that has taken the other
+	// one over asks for the connections. Empty: none can.
+	Succession string
+	// Early is the key of a note that the first child needs before it is ready, of
+	// the server that is taken over, if there is one. Empty: it needs none.
+	Early string
+	Log   *slog.Logger
+
+	after func(time.Duration, func()) *time.Timer // nil: time.AfterFunc
+}
+
+// A keeper is the parent process. All is done on the goroutine of Run.
+type keeper struct {
+	Options
+	slots  *slots
+	events chan event
+	held   map[int]*held // connections, by slot
+	free   chan int      // slots
+	notes  map[string][]byte
+
+	ends sync.WaitGroup // of connections that nobody goes on with
+
+	serving *process // has the connections; nil between two children
+	next    *process // is to take them over
+	socket  net.Listener
+	path    string        // of the executable
+	exe     *os.File      // the executable of the child that serves
+	deaths  []time.Time   // of children that were ready, a while back at most
+	pause   time.Duration // before the next child
+	ending  bool
+	exit    error // of the last child, once ending
+
+	succession *succession // nil: nobody can succeed this keeper
+	successor  *link       // who is about to
+	retired    bool        // and has
+}
+
+// event is what happens to a keeper.
+type event struct {
+	from    *process // a child that has said message, has died, or had time to be ready
+	message message
+	died    bool
+	late    bool
+
+	accepted int // the descriptor of a new connection, and
+	number   int // its slot
+
+	successor  *link  // a server that has said message, to take this one's place
+	bequeathed []byte // the text of a note of the keeper before this one
+}
+
+// Run is the keeper: it starts children of this executable until the process is
+// told to end by SIGTERM or SIGINT, which it passes on. It returns the last
+// child's error, an *exec.ExitError, or why it could not go on. A first child
+// that ends before it was ready is the last one.
+func Run(o Options) error {
+	k := &keeper{
+		Options: o, events: make(chan event), held: map[int]*held{},
+		free: make(chan int, maxSlots), notes: map[string][]byte{},
+	}
+	if k.after == nil {
+		k.after = time.AfterFunc
+	}
+	most, err := mostConnections()
+	if err != nil {
+		return err
+	}
+	for i := range most {
+		k.free <- i
+	}
+	if k.slots, err = newSlots(); err != nil {
+		return err
+	}
+	// A symbolic link stays one: where it leads on an upgrade counts.
+	if k.path, err = exec.LookPath(o.Args[0]); err != nil { // called by a name that is none
+		k.path, err = os.Executable()
+	}
+	if err == nil {
+		k.path, err = filepath.Abs(k.path)
+	}
+	if err != nil {
+		return fmt.Errorf("the path of this executable: %w", err)
+	}
+	if k.exe, err = os.Open("/proc/self/exe"); err != nil {
+		return fmt.Errorf("this executable: %w", err)
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	return k.run(signals)
+}
+
+func (k *keeper) run(signals <-chan os.Signal) error {
+	k.askEarly()
+	if err := k.start(); err != nil {
+		return err
+	}
+	var restart <-chan time.Time
+	for {
+		select {
+		case e := <-k.events:
+			switch {
+			case e.accepted != 0:
+				k.accepted(e.accepted, e.number)
+			case e.successor != nil:
+				k.asked(e.successor, e.message)
+			case e.bequeathed != nil:
+				k.bequeathed(e.bequeathed)
+			case e.late:
+				k.overdue(e.from)
+			case !e.died:
+				if err := k.told(e.from, e.message); err != nil {
+					return err
+				}
+			default:
+				k.buried(e.from)
+			}
+		case <-restart:
+			restart = nil
+			if k.serving != nil { // one that was to take over has done so
+				break
+			}
+			if err := k.start(); err != nil {
+				k.Log.Error("a serving process cannot be started, trying again", "error", err)
+				k.backOff()
+			}
+		case s := <-signals:
+			k.signal(s)
+		}
+		switch {
+		case k.serving != nil:
+		case k.ending && k.next != nil:
+		case k.ending, k.socket == nil:
+			k.close()
+			return k.exit
+		case k.retired:
+		case restart == nil:
+			restart = time.After(k.pause)
+		}
+	}
+}
+
+// signal does what a signal asks for.
+func (k *keeper) signal(s os.Signal) {
+	switch s {
+	case syscall.SIGHUP:
+		for _, p := range []*process{k.serving, k.next} {
+			if p != nil && p.ready { // before, it would end of it, and has read nothing yet
+				p.signal(s)
+			}
+		}
+	case syscall.SIGUSR2:
+		k.upgrade()
+	default:
+		k.ending = true
+		k.serving.signal(s)
+		k.next.signal(s)
+		if k.socket != nil {
+			_ = k.socket.Close()
+		}
+		if k.succession != nil {
+			_ = k.succession.Close()
+		}
+	}
+}
+
+// start starts a child, which gets all connections and notes.
+func (k *keeper) start() error {
+	p, err := k.spawn(k.exe)
+	if err != nil {
+		return fmt.Errorf("starting the serving process: %w", err)
+	}
+	k.promote(p)
+	return nil
+}
+
+func (k *keeper) spawn(exe *os.File) (*process, error) {
+	p, err := spawn(exe, k.Args, k.slots, k.events)
+	if err != nil {
+		return nil, err
+	}
+	k.after(readyTime, func() { k.events <- event{from: p, late: true} })
+	for key, value := range k.notes {
+		p.post(message{kind: note, text: noteText(key, value)})
+	}
+	p.post(message{kind: began})
+	return p, nil
+}
+
+// promote makes p the child that serves.
+func (k *keeper) promote(p *process) {
+	k.serving = p
+	for number, h := range k.held {
+		k.give(number, h)
+	}
+}
+
+// told does what a child asks for.
+func (k *keeper) told(p *process, m message) error {
+	switch m.kind {
+	case ready:
+		return k.isReady(p, m.number)
+	case closed:
+		if h := k.held[int(m.number)]; h != nil && h.owner == p {
+			k.forget(int(m.number))
+		}
+	case note:
+		if p.ready {
+			k.noted(p, m.text)
+		} else { // it may never be, and then another one goes on from what was there before
+			p.unready = append(p.unready, m.text)
+		}
+	}
+	return nil
+}
+
+// noted takes a note of p, for the children after it.
+func (k *keeper) noted(p *process, text []byte) {
+	key, value, err := noteOf(text)
+	if err != nil {
+		k.Log.Error("the serving process has sent what it should not", "error", err)
+		return
+	}
+	if value == nil {
+		delete(k.notes, key)
+	} else {
+		k.notes[key] = value
+	}
+	if k.next != nil && p != k.next {
+		k.next.post(message{kind: note, text: text})
+	}
+}
+
+// isReady goes on with what a child's readiness was waited for: listening, or
+// the end of the child before it.
+func (k *keeper) isReady(p *process, spoken uint32) error {
+	if spoken != version {
+		k.Log.Error("the new executable cannot take over, restart the server instead; the old one goes on",
+			"its protocol", spoken, "the keeper's", version)
+		p.signal(syscall.SIGKILL)
+		return nil
+	}
+	if p.overdue { // it is being killed
+		return nil
+	}
+	p.ready = true
+	for _, text := range p.unready {
+		k.noted(p, text)
+	}
+	p.unready = nil
+	switch {
+	case k.ending:
+	case p == k.next && k.serving == nil:
+		k.takeOver()
+	case p == k.next:
+		k.replace()
+	case k.socket == nil:
+		socket, err := k.Listen()
+		if err != nil {
+			p.signal(syscall.SIGTERM)
+			return err
+		}
+		k.socket = socket
+		go k.accept()
+		k.inherit()
+	}
+	return nil
+}
+
+// close lets go of everything, at the end.
+func (k *keeper) close() {
+	if k.socket != nil {
+		_ = k.socket.Close()
+	}
+	for number := range k.held {
+		k.finish(number)
+	}
+	k.ends.Wait()
+}

@@ -1,0 +1,188 @@
+//go:build linux
+
+package keeper
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// Environment of the keeper and the children that this test executable is, too.
+const (
+	socketEnv  = "KEEPER_TEST_SOCKET"  // of the keeper
+	controlEnv = "KEEPER_TEST_CONTROL" // the test's, to which children connect
+)
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(controlEnv); path != "" {
+		err := runTestProcess(path)
+		if ended, ok := errors.AsType[*exec.ExitError](err); ok {
+			os.Exit(max(ended.ExitCode(), 1))
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func runTestProcess(control string) error {
+	child, err := Inherited()
+	if err != nil {
+		return err
+	}
+	if child == nil {
+		return Run(Options{
+			Args: os.Args,
+			// It takes the place of another one, and is removed by who has it last.
+			Listen:     func() (net.Listener, error) { return listenForSuccessors(os.Getenv(socketEnv)) },
+			Succession: os.Getenv(socketEnv) + ".next",
+			Early:      "note",
+			after:      afterSignal(),
+			Log:        slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		})
+	}
+	sock, err := net.Dial("unix", control)
+	if err != nil {
+		return err
+	}
+	c := &testChild{Child: child, control: sock, orders: bufio.NewReader(sock)}
+	return c.run()
+}
+
+// afterSignal is for time.AfterFunc: the time of everything that waits is over at
+// SIGUSR1.
+func afterSignal() func(time.Duration, func()) *time.Timer {
+	over := make(chan os.Signal, 1)
+	signal.Notify(over, syscall.SIGUSR1)
+	var mu sync.Mutex
+	var waiting []func()
+	go func() {
+		for range over {
+			mu.Lock()
+			due := waiting
+			waiting = nil
+			mu.Unlock()
+			for _, f := range due {
+				f()
+			}
+		}
+	}()
+	return func(_ time.Duration, f func()) *time.Timer {
+		mu.Lock()
+		defer mu.Unlock()
+		waiting = append(waiting, f)
+		return nil
+	}
+}
+
+// A testChild answers lines with what was asked, its process id and how many have
+// died with that line in hand. It tells the test what it does, and does what the
+// test orders.
+type testChild struct {
+	*Child
+	control net.Conn
+	orders  *bufio.Reader
+	conns   []net.Conn
+	serving sync.WaitGroup
+}
+
+func (c *testChild) say(text string) { _, _ = fmt.Fprintln(c.control, text) }
+
+func (c *testChild) order() string {
+	line, _ := c.orders.ReadString('\n')
+	return strings.TrimSuffix(line, "\n")
+}
+
+func (c *testChild) run() error {
+	c.say(fmt.Sprint(os.Getpid()))
+	order := c.order() // without one it hangs
+	for order == "early" || order == "note" {
+		if order == "early" {
+			c.say(string(c.Get("note")))
+		} else {
+			c.Set("note", []byte("unready"))
+		}
+		order = c.order()
+	}
+	switch order {
+	case "ready":
+	case "foreign":
+		_ = c.link.send(message{kind: ready, number: version + 1})
+		select {} // to be killed
+	default:
+		os.Exit(3)
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		for s := range signals {
+			c.say(s.String())
+			if s != syscall.SIGHUP {
+				_ = c.Close()
+			}
+		}
+	}()
+	if err := c.Ready(); err != nil {
+		return err
+	}
+	for {
+		sock, err := c.Accept()
+		if err != nil {
+			for _, sock := range c.conns {
+				_ = sock.SetReadDeadline(time.Now())
+			}
+			if errors.Is(err, errHandOver{}) { // and so reads no call any more
+				c.say("hands over")
+			}
+			c.serving.Wait()
+			return nil
+		}
+		c.conns = append(c.conns, sock)
+		c.serving.Go(func() { c.serve(sock.(*Conn)) })
+	}
+}
+
+func (c *testChild) serve(sock *Conn) {
+	r := bufio.NewReader(sock)
+	for {
+		line, err := r.ReadString('\n')
+		if errors.Is(err, io.EOF) {
+			_ = sock.Close()
+		}
+		if err != nil {
+			return // otherwise the process ends
+		}
+		word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		_, _, tries := sock.Resumed()
+		switch {
+		case word == "hold" && tries == 0, word == "wait":
+			c.say("holding")
+			c.order()
+		case word == "note":
+			c.Set("note", []byte("kept"))
+		case word == "noted":
+			word = string(c.Get("note"))
+		}
+		answer := fmt.Sprintln(word, os.Getpid(), tries)
+		if err := sock.Finish([]byte(answer), 0, r.Buffered()); err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,116 @@
+//go:build linux
+
+package keeper
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"syscall"
+)
+
+// process is a child as the keeper sees it.
+type process struct {
+	cmd   *exec.Cmd
+	exe   *os.File
+	link  *link
+	ready bool
+
+	unready [][]byte // texts of notes from before it was ready
+	overdue bool     // it was not ready in time
+
+	mu     sync.Mutex
+	outbox []message // the keeper must never wait for a child
+	posted sync.Cond
+	dead   bool
+}
+
+// spawn starts a child of the executable exe, and gives events what it says and,
+// in the end, its death.
+func spawn(exe *os.File, args []string, memory *slots, events chan<- event) (*process, error) {
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socketpair", err)
+	}
+	theirs := os.NewFile(uintptr(pair[1]), "child")
+	defer theirs.Close()
+	l, err := newLink(pair[0])
+	if err != nil {
+		return nil, err
+	}
+	p := &process{exe: exe, link: l}
+	p.posted.L = &p.mu
+	// By its descriptor, so that it is this executable whatever is at its path now:
+	// by the child's, as those of the child's files take the place of the keeper's.
+	p.cmd = exec.Command("/proc/self/fd/" + strconv.Itoa(exeFile))
+	p.cmd.Args = args
+	p.cmd.Env = append(os.Environ(), childEnv+"=1")
+	p.cmd.ExtraFiles = []*os.File{linkFile - 3: theirs, slotsFile - 3: memory.file, exeFile - 3: exe}
+	p.cmd.Stdout, p.cmd.Stderr = os.Stdout, os.Stderr
+	// A terminal's ^C is for the keeper, which passes it on.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := p.cmd.Start(); err != nil {
+		return nil, errors.Join(err, l.sock.Close())
+	}
+	go p.transmit()
+	go p.receive(events)
+	return p, nil
+}
+
+// receive hands on what the child says, and waits for its end.
+func (p *process) receive(events chan<- event) {
+	for {
+		m, err := p.link.receive()
+		if err != nil {
+			break
+		}
+		events <- event{from: p, message: m}
+	}
+	_ = p.cmd.Process.Kill() // if it is not dead: it cannot be heard any more
+	_ = p.cmd.Wait()         // its error is in cmd.ProcessState
+	p.mu.Lock()
+	p.dead = true
+	p.posted.Signal()
+	p.mu.Unlock()
+	_ = p.link.sock.Close()
+	events <- event{from: p, died: true}
+}
+
+// post sends m in the background.
+func (p *process) post(m message) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.dead {
+		m.drop()
+		return
+	}
+	p.outbox = append(p.outbox, m)
+	p.posted.Signal()
+}
+
+func (p *process) transmit() {
+	for {
+		p.mu.Lock()
+		for len(p.outbox) == 0 && !p.dead {
+			p.posted.Wait()
+		}
+		batch, dead := p.outbox, p.dead
+		p.outbox = nil
+		p.mu.Unlock()
+		for _, m := range batch {
+			_ = p.link.send(m) // an error is the child's death, which receive sees
+		}
+		if dead {
+			return
+		}
+	}
+}
+
+// signal passes a signal on. A child that has ended just now needs none.
+func (p *process) signal(s os.Signal) {
+	if p != nil {
+		_ = p.cmd.Process.Signal(s)
+	}
+}

@@ -1,0 +1,103 @@
+package server
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	pdk "github.com/Kong/go-pdk"
+	"github.com/google/go-cmp/cmp"
+)
+
+// A reading instance has its reads sent before its handler runs.
+type reading struct {
+	handler
+	reads []Read
+}
+
+func (r reading) Reads(string) []Read { return r.reads }
+
+func TestReadsAnswerTheHandlersCalls(t *testing.T) {
+	path := socketPath(t)
+	l, err := Listen(path, Access{Mode: 0o600}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tap := &tapped{Listener: l}
+	var got []string
+	plugin := pluginOf(nil)
+	plugin.Start = func([]byte) (Instance, error) {
+		return reading{
+			func(_ string, kong *pdk.PDK) error {
+				got = nil
+				for _, header := range []string{"B", "A", "unlisted", "A"} {
+					value, err := kong.Request.GetHeader(header)
+					if err != nil {
+						return err
+					}
+					got = append(got, value)
+				}
+				host, err := kong.Request.GetHost()
+				got = append(got, host)
+				return errors.Join(err, kong.ServiceRequest.ClearHeader("X"))
+			},
+			[]Read{
+				{"kong.request.get_header", []byte("\x0a\x01A")},
+				{"kong.request.get_header", []byte("\x0a\x01B")},
+				{"kong.request.get_host", nil},
+			},
+		}, nil
+	}
+	s := serveOn(t, tap, path, plugin)
+	kong := dial(t, s.path)
+	id := kong.start(`{"__seq__":1}`)
+	for range 2 { // the second event finds nothing of the first
+		tap.writes = nil
+		_, err = kong.event(id, "access", func(call pdkCall) ([]byte, error) {
+			switch {
+			case strings.HasSuffix(call.Method, "get_host"):
+				return []byte("\x0a\x04host"), nil
+			case strings.HasSuffix(call.Method, "get_header"):
+				value := "of " + strings.TrimSpace(call.Args[2:])
+				return append([]byte{0x0a, byte(len(value))}, value...), nil
+			}
+			return nil, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"of B", "of A", "of unlisted", "of A", "host"}, got); diff != "" {
+			t.Errorf("what the handler gets (-want +got):\n%s", diff)
+		}
+		tap.mu.Lock()
+		if len(tap.writes) != 3 {
+			t.Errorf("%d writes: %q; want one for the reads, one for the call that is not among them, and one for the end", len(tap.writes), tap.writes)
+		}
+		tap.mu.Unlock()
+	}
+}
+
+func TestAReadThatFailsEndsTheExchange(t *testing.T) {
+	plugin := pluginOf(nil)
+	handled := false
+	plugin.Start = func([]byte) (Instance, error) {
+		return reading{
+			func(string, *pdk.PDK) error { handled = true; return nil },
+			[]Read{{"kong.request.get_query_arg", []byte("\x0a\x04flag")}, {"kong.request.get_host", nil}},
+		}, nil
+	}
+	s := serve(t, plugin)
+	kong := dial(t, s.path)
+	id := kong.start(`{"__seq__":1}`)
+	_, _ = kong.event(id, "access", func(pdkCall) ([]byte, error) { return nil, errDrop })
+	s.stop()
+	if err := s.end(); err != nil {
+		t.Error(err)
+	}
+	if handled {
+		t.Error("the handler has run for a request that Kong has given up")
+	}
+	if got := s.logs.withoutTime(); !strings.Contains(got, "during kong.request.get_query_arg") {
+		t.Errorf("the server's own log does not name the read:\n%s", got)
+	}
+}

@@ -1,0 +1,121 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"google.golang.org/protobuf/proto"
+)
+
+// errUnknownInstance closes the connection. That is the one case where Kong
+// shall see it closed: it then forgets its instances of the plugin on all
+// workers, starts them again and repeats the event.
+var errUnknownInstance = errors.New("no such instance; Kong will start it again")
+
+// errBrokenOff ends an event in the middle of a call.
+var errBrokenOff = errors.New("exchange ended by Kong, as it is when a call fails there or the client goes,")
+
+// brokenOff is the error of an exchange that has ended instead of the reply to
+// a call of method.
+func brokenOff(method string, err error) error {
+	return fmt.Errorf("%w during %s: %w", errBrokenOff, method, err)
+}
+
+// converse answers the RPC calls on c until the connection ends.
+func (s *Server) converse(c *conn) {
+	for {
+		frame, err := c.next()
+		if err == nil {
+			err = s.answer(c, frame)
+		}
+		if err != nil {
+			s.logEnd(err)
+			if errors.Is(err, errUnknownInstance) {
+				c.hangUp()
+			}
+			return
+		}
+	}
+}
+
+// logEnd logs why a connection has ended. What Kong or the client has a part in
+// is logged as a failure's reason is: once a minute.
+func (s *Server) logEnd(err error) {
+	level := slog.LevelWarn
+	switch {
+	case errors.Is(err, errUnknownInstance):
+		level = slog.LevelInfo
+	case errors.Is(err, errBrokenOff):
+	case errors.Is(err, io.EOF), errors.Is(err, errDraining), errors.Is(err, errHandedOver):
+		level = slog.LevelDebug
+	}
+	if level < slog.LevelWarn || s.reasons.allow(err.Error(), s.now()) {
+		s.log.Log(context.Background(), level, "connection closed", "reason", err)
+	}
+}
+
+// answer answers one RPC call. After an error the connection cannot be used any
+// more.
+func (s *Server) answer(c *conn, frame []byte) error {
+	if c.deaths > 0 {
+		s.suspects.Lock()
+		defer s.suspects.Unlock()
+		c.sock.Try()
+	}
+	var call pb.RpcCall
+	if err := proto.Unmarshal(frame, &call); err != nil {
+		return fmt.Errorf("an RPC call of %d bytes cannot be decoded: %w", len(frame), err)
+	}
+	ret := &pb.RpcReturn{Sequence: call.Sequence}
+	switch cmd := call.Call.(type) {
+	case *pb.RpcCall_CmdHandleEvent:
+		return s.event(c, cmd.CmdHandleEvent, ret)
+	case *pb.RpcCall_CmdStartInstance:
+		ret.Return = s.status(s.start(cmd.CmdStartInstance, c.deaths))
+	case *pb.RpcCall_CmdCloseInstance:
+		id := cmd.CmdCloseInstance.InstanceId
+		inst := s.instances.remove(id)
+		s.Notes.Set(noteKey(id), nil)
+		inst.close(s.log)
+		ret.Return = s.status(id, inst)
+	case *pb.RpcCall_CmdGetInstanceStatus:
+		id := cmd.CmdGetInstanceStatus.InstanceId
+		ret.Return = s.status(id, s.find(id))
+	case *pb.RpcCall_CmdGetPluginNames:
+		ret.Return = &pb.RpcReturn_PluginNames{PluginNames: &pb.PluginNames{Names: []string{s.plugin.Name}}}
+	case *pb.RpcCall_CmdGetPluginInfo:
+		ret.Return = s.info()
+	default:
+		return fmt.Errorf("RPC call %d is none that is known", call.Sequence)
+	}
+	if err := c.appendReturn(ret); err != nil {
+		return err
+	}
+	return c.finish()
+}
+
+// status describes the instance called id. One that does not exist, a nil inst,
+// has no time of start.
+func (s *Server) status(id int32, inst *instance) *pb.RpcReturn_InstanceStatus {
+	status := &pb.InstanceStatus{Name: s.plugin.Name, InstanceId: id}
+	if inst != nil {
+		status.StartedAt = inst.started.Unix()
+	}
+	return &pb.RpcReturn_InstanceStatus{InstanceStatus: status}
+}
+
+// info describes the plugin, as the dump does.
+func (s *Server) info() *pb.RpcReturn_PluginInfo {
+	return &pb.RpcReturn_PluginInfo{PluginInfo: &pb.PluginInfo{
+		Name:     s.plugin.Name,
+		LoadedAt: s.started.Unix(),
+		Phases:   s.plugin.Phases,
+		Version:  s.plugin.Version,
+		Priority: int32(s.plugin.Priority),
+		Schema:   string(s.plugin.Schema),
+	}}
+}

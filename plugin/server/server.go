@@ -1,0 +1,266 @@
+// Package server is the plugin server: it owns the socket, the frames, the
+// instances and their life cycle, the dump, and the connection under go-pdk. It
+// takes the place of go-pdk's own server package and knows a plugin only by
+// the types Plugin and Instance.
+//
+// What Kong is promised: a request is always answered. A config that cannot be
+// used, an error or a panic in a handler is that request's response, and never
+// the end of the connection, which Kong would answer with the same event again,
+// without end, nor the end of the process.
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	pdk "github.com/Kong/go-pdk"
+)
+
+// A Plugin is what the server runs.
+type Plugin struct {
+	// Name is the plugin's name, as Kong's `plugins` and a plugin row have it.
+	Name string
+	// Version is the plugin's version, for people.
+	Version string
+	// Priority is the plugin's place among Kong's plugins; higher is earlier.
+	Priority int
+	// Phases are the phases that Kong shall call the plugin in, by Kong's
+	// names. An event of any other phase is answered without a call of Handle.
+	Phases []string
+	// Schema is the plugin's schema in Kong's form: {"name":…,"fields":[…]}.
+	Schema json.RawMessage
+	// Start makes an instance from a plugin row's config, the JSON that Kong
+	// sends. The bytes belong to the instance. An error is kept: each request
+	// on that instance is answered with 500, and the reason is logged. It may
+	// be called by several goroutines at once.
+	Start func(config []byte) (Instance, error)
+}
+
+// An Instance is a Plugin with the config of one plugin row.
+type Instance interface {
+	// Handle runs one phase of one request. Several goroutines call it at
+	// once, each with a kong of its own, even while and after Close runs. kong
+	// is for that goroutine alone, until Handle returns.
+	//
+	// An error ends the request. Where it, or an error that it wraps, has the
+	// methods `Status() int` and `Message() string`, these are the response's
+	// status and message; otherwise it is 500 and a general message. The
+	// reason, Error(), goes to Kong's error log, once a minute at most for the
+	// same one of the same row. In a phase that can no longer answer (log, certificate) the
+	// reason is logged, and that is all. A panic is an error like any other.
+	Handle(phase string, kong *pdk.PDK) error
+	// Close is called once, when Kong or the server is done with the instance.
+	Close()
+}
+
+// A Reader is an Instance that says beforehand what its handler is going to ask
+// Kong for.
+type Reader interface {
+	// Reads lists calls that are sent to Kong together before Handle runs, and
+	// whose replies answer the same calls of the handler. It is asked before
+	// each event, by several goroutines at once; the server changes nothing of
+	// what it returns. A call that is not listed costs a round trip of its own.
+	Reads(phase string) []Read
+}
+
+// A Read is a call of Kong's PDK that returns something. It is an alias so that
+// a plugin can be a Reader and, as with Instance, not know this package.
+type Read = struct {
+	Method string // such as kong.request.get_header
+	Args   []byte // encoded, as go-pdk encodes the same call's
+}
+
+// DefaultDrain is how long Serve waits, once it is to stop, for the events in
+// hand: with what closing takes, less than the 10 s after which Docker kills.
+const DefaultDrain = 8 * time.Second
+
+const (
+	// endPause is between the ends of two connections. Kong repeats an event whose
+	// connection has ended, on another one: which must not be just ending as well.
+	endPause = 10 * time.Millisecond
+	// endTime is how long the pauses may take in sum.
+	endTime = time.Second
+	// linger is how long a connection that was half-closed may take to be
+	// closed by Kong, which does so as soon as it sees it.
+	linger = time.Second
+	// acceptPause is the wait after an Accept that failed for a reason that
+	// passes, such as too many open files.
+	acceptPause = 50 * time.Millisecond
+)
+
+// A Server answers Kong's calls for one plugin, with any number of connections.
+type Server struct {
+	// Drain is how long Serve waits for the events in hand when it is to stop.
+	// New sets DefaultDrain. Not to be changed once Serve runs.
+	Drain time.Duration
+	// Notes are where instances are noted, so that a process that takes over
+	// knows them. New sets some that are forgotten. Not to be changed once Serve
+	// runs.
+	Notes Notes
+
+	plugin    Plugin
+	log       *slog.Logger
+	now       func() time.Time
+	started   time.Time
+	instances instances
+	reviving  sync.Mutex // held while a noted instance is started again
+	suspects  sync.Mutex // held while a call is tried that processes have died with
+	reasons   limiter
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+	done  sync.WaitGroup // one for each connection, and one for reviveAll
+}
+
+// New returns a server of plugin, which logs to log what is the server's own
+// and what cannot be said to Kong.
+func New(plugin Plugin, log *slog.Logger) *Server {
+	return &Server{
+		Drain:   DefaultDrain,
+		Notes:   nothing{},
+		plugin:  plugin,
+		log:     log,
+		now:     time.Now,
+		started: time.Now(),
+		conns:   map[*conn]struct{}{},
+	}
+}
+
+// Serve answers the connections of l until ctx is done, and is called once.
+//
+// It then closes l, lets the events in hand end, half-closes each connection so
+// that Kong drops it from its pool, and closes the instances. It returns nil,
+// or an error that says how many events had to be cut off after Drain. It
+// returns early, with the error, when l fails for good.
+//
+// Where Accept fails with an error that has a method HandOver() bool which
+// returns true, another process goes on: then the connections are left as they
+// are, and Serve returns nil.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	s.done.Go(func() { s.reviveAll(ctx) })
+	err := s.accept(ctx, l)
+	var next interface {
+		error
+		HandOver() bool
+	}
+	handOver := errors.As(err, &next) && next.HandOver()
+	if handOver {
+		err = nil
+	}
+	if stop() && !handOver {
+		_ = l.Close()
+	}
+	err = errors.Join(err, s.drain(handOver))
+	s.instances.closeAll(s.log)
+	return err
+}
+
+// accept serves each connection of l on a goroutine of its own, until ctx is
+// done or l fails.
+func (s *Server) accept(ctx context.Context, l net.Listener) error {
+	for {
+		sock, err := l.Accept()
+		switch {
+		case err == nil:
+			s.serve(newConn(journalOf(sock)))
+		case ctx.Err() != nil:
+			return nil
+		case passes(err):
+			if s.reasons.allow(err.Error(), s.now()) {
+				s.log.Error("a connection cannot be accepted, trying again", "error", err)
+			}
+			select {
+			case <-time.After(acceptPause):
+			case <-ctx.Done():
+			}
+		default:
+			return fmt.Errorf("accepting connections: %w", err)
+		}
+	}
+}
+
+// passes tells whether an Accept that failed with err may succeed later.
+func passes(err error) bool {
+	for _, errno := range []syscall.Errno{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED,
+	} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+// serve starts the goroutine that answers c.
+func (s *Server) serve(c *conn) {
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	s.done.Go(func() {
+		defer func() {
+			_ = c.sock.Close()
+			s.mu.Lock()
+			delete(s.conns, c)
+			s.mu.Unlock()
+		}()
+		s.converse(c)
+	})
+}
+
+// drain ends all connections: those between two events at once, the others
+// after their event, and those that are left after s.Drain by force.
+func (s *Server) drain(handOver bool) error {
+	s.mu.Lock()
+	conns := slices.Collect(maps.Keys(s.conns))
+	s.mu.Unlock()
+	for i, c := range conns {
+		if i > 0 && !handOver {
+			time.Sleep(min(endPause, endTime/time.Duration(len(conns))))
+		}
+		c.drain(handOver)
+	}
+
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.done.Wait()
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(s.Drain):
+	}
+
+	busy := s.cut()
+	select {
+	case <-ended:
+	case <-time.After(min(linger, s.Drain)): // a handler waits for something else than Kong
+	}
+	if busy == 0 {
+		return nil
+	}
+	return fmt.Errorf("events cut off that had not ended within %v of the stop: %d", s.Drain, busy)
+}
+
+// cut closes all connections, and returns how many of them had an event in hand.
+func (s *Server) cut() (busy int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.busy() {
+			busy++
+		}
+		_ = c.sock.Close()
+	}
+	return busy
+}

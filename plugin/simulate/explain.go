@@ -1,0 +1,208 @@
+package simulate
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"kong-traffic-split/plugin/split"
+)
+
+// Explanation is how one request was decided.
+type Explanation struct {
+	Split     string    `json:"split"`
+	Revision  string    `json:"revision"`
+	At        time.Time `json:"at"`
+	Steps     []Step    `json:"steps"`
+	Backend   string    `json:"backend,omitempty"` // empty: Kong answers the request
+	Reason    string    `json:"reason,omitempty"`
+	SetCookie string    `json:"set_cookie,omitempty"`
+	Status    int       `json:"status,omitempty"` // with which Kong answers
+	Error     string    `json:"error,omitempty"`
+}
+
+// Step is one part of the precedence, and what it said.
+type Step struct {
+	Part    string `json:"part"`
+	Verdict string `json:"verdict"`
+	Decided bool   `json:"decided"`
+}
+
+// Explain decides one request, as the first one of a split that has made no choice
+// yet, and says how each part of the precedence came into it.
+func Explain(name string, s *split.Split, f split.Facts) *Explanation {
+	e := &Explanation{Split: name, Revision: s.Revision, At: f.Now}
+	said, d, err := split.Explain(s, split.NewState(s), &f)
+	a := account{split: s, facts: &f}
+	for _, step := range said {
+		a.take(step)
+	}
+	e.Steps = a.steps()
+	if err != nil {
+		e.Error, e.Status = err.Error(), 500
+		if errors.Is(err, split.ErrUnhealthy) {
+			e.Status = 503
+		}
+		return e
+	}
+	e.Backend, e.Reason, e.SetCookie = s.Backends[d.Backend].Name, string(d.Reason), d.SetCookie
+	return e
+}
+
+// account puts what the core has said in the order of precedence, and says of the
+// other parts why they had no say.
+type account struct {
+	split *split.Split
+	facts *split.Facts
+	said  []split.Step
+	after []split.Step // from where a backend turned out not to be usable
+}
+
+func (a *account) take(step split.Step) {
+	switch {
+	case step.Part == "on_unavailable" || len(a.after) > 0 && step.Decided:
+		a.after = append(a.after, step)
+	case len(a.after) == 0: // what comes later has been said
+		a.said = append(a.said, step)
+	}
+}
+
+// part is one of the precedence.
+type part struct {
+	name, core string // core: what the core calls it too
+	configured bool
+	rule       *split.Rule // nil: it is no rule
+}
+
+func (a *account) parts() []part {
+	s, hash := a.split, string(split.ByHash)
+	parts := []part{{name: "force_header", configured: s.ForceHeader != ""}}
+	for i := range s.Rules {
+		parts = append(parts, part{name: fmt.Sprintf("rules[%d]", i), configured: true, rule: &s.Rules[i]})
+	}
+	if len(s.Rules) == 0 {
+		parts = append(parts, part{name: "rules"})
+	}
+	return append(parts,
+		part{name: "session", configured: s.Session != nil},
+		part{name: "hash_on", core: hash, configured: len(s.HashOn) > 0},
+		part{name: "hash_fallback", core: hash, configured: len(s.HashOn) > 1},
+		part{name: "weight", configured: true})
+}
+
+// steps are all parts with their verdicts. A part that is configured, and of which
+// the core says nothing though nothing before it has decided, has chosen a backend
+// that cannot be used.
+func (a *account) steps() (all []Step) {
+	decided, held := false, false
+	for _, p := range a.parts() {
+		step := Step{Part: p.name}
+		said, known := a.of(p)
+		switch {
+		case !p.configured:
+			step.Verdict = "not configured"
+		case decided:
+			step.Verdict = "not asked, it is decided"
+		case p.rule != nil && held:
+			step.Verdict = "not asked, a rule before it holds"
+		case known:
+			step.Verdict, step.Decided = said.Verdict, said.Decided
+			decided = said.Decided
+			if p.rule != nil && !decided {
+				step.Verdict += ", because of " + because(p.rule, a.facts)
+			}
+		case p.rule != nil && p.rule.Weights != nil:
+			step.Verdict, held = "holds: its weights count in place of the backends' own", true
+		default:
+			step.Verdict, decided = "has chosen a backend that cannot be used", true
+		}
+		all = append(all, step)
+	}
+	for _, said := range a.after {
+		all = append(all, Step(said))
+	}
+	return all
+}
+
+// of is what the core has said of a part.
+func (a *account) of(p part) (split.Step, bool) {
+	for _, name := range []string{p.name, p.core} {
+		for _, step := range a.said {
+			if step.Part == name && name != "" {
+				return step, true
+			}
+		}
+	}
+	return split.Step{}, false
+}
+
+// because names what of a rule does not hold.
+func because(r *split.Rule, f *split.Facts) string {
+	var missing []string
+	try := func(name string, m split.Match) {
+		alone := &split.Split{
+			Backends: []split.Backend{{Name: name, Weight: 1}}, Algorithm: split.Smooth, OnUnavailable: split.Fail,
+			Rules: []split.Rule{{Match: m}},
+		}
+		// Where it does not hold, the backend has its turn by weight.
+		if d, _ := split.Decide(alone, split.NewState(alone), &split.Facts{
+			Method: f.Method, Path: f.Path, Query: f.Query, Cookies: f.Cookies, Headers: f.Headers, IP: f.IP, Consumer: f.Consumer,
+		}); d.Reason != split.ByRule {
+			missing = append(missing, name)
+		}
+	}
+	m := r.Match
+	try("methods", split.Match{Methods: m.Methods})
+	try("path_prefix", split.Match{PathPrefix: m.PathPrefix})
+	try("consumers", split.Match{Consumers: m.Consumers})
+	try("client_ips", split.Match{ClientIPs: m.ClientIPs})
+	for _, p := range m.Headers {
+		try("header "+p.Name, split.Match{Headers: []split.Pattern{p}})
+	}
+	for _, p := range m.Cookies {
+		try("cookie "+p.Name, split.Match{Cookies: []split.Pattern{p}})
+	}
+	for _, p := range m.QueryArgs {
+		try("query_arg "+p.Name, split.Match{QueryArgs: []split.Pattern{p}})
+	}
+	return strings.Join(missing, ", ")
+}
+
+// sentences say what a decision means, by its reason.
+var sentences = map[split.Reason]string{
+	split.ByForce:    "the client has named it",
+	split.ByRule:     "a rule that holds says so",
+	split.BySession:  "the client's session is pinned to it",
+	split.ByHash:     "the client's key falls on it, each time until names or weights change",
+	split.ByWeight:   "its turn has come; who makes the next request may get another one",
+	split.ByFallback: "it stands in for a backend that cannot be used",
+}
+
+// WriteText writes an explanation for people.
+func (e *Explanation) WriteText(to io.Writer) error {
+	w := bufio.NewWriter(to)
+	fmt.Fprintf(w, "split %s, revision %s, at %s\n\n", e.Split, e.Revision, e.At.Format(time.RFC3339))
+	width := 0
+	for _, step := range e.Steps {
+		width = max(width, len(step.Part))
+	}
+	for _, step := range e.Steps {
+		mark := " "
+		if step.Decided {
+			mark = "→"
+		}
+		fmt.Fprintf(w, "%s %-*s  %s\n", mark, width, step.Part, step.Verdict)
+	}
+	if e.Error != "" {
+		fmt.Fprintf(w, "\nKong answers with %d: %s.\n", e.Status, e.Error)
+	} else {
+		fmt.Fprintf(w, "\nThe request goes to %s: %s.\n", e.Backend, sentences[split.Reason(e.Reason)])
+	}
+	if e.SetCookie != "" {
+		fmt.Fprintf(w, "The client gets a cookie:\nSet-Cookie: %s\n", e.SetCookie)
+	}
+	return w.Flush()
+}

@@ -1,0 +1,139 @@
+// Package simulate plays requests over a split, by a clock of its own: one, to
+// explain the decision, or many, to see who gets them while ramps go on, backends
+// fail and clients come again. It decides with the code that decides in Kong.
+package simulate
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"kong-traffic-split/plugin/split"
+)
+
+// Options say what is played. The zero value is 1000 requests, and over a ramp's
+// course 10000.
+type Options struct {
+	Requests int           // 0: as Rate and For make it
+	Rate     float64       // requests a second; 0: as Requests and For make it, or 100
+	From     time.Time     // zero: shortly before the ramp begins, or Epoch
+	For      time.Duration // 0: as Requests and Rate make it, or until shortly after the ramp's end
+	Clients  Clients
+	Facts    split.Facts        // what all requests have in common
+	Fail     map[string]float64 // by the backend's name, which part of its requests fails
+	Down     []string           // backends that cannot be used all the time
+	Seed     uint64             // the same one gives the same result
+}
+
+// Play plays requests over a split that has made no choice yet. What becomes of a
+// request is observed at once. The errors name the option that is wrong.
+func Play(s *split.Split, o Options) (*Result, error) {
+	c, err := newCourse(s, &o)
+	if err != nil {
+		return nil, err
+	}
+	p := player{
+		split: s, state: split.NewState(s), course: c, facts: o.Facts, shares: newShares(s),
+		random: rand.New(rand.NewPCG(o.Seed, 1)), failures: rand.New(rand.NewPCG(o.Seed, 2)),
+	}
+	if p.crowd, err = newCrowd(s, &o); err != nil {
+		return nil, err
+	}
+	if p.facts.Down, err = Named(s, o.Down); err != nil {
+		return nil, fmt.Errorf("down: %w", err)
+	}
+	if p.ratios, err = ratios(s, o.Fail); err != nil {
+		return nil, fmt.Errorf("fail: %w", err)
+	}
+	p.result = newResult(s, c, len(o.Fail) > 0)
+	for k := range c.requests {
+		p.play(k)
+	}
+	p.result.sums(p.shares)
+	p.result.Clients = p.crowd.summary()
+	return p.result, nil
+}
+
+// player is a play on its way.
+type player struct {
+	split  *split.Split
+	state  *split.State
+	course course
+	crowd  *crowd
+	facts  split.Facts // of all requests
+	ratios []float64   // of the requests to a backend that fail
+
+	random, failures *rand.Rand
+	shares           *shares
+	rolledBack       bool
+	result           *Result
+}
+
+// play plays request k, from 0.
+func (p *player) play(k int) {
+	f := p.facts
+	f.Now, f.Random = p.course.at(k), p.random.Uint64()
+	client := p.crowd.next(k, &f)
+	point := p.result.point(k)
+	if point.Requests++; point.At.IsZero() {
+		point.At = f.Now
+	}
+	point.ramp += p.shares.at(f.Now, p.rolledBack)
+	p.shares.request()
+	d, err := split.Decide(p.split, p.state, &f)
+	if err != nil {
+		p.shares.chosen(-1)
+		p.result.Refused++
+		return
+	}
+	p.shares.chosen(d.Backend)
+	client.went(d)
+	failed := p.ratios[d.Backend] > 0 && p.failures.Float64() < p.ratios[d.Backend]
+	p.result.chosen(d, point, failed)
+	for _, e := range p.state.Observe(d.Backend, failed, f.Now) {
+		p.rolledBack = p.rolledBack || e.Back
+		p.result.happened(f.Now, e)
+	}
+}
+
+// Named is the set of the backends of these names.
+func Named(s *split.Split, names []string) (set split.Set, err error) {
+	for _, name := range names {
+		i, err := index(s, name)
+		if err != nil {
+			return 0, err
+		}
+		set = set.With(i)
+	}
+	return set, nil
+}
+
+func ratios(s *split.Split, byName map[string]float64) ([]float64, error) {
+	all := make([]float64, len(s.Backends))
+	for name, ratio := range byName {
+		i, err := index(s, name)
+		if err != nil {
+			return nil, err
+		}
+		if !(ratio >= 0 && ratio <= 1) { // nor NaN
+			return nil, fmt.Errorf("%s=%v: a ratio is in 0..1", name, ratio)
+		}
+		all[i] = ratio
+	}
+	return all, nil
+}
+
+func index(s *split.Split, name string) (int, error) {
+	i := slices.IndexFunc(s.Backends, func(b split.Backend) bool { return b.Name == name })
+	if i < 0 {
+		var names []string
+		for _, b := range s.Backends {
+			names = append(names, strconv.Quote(b.Name))
+		}
+		return -1, fmt.Errorf("%q is the name of no backend; there are %s", name, strings.Join(names, ", "))
+	}
+	return i, nil
+}

@@ -1,0 +1,271 @@
+package split
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+var (
+	// ErrNoWeight: no backend has a weight above 0, so none takes traffic.
+	ErrNoWeight = errors.New("no backend takes traffic")
+	// ErrUnavailable: the backend whose turn it was does not exist, nor does whoever
+	// could take its place.
+	ErrUnavailable = errors.New("backend unavailable")
+	// ErrUnhealthy: one of them exists, but is unhealthy, which will pass.
+	ErrUnhealthy = errors.New("backend unhealthy")
+)
+
+// Decide chooses the backend for one request: the one that the client has named in
+// the force header; that of the first rule that holds; that of its session; that of
+// its key; the one whose turn it is by weight.
+//
+// The state is one that [NewState] or [State.For] returned for s. The errors are
+// [ErrNoWeight], [ErrUnavailable] and [ErrUnhealthy], and name the backends. Decide
+// is safe for concurrent use. It does not allocate, unless it fails, the split has
+// sessions, a query argument has to be decoded, or a ramp's share has just changed.
+func Decide(s *Split, st *State, f *Facts) (Decision, error) {
+	c := choice{s: s, st: st, f: f}
+	return c.conclude(c.decide())
+}
+
+// Instead decides again where d's backend turned out not to exist, as
+// on_unavailable says; [Decide] does so by itself for backends that are known not to
+// be usable. A turn that was taken stays used up: the backend is not owed it later,
+// and whoever takes its place is owed no less for it. Instead adds the backend to
+// f.Down, so that the caller can go on until it fails.
+func Instead(s *Split, st *State, d Decision, f *Facts) (Decision, error) {
+	f.Down = f.Down.With(d.Backend)
+	if d.Reason == BySession { // which is as good as none then
+		return Decide(s, st, f)
+	}
+	c := choice{s: s, st: st, f: f, pins: d.pins}
+	c.rule = c.holding()
+	c.weigh()
+	return c.conclude(c.instead(d.Backend))
+}
+
+// choice is one decision on its way.
+type choice struct {
+	s     *Split
+	st    *State
+	f     *Facts
+	steps *[]Step // nil: nobody wants to know
+
+	rule    int    // the first that holds, or -1
+	deal    *deal  // whose turn it is, by the weights that count for this request
+	weights *stage // of the deal
+	down    Set    // backends that cannot be used
+	pins    bool   // what is chosen by hash or weight is worth a session
+	renews  bool   // the session's cookie has to be signed with the new secret
+}
+
+func (c *choice) decide() (backend int, reason Reason, err error) {
+	forced := c.forced()
+	c.rule = c.holding()
+	c.weigh()
+	switch {
+	case forced >= 0:
+		return c.take(forced, ByForce)
+	case c.rule >= 0 && c.s.Rules[c.rule].Weights == nil:
+		return c.take(c.s.Rules[c.rule].Backend, ByRule)
+	}
+	if c.s.Session != nil {
+		c.pins = true
+		if i := c.resume(); i >= 0 {
+			return i, BySession, nil
+		}
+	}
+	if c.weights.weighted == 0 {
+		return -1, "", noWeight(c.s)
+	}
+	if len(c.s.HashOn) > 0 { // a key is too large to ask for nothing
+		if key, ok := c.key(); ok {
+			return c.take(rendezvous(c.s.Backends, c.weights.weights, 0, &key), ByHash)
+		}
+	}
+	if c.s.Algorithm == Random {
+		return c.take(draw(c.weights.weights, 0, c.f.Random), ByWeight)
+	}
+	return c.take(c.deal.next(), ByWeight)
+}
+
+// conclude makes the decision of what was chosen, with a cookie where the client's
+// session begins or changes.
+func (c *choice) conclude(backend int, reason Reason, err error) (Decision, error) {
+	if err != nil {
+		c.noteFailed(err)
+		return Decision{}, err
+	}
+	d := Decision{Backend: backend, Reason: reason, Revision: c.s.Revision, pins: c.pins}
+	if c.s.Ramp != nil {
+		d.RolledBack = c.st.health.rolledBack.Load()
+	}
+	if c.pins && (reason == ByHash || reason == ByWeight || c.renews) && !c.tookBack(backend) {
+		d.SetCookie = c.s.setCookie(backend, c.f)
+	}
+	c.noteTaken(backend, reason)
+	return d, nil
+}
+
+// forced returns the backend that the client has named, or -1.
+func (c *choice) forced() int {
+	if c.s.ForceHeader == "" {
+		return -1
+	}
+	name, ok := lookup(c.f.Headers, c.s.ForceHeader)
+	if !ok {
+		c.note("force_header", "the request has no header %s", c.s.ForceHeader)
+		return -1
+	}
+	i := c.s.index(name)
+	if i < 0 {
+		c.note("force_header", "%s: %q is the name of no backend", c.s.ForceHeader, name)
+	}
+	return i
+}
+
+// holding returns the first rule that holds, or -1.
+func (c *choice) holding() int {
+	for i := range c.s.Rules {
+		if c.s.Rules[i].Match.holds(c.f) {
+			return i
+		}
+		if c.explains() {
+			c.note(fmt.Sprintf("rules[%d]", i), "does not hold")
+		}
+	}
+	return -1
+}
+
+// weigh finds the weights that count, and which backends cannot be used. With
+// redistribute, health counts for nothing where otherwise nobody would be left: all
+// of them may be wrongly taken for ill.
+func (c *choice) weigh() {
+	if c.weighsByRule() {
+		c.deal = c.st.rules[c.rule]
+		c.weights = c.deal.current.Load()
+	} else {
+		c.deal = c.st.own
+		c.weights = c.st.stageAt(c.s, c.f.Now)
+	}
+	c.down = c.f.Down | c.f.Unhealthy | c.st.health.ejected(c.f.Now)
+	if c.down != 0 && c.s.OnUnavailable == Redistribute && c.weights.weighted&^c.down == 0 {
+		c.down = c.f.Down
+	}
+}
+
+// weighsByRule tells whether the weights of a rule take the place of the split's.
+func (c *choice) weighsByRule() bool { return c.rule >= 0 && c.s.Rules[c.rule].Weights != nil }
+
+// resume returns the backend of the client's session, if it has one that counts, or
+// -1.
+func (c *choice) resume() int {
+	i, current := c.s.pinned(c.f)
+	switch {
+	case i < 0:
+		c.note("session", "the request has no valid cookie %s", c.s.Session.Cookie)
+	case c.down.Has(i):
+		c.note("session", "the cookie names %q, which cannot be used", c.s.Backends[i].Name)
+	case c.tookBack(i):
+		c.note("session", "the cookie names %q, whose ramp was taken back", c.s.Backends[i].Name)
+	default:
+		c.renews = !current
+		return i
+	}
+	return -1
+}
+
+// tookBack tells whether the guard has taken back the ramp of backend i: no session
+// is good there, and none begins, as it would be void at once.
+func (c *choice) tookBack(i int) bool {
+	return c.s.Ramp != nil && c.s.Ramp.Backend == i && c.st.health.rolledBack.Load()
+}
+
+// key returns the key of the request, if the split goes by one and it is there.
+func (c *choice) key() (key, bool) {
+	for i := range c.s.HashOn {
+		if key, ok := keyOf(&c.s.HashOn[i], c.f); ok {
+			return key, true
+		}
+		c.noteKey(i)
+	}
+	return key{}, false
+}
+
+// take chooses backend i, or another one where it cannot be used.
+func (c *choice) take(i int, reason Reason) (int, Reason, error) {
+	if c.down.Has(i) {
+		return c.instead(i)
+	}
+	return i, reason, nil
+}
+
+// instead chooses where backend i has the request and cannot be used.
+func (c *choice) instead(i int) (int, Reason, error) {
+	switch c.s.OnUnavailable {
+	case Redistribute:
+		return c.redistribute(i)
+	case ToFallback:
+		switch to := c.s.Fallback; {
+		case to == i:
+			return -1, "", c.unavailable(i, "and it is the fallback itself")
+		case c.down.Has(to):
+			return -1, "", c.unavailable(i, "nor can its fallback "+strconv.Quote(c.s.Backends[to].Name))
+		default:
+			c.noteDown(i)
+			return to, ByFallback, nil
+		}
+	default:
+		return -1, "", c.unavailable(i, `and on_unavailable is "fail"`)
+	}
+}
+
+// redistribute deals the request to one of the others, by key or by weight.
+func (c *choice) redistribute(i int) (int, Reason, error) {
+	if c.weights.weighted&^c.down == 0 {
+		others := c.weights.weighted &^ Set(0).With(i)
+		if others == 0 {
+			return -1, "", c.unavailable(i, "and no other has a weight above 0")
+		}
+		return -1, "", c.unavailable(i, "nor can "+names(c.s, others))
+	}
+	c.noteDown(i)
+	if key, ok := c.key(); ok {
+		return rendezvous(c.s.Backends, c.weights.weights, c.down, &key), ByHash, nil
+	}
+	if c.s.Algorithm == Random {
+		return draw(c.weights.weights, c.down, again(c.f.Random, c.down)), ByWeight, nil
+	}
+	if to := c.deal.instead(c.down); to >= 0 {
+		return to, ByWeight, nil
+	}
+	c.weigh() // a ramp has gone on meanwhile
+	return c.take(i, ByWeight)
+}
+
+func noWeight(s *Split) error {
+	return fmt.Errorf("%w: one of %s has to have a weight above 0", ErrNoWeight, names(s, ^Set(0)))
+}
+
+// unavailable is the error where backend i has the request and nobody takes it. It
+// will pass where i or its fallback exists.
+func (c *choice) unavailable(i int, why string) error {
+	kind := ErrUnavailable
+	if !c.f.Down.Has(i) || c.s.OnUnavailable == ToFallback && !c.f.Down.Has(c.s.Fallback) {
+		kind = ErrUnhealthy
+	}
+	return fmt.Errorf("%w: %q cannot be used, %s", kind, c.s.Backends[i].Name, why)
+}
+
+// names lists the backends in the set.
+func names(s *Split, set Set) string {
+	var quoted []string
+	for i, b := range s.Backends {
+		if set.Has(i) {
+			quoted = append(quoted, strconv.Quote(b.Name))
+		}
+	}
+	return strings.Join(quoted, ", ")
+}

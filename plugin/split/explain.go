@@ -1,0 +1,106 @@
+package split
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Step is one part of the precedence, and what it said of a request.
+type Step struct {
+	Part    string // such as force_header, rules[1] or weight
+	Verdict string
+	Decided bool
+}
+
+// Explain decides as [Decide] does, and says how it came to that. It takes a turn
+// just as well.
+func Explain(s *Split, st *State, f *Facts) ([]Step, Decision, error) {
+	var steps []Step
+	c := choice{s: s, st: st, f: f, steps: &steps}
+	d, err := c.conclude(c.decide())
+	return steps, d, err
+}
+
+func (c *choice) explains() bool { return c.steps != nil }
+
+// note adds a step that has not decided. Where the arguments cost anything to put
+// into words, the caller asks first whether somebody wants to know.
+func (c *choice) note(part, format string, args ...string) {
+	if !c.explains() {
+		return
+	}
+	values := make([]any, len(args))
+	for i, a := range args {
+		values[i] = a
+	}
+	*c.steps = append(*c.steps, Step{Part: part, Verdict: fmt.Sprintf(format, values...)})
+}
+
+// noteDown adds that a backend cannot be used.
+func (c *choice) noteDown(i int) {
+	c.note("on_unavailable", "%q cannot be used: %s", c.s.Backends[i].Name, string(c.s.OnUnavailable))
+}
+
+// noteKey adds that a key is not in the request.
+func (c *choice) noteKey(i int) {
+	if !c.explains() {
+		return
+	}
+	part := "hash_on"
+	if i > 0 {
+		part = "hash_fallback"
+	}
+	k := c.s.HashOn[i]
+	step := Step{Part: part, Verdict: "the request has no " + strings.TrimSpace(string(k.On)+" "+k.Name)}
+	if !slices.Contains(*c.steps, step) { // what is redistributed asks again
+		*c.steps = append(*c.steps, step)
+	}
+}
+
+// noteFailed adds the step at which it has failed.
+func (c *choice) noteFailed(err error) {
+	if !c.explains() {
+		return
+	}
+	part := "on_unavailable"
+	if errors.Is(err, ErrNoWeight) {
+		part = "weight"
+	}
+	*c.steps = append(*c.steps, Step{part, err.Error(), true})
+}
+
+// noteTaken adds the step that has decided.
+func (c *choice) noteTaken(i int, reason Reason) {
+	if !c.explains() {
+		return
+	}
+	part, how := string(reason), ""
+	switch reason {
+	case ByForce:
+		part = "force_header"
+	case ByRule:
+		part = fmt.Sprintf("rules[%d]", c.rule)
+	case ByHash, ByWeight:
+		how = c.shares(i)
+	case BySession, ByFallback:
+	}
+	*c.steps = append(*c.steps, Step{part, fmt.Sprintf("%q%s", c.s.Backends[i].Name, how), true})
+}
+
+// shares says what a backend's weight is at the moment.
+func (c *choice) shares(i int) string {
+	var sum int64
+	for _, w := range c.weights.weights {
+		sum += w
+	}
+	text := fmt.Sprintf(", which has %.4g %% by weight", 100*float64(c.weights.weights[i])/float64(sum))
+	if c.weighsByRule() {
+		return text + fmt.Sprintf(" of rules[%d]", c.rule)
+	}
+	if r := c.s.Ramp; r != nil {
+		text += fmt.Sprintf("; the ramp of %q is at %.4g %%", c.s.Backends[r.Backend].Name, float64(c.weights.share)/100)
+	}
+	return text
+}

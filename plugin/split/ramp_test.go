@@ -1,0 +1,310 @@
+package split_test
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"kong-traffic-split/plugin/split"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+var noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+
+func TestShareAt(t *testing.T) {
+	hour := func(from, to, steps int) *split.Ramp {
+		return &split.Ramp{From: from, To: to, Steps: steps, Start: noon, Duration: time.Hour}
+	}
+	for _, test := range []struct {
+		name string
+		ramp *split.Ramp
+		at   time.Duration // after the start
+		want int
+	}{
+		{"long before", hour(500, 10000, 0), -1e6 * time.Hour, 500},
+		{"just before", hour(500, 10000, 0), -1, 500},
+		{"at the start", hour(500, 10000, 0), 0, 500},
+		{"half way", hour(0, 10000, 0), 30 * time.Minute, 5000},
+		{"before a hundredth", hour(0, 10000, 0), 360*time.Millisecond - 1, 0},
+		{"at a hundredth", hour(0, 10000, 0), 360 * time.Millisecond, 1},
+		{"just before the end", hour(0, 10000, 0), time.Hour - 1, 9999},
+		{"at the end", hour(0, 10000, 0), time.Hour, 10000},
+		{"long after", hour(0, 10000, 0), 1e6 * time.Hour, 10000},
+		{"down, half way", hour(10000, 0, 0), 30 * time.Minute, 5000},
+		{"down, before a hundredth", hour(10000, 0, 0), 360*time.Millisecond - 1, 10000},
+		{"down, just before the end", hour(10000, 0, 0), time.Hour - 1, 1},
+		{"down, at the end", hour(10000, 0, 0), time.Hour, 0},
+		{"before the first of 4 steps", hour(0, 10000, 4), 15*time.Minute - 1, 0},
+		{"at the first", hour(0, 10000, 4), 15 * time.Minute, 2500},
+		{"before the last", hour(0, 10000, 4), time.Hour - 1, 7500},
+		{"one step", hour(0, 10000, 1), time.Hour - 1, 0},
+		{"one step, at the end", hour(0, 10000, 1), time.Hour, 10000},
+		{"3 steps of 1 %", hour(0, 100, 3), 20 * time.Minute, 33},
+		{"3 steps down", hour(100, 0, 3), 40 * time.Minute, 34},
+		{"more steps than hundredths", hour(100, 102, 10000), 30 * time.Minute, 101},
+		{"a third of 3 hundredths", hour(0, 3, 0), 20 * time.Minute, 1},
+		{"29 of 100 steps, which floats miss", &split.Ramp{To: 100, Steps: 100, Start: noon, Duration: 100}, 29, 29},
+		{"no change", hour(100, 100, 0), 30 * time.Minute, 100},
+		{"a year by the nanosecond", &split.Ramp{To: 10000, Start: noon, Duration: 8760 * time.Hour}, 4380*time.Hour - 1, 4999},
+		{"at once", &split.Ramp{To: 10000, Start: noon}, 0, 10000},
+	} {
+		if got := test.ramp.ShareAt(noon.Add(test.at)); got != test.want {
+			t.Errorf("%s: %d, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+func TestShareOnlyGoesFromTheOneToTheOther(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := drawRamp(t, 1)
+		last := r.From
+		for k := -3; k < 60; k++ {
+			share := r.ShareAt(noon.Add(time.Duration(k) * r.Duration / 50))
+			if r.To > r.From && share < last || r.To < r.From && share > last || share < min(r.From, r.To) || share > max(r.From, r.To) {
+				t.Fatalf("%+v: from %d to %d", r, last, share)
+			}
+			last = share
+		}
+		if last != r.To {
+			t.Fatalf("%+v: ends at %d", r, last)
+		}
+	})
+}
+
+func drawRamp(t *rapid.T, backends int) *split.Ramp {
+	share := rapid.OneOf(rapid.IntRange(0, 10000), rapid.SampledFrom([]int{0, 1, 9999, 10000}))
+	return &split.Ramp{
+		Backend:  rapid.IntRange(0, backends-1).Draw(t, "backend"),
+		From:     share.Draw(t, "from"),
+		To:       share.Draw(t, "to"),
+		Start:    noon,
+		Duration: time.Duration(rapid.Int64Range(1, int64(8760*time.Hour)).Draw(t, "duration")),
+		Steps:    rapid.OneOf(rapid.Just(0), rapid.IntRange(1, 20), rapid.IntRange(1, 10000)).Draw(t, "steps"),
+	}
+}
+
+// shares are those of the backends under a ramp's share, in parts of 1.
+func shares(s *split.Split, share int) []float64 {
+	out := make([]float64, len(s.Backends))
+	rest := 0
+	for i, b := range s.Backends {
+		if i != s.Ramp.Backend {
+			rest += b.Weight
+		}
+	}
+	for i, b := range s.Backends {
+		out[i] = float64(b.Weight) / float64(rest) * float64(10000-share) / 10000
+	}
+	out[s.Ramp.Backend] = float64(share) / 10000
+	return out
+}
+
+// ramped draws a split with a ramp.
+func ramped(t *rapid.T) *split.Split {
+	w := weights(t, 8)
+	s := smooth(append(w, rapid.IntRange(0, 9).Draw(t, "its own weight"))...)
+	s.Ramp = drawRamp(t, len(s.Backends))
+	rest := 0
+	for i, b := range s.Backends {
+		if i != s.Ramp.Backend {
+			rest += b.Weight
+		}
+	}
+	if rest == 0 {
+		t.Skip("nobody takes the rest")
+	}
+	return s
+}
+
+// The ramp's shares add up to what is chosen, at each choice, however many choices
+// fall on a step.
+func TestRampFollowsTheSumOfShares(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := ramped(t)
+		st := split.NewState(s)
+		owed := make([]float64, len(s.Backends))
+		choices := rapid.IntRange(1, 1000).Draw(t, "choices")
+		for k := range choices + choices/2 {
+			now := noon.Add(time.Duration(float64(s.Ramp.Duration) * (float64(k)/float64(choices) - 0.2)))
+			for i, share := range shares(s, s.Ramp.ShareAt(now)) {
+				owed[i] += share
+			}
+			d, err := split.Decide(s, st, &split.Facts{Now: now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			owed[d.Backend]--
+			for i := range owed {
+				if math.Abs(owed[i]) > 1.01 {
+					t.Fatalf("after choice %d backend %d is owed %.4f", k+1, i, owed[i])
+				}
+			}
+		}
+	})
+}
+
+// A client with a key goes over at most once, to the backend that grows, or from the
+// one that shrinks.
+func TestRampMovesAKeyOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := ramped(t)
+		s.HashOn = []split.Key{{On: split.OnPath}}
+		st := split.NewState(s)
+		to := s.Ramp.To > s.Ramp.From
+		at := map[string]int{}
+		for k := range 60 {
+			now := noon.Add(time.Duration(float64(s.Ramp.Duration) * float64(k) / 50))
+			for n := range 10 {
+				key := fmt.Sprint("/", n)
+				d, err := split.Decide(s, st, &split.Facts{Now: now, Path: key})
+				if err != nil {
+					t.Fatal(err)
+				}
+				was, known := at[key]
+				if at[key] = d.Backend; !known || was == d.Backend {
+					continue
+				}
+				if to && d.Backend != s.Ramp.Backend || !to && was != s.Ramp.Backend {
+					t.Fatalf("%s went from %d to %d", key, was, d.Backend)
+				}
+			}
+		}
+	})
+}
+
+// A request that is late, of the time before a step, is dealt with the weights of
+// after it, and the next one is too.
+func TestLateRequestDoesNotTurnTheRampBack(t *testing.T) {
+	s := smooth(1, 1)
+	s.Ramp = &split.Ramp{Backend: 1, To: 10000, Steps: 2, Start: noon, Duration: time.Hour}
+	st := split.NewState(s)
+	at := func(minutes time.Duration) int {
+		d, err := split.Decide(s, st, &split.Facts{Now: noon.Add(minutes * time.Minute)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Backend
+	}
+	var got []int
+	for _, minute := range []time.Duration{0, 29, 30, 29, 30, 29, 60, 30, 0} {
+		got = append(got, at(minute))
+	}
+	if diff := cmp.Diff([]int{0, 0, 0, 1, 0, 1, 1, 1, 1}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What is redistributed follows the ramp too: 1 : 2 of the others, after its end.
+func TestRedistributionFollowsTheRamp(t *testing.T) {
+	s := smooth(1, 1, 0)
+	s.OnUnavailable = split.Redistribute
+	s.Ramp = &split.Ramp{Backend: 2, To: 5000, Steps: 1, Start: noon, Duration: time.Hour}
+	st := split.NewState(s)
+	for _, test := range []struct {
+		at   time.Duration
+		want []int
+	}{
+		{0, []int{0, 1200, 0}},
+		{time.Hour, []int{0, 400, 800}},
+	} {
+		counts := make([]int, 3)
+		for range 1200 {
+			d, err := split.Decide(s, st, &split.Facts{Now: noon.Add(test.at), Down: set(0)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			counts[d.Backend]++
+		}
+		if diff := cmp.Diff(test.want, counts); diff != "" {
+			t.Errorf("after %v (-want +got):\n%s", test.at, diff)
+		}
+	}
+}
+
+// Where nobody could take the rest, the ramp's backend takes everything.
+func TestRampAmongBackendsOfWeight0(t *testing.T) {
+	s := smooth(0, 0)
+	s.Ramp = &split.Ramp{Backend: 1, To: 10000, Start: noon, Duration: time.Hour}
+	st := split.NewState(s)
+	for minutes := range 70 {
+		if d, err := split.Decide(s, st, &split.Facts{Now: noon.Add(time.Duration(minutes) * time.Minute)}); err != nil || d.Backend != 1 {
+			t.Fatalf("after %d minutes: %+v, %v", minutes, d, err)
+		}
+	}
+}
+
+// A configuration that changes under way keeps the ramp's course, and nobody is
+// starved.
+func TestRampGoesOnThroughEdits(t *testing.T) {
+	edit := func(k int) *split.Split {
+		s := smooth(900+k%2, 100, 1)
+		s.Ramp = &split.Ramp{Backend: 2, From: 0, To: 1000, Start: noon, Duration: 10000 * time.Second}
+		s.Ramp.Steps = k % 3 * 100
+		return s
+	}
+	s := edit(0)
+	st := split.NewState(s)
+	owed := make([]float64, 3)
+	for k := range 10000 {
+		s = edit(k)
+		st = st.For(s)
+		now := noon.Add(time.Duration(k) * time.Second)
+		for i, share := range shares(s, s.Ramp.ShareAt(now)) {
+			owed[i] += share
+		}
+		d, err := split.Decide(s, st, &split.Facts{Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		owed[d.Backend]--
+		for i := range owed {
+			if math.Abs(owed[i]) >= 1.1 {
+				t.Fatalf("after choice %d backend %d is owed %.4f", k+1, i, owed[i])
+			}
+		}
+	}
+}
+
+// Many choose while the ramp goes on: a choice has the share of some moment between
+// its beginning and its end, and none is lost or made twice.
+func TestRampFromManyGoroutinesIsExactInSum(t *testing.T) {
+	for name, others := range map[string][]int{"schedule": {2, 1}, "beyond": {60_000, 29_999}} {
+		t.Run(name, func(t *testing.T) {
+			s := smooth(append(others, 0)...)
+			const goroutines, choices = 8, 2500
+			s.Ramp = &split.Ramp{Backend: 2, To: 10000, Start: noon, Duration: goroutines * choices * time.Millisecond}
+			st := split.NewState(s)
+			var ticks, chosen, least, most atomic.Int64
+			var all sync.WaitGroup
+			for range goroutines {
+				all.Go(func() {
+					for range choices {
+						now := noon.Add(time.Duration(ticks.Add(1)) * time.Millisecond)
+						d, err := split.Decide(s, st, &split.Facts{Now: now})
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						after := noon.Add(time.Duration(ticks.Load()) * time.Millisecond)
+						least.Add(int64(s.Ramp.ShareAt(now)))
+						most.Add(int64(s.Ramp.ShareAt(after)))
+						if d.Backend == 2 {
+							chosen.Add(1)
+						}
+					}
+				})
+			}
+			all.Wait()
+			got, low, high := float64(chosen.Load()), float64(least.Load())/10000-1, float64(most.Load())/10000+1
+			t.Logf("%.0f of %.1f to %.1f", got, low, high)
+			if got < low || got > high {
+				t.Errorf("backend 2 has %.0f choices, its shares add up to %.1f to %.1f", got, low, high)
+			}
+		})
+	}
+}

@@ -1,0 +1,46 @@
+package split
+
+import "time"
+
+// Status is what an operator sees of a state.
+type Status struct {
+	// Shares are those by which new clients without a rule of their own are shared
+	// out, in the order of the split's backends. They add up to 1; where no backend
+	// has any weight, all are 0.
+	Shares     []float64
+	Ejected    map[string]time.Time // until when, by name
+	RolledBack time.Time            // the ramp; zero: it was not
+}
+
+// Status tells how the backends do at now.
+func (st *State) Status(now time.Time) Status {
+	s := Status{Shares: st.shares(now), Ejected: map[string]time.Time{}}
+	h := &st.health
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, c := range h.backends {
+		if now.Before(c.until) {
+			s.Ejected[st.split.Backends[i].Name] = c.until
+		}
+	}
+	if h.rolledBack.Load() {
+		s.RolledBack = h.since
+	}
+	return s
+}
+
+func (st *State) shares(now time.Time) []float64 {
+	weights := weightsOf(st.split.Backends)
+	if r := st.split.Ramp; r != nil {
+		weights = r.weights(st.split.Backends, st.shareAt(st.split, now))
+	}
+	var sum int64
+	for _, w := range weights {
+		sum += w
+	}
+	shares := make([]float64, len(weights))
+	for i, w := range weights {
+		shares[i] = float64(w) / float64(max(sum, 1))
+	}
+	return shares
+}

@@ -1,0 +1,135 @@
+package plugin
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"kong-traffic-split/plugin/split"
+)
+
+// SplitStatus is what an operator sees of a split. What it counts is of this
+// process alone.
+type SplitStatus struct {
+	// Split is its name in the split files, or the id of its plugin row.
+	Split    string `json:"split"`
+	Revision string `json:"revision"`
+	// Ramp is nil where there is none.
+	Ramp     *RampStatus     `json:"ramp,omitempty"`
+	Backends []BackendStatus `json:"backends"`
+	// Unavailable are the requests that no backend could take.
+	Unavailable uint64 `json:"unavailable"`
+}
+
+// RampStatus is how a ramp does.
+type RampStatus struct {
+	Backend string `json:"backend"`
+	// RolledBack is since when its guard has taken it back; zero: it has not.
+	RolledBack time.Time `json:"rolled_back,omitzero"`
+}
+
+// BackendStatus is how a backend does.
+type BackendStatus struct {
+	Name string `json:"name"`
+	// Share of new clients, from 0 to 1, by the weights and the ramp. Whoever takes
+	// the share of a backend that is not up is not in it.
+	Share float64 `json:"share"`
+	// Up says that it is neither ejected nor found unhealthy by its probes.
+	Up bool `json:"up"`
+	// EjectedUntil is zero where it is not ejected.
+	EjectedUntil time.Time `json:"ejected_until,omitzero"`
+	// Probe is nil where it is not probed, or has had no request yet.
+	Probe *ProbeStatus `json:"probe,omitempty"`
+	// Requests that it got, by the reason.
+	Requests map[split.Reason]uint64 `json:"requests"`
+	// Outcomes is nil where they do not matter, and so are not known.
+	Outcomes *Outcomes `json:"outcomes,omitempty"`
+}
+
+// Outcomes are the requests of a backend that it answered well, and those that
+// failed on its account.
+type Outcomes struct {
+	OK     uint64 `json:"ok"`
+	Failed uint64 `json:"failed"`
+}
+
+// ProbeStatus is what is known of a target that is probed.
+type ProbeStatus struct {
+	Target  string `json:"target"`
+	Healthy bool   `json:"healthy"`
+	// Since is when it became so, or was first probed.
+	Since time.Time `json:"since"`
+	// LastError is why the last probe that failed did; empty: none has.
+	LastError string `json:"last_error,omitempty"`
+}
+
+// Status tells how all splits do at now, in the order of their names.
+func (p *Plugin) Status(now time.Time) []SplitStatus {
+	all := []SplitStatus{}
+	for _, l := range append(p.rows.all(), p.file.all()...) {
+		all = append(all, l.status(now))
+	}
+	slices.SortFunc(all, func(a, b SplitStatus) int { return cmp.Compare(a.Split, b.Split) })
+	return all
+}
+
+// all returns the newest revision of each row.
+func (r *rows) all() []*live {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []*live
+	for _, of := range r.byID {
+		if l := of.newestLive(); l != nil {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+func (f *fileSplits) all() []*live {
+	var all []*live
+	if r := f.current.Load(); r != nil {
+		for _, l := range r.splits {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+func (l *live) status(now time.Time) SplitStatus {
+	state := l.state.Status(now)
+	s := SplitStatus{
+		Split: l.split.Identity, Revision: l.split.Revision,
+		Backends: make([]BackendStatus, len(l.backends)), Unavailable: l.tally.unavailable.Load(),
+	}
+	if r := l.split.Ramp; r != nil {
+		s.Ramp = &RampStatus{Backend: l.split.Backends[r.Backend].Name, RolledBack: state.RolledBack}
+	}
+	for i := range l.backends {
+		b := BackendStatus{
+			Name: l.split.Backends[i].Name, Share: state.Shares[i], Probe: l.watches.status(i),
+			Requests: map[split.Reason]uint64{},
+		}
+		b.EjectedUntil = state.Ejected[b.Name]
+		b.Up = b.EjectedUntil.IsZero() && (b.Probe == nil || b.Probe.Healthy)
+		t := l.tally.backends[i]
+		for at, reason := range split.Reasons {
+			b.Requests[reason] = t.chosen[at].Load()
+		}
+		if l.observed {
+			b.Outcomes = &Outcomes{OK: t.ok.Load(), Failed: t.failed.Load()}
+		}
+		s.Backends[i] = b
+	}
+	return s
+}
+
+// status is that of a backend's probe; nil: it is not probed.
+func (w *watches) status(backend int) *ProbeStatus {
+	all := w.byIndex.Load()
+	if all == nil || (*all)[backend] == nil {
+		return nil
+	}
+	s := (*all)[backend].Status()
+	return &s
+}

@@ -1,0 +1,84 @@
+package status
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func described(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("traffic_split_"+name, help, labels, nil)
+}
+
+var (
+	buildInfo = described("build_info", "1, with the version of the plugin.", "version")
+	filesGood = described("file_last_reload_successful", "0 while the split files are wrong, and the last good ones are in use.")
+
+	requests    = described("requests_total", "Requests and connections that a backend got, by the reason.", "split", "backend", "reason")
+	unavailable = described("unavailable_total", "Requests and connections that no backend could take.", "split")
+	outcomes    = described("outcomes_total", "Requests of a split with a guard or passive health, by what has become of them: ok, or failed on account of the backend.", "split", "backend", "outcome")
+
+	share      = described("backend_share", "A backend's share of new clients, from 0 to 1, by the weights and the ramp.", "split", "backend")
+	up         = described("backend_up", "0 while a backend is ejected, or its probes find it unhealthy.", "split", "backend")
+	rolledBack = described("ramp_rolled_back", "1 where the guard has taken the ramp of a backend back.", "split", "backend")
+)
+
+// collector makes the metrics of what its source says at that moment.
+type collector struct{ Source }
+
+// Describe implements [prometheus.Collector].
+func (collector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{buildInfo, filesGood, requests, unavailable, outcomes, share, up, rolledBack} {
+		to <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (c collector) Collect(to chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- metric(d, prometheus.GaugeValue, value, labels)
+	}
+	counter := func(d *prometheus.Desc, value uint64, labels ...string) {
+		to <- metric(d, prometheus.CounterValue, float64(value), labels)
+	}
+	gauge(buildInfo, 1, c.Version)
+	if c.Problems != nil {
+		gauge(filesGood, number(len(c.Problems()) == 0))
+	}
+	for _, s := range c.Splits(time.Now()) {
+		counter(unavailable, s.Unavailable, s.Split)
+		if s.Ramp != nil {
+			gauge(rolledBack, number(!s.Ramp.RolledBack.IsZero()), s.Split, s.Ramp.Backend)
+		}
+		for _, b := range s.Backends {
+			gauge(share, b.Share, s.Split, b.Name)
+			gauge(up, number(b.Up), s.Split, b.Name)
+			for _, reason := range slices.Sorted(maps.Keys(b.Requests)) {
+				counter(requests, b.Requests[reason], s.Split, b.Name, string(reason))
+			}
+			if o := b.Outcomes; o != nil {
+				counter(outcomes, o.OK, s.Split, b.Name, "ok")
+				counter(outcomes, o.Failed, s.Split, b.Name, "failed")
+			}
+		}
+	}
+}
+
+// metric returns a metric that never panics: Prometheus collects on goroutines of
+// its own, where that would be the process's end.
+func metric(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels []string) prometheus.Metric {
+	m, err := prometheus.NewConstMetric(d, kind, value, labels...)
+	if err != nil {
+		return prometheus.NewInvalidMetric(d, err)
+	}
+	return m
+}
+
+func number(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}

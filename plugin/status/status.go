@@ -1,0 +1,70 @@
+// Package status shows an operator how a running server does, as metrics for
+// Prometheus and as JSON, by HTTP on an address of its own. It only looks: who asks
+// changes nothing, and it takes no part in any request of Kong's.
+package status
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"kong-traffic-split/plugin"
+)
+
+// A Source is what there is to see. Its functions may be called by several
+// goroutines at once.
+type Source struct {
+	Version string
+	// Splits tells how all splits do at now.
+	Splits func(now time.Time) []plugin.SplitStatus
+	// Problems is what is wrong with the split files, of which the last good ones are
+	// in use. Nil: there are no split files.
+	Problems func() []string
+}
+
+// Handler answers GET /metrics and GET /status.
+func Handler(s Source, log *slog.Logger) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collector{s},
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		// Splits of the same name, of a file and of a row, cost their own figures only.
+		ErrorHandling: promhttp.ContinueOnError,
+		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}))
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		out := json.NewEncoder(w)
+		out.SetIndent("", "  ")
+		_ = out.Encode(s.report()) // or the client has gone
+	})
+	return mux
+}
+
+// report is what GET /status answers.
+type report struct {
+	Version    string               `json:"version"`
+	SplitFiles *splitFiles          `json:"split_files,omitempty"`
+	Splits     []plugin.SplitStatus `json:"splits"`
+}
+
+type splitFiles struct {
+	Problems []string `json:"problems"`
+}
+
+func (s *Source) report() report {
+	r := report{Version: s.Version, Splits: s.Splits(time.Now())}
+	if s.Problems != nil {
+		r.SplitFiles = &splitFiles{append([]string{}, s.Problems()...)}
+	}
+	return r
+}

@@ -1,0 +1,219 @@
+package status
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"kong-traffic-split/plugin"
+	"kong-traffic-split/plugin/split"
+)
+
+var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+// source has a split with everything, and a plain one.
+func source() Source {
+	return Source{
+		Version:  "1.2.3",
+		Problems: func() []string { return []string{"splits.yaml:1:1: wrong"} },
+		Splits: func(time.Time) []plugin.SplitStatus {
+			return []plugin.SplitStatus{
+				{
+					Split: "shop", Revision: "abc", Unavailable: 5,
+					Ramp: &plugin.RampStatus{Backend: "canary", RolledBack: noon},
+					Backends: []plugin.BackendStatus{
+						{Name: "stable", Share: 0.75, Up: true, Requests: map[split.Reason]uint64{split.ByWeight: 7, split.BySession: 2}, Outcomes: &plugin.Outcomes{OK: 9}},
+						{
+							Name: "canary", Share: 0.25, EjectedUntil: noon.Add(time.Minute), Requests: map[split.Reason]uint64{split.ByWeight: 3}, Outcomes: &plugin.Outcomes{OK: 1, Failed: 2},
+							Probe: &plugin.ProbeStatus{Target: "http://10.0.0.1:80/", Since: noon, LastError: "no answer within 1s"},
+						},
+					},
+				},
+				{Split: "web", Revision: "def", Backends: []plugin.BackendStatus{{Name: "a", Share: 1, Up: true, Requests: map[split.Reason]uint64{split.ByWeight: 1}}}},
+			}
+		},
+	}
+}
+
+func get(t *testing.T, s Source, log io.Writer, method, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	Handler(s, slog.New(slog.NewTextHandler(log, nil))).ServeHTTP(w, httptest.NewRequest(method, path, nil))
+	return w
+}
+
+// ours are the samples of the plugin.
+func ours(text string) []string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, "traffic_split_"); ok {
+			lines = append(lines, strings.TrimSpace(rest))
+		}
+	}
+	return lines
+}
+
+func TestMetrics(t *testing.T) {
+	w := get(t, source(), io.Discard, "GET", "/metrics")
+	want := []string{
+		`backend_share{backend="a",split="web"} 1`,
+		`backend_share{backend="canary",split="shop"} 0.25`,
+		`backend_share{backend="stable",split="shop"} 0.75`,
+		`backend_up{backend="a",split="web"} 1`,
+		`backend_up{backend="canary",split="shop"} 0`,
+		`backend_up{backend="stable",split="shop"} 1`,
+		`build_info{version="1.2.3"} 1`,
+		`file_last_reload_successful 0`,
+		`outcomes_total{backend="canary",outcome="failed",split="shop"} 2`,
+		`outcomes_total{backend="canary",outcome="ok",split="shop"} 1`,
+		`outcomes_total{backend="stable",outcome="failed",split="shop"} 0`,
+		`outcomes_total{backend="stable",outcome="ok",split="shop"} 9`,
+		`ramp_rolled_back{backend="canary",split="shop"} 1`,
+		`requests_total{backend="a",reason="weight",split="web"} 1`,
+		`requests_total{backend="canary",reason="weight",split="shop"} 3`,
+		`requests_total{backend="stable",reason="session",split="shop"} 2`,
+		`requests_total{backend="stable",reason="weight",split="shop"} 7`,
+		`unavailable_total{split="shop"} 5`,
+		`unavailable_total{split="web"} 0`,
+	}
+	if diff := cmp.Diff(want, ours(w.Body.String())); w.Code != 200 || diff != "" {
+		t.Errorf("%d (-want +got):\n%s", w.Code, diff)
+	}
+	if !strings.Contains(w.Body.String(), "\ngo_goroutines ") {
+		t.Error("nothing of the process is there")
+	}
+}
+
+// The names and the help are as Prometheus' own linter wants them.
+func TestMetricsAreWellNamed(t *testing.T) {
+	problems, err := testutil.CollectAndLint(collector{source()})
+	if err != nil || len(problems) > 0 {
+		t.Errorf("got %v, %v", problems, err)
+	}
+}
+
+func TestFilesThatAreGoodOrNone(t *testing.T) {
+	s := source()
+	s.Problems = func() []string { return nil }
+	if text := get(t, s, io.Discard, "GET", "/metrics").Body.String(); !strings.Contains(text, "\ntraffic_split_file_last_reload_successful 1\n") {
+		t.Error("files that are good are not said to be")
+	}
+	if text := get(t, s, io.Discard, "GET", "/status").Body.String(); !strings.Contains(text, `"problems": []`) {
+		t.Errorf("got %s", text)
+	}
+	s.Problems = nil
+	for path, files := range map[string]string{"/metrics": "traffic_split_file", "/status": "split_files"} {
+		if text := get(t, s, io.Discard, "GET", path).Body.String(); strings.Contains(text, files) {
+			t.Errorf("without files, %s has %s", path, text)
+		}
+	}
+}
+
+// What cannot be a metric costs itself only, and the log says so.
+func TestMetricsThatCannotBe(t *testing.T) {
+	s := source()
+	splits := s.Splits
+	s.Splits = func(now time.Time) []plugin.SplitStatus {
+		return append(splits(now), plugin.SplitStatus{Split: "web"}, plugin.SplitStatus{Split: "\xff"})
+	}
+	var log bytes.Buffer
+	w := get(t, s, &log, "GET", "/metrics")
+	if n := len(ours(w.Body.String())); w.Code != 200 || n != 19 {
+		t.Errorf("%d, %d samples, want 19", w.Code, n)
+	}
+	if !strings.Contains(log.String(), "web") || !strings.Contains(log.String(), "UTF-8") {
+		t.Errorf("the log: %s", &log)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	w := get(t, source(), io.Discard, "GET", "/status")
+	const want = `{
+  "version": "1.2.3",
+  "split_files": {
+    "problems": [
+      "splits.yaml:1:1: wrong"
+    ]
+  },
+  "splits": [
+    {
+      "split": "shop",
+      "revision": "abc",
+      "ramp": {
+        "backend": "canary",
+        "rolled_back": "2026-11-01T12:00:00Z"
+      },
+      "backends": [
+        {
+          "name": "stable",
+          "share": 0.75,
+          "up": true,
+          "requests": {
+            "session": 2,
+            "weight": 7
+          },
+          "outcomes": {
+            "ok": 9,
+            "failed": 0
+          }
+        },
+        {
+          "name": "canary",
+          "share": 0.25,
+          "up": false,
+          "ejected_until": "2026-11-01T12:01:00Z",
+          "probe": {
+            "target": "http://10.0.0.1:80/",
+            "healthy": false,
+            "since": "2026-11-01T12:00:00Z",
+            "last_error": "no answer within 1s"
+          },
+          "requests": {
+            "weight": 3
+          },
+          "outcomes": {
+            "ok": 1,
+            "failed": 2
+          }
+        }
+      ],
+      "unavailable": 5
+    },
+    {
+      "split": "web",
+      "revision": "def",
+      "backends": [
+        {
+          "name": "a",
+          "share": 1,
+          "up": true,
+          "requests": {
+            "weight": 1
+          }
+        }
+      ],
+      "unavailable": 0
+    }
+  ]
+}
+`
+	if diff := cmp.Diff(want, w.Body.String()); diff != "" || w.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("%v (-want +got):\n%s", w.Header(), diff)
+	}
+}
+
+func TestNothingElse(t *testing.T) {
+	for request, want := range map[string]int{"GET /": 404, "POST /metrics": 405, "DELETE /status": 405, "HEAD /status": 200} {
+		method, path, _ := strings.Cut(request, " ")
+		if got := get(t, source(), io.Discard, method, path).Code; got != want {
+			t.Errorf("%s: %d, want %d", request, got, want)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+// Command bench measures what an event costs on the plugin's socket: how many
+// events a second our server answers, a server built on the stock go-pdk that
+// makes the same choice and the same calls, and a raw responder that does
+// nothing but write bytes which it has prepared. It owns Kong's side of the
+// exchange, the three servers, each in a process of its own, and the figures.
+//
+// The three are measured in turn, in rounds, so that what else the machine does
+// meets all of them. The figures are medians of the rounds. They say what the
+// socket and the server cost; on a real Kong, its own cost comes on top.
+//
+// With --soak it tells instead what memory the real plugin server takes, with
+// many instances and after many events and reloads.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+func main() {
+	if len(os.Args) == 4 && os.Args[1] == serveFlag {
+		fmt.Fprintln(os.Stderr, "Error:", serve(os.Args[2], os.Args[3]))
+		os.Exit(1)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := command(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "Error:", err)
+		os.Exit(1)
+	}
+}
+
+// options say what to measure, and how long.
+type options struct {
+	round  time.Duration // of one server in one case
+	rounds int
+	cases  []kase
+	soak   *soak // if not nil, instead
+	asJSON bool
+}
+
+// command measures as args say and writes the figures to stdout.
+func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	o, err := parse(args, stderr)
+	if err == flag.ErrHelp { // which has been given
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if o.soak != nil {
+		return soakAndTell(ctx, o, stdout, stderr)
+	}
+	whole := o.round * time.Duration(o.rounds*len(o.cases)*len(contestants))
+	fmt.Fprintf(stderr, "%d cases, %d rounds of %v for each of %d servers: about %v\n",
+		len(o.cases), o.rounds, o.round, len(contestants), whole.Round(time.Second))
+	results, err := measure(ctx, o)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if o.asJSON {
+		return writeJSON(stdout, map[string][]result{"cases": results})
+	}
+	return writeTable(stdout, results)
+}
+
+// soakAndTell soaks the plugin server and writes what memory it took to stdout. It
+// fails when that is too much.
+func soakAndTell(ctx context.Context, o options, stdout, stderr io.Writer) error {
+	s := o.soak
+	fmt.Fprintf(stderr, "%d instances of %d backends, %d events and %d reloads on %d connections: some minutes\n",
+		s.rows, s.backends, s.events, s.reloads, s.conns)
+	points, err := s.run(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if o.asJSON {
+		err = writeJSON(stdout, map[string][]point{"points": points})
+	} else {
+		err = writePoints(stdout, points)
+	}
+	if all := points[1]; all.ServingKiB > maxMemory {
+		err = errors.Join(err, fmt.Errorf("with %d instances the serving process has %d KiB, more than the %d that it may have",
+			all.Instances, all.ServingKiB, maxMemory))
+	}
+	return err
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	// Not the flag package's own set, to which go-pdk adds flags.
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	round := flags.Duration("round", 100*time.Millisecond, "how long each server is measured in each case and round")
+	rounds := flags.Int("rounds", 11, "how many rounds the medians are of")
+	filter := flags.String("cases", "", "a `regexp` of the cases to measure, as in calls=2,reads=0,conns=8; all by default")
+	soaking := flags.Bool("soak", false, "tell what memory the plugin server takes over time, instead of comparing servers (Linux only)")
+	output := flags.String("output", "table", "table, or json for machines")
+	if err := flags.Parse(args); err != nil {
+		return options{}, err
+	}
+	matching, err := regexp.Compile(*filter)
+	if err != nil {
+		return options{}, fmt.Errorf("--cases: %w", err)
+	}
+	o := options{round: *round, rounds: *rounds, cases: casesMatching(matching), asJSON: *output == "json"}
+	if *soaking {
+		o.soak = &wholeSoak
+	}
+	switch {
+	case flags.NArg() > 0:
+		err = fmt.Errorf("argument %q: there are only flags", flags.Arg(0))
+	case o.round <= 0:
+		err = fmt.Errorf("--round %v is not more than 0", o.round)
+	case o.rounds < 1:
+		err = fmt.Errorf("--rounds %d is less than 1", o.rounds)
+	case !o.asJSON && *output != "table":
+		err = fmt.Errorf("--output %q is neither table nor json", *output)
+	case len(o.cases) == 0:
+		err = fmt.Errorf("--cases %q matches none of the cases, which are named like %s", *filter, allCases()[0])
+	}
+	return o, err
+}
