@@ -171,8 +171,10 @@ func describe(o options) server.Plugin {
 // serve runs the server until SIGTERM or SIGINT: the child of a keeper, or, where
 // that is nil, all by itself.
 func serve(o options, child *keeper.Child, log *slog.Logger) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
+	// The signals stay caught to the very end: one that comes once the server has ended
+	// of itself, as when another one goes on, must not make that end a failure.
+	signalled, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := context.WithCancel(signalled)
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP) // without split files too: it must not end the server
 

@@ -111,8 +111,8 @@ func Run(o Options) error {
 		return fmt.Errorf("this executable: %w", err)
 	}
 	signals := make(chan os.Signal, 8)
+	// Caught to the very end of the process, so that a second one makes it no failure.
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR2)
-	defer signal.Stop(signals)
 	return k.run(signals)
 }
 
