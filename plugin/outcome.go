@@ -73,8 +73,9 @@ func (r *request) observe() error {
 	if i < 0 {
 		return nil // the weights have changed meanwhile
 	}
-	l.tally.observed(i, failed)
-	return r.report(l, l.state.Observe(i, failed, time.Now()))
+	events := l.state.Observe(i, failed, time.Now())
+	l.tally.observed(i, failed) // whoever sees the count sees what follows from it
+	return r.report(l, events)
 }
 
 // outcome says whether a request has failed on account of its backend, and

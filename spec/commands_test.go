@@ -51,6 +51,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"errorlog":  (*scene).cmdErrorlog,
 		"gateway":   (*scene).cmdGateway,
 		"header":    (*scene).cmdHeader,
+		"metrics":   (*scene).cmdMetrics,
 		"pluginlog": (*scene).cmdPluginlog,
 		"received":  (*scene).cmdReceived,
 		"setcookie": (*scene).cmdSetCookie,

@@ -142,6 +142,10 @@
 //	    the same of what the plugin server writes
 //	[!] written file regexp
 //	    the same of a file that the script's gateway writes
+//	[!] metrics address regexp
+//	    the same of what the plugin server shows there with -status-listen: what
+//	    becomes of a request it is told only after the client has the answer, and
+//	    of several in any order
 //
 // The condition [kong] says that the gateway is a real Kong, for the little that
 // the stand-in does not have; [ipv6] says that this machine has ::1, [root] that

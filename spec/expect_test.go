@@ -135,6 +135,18 @@ func (s *scene) cmdWritten(args []string) (string, error) {
 	return s.logHas("written", read, args[1:])
 }
 
+// cmdMetrics claims the same of the metrics that are served at an address.
+func (s *scene) cmdMetrics(args []string) (string, error) {
+	if err := arguments(args, "metrics address regexp", 2, 2); err != nil {
+		return "", err
+	}
+	read := func() string {
+		got, _ := overHTTP1(args[0], request{method: http.MethodGet, target: "/metrics"}) // not there before it is served
+		return string(got.body)
+	}
+	return s.logHas("metrics", read, args[1:])
+}
+
 func (s *scene) logHas(command string, log func() string, args []string) (string, error) {
 	if err := arguments(args, command+" regexp", 1, 1); err != nil {
 		return "", err
