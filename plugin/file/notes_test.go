@@ -60,14 +60,14 @@ func TestTheNextProcessGoesOnWithWhatWasNoted(t *testing.T) {
 			first, err := begin(path, notes)
 			check(t, err)
 			write(t, dir, "x.yaml", weights("one", 20, 1))
-			first.look()
+			first.read(false)
 			tt.spoil(t, dir)
-			first.look()
+			first.read(false)
 
 			for range 2 { // the next process too has what it notes
 				next, err := begin(path, notes)
 				check(t, err)
-				next.look() // says nothing anew
+				next.read(false) // says nothing anew
 				want := []string{
 					"ERROR the split file is wrong; the splits from before stay in use path=" + path,
 					"ERROR " + strings.ReplaceAll(tt.want, "DIR", dir),
@@ -85,7 +85,7 @@ func TestTheNextProcessGoesOnWithWhatWasNoted(t *testing.T) {
 			last.log.rest()
 			check(t, os.RemoveAll(filepath.Join(dir, "y.yaml")))
 			write(t, dir, "x.yaml", weights("one", 300, 1))
-			last.look()
+			last.read(false)
 			if want := "one.a=300 one.b=1"; last.used != want {
 				t.Errorf("mended, it uses %s, want %s", last.used, want)
 			}
@@ -123,7 +123,7 @@ func TestTextsAreNotedOnceTheyAreInUse(t *testing.T) {
 	}
 	clear(notes)
 	write(t, filepath.Dir(path), "x.yaml", weights("one", 2, 1))
-	w.look()
+	w.read(false)
 	if uses != 2 || len(notes) == 0 {
 		t.Errorf("after %d uses %d notes", uses, len(notes))
 	}

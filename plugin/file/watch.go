@@ -23,10 +23,9 @@ type Watcher struct {
 	splits map[string]*config.Config // in use
 	texts  []text                    // read last, right or wrong
 	wrong  atomic.Pointer[Problems]  // with them; nil: nothing is
-	state  string                    // of the files then
 
 	notifier notifier
-	every    time.Duration // how often the files are looked at, notified or not
+	every    time.Duration // how often the files are read, notified or not
 	rest     time.Duration // how long they have to rest after a notification before they are read
 }
 
@@ -38,7 +37,6 @@ type Watcher struct {
 func Open(path string, log *slog.Logger, notes Notes, use func(map[string]*config.Config), options ...config.Option) (*Watcher, error) {
 	w := &Watcher{
 		path: path, log: log, notes: notes, use: use, options: options, reload: make(chan struct{}, 1),
-		state:    state(path),
 		notifier: newNotifier(path, log),
 		every:    2 * time.Second, rest: 100 * time.Millisecond,
 	}
@@ -87,15 +85,16 @@ func (w *Watcher) Problems() []string {
 // something is wrong, the splits stay as they are and the log says what. It is
 // called once.
 //
-// The system's notifications make it quick. Looking at the files now and then
-// makes it sure: some file systems do not notify, and links lead elsewhere.
+// The system's notifications make it quick. Reading the files now and then makes it
+// sure: some file systems do not notify, and links lead elsewhere. No size and no
+// time of a file tells that for certain: a file that was replaced may have both.
 func (w *Watcher) Run(ctx context.Context) {
 	events, lost := w.notifier.start()
 	defer w.notifier.stop()
-	look := time.NewTicker(w.every)
-	defer look.Stop()
+	again := time.NewTicker(w.every)
+	defer again.Stop()
 	var rested <-chan time.Time
-	w.look() // what changed since Open
+	w.read(false) // what changed since Open
 	for {
 		select {
 		case <-ctx.Done():
@@ -112,24 +111,16 @@ func (w *Watcher) Run(ctx context.Context) {
 			rested = nil
 			w.read(false)
 			w.notifier.follow()
-		case <-look.C:
-			w.look()
+		case <-again.C:
+			w.read(false)
 			w.notifier.follow()
 		}
-	}
-}
-
-// look reads the files if they are others than those that were read.
-func (w *Watcher) look() {
-	if state(w.path) != w.state {
-		w.read(false)
 	}
 }
 
 // read reads the files and puts their splits to use. Unless it was asked for,
 // it does nothing where they say what they said before.
 func (w *Watcher) read(asked bool) {
-	w.state = state(w.path) // before: what changes meanwhile is seen by the next look
 	texts, problems := gather(w.path)
 	if problems != nil {
 		w.texts = nil

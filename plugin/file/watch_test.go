@@ -22,7 +22,7 @@ func replace(t *testing.T, dir, name, content string) {
 	check(t, os.Rename(write(t, dir, name+".tmp", content), filepath.Join(dir, name)))
 }
 
-// notifiedOnly leaves looking at the files now and then out.
+// notifiedOnly leaves reading the files now and then out.
 func notifiedOnly(w *Watcher) { w.every = time.Hour }
 
 func TestOpenRefusesWhatIsWrong(t *testing.T) {
@@ -178,6 +178,23 @@ func TestWithoutNotifications(t *testing.T) {
 	w.logged("ERROR the split file is wrong")
 	write(t, dir, "x.yaml", weights("one", 3, 1))
 	w.used("one.a=3 one.b=1")
+}
+
+// A file that takes another one's place may have its length and its time.
+func TestAReplacementThatLooksTheSame(t *testing.T) {
+	dir := t.TempDir()
+	path := write(t, dir, "x.yaml", weights("one", 1, 1))
+	then := time.Now().Add(-time.Hour)
+	check(t, os.Chtimes(path, then, then))
+	w := watch(t, path, func(w *Watcher) {
+		w.every = 5 * time.Millisecond
+		w.notifier.open = func() (*fsnotify.Watcher, error) { return nil, errors.New("too many open files") }
+	})
+	w.logged("WARN")
+	next := write(t, dir, "x.yaml.tmp", weights("one", 2, 1))
+	check(t, os.Chtimes(next, then, then))
+	check(t, os.Rename(next, path))
+	w.used("one.a=2 one.b=1")
 }
 
 // The folder that is watched may go and come back, and with it what the system
