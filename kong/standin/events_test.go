@@ -227,10 +227,16 @@ func TestConnectionReset(t *testing.T) {
 // TestServerThatHangs is given up on after a while; Kong does not repeat that.
 func TestServerThatHangs(t *testing.T) {
 	b, p := startBackend(t, "b"), servePlugin(t, nil)
-	release := make(chan struct{})
-	p.access = func(*pdk.PDK, net.Conn, map[string]any) { <-release }
+	release, events := make(chan struct{}), 0
+	p.access = func(*pdk.PDK, net.Conn, map[string]any) {
+		if events++; events > 1 {
+			<-release
+		}
+	}
 	log := &testLog{t: t}
 	g := startGateway(t, fakeRoute(b), Options{PluginServers: p.server(), ErrorLog: log})
+	fetch(t, g, "GET", "/r") // connects and starts the instance, which takes its time
+	g.http.workers[0].requests.Wait()
 	g.http.workers[0].clients["fake"].pool.timeout = 50 * time.Millisecond
 	response, _ := fetch(t, g, "GET", "/r")
 	close(release)
