@@ -13,7 +13,7 @@ import (
 
 // patience is how long a script waits for an event that has to come. It is
 // generous, since only a failing script ever waits this long.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // process is an executable that a script has started.
 type process struct {

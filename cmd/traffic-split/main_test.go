@@ -23,7 +23,7 @@ import (
 const mainEnv = "TRAFFIC_SPLIT_TEST_MAIN"
 
 // patience bounds what a test waits for.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(mainEnv) {

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 var quiet = slog.New(slog.DiscardHandler)
 
 // patience bounds what a test waits for, so that a server that hangs fails it.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // A handler is an instance that is one function.
 type handler func(phase string, kong *pdk.PDK) error

@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds what a test waits for.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // running is a keeper that runs, with children that do as the test says.
 type running struct {
@@ -131,7 +131,6 @@ func (r *running) peer(sock net.Conn, err error) *peer {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = sock.Close() })
-	_ = sock.SetDeadline(time.Now().Add(patience))
 	return &peer{t: r.t, sock: sock, r: bufio.NewReader(sock)}
 }
 
@@ -167,8 +166,14 @@ func (r *running) dial() *peer {
 	}
 }
 
+// soon gives what comes next its time.
+func (p *peer) soon() {
+	_ = p.sock.SetDeadline(time.Now().Add(patience))
+}
+
 func (p *peer) send(line string) {
 	p.t.Helper()
+	p.soon()
 	if _, err := fmt.Fprintln(p.sock, line); err != nil {
 		p.t.Fatal(err)
 	}
@@ -176,6 +181,7 @@ func (p *peer) send(line string) {
 
 func (p *peer) line() string {
 	p.t.Helper()
+	p.soon()
 	line, err := p.r.ReadString('\n')
 	if err != nil {
 		p.t.Fatalf("%q, %v", line, err)
@@ -199,6 +205,7 @@ func (p *peer) answers(call string, by *peer, deaths int) {
 // ended waits for a clean end, and not a reset, and closes this side as Kong does.
 func (p *peer) ended() {
 	p.t.Helper()
+	p.soon()
 	if rest, err := io.ReadAll(p.r); err != nil || len(rest) > 0 {
 		p.t.Fatalf("instead of the end: %q, %v", rest, err)
 	}
