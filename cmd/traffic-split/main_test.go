@@ -257,7 +257,7 @@ func TestAServerIsSucceededWhileTheSplitFileIsWrong(t *testing.T) {
 	next := start(t, nil, "-socket", path, "-file", splits)
 	next.says("the split file is wrong; the splits from before stay in use")
 	next.says(splits + ":1:9: splits: expected a map, not 1")
-	former.says("this one waits to be ended")
+	former.says("this one is no longer needed")
 	next.answers(path)
 	former.signal(syscall.SIGTERM)
 	if code := former.ends(); code != 0 {

@@ -51,7 +51,9 @@ func (k *keeper) buried(p *process) {
 	case k.socket == nil && p.overdue && !k.ending:
 		k.exit = fmt.Errorf("the serving process was not ready within %v", readyTime)
 	case k.ending || k.socket == nil:
-		if !state.Success() && (p.ready || !k.ending) { // one that is not ready ends of the signal
+		// One that is not ready ends of the signal, and one that has been replaced may
+		// have been killed.
+		if !state.Success() && (p.ready || !k.ending) && !p.replaced {
 			k.exit = &exec.ExitError{ProcessState: state}
 		}
 	case k.successor != nil:
@@ -70,7 +72,7 @@ func (k *keeper) buried(p *process) {
 		}
 	}
 	switch {
-	case k.successor != nil && !k.ending:
+	case k.successor != nil:
 		k.bequeath()
 	case k.next != nil && k.next.ready:
 		k.takeOver()

@@ -181,7 +181,7 @@ func (k *keeper) signal(s os.Signal) {
 		k.ending = true
 		k.serving.signal(s)
 		k.next.signal(s)
-		if k.socket != nil {
+		if k.socket != nil && k.successor == nil { // who has it closed then
 			_ = k.socket.Close()
 		}
 		if k.succession != nil {

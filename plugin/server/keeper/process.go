@@ -18,8 +18,9 @@ type process struct {
 	link  *link
 	ready bool
 
-	unready [][]byte // texts of notes from before it was ready
-	overdue bool     // it was not ready in time
+	unready  [][]byte // texts of notes from before it was ready
+	overdue  bool     // it was not ready in time
+	replaced bool     // it is to leave everything to another one
 
 	mu     sync.Mutex
 	outbox []message // the keeper must never wait for a child

@@ -489,6 +489,51 @@ func TestAStopDuringAnUpgrade(t *testing.T) {
 	}
 }
 
+// The one that is replaced is killed when it holds on to a call, which is no failure
+// of a server that is told to end meanwhile.
+func TestAStopDuringAHandOver(t *testing.T) {
+	r := run(t)
+	old := r.ready()
+	kong := r.dial()
+	kong.send("wait")
+	old.says("holding")
+	r.signal(syscall.SIGUSR2)
+	next := r.ready()
+	old.says("hands over")
+	r.signal(syscall.SIGTERM)
+	old.says("terminated")
+	next.says("terminated")
+	r.signal(syscall.SIGUSR1)
+	kong.ended()
+	if code := r.ends(); code != 0 {
+		t.Errorf("it ends with %d", code)
+	}
+}
+
+// Nor does its successor go without.
+func TestAStopBeforeTheSuccessorHasAll(t *testing.T) {
+	r := run(t)
+	old := r.ready()
+	idle, busy := r.dial(), r.dial()
+	idle.send("note")
+	idle.answers("note", old, 0)
+	busy.send("hold")
+	old.says("holding")
+	former := *r
+	r.start()
+	next := r.ready()
+	old.says("hands over")
+	former.signal(syscall.SIGTERM)
+	old.says("terminated")
+	former.signal(syscall.SIGUSR1)
+	if code := former.ends(); code != 0 {
+		t.Errorf("the former one ends with %d", code)
+	}
+	busy.answers("hold", next, 1)
+	idle.send("noted")
+	idle.answers("kept", next, 0)
+}
+
 func TestSignalsArePassedOn(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		r := run(t)
@@ -585,7 +630,8 @@ func TestAKeeperIsSucceeded(t *testing.T) {
 	next.send("early")
 	next.says("kept")
 	next.send("ready")
-	old.says("hands over") // but holds on to the call, so that it is killed
+	old.says("hands over") // but holds on to the call
+	former.signal(syscall.SIGUSR1)
 	busy.answers("hold", next, 1)
 	idle.send("noted")
 	idle.answers("kept", next, 0)

@@ -137,7 +137,6 @@ func (k *keeper) retire(successor *link, spoken uint32) {
 		_ = successor.sock.Close()
 		return
 	}
-	k.Log.Info("another server takes the connections over; this one waits to be ended")
 	k.successor = successor
 	k.replace()
 }
@@ -170,6 +169,7 @@ func (k *keeper) bequeath() {
 			k.forget(number)
 		}
 	}
+	k.Log.Info("another server has taken the connections over; this one is no longer needed")
 }
 
 // succeed asks the keeper before this one for all that it has. It runs on a

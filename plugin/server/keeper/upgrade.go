@@ -43,6 +43,7 @@ func (k *keeper) takeOver() {
 // replace has the child that serves leave everything to another one.
 func (k *keeper) replace() {
 	old := k.serving
+	old.replaced = true
+	k.after(handOverTime, func() { old.signal(syscall.SIGKILL) })
 	old.post(message{kind: handOver})
-	time.AfterFunc(handOverTime, func() { old.signal(syscall.SIGKILL) })
 }
