@@ -108,6 +108,10 @@ const startError = "nginx: [error] init_by_lua error:"
 
 // runStandin runs a gateway until ctx ends. What it has to say goes to out.
 func runStandin(ctx context.Context, options standin.Options, out io.Writer) error {
+	// Before it says that it listens: then somebody may ask for a reload.
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
 	options.ErrorLog = out
 	gateway, err := standin.New(options)
 	if err != nil {
@@ -129,9 +133,6 @@ func runStandin(ctx context.Context, options standin.Options, out io.Writer) err
 	for _, address := range gateway.AdminAddrs() {
 		fmt.Fprintln(out, "admin listening on", address)
 	}
-	reload := make(chan os.Signal, 1)
-	signal.Notify(reload, syscall.SIGHUP)
-	defer signal.Stop(reload)
 	for {
 		select {
 		case <-ctx.Done():
