@@ -22,7 +22,7 @@ type echo struct {
 // it. One that hangs takes connections and says nothing, until it is resumed.
 func (s *scene) cmdBackend(args []string) error {
 	flags := flag.NewFlagSet("backend", flag.ContinueOnError)
-	listen := flags.String("listen", "127.0.0.1:0", "")
+	listen := flags.String("listen", "", "")
 	tls := flags.Bool("tls", false, "")
 	name := flags.String("name", "", "")
 	args, err := parse(flags, args, "backend [-listen address] [-tls] [-name name] variable | backend stop|start|hang|resume variable", 1, 2)
@@ -34,6 +34,13 @@ func (s *scene) cmdBackend(args []string) error {
 	}
 	if *name == "" {
 		*name = args[0]
+	}
+	if *listen == "" {
+		port, err := freePort()
+		if err != nil {
+			return err
+		}
+		*listen = fmt.Sprintf("127.0.0.1:%d", port)
 	}
 	e := &echo{variable: args[0], address: *listen, args: []string{"-name", *name, fmt.Sprintf("-tls=%t", *tls)}}
 	port, err := e.start(s.bin)

@@ -90,9 +90,10 @@ func (s *scene) showLogs() {
 // variables. Some are moments: $now, $now_minus_30m. {revision} is the number of the split file's revision.
 func (s *scene) expand(file string) (string, error) {
 	var unknown []string
+	now := time.Now()
 	text := os.Expand(s.ts.ReadFile(file), func(name string) string {
 		value := s.ts.Getenv(name)
-		if when := moment(name); when != "" {
+		if when := moment(now, name); when != "" {
 			value = when
 		}
 		if value == "" {
@@ -107,13 +108,13 @@ func (s *scene) expand(file string) (string, error) {
 }
 
 // moment is the time that a variable's name stands for, empty where it is none.
-func moment(name string) string {
+func moment(now time.Time, name string) string {
 	const in = time.RFC3339
 	past, isPast := strings.CutPrefix(name, "now_minus_")
 	future, isFuture := strings.CutPrefix(name, "now_plus_")
 	switch {
 	case name == "now":
-		return time.Now().UTC().Format(in)
+		return now.UTC().Format(in)
 	case isPast:
 		future = "-" + past
 	case !isFuture:
@@ -123,7 +124,7 @@ func moment(name string) string {
 	if err != nil {
 		return ""
 	}
-	return time.Now().Add(by).UTC().Format(in)
+	return now.Add(by).UTC().Format(in)
 }
 
 // cmdPort finds free ports, each for a variable.

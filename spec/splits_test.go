@@ -3,8 +3,8 @@ package spec
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
-	"strings"
 	"sync/atomic"
 )
 
@@ -40,6 +40,10 @@ func (r *revisions) check(a answer, since int64) error {
 	return nil
 }
 
+// verdict is the one line that a plugin server writes of each split file that it has
+// read; what is wrong with the file comes behind it.
+var verdict = regexp.MustCompile(`msg="(splits read|the split file is wrong)`)
+
 // cmdSplits puts a file in place of the plugin server's split file and waits
 // until the server says that it has read it, or why it does not take it.
 func (s *scene) cmdSplits(args []string) error {
@@ -53,7 +57,7 @@ func (s *scene) cmdSplits(args []string) error {
 	if err := s.writeSplits(args[0]); err != nil {
 		return err
 	}
-	return await(func() bool { return strings.Contains(s.plugin.log.String()[before:], splitFile) })
+	return await(func() bool { return verdict.MatchString(s.plugin.log.String()[before:]) })
 }
 
 // writeSplits writes the split file.

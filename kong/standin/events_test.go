@@ -370,7 +370,6 @@ func TestLogPhase(t *testing.T) {
 		got.CtxRoute = route.Name
 		logged <- got
 	}
-	closed := unusedPort(t)
 	failing := startBackendWith(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })
 	hanging := startBackendWith(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	for _, tt := range []struct {
@@ -389,7 +388,7 @@ func TestLogPhase(t *testing.T) {
 		},
 		{
 			"the port is closed",
-			oneRoute(fmt.Sprintf("http://127.0.0.1:%d", closed), "retries: 0", "plugins: [{name: fake}]"),
+			oneRoute(fmt.Sprintf("http://127.0.0.1:%d", closedPort), "retries: 0", "plugins: [{name: fake}]"),
 			seen{502, "error", "v", "1.1 kong/3.9.3", "route"},
 		},
 		{

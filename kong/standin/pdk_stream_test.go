@@ -37,7 +37,7 @@ func TestPluginChoosesTheTargetOfAStream(t *testing.T) {
 		{"a name", serviceAt(own), "other.test", other, "other - hi"},
 		{"an Upstream", serviceAt(own), "up", 0, "other - hi"},
 		{"a name without an address", serviceAt(own), "nothing.invalid", 1, "ended"},
-		{"a closed port", serviceAt(own) + ", retries: 0", "127.0.0.1", unusedPort(t), "ended"},
+		{"a closed port", serviceAt(own) + ", retries: 0", "127.0.0.1", closedPort, "ended"},
 		{
 			"over TLS, whose server name follows",
 			strings.Replace(serviceAt(own), "tcp", "tls", 1), "other.test", secured, "secured other.test hi",
@@ -215,7 +215,7 @@ func TestLogPhaseOfStreams(t *testing.T) {
 	}{
 		{"the Service answers", tcpPlugin(serviceAt(own)), nothing, seen{200, "service", "v", session(7, 9, 200)}},
 		{
-			"the port is closed", tcpPlugin(serviceAt(unusedPort(t)) + ", retries: 0"), nothing,
+			"the port is closed", tcpPlugin(serviceAt(closedPort) + ", retries: 0"), nothing,
 			seen{502, "service", "v", session(0, 0, 502)}, // Kong calls it so, for streams
 		},
 		{

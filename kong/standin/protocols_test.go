@@ -233,7 +233,7 @@ func readMessage(r io.Reader) ([]byte, error) {
 // TestGRPCErrors are Kong's own answers to a gRPC client.
 func TestGRPCErrors(t *testing.T) {
 	g := startGateway(t, fmt.Sprintf(`{_format_version: "3.0", services: [{name: s, url: "grpc://127.0.0.1:%d", retries: 0,
-		routes: [{name: r, protocols: [grpc], paths: [/echo.Echo]}]}]}`, unusedPort(t)),
+		routes: [{name: r, protocols: [grpc], paths: [/echo.Echo]}]}]}`, closedPort),
 		Options{ProxyListen: "127.0.0.1:0 http2"})
 	c := client(t, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
 	for _, tt := range []struct {
@@ -266,7 +266,7 @@ func TestGRPCErrors(t *testing.T) {
 func TestSchemeOfAGRPCService(t *testing.T) {
 	p := servePlugin(t, func(kong *pdk.PDK) { _ = kong.ServiceRequest.SetScheme("http") })
 	g := startGateway(t, fmt.Sprintf(`{_format_version: "3.0", services: [{name: s, url: "grpc://127.0.0.1:%d",
-		routes: [{name: r, protocols: [grpc], paths: [/], plugins: [{name: fake}]}]}]}`, unusedPort(t)),
+		routes: [{name: r, protocols: [grpc], paths: [/], plugins: [{name: fake}]}]}]}`, closedPort),
 		Options{ProxyListen: "127.0.0.1:0 http2", PluginServers: p.server()})
 	response, err := client(t, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) }).
 		Post("http://"+g.ProxyAddr()+"/", "application/grpc", http.NoBody)

@@ -157,7 +157,6 @@ func TestHostHeader(t *testing.T) {
 
 func TestAnswersWithoutService(t *testing.T) {
 	b := startBackend(t, "b")
-	closed := unusedPort(t)
 	for _, tt := range []struct {
 		name, config, target string
 		status               int
@@ -177,7 +176,7 @@ func TestAnswersWithoutService(t *testing.T) {
 			"/r", 503, "failure to get a peer from the ring-balancer",
 		},
 		{
-			"a closed port", oneRoute(fmt.Sprintf("http://127.0.0.1:%d", closed), "", ""),
+			"a closed port", oneRoute(fmt.Sprintf("http://127.0.0.1:%d", closedPort), "", ""),
 			"/r", 502, "An invalid response was received from the upstream server",
 		},
 		{"https only", oneRoute(b.URL, "", "protocols: [https]"), "/r", 426, "Please use HTTPS protocol"},
@@ -224,7 +223,7 @@ func TestMethodsThatNginxRefuses(t *testing.T) {
 }
 
 func TestErrorPages(t *testing.T) {
-	g := startGateway(t, oneRoute(fmt.Sprintf("http://127.0.0.1:%d", unusedPort(t)), "retries: 0", ""), Options{})
+	g := startGateway(t, oneRoute(fmt.Sprintf("http://127.0.0.1:%d", closedPort), "retries: 0", ""), Options{})
 	for _, tt := range []struct{ target, accept, contentType, body string }{
 		{"/none", "", "application/json; charset=utf-8", "{\n  \"message\":\"no Route matched with those values\",\n  \"request_id\":\"ID\"\n}"},
 		{"/none", "*/*", "application/json; charset=utf-8", "{\n  \"message\":\"no Route matched with those values\",\n  \"request_id\":\"ID\"\n}"},
@@ -248,10 +247,9 @@ func TestErrorPages(t *testing.T) {
 
 func TestRetries(t *testing.T) {
 	b := startBackend(t, "b")
-	closed := unusedPort(t)
 	upstream := func(retries int) string {
 		return oneRoute("http://up", fmt.Sprintf("retries: %d", retries), "") + fmt.Sprintf(
-			"upstreams: [{name: up, targets: [{target: '127.0.0.1:%d'}, {target: '%s'}]}]", closed, b.address())
+			"upstreams: [{name: up, targets: [{target: '127.0.0.1:%d'}, {target: '%s'}]}]", closedPort, b.address())
 	}
 	t.Run("another target takes the request", func(t *testing.T) {
 		g := startGateway(t, upstream(5), Options{})

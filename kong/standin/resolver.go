@@ -31,8 +31,12 @@ func (r *resolver) lookup(ctx context.Context, host string) ([]string, error) {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return []string{host}, nil
 	}
-	if address, ok := r.fixed[strings.ToLower(strings.TrimSuffix(host, "."))]; ok {
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	if address, ok := r.fixed[name]; ok {
 		return []string{address}, nil
+	}
+	if strings.HasSuffix(name, ".invalid") { // which no name is in, RFC 6761
+		return nil, errNoName
 	}
 	all, err := net.DefaultResolver.LookupHost(ctx, host)
 	var dns *net.DNSError

@@ -221,7 +221,7 @@ func TestRetriesOfStreams(t *testing.T) {
 	for retries, want := range map[int]string{0: "ended", 1: "b - hi"} {
 		g := startGateway(t, tcpRoute(fmt.Sprintf("protocol: tcp, host: up, port: 1, retries: %d", retries), "protocols: [tcp]",
 			fmt.Sprintf(`upstreams: [{name: up, targets: [{target: "127.0.0.1:%d"}, {target: "127.0.0.1:%d"}]}]`,
-				unusedPort(t), lineServer(t, "b", false))), Options{StreamListen: "127.0.0.1:0"})
+				closedPort, lineServer(t, "b", false))), Options{StreamListen: "127.0.0.1:0"})
 		got := []string{dialStream(t, g, 0).ask("hi"), dialStream(t, g, 0).ask("hi")}
 		if !strings.Contains(strings.Join(got, ", "), want) || retries == 1 && got[0] != got[1] {
 			t.Errorf("%d retries: got %q", retries, got)

@@ -106,7 +106,7 @@ func ask(t *testing.T, address, head string) net.Conn {
 
 // Whoever takes all the places, and then says nothing, has to leave them.
 func TestAllPlacesTaken(t *testing.T) {
-	address, _, _ := serving(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }, time.Second)
+	address, _, _ := serving(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }, 3*time.Second)
 	for i := range maxConnections {
 		head := "Content-Length: 1000\r\n\r\n" // and no body
 		if i%2 == 0 {
