@@ -18,6 +18,10 @@ import (
 // socket over then, and asks the old one, on a socket for that purpose, for its
 // connections. The old one has nothing to do from then on, and waits to be ended.
 
+// askTime is how long a keeper waits for what another one asks or answers: that one
+// may be busy, or hang.
+const askTime = 5 * time.Second
+
 // succession is where successors ask.
 type succession struct {
 	*net.UnixListener
@@ -66,7 +70,7 @@ func (k *keeper) askEarly() {
 		return
 	}
 	defer before.sock.Close()
-	_ = before.sock.SetDeadline(time.Now().Add(handOverTime))
+	_ = before.sock.SetDeadline(time.Now().Add(askTime))
 	err = before.send(message{kind: ask, text: []byte(k.Early)})
 	var answer message
 	if err == nil {
@@ -107,7 +111,7 @@ func (k *keeper) awaitSuccessors() {
 		}
 		go func() {
 			l := &link{sock: sock}
-			_ = sock.SetDeadline(time.Now().Add(handOverTime))
+			_ = sock.SetDeadline(time.Now().Add(askTime))
 			if asked, err := l.receive(); err != nil || asked.kind != handOver && asked.kind != ask {
 				_ = sock.Close()
 			} else {
