@@ -89,9 +89,12 @@ const (
 	endPause = 10 * time.Millisecond
 	// endTime is how long the pauses may take in sum.
 	endTime = time.Second
-	// linger is how long a connection that was half-closed may take to be
-	// closed by Kong, which does so as soon as it sees it.
-	linger = time.Second
+	// linger is how long a connection that was half-closed may take to be closed by
+	// Kong, which does so as soon as it sees it. What a worker that is held up sends
+	// later than that is lost.
+	linger = 3 * time.Second
+	// cutTime is how long handlers may take to see that their connection was cut off.
+	cutTime = time.Second
 	// acceptPause is the wait after an Accept that failed for a reason that
 	// passes, such as too many open files.
 	acceptPause = 50 * time.Millisecond
@@ -244,7 +247,7 @@ func (s *Server) drain(handOver bool) error {
 	busy := s.cut()
 	select {
 	case <-ended:
-	case <-time.After(min(linger, s.Drain)): // a handler waits for something else than Kong
+	case <-time.After(min(cutTime, s.Drain)): // a handler waits for something else than Kong
 	}
 	if busy == 0 {
 		return nil
