@@ -16,8 +16,9 @@ const (
 	// acceptPause is the wait after an accept that failed for a reason that
 	// passes, such as too many open files.
 	acceptPause = 50 * time.Millisecond
-	// linger is how long a connection that was ended may take to be closed by Kong.
-	linger = time.Second
+	// linger is how long a connection that was ended may take to be closed by Kong. What
+	// a worker that is held up sends later than that is lost.
+	linger = 3 * time.Second
 )
 
 // ownFiles is how many files a process needs beside connections, at most.
