@@ -48,12 +48,18 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 	return l
 }
 
+// The keys of notes.
+const (
+	rowNotes  = "split/row/"  // and the row's id
+	fileNotes = "split/file/" // and the split's name
+)
+
 // noteKey is the key of what the state of s must not forget.
 func noteKey(s *split.Split, name string) string {
 	if name == "" {
-		return "split/row/" + s.Identity
+		return rowNotes + s.Identity
 	}
-	return "split/file/" + name
+	return fileNotes + name
 }
 
 // index returns the place of the backend of that name; -1: there is none.
@@ -77,8 +83,7 @@ type rows struct {
 // side by side, each with the state that fits its weights.
 type row struct {
 	states []*counted
-	newest *split.State
-	lives  []*live // of all instances, the newest last
+	lives  []*live // of all instances, the one that was started last is last
 }
 
 // newestLive returns the row's newest revision; nil: there is none.
@@ -105,8 +110,12 @@ func (r *rows) add(id string, c *config.Config) (*live, func()) {
 		of = &row{}
 		r.byID[id] = of
 	}
-	in := of.use(s, func() *split.State { return r.plugin.recall(s, "") })
-	l := newLive(c, s, in.state, "", of.newestLive())
+	newest := of.newestLive()
+	in := of.use(s)
+	l := newLive(c, s, in.state, "", newest)
+	if newest == nil {
+		r.plugin.recall(l)
+	}
 	// Kong closes the old instance before the new one has its first request.
 	for _, was := range of.lives {
 		l.watches.after(&was.watches, r.plugin, l)
@@ -119,20 +128,20 @@ func (r *rows) add(id string, c *config.Config) (*live, func()) {
 }
 
 // use counts one more instance of s, with the state that has its weights or
-// else a new one that carries on from the newest; the first state is first.
-func (of *row) use(s *split.Split, first func() *split.State) *counted {
+// else a new one that goes on from the newest.
+func (of *row) use(s *split.Split) *counted {
 	for _, in := range of.states {
 		if in.state.Fits(s) {
 			in.instances++
 			return in
 		}
 	}
-	if of.newest == nil {
-		of.newest = first()
+	in := &counted{instances: 1}
+	if newest := of.newestLive(); newest != nil {
+		in.state = newest.state.For(s)
 	} else {
-		of.newest = of.newest.For(s)
+		in.state = split.NewState(s)
 	}
-	in := &counted{state: of.newest, instances: 1}
 	of.states = append(of.states, in)
 	return in
 }
@@ -147,8 +156,26 @@ func (r *rows) drop(id string, of *row, in *counted, l *live) {
 		return
 	}
 	of.states = slices.DeleteFunc(of.states, func(other *counted) bool { return other == in })
-	if len(of.states) == 0 && r.byID[id] == of {
+	if len(of.states) > 0 {
+		var states []*split.State
+		for _, other := range of.states {
+			states = append(states, other.state)
+		}
+		if split.Prune(states...) {
+			r.plugin.remember(of.newestLive())
+		}
+	} else if r.byID[id] == of {
 		delete(r.byID, id)
+		r.plugin.remember(l) // Kong may start it again: it does not say which rows are gone
+	}
+}
+
+// recall has a row know what an earlier process has noted of it just now.
+func (r *rows) recall(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if of := r.byID[id]; of != nil {
+		r.plugin.recall(of.newestLive())
 	}
 }
 
@@ -175,23 +202,34 @@ func (f *fileSplits) set(splits map[string]*config.Config) {
 	next := &fileRevision{splits: make(map[string]*live, len(splits))}
 	for name, c := range splits {
 		s := c.Compile(name)
-		var st *split.State
-		was := old[name]
-		if was != nil {
-			st = was.state.For(s)
-		} else {
-			st = f.plugin.recall(s, name)
-		}
-		l := newLive(c, s, st, name, was)
-		if was != nil {
+		var l *live
+		if was := old[name]; was != nil {
+			l = newLive(c, s, was.state.For(s), name, was)
 			l.watches.after(&was.watches, f.plugin, l)
+		} else {
+			l = newLive(c, s, split.NewState(s), name, nil)
+			f.plugin.recall(l)
 		}
 		next.splits[name] = l
 		next.observed = next.observed || l.observed
 	}
 	f.current.Store(next)
-	for _, was := range old {
+	for name, was := range old {
 		was.watches.stop()
+		if l := next.splits[name]; l == nil {
+			f.plugin.Notes.Set(was.note, nil)
+		} else if split.Prune(l.state) {
+			f.plugin.remember(l)
+		}
+	}
+}
+
+// recall has a split know what an earlier process has noted of it just now.
+func (f *fileSplits) recall(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l, _ := f.get(name); l != nil {
+		f.plugin.recall(l)
 	}
 }
 

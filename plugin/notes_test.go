@@ -13,8 +13,12 @@ import (
 // notes are those of a process that has ended.
 type notes map[string][]byte
 
-func (n notes) Get(key string) []byte        { return n[key] }
-func (n notes) Set(key string, value []byte) { n[key] = value }
+func (n notes) Get(key string) []byte { return n[key] }
+func (n notes) Set(key string, value []byte) {
+	if n[key] = value; value == nil {
+		delete(n, key)
+	}
+}
 
 const guarded = `"ramp":{"backend":"b","start":"2026-01-31T18:00:00Z","duration":60,"guard":{"max_error_ratio":0.5,"min_requests":2}},` +
 	`"backends":[{"name":"a","host":"10.0.0.1","host_header":"a","health":{"passive":{"failures":2}}},{"name":"b","host":"10.0.0.2","host_header":"b"}]`
@@ -43,18 +47,16 @@ func TestNotes(t *testing.T) {
 			if got := targets(t, i); got != "b b" {
 				t.Fatalf("at first the ramp's backend has all, but they go to %s", got)
 			}
-			for range 2 {
-				k := web()
-				if err := k.access(t, i); err != nil {
-					t.Fatal(err)
-				}
-				k.text["response.get_source"], k.status = "error", 502
-				if err := k.run(t, "log", i); err != nil {
-					t.Fatal(err)
-				}
-			}
+			early, waiting := begin(kept, guarded) // it is ready, and the other one goes on for a while
+			fail(t, i)
 			if got := targets(t, i); got != "a a" {
 				t.Errorf("after errors requests go to %s", got)
+			}
+			for key := range kept {
+				early.Noted(key)
+			}
+			if got := targets(t, waiting); got != "a a" {
+				t.Errorf("in a process that waited they go to %s", got)
 			}
 			_, next := begin(kept, guarded)
 			if got := targets(t, next); got != "a a" {
@@ -65,6 +67,95 @@ func TestNotes(t *testing.T) {
 				t.Errorf("with another ramp they go to %s", got)
 			}
 		})
+	}
+}
+
+// What has befallen a ramp holds for each config that has it, whichever of Kong's
+// workers still has which, and in the next process, whichever comes first there.
+func TestARampStaysTakenBack(t *testing.T) {
+	const (
+		config  = onRoute + guarded
+		another = `"duration":61`
+	)
+	edited := strings.Replace(config, `"name":"a"`, `"weight":2,"name":"a"`, 1)
+	ramp := strings.Replace(config, `"duration":60`, another, 1)
+	kept := notes{}
+	with := options
+	with.Notes = kept
+	p := plugin.New(with)
+	first, idle := start(t, p, config), start(t, p, config)
+	second := start(t, p, edited)
+	first.Close()
+	fail(t, second)
+	third := start(t, p, config)
+	second.Close()
+	if got := targets(t, third); got != "a a" {
+		t.Errorf("with the weights from before the requests go to %s", got)
+	}
+	idle.Close()
+	for _, order := range [][]string{{ramp, edited}, {edited, ramp}} {
+		next := plugin.New(with)
+		for _, config := range order {
+			want := "a a"
+			if config == ramp {
+				want = "b b"
+			}
+			if got := targets(t, start(t, next, config)); got != want {
+				t.Errorf("in the next process they go to %s, want %s", got, want)
+			}
+		}
+	}
+
+	// Another ramp is a new beginning, and so is this one after that.
+	other := start(t, p, ramp)
+	third.Close()
+	if len(kept) > 0 {
+		t.Errorf("it stays noted: %s", kept)
+	}
+	again := start(t, p, config)
+	other.Close()
+	if got := targets(t, again); got != "b b" {
+		t.Errorf("after another ramp they go to %s", got)
+	}
+}
+
+// So it is in the split files.
+func TestARampOfASplitFileThatWasAnother(t *testing.T) {
+	kept := notes{}
+	with := options
+	with.Notes = kept
+	p := plugin.New(with)
+	set := func(text string) { p.SetSplits(map[string]*config.Config{"web": mustConfig(t, "{"+text+"}")}) }
+	for name, another := range map[string]func(){
+		"another ramp": func() { set(strings.Replace(guarded, `"duration":60`, `"duration":61`, 1)) },
+		"no split":     func() { p.SetSplits(nil) },
+	} {
+		set(guarded)
+		i := start(t, p, onRoute+`"split":"web"`)
+		fail(t, i)
+		if got := targets(t, i); got != "a a" || len(kept) != 1 {
+			t.Errorf("%s: before, requests go to %s, and %d is noted", name, got, len(kept))
+		}
+		another()
+		set(guarded)
+		if got := targets(t, i); got != "b b" || len(kept) > 0 {
+			t.Errorf("%s: then they go to %s, and %d is noted", name, got, len(kept))
+		}
+	}
+}
+
+// fail has two requests to the ramp's backend fail.
+func fail(t *testing.T, i *plugin.Instance) {
+	t.Helper()
+	for range 2 {
+		k := web()
+		if err := k.access(t, i); err != nil {
+			t.Fatal(err)
+		}
+		k.text["response.get_source"], k.status = "error", 502
+		if err := k.run(t, "log", i); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

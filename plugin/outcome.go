@@ -124,22 +124,27 @@ func (r *request) report(l *live, events []split.Event) error {
 func (p *Plugin) remember(l *live) {
 	p.remembering.Lock()
 	defer p.remembering.Unlock()
-	if p.Notes != nil {
-		p.Notes.Set(l.note, l.state.Memory())
+	memory := l.state.Memory(time.Now())
+	if memory != nil || p.Notes.Get(l.note) != nil {
+		p.Notes.Set(l.note, memory)
 	}
 }
 
-// recall returns the state of a split that is new in this process, with what an
-// earlier one has noted. name is as for newLive.
-func (p *Plugin) recall(s *split.Split, name string) *split.State {
-	st := split.NewState(s)
-	if p.Notes == nil {
-		return st
-	}
-	if memory := p.Notes.Get(noteKey(s, name)); memory != nil {
-		if err := st.Recall(memory); err != nil {
-			p.Log.Error("what an earlier process has noted of a split cannot be read", "split", s.Identity, "error", err)
+// recall has l know what is noted of it, by an earlier process too.
+func (p *Plugin) recall(l *live) {
+	if memory := p.Notes.Get(l.note); memory != nil {
+		if err := l.state.Recall(memory); err != nil {
+			p.Log.Error("what is noted of a split cannot be read", "split", l.split.Identity, "error", err)
 		}
 	}
-	return st
+}
+
+// Noted has the split of a note know what another process has noted of it just now,
+// under the key.
+func (p *Plugin) Noted(key string) {
+	if id, ok := strings.CutPrefix(key, rowNotes); ok {
+		p.rows.recall(id)
+	} else if name, ok := strings.CutPrefix(key, fileNotes); ok {
+		p.file.recall(name)
+	}
 }

@@ -188,6 +188,9 @@ func serve(o options, child *keeper.Child, log *slog.Logger) error {
 		needs.Notes = child
 	}
 	p := plugin.New(needs)
+	if child != nil {
+		child.Notify(p.Noted)
+	}
 	seen := status.Source{Version: plugin.Version, Splits: p.Status}
 	var working sync.WaitGroup
 	defer working.Wait()

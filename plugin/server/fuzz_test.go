@@ -49,7 +49,9 @@ func FuzzConnection(f *testing.F) {
 
 	kong := dial(f, s.path)
 	f.Fuzz(func(t *testing.T, stream []byte) {
-		s.instances.closeAll(quiet)
+		s.instances.mu.Lock()
+		clear(s.instances.byID)
+		s.instances.mu.Unlock()
 		kong.t = t
 		_ = kong.sock.SetDeadline(time.Now().Add(patience))
 		kong.start(`{"__seq__":1}`)

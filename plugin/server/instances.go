@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,10 +19,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// unused is how long an instance may go without an event before it may be
-// dropped. Kong never closes the instances of a row that was deleted; and it
-// starts one that was dropped too early again.
-const unused = time.Hour
+const (
+	// unused is how long an instance may go without an event before it is dropped.
+	// Kong never closes the instances of a row that was deleted; and it starts one
+	// that was dropped too early again.
+	unused = time.Hour
+	// sweepPause is how long it may take until that is seen.
+	sweepPause = 5 * time.Minute
+)
 
 // firstRandom is the least id that is given to an instance which Kong has not
 // numbered. Kong counts from 1.
@@ -71,10 +76,9 @@ func (t *instances) find(id int32) *instance {
 
 // add adds inst, used now, under id, or under a free one when id is not positive or
 // belongs to another row: Kong counts requests' and connections' (http and stream)
-// instances each from 1. It returns the id, and the instances that are nobody's from
-// now on: the one of the same row that was there, and those that have not been used
-// for long.
-func (t *instances) add(id int32, inst *instance, now time.Time) (int32, []*instance) {
+// instances each from 1. It returns the id, and the instance of the same row that was
+// there, which is nobody's from now on, or nil.
+func (t *instances) add(id int32, inst *instance, now time.Time) (int32, *instance) {
 	inst.used.Store(now.UnixNano())
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -87,16 +91,23 @@ func (t *instances) add(id int32, inst *instance, now time.Time) (int32, []*inst
 	if t.byID == nil {
 		t.byID = map[int32]*instance{}
 	}
-	var dropped []*instance
-	for other, old := range t.byID {
-		if other == id || now.UnixNano()-old.used.Load() > int64(unused) {
-			dropped = append(dropped, old)
-			delete(t.byID, other)
-		}
-	}
+	replaced := t.byID[id]
 	inst.id = id
 	t.byID[id] = inst
-	return id, dropped
+	return id, replaced
+}
+
+// sweep removes and returns the instances that have not been used for long.
+func (t *instances) sweep(now time.Time) (dropped []*instance) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, inst := range t.byID {
+		if now.UnixNano()-inst.used.Load() > int64(unused) {
+			dropped = append(dropped, inst)
+			delete(t.byID, id)
+		}
+	}
+	return dropped
 }
 
 // remove removes and returns the instance called id, or nil.
@@ -106,17 +117,6 @@ func (t *instances) remove(id int32) *instance {
 	inst := t.byID[id]
 	delete(t.byID, id)
 	return inst
-}
-
-// closeAll removes and closes all instances.
-func (t *instances) closeAll(log *slog.Logger) {
-	t.mu.Lock()
-	all := t.byID
-	t.byID = nil
-	t.mu.Unlock()
-	for _, inst := range all {
-		inst.close(log)
-	}
 }
 
 // start starts the instance of a call that so many processes have died of, and
@@ -156,15 +156,18 @@ func (s *Server) startAs(id int32, cmd *pb.CmdStartInstance, deaths int) *instan
 	}
 	now := s.now()
 	inst := &instance{Instance: started, row: row.ID, started: now}
-	id, dropped := s.instances.add(id, inst, now)
-	for _, old := range dropped {
-		old.close(s.log)
-		if old.id != id {
-			s.Notes.Set(noteKey(old.id), nil)
-		}
-	}
-	s.log.Debug("instance started", "instance", id, "plugin_id", row.ID, "dropped", len(dropped))
+	id, replaced := s.instances.add(id, inst, now)
+	replaced.close(s.log)
+	s.log.Debug("instance started", "instance", id, "plugin_id", row.ID)
 	return inst
+}
+
+// sweep drops the instances that nobody uses.
+func (s *Server) sweep() {
+	for _, inst := range s.instances.sweep(s.now()) {
+		inst.close(s.log)
+		s.Notes.Set(noteKey(inst.id), nil)
+	}
 }
 
 // find returns the instance called id, or nil. One that an earlier process has
@@ -189,14 +192,21 @@ func (s *Server) find(id int32) *instance {
 }
 
 // reviveAll starts all instances that an earlier process has noted, so that
-// those which Kong never uses again are dropped like any other.
+// those which Kong never uses again are dropped like any other: in the order of their
+// numbers, as those of the present config have come last, where Kong has numbered them.
 func (s *Server) reviveAll(ctx context.Context) {
+	var ids []int32
 	for _, key := range s.Notes.Keys(notePrefix) {
-		id, err := strconv.ParseInt(strings.TrimPrefix(key, notePrefix), 10, 32)
-		if err != nil || ctx.Err() != nil {
+		if id, err := strconv.ParseInt(strings.TrimPrefix(key, notePrefix), 10, 32); err == nil {
+			ids = append(ids, int32(id))
+		}
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		if ctx.Err() != nil {
 			return
 		}
-		s.find(int32(id))
+		s.find(id)
 	}
 }
 

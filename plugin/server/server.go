@@ -121,7 +121,7 @@ type Server struct {
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
-	done  sync.WaitGroup // one for each connection, and one for reviveAll
+	done  sync.WaitGroup // one for each connection, for reviveAll and for sweepOften
 }
 
 // New returns a server of plugin, which logs to log what is the server's own
@@ -140,10 +140,11 @@ func New(plugin Plugin, log *slog.Logger) *Server {
 
 // Serve answers the connections of l until ctx is done, and is called once.
 //
-// It then closes l, lets the events in hand end, half-closes each connection so
-// that Kong drops it from its pool, and closes the instances. It returns nil,
-// or an error that says how many events had to be cut off after Drain. It
-// returns early, with the error, when l fails for good.
+// It then closes l, lets the events in hand end, and half-closes each connection so
+// that Kong drops it from its pool. The instances stay as they are, and what was
+// noted of them: they may be another process's now. It returns nil, or an error that
+// says how many events had to be cut off after Drain. It returns early, with the
+// error, when l fails for good.
 //
 // Where Accept fails with an error that has a method HandOver() bool which
 // returns true, another process goes on: then the connections are left as they
@@ -151,7 +152,10 @@ func New(plugin Plugin, log *slog.Logger) *Server {
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	s.done.Go(func() { s.reviveAll(ctx) })
+	sweeping, stopSweeping := context.WithCancel(ctx)
+	s.done.Go(func() { s.sweepOften(sweeping) })
 	err := s.accept(ctx, l)
+	stopSweeping()
 	var next interface {
 		error
 		HandOver() bool
@@ -163,9 +167,21 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if stop() && !handOver {
 		_ = l.Close()
 	}
-	err = errors.Join(err, s.drain(handOver))
-	s.instances.closeAll(s.log)
-	return err
+	return errors.Join(err, s.drain(handOver))
+}
+
+// sweepOften sweeps until ctx is done.
+func (s *Server) sweepOften(ctx context.Context) {
+	pause := time.NewTicker(sweepPause)
+	defer pause.Stop()
+	for {
+		select {
+		case <-pause.C:
+			s.sweep()
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // accept serves each connection of l on a goroutine of its own, until ctx is

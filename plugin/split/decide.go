@@ -43,7 +43,11 @@ func Instead(s *Split, st *State, d Decision, f *Facts) (Decision, error) {
 	c := choice{s: s, st: st, f: f, pins: d.pins}
 	c.rule = c.holding()
 	c.weigh()
-	return c.conclude(c.instead(d.Backend))
+	had := d.Backend
+	if d.Reason == ByFallback {
+		had = d.had
+	}
+	return c.conclude(c.instead(had))
 }
 
 // choice is one decision on its way.
@@ -59,6 +63,7 @@ type choice struct {
 	down    Set    // backends that cannot be used
 	pins    bool   // what is chosen by hash or weight is worth a session
 	renews  bool   // the session's cookie has to be signed with the new secret
+	had     int    // the backend whose place the fallback takes
 }
 
 func (c *choice) decide() (backend int, reason Reason, err error) {
@@ -98,9 +103,9 @@ func (c *choice) conclude(backend int, reason Reason, err error) (Decision, erro
 		c.noteFailed(err)
 		return Decision{}, err
 	}
-	d := Decision{Backend: backend, Reason: reason, Revision: c.s.Revision, pins: c.pins}
+	d := Decision{Backend: backend, Reason: reason, Revision: c.s.Revision, pins: c.pins, had: c.had}
 	if c.s.Ramp != nil {
-		d.RolledBack = c.st.health.rolledBack.Load()
+		d.RolledBack = c.st.rolledBack()
 	}
 	if c.pins && (reason == ByHash || reason == ByWeight || c.renews) && !c.tookBack(backend) {
 		d.SetCookie = c.s.setCookie(backend, c.f)
@@ -148,9 +153,9 @@ func (c *choice) weigh() {
 		c.weights = c.deal.current.Load()
 	} else {
 		c.deal = c.st.own
-		c.weights = c.st.stageAt(c.s, c.f.Now)
+		c.weights = c.st.stageAt(c.f.Now)
 	}
-	c.down = c.f.Down | c.f.Unhealthy | c.st.health.ejected(c.f.Now)
+	c.down = c.f.Down | c.f.Unhealthy | c.st.ejected(c.f.Now)
 	if c.down != 0 && c.s.OnUnavailable == Redistribute && c.weights.weighted&^c.down == 0 {
 		c.down = c.f.Down
 	}
@@ -180,7 +185,7 @@ func (c *choice) resume() int {
 // tookBack tells whether the guard has taken back the ramp of backend i: no session
 // is good there, and none begins, as it would be void at once.
 func (c *choice) tookBack(i int) bool {
-	return c.s.Ramp != nil && c.s.Ramp.Backend == i && c.st.health.rolledBack.Load()
+	return c.s.Ramp != nil && c.s.Ramp.Backend == i && c.st.rolledBack()
 }
 
 // key returns the key of the request, if the split goes by one and it is there.
@@ -215,6 +220,7 @@ func (c *choice) instead(i int) (int, Reason, error) {
 			return -1, "", c.unavailable(i, "nor can its fallback "+strconv.Quote(c.s.Backends[to].Name))
 		default:
 			c.noteDown(i)
+			c.had = i
 			return to, ByFallback, nil
 		}
 	default:

@@ -8,6 +8,7 @@ import (
 	"kong-traffic-split/plugin/split"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 )
 
@@ -117,7 +118,7 @@ func TestDecide(t *testing.T) {
 				s.Algorithm, s.OnUnavailable, s.Fallback = algorithm, test.on, test.fallback
 				got, err := split.Decide(s, split.NewState(s), &split.Facts{Random: middle, Down: test.down})
 				checkError(t, err, test.is, test.message)
-				if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(split.Decision{})); diff != "" {
+				if diff := cmp.Diff(test.want, got, cmpopts.IgnoreUnexported(split.Decision{})); diff != "" {
 					t.Errorf("decision (-want +got):\n%s", diff)
 				}
 			})
@@ -157,14 +158,20 @@ func TestInsteadOfTheFallbackIsAnError(t *testing.T) {
 	s := smooth(1, 0)
 	s.OnUnavailable, s.Fallback = split.ToFallback, 1
 	st := split.NewState(s)
-	facts := split.Facts{Down: set(0)}
-	d, err := split.Decide(s, st, &facts)
-	if err != nil || d.Reason != split.ByFallback {
-		t.Fatalf("got %+v, %v", d, err)
+	for _, test := range []struct {
+		facts split.Facts
+		is    error
+	}{
+		{split.Facts{Down: set(0)}, split.ErrUnavailable},
+		{split.Facts{Unhealthy: set(0)}, split.ErrUnhealthy}, // which will pass
+	} {
+		d, err := split.Decide(s, st, &test.facts)
+		if err != nil || d.Reason != split.ByFallback {
+			t.Fatalf("got %+v, %v", d, err)
+		}
+		_, err = split.Instead(s, st, d, &test.facts)
+		checkError(t, err, test.is, test.is.Error()+`: "0" cannot be used, nor can its fallback "1"`)
 	}
-	facts.Down = facts.Down.With(d.Backend)
-	_, err = split.Instead(s, st, d, &facts)
-	checkError(t, err, split.ErrUnavailable, `backend unavailable: "1" cannot be used, and it is the fallback itself`)
 }
 
 // With "fail", exactly the share of the backend that is down fails.

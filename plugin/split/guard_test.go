@@ -51,6 +51,7 @@ func TestGuard(t *testing.T) {
 		{"what is just inside", append(append(times(4, bad(m)), times(3, ok(m))...), ok(2*m-6*time.Second)), back("4", "8")},
 		{"after a long pause", append(times(7, bad(m)), times(7, bad(10*time.Hour))...), nil},
 		{"late ones count", append(append(times(4, ok(m)), ok(2*m-time.Second)), times(3, bad(m))...), back("3", "8")},
+		{"the clock is set back", append(append(times(7, ok(2*time.Hour)), times(7, ok(m))...), times(8, bad(20*m))...), back("8", "8")},
 		{"it judges once", times(100, bad(m)), back("8", "8")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -175,7 +176,6 @@ func TestRollback(t *testing.T) {
 // A ramp that was taken back stays so while it is the same one, whatever else
 // changes, backends' places too.
 func TestRollbackStaysWithItsRamp(t *testing.T) {
-	const half = 30 * time.Minute
 	for _, test := range []struct {
 		name   string
 		change func(s *split.Split)

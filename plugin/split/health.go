@@ -2,6 +2,8 @@ package split
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -9,15 +11,15 @@ import (
 )
 
 // health is what becomes of a split's requests: which backends are ejected, and
-// whether the guard has taken the ramp back. It is safe for concurrent use.
+// which ramps a guard has taken back. All states that go on from one another share
+// one, so that what has befallen a backend or a ramp holds wherever they are. It is
+// safe for concurrent use.
 type health struct {
 	anyEjected atomic.Bool // false: nobody is
-	rolledBack atomic.Bool // never false again
 
-	mu       sync.Mutex
-	backends []condition // in the order of the split's
-	window   window      // of the ramp's backend
-	since    time.Time   // of the rollback
+	mu       sync.Mutex // of all that is below
+	backends map[string]*condition
+	ramps    map[string]*course // by what rampText says
 }
 
 // condition is how one backend does.
@@ -26,7 +28,41 @@ type condition struct {
 	until    time.Time // it is ejected; zero: it is not
 }
 
-func (h *health) init(s *Split) { h.backends = make([]condition, len(s.Backends)) }
+// course is how one guarded ramp goes.
+type course struct {
+	rolledBack atomic.Bool // never false again
+	window     window      // of the ramp's backend
+	since      time.Time   // of the rollback
+}
+
+func newHealth() *health {
+	return &health{backends: map[string]*condition{}, ramps: map[string]*course{}}
+}
+
+// of returns the conditions of the backends of s, in their order, nil for those that
+// are not watched; and the course of its ramp, nil where that has no guard.
+func (h *health) of(s *Split) ([]*condition, *course) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	conditions := make([]*condition, len(s.Backends))
+	for i, b := range s.Backends {
+		if b.Passive != nil {
+			conditions[i] = entry(h.backends, b.Name)
+		}
+	}
+	if s.Ramp == nil || s.Ramp.Guard == nil {
+		return conditions, nil
+	}
+	return conditions, entry(h.ramps, s.rampText())
+}
+
+// entry returns what m has under key, which is something new where there was nothing.
+func entry[T any](m map[string]*T, key string) *T {
+	if m[key] == nil {
+		m[key] = new(T)
+	}
+	return m[key]
+}
 
 // An Event is something that an outcome has led to.
 type Event struct {
@@ -50,11 +86,11 @@ func (e Event) String() string {
 // Observe takes note of what has become of a request that a backend got, at now,
 // and returns what that has led to. It allocates only then.
 func (st *State) Observe(backend int, failed bool, now time.Time) (events []Event) {
-	h, s := &st.health, st.split
+	h, s := st.health, st.split
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if p := s.Backends[backend].Passive; p != nil {
-		c := &h.backends[backend]
+	if c := st.conditions[backend]; c != nil {
+		p := s.Backends[backend].Passive
 		switch {
 		case !failed:
 			c.failures = 0
@@ -67,11 +103,11 @@ func (st *State) Observe(backend int, failed bool, now time.Time) (events []Even
 			}
 		}
 	}
-	if r := s.Ramp; r != nil && r.Guard != nil && r.Backend == backend && !h.rolledBack.Load() {
-		all, bad := h.window.add(r.Guard.Window, failed, now)
+	if c, r := st.course, s.Ramp; c != nil && r.Backend == backend && !c.rolledBack.Load() {
+		all, bad := c.window.add(r.Guard.Window, failed, now)
 		if all >= r.Guard.MinRequests && bad*whole > r.Guard.MaxErrorRatio*all && r.ShareAt(now) != r.From {
-			h.since = now
-			h.rolledBack.Store(true)
+			c.since = now
+			c.rolledBack.Store(true)
 			events = append(events, Event{Backend: s.Backends[backend].Name, Back: true, Failed: bad, Of: all})
 		}
 	}
@@ -79,36 +115,49 @@ func (st *State) Observe(backend int, failed bool, now time.Time) (events []Even
 }
 
 // ejected are the backends that are out at now.
-func (h *health) ejected(now time.Time) (out Set) {
+func (st *State) ejected(now time.Time) (out Set) {
+	h := st.health
 	if !h.anyEjected.Load() {
 		return 0
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for i := range h.backends {
-		if now.Before(h.backends[i].until) {
+	for i, c := range st.conditions {
+		if c != nil && now.Before(c.until) {
 			out = out.With(i)
 		}
 	}
-	h.anyEjected.Store(out != 0)
+	if out == 0 {
+		any := false
+		for _, c := range h.backends { // another state may have others
+			any = any || now.Before(c.until)
+		}
+		h.anyEjected.Store(any)
+	}
 	return out
 }
 
-// inherit takes over how the backends did in another state. was[i] is the place
-// there of backend i, or -1.
-func (h *health) inherit(from *health, before, s *Split, was []int) {
-	from.mu.Lock()
-	defer from.mu.Unlock()
-	for i, j := range was {
-		if j >= 0 && s.Backends[i].Passive != nil {
-			h.backends[i] = from.backends[j]
-		}
-	}
-	h.anyEjected.Store(from.anyEjected.Load())
-	if sameRamp(before, s) && s.Ramp != nil {
-		h.window, h.since = from.window, from.since
-		h.rolledBack.Store(from.rolledBack.Load())
-	}
+// rolledBack tells whether a guard has taken the ramp back.
+func (st *State) rolledBack() bool { return st.course != nil && st.course.rolledBack.Load() }
+
+// Prune forgets the backends and the ramps that none of these states has, which are
+// all that are left of those that go on from one another. It tells whether Memory is
+// another one now.
+func Prune(states ...*State) (changed bool) {
+	h := states[0].health
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.DeleteFunc(h.backends, func(_ string, c *condition) bool {
+		gone := !slices.ContainsFunc(states, func(st *State) bool { return slices.Contains(st.conditions, c) })
+		changed = changed || gone && !c.until.IsZero()
+		return gone
+	})
+	maps.DeleteFunc(h.ramps, func(_ string, c *course) bool {
+		gone := !slices.ContainsFunc(states, func(st *State) bool { return st.course == c })
+		changed = changed || gone && c.rolledBack.Load()
+		return gone
+	})
+	return changed
 }
 
 // sameRamp tells whether two splits have the same ramp, or none.
@@ -144,6 +193,9 @@ type count struct{ all, failed int }
 // of them failed.
 func (w *window) add(length time.Duration, failed bool, now time.Time) (all, bad int) {
 	number := now.UnixNano() / max(int64(length)/parts, 1)
+	if number < w.latest-parts { // the clock was set back, and all that is there would stay for long
+		*w = window{latest: number}
+	}
 	for w.latest < number {
 		// No more than all of them, however long nothing came.
 		w.latest = max(w.latest+1, number-parts+1)

@@ -162,7 +162,7 @@ func TestHealthFromManyGoroutines(t *testing.T) {
 				if k%50 == 0 {
 					st.For(edited).Observe(1, true, now)
 					st.Status(now)
-					st.Memory()
+					st.Memory(noon)
 				}
 			}
 		})

@@ -6,31 +6,32 @@ import (
 	"time"
 )
 
-// memory is what of a state another process has to know.
+// memory is what of a state outlives it.
 type memory struct {
-	Ejected    map[string]time.Time `json:"ejected,omitempty"` // until when, by name
-	RolledBack *rollback            `json:"rolled_back,omitempty"`
+	Ejected    map[string]time.Time `json:"ejected,omitempty"`     // until when, by name
+	RolledBack map[string]time.Time `json:"rolled_back,omitempty"` // since when, by the ramp
 }
 
-type rollback struct {
-	Ramp  string    `json:"ramp"` // which
-	Since time.Time `json:"since"`
-}
-
-// Memory returns what must survive the process: ejections, and that a ramp was taken
-// back.
-func (st *State) Memory() []byte {
-	h := &st.health
+// Memory returns what must survive the state at now: ejections, and that ramps were
+// taken back; nil where there is nothing. It is that of all states that go on from one
+// another.
+func (st *State) Memory(now time.Time) []byte {
+	h := st.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	m := memory{Ejected: map[string]time.Time{}}
-	for i, c := range h.backends {
-		if !c.until.IsZero() {
-			m.Ejected[st.split.Backends[i].Name] = c.until
+	m := memory{Ejected: map[string]time.Time{}, RolledBack: map[string]time.Time{}}
+	for name, c := range h.backends {
+		if now.Before(c.until) {
+			m.Ejected[name] = c.until
 		}
 	}
-	if h.rolledBack.Load() {
-		m.RolledBack = &rollback{st.split.rampText(), h.since}
+	for ramp, c := range h.ramps {
+		if c.rolledBack.Load() {
+			m.RolledBack[ramp] = c.since
+		}
+	}
+	if len(m.Ejected)+len(m.RolledBack) == 0 {
+		return nil
 	}
 	text, err := json.Marshal(m)
 	if err != nil {
@@ -39,26 +40,27 @@ func (st *State) Memory() []byte {
 	return text
 }
 
-// Recall takes over what Memory has returned in another process. What is of a
-// backend or a ramp that is not there any more is left out. After an error nothing
-// has changed.
+// Recall takes over what Memory has returned, in addition to what was observed since. What is of a backend or a ramp that is not there, or not
+// yet, is kept until Prune. After an error nothing has changed.
 func (st *State) Recall(text []byte) error {
 	var m memory
 	if err := json.Unmarshal(text, &m); err != nil {
 		return fmt.Errorf("the memory of a split: %w", err)
 	}
-	h := &st.health
+	h := st.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for name, until := range m.Ejected {
-		if i := st.split.index(name); i >= 0 && st.split.Backends[i].Passive != nil {
-			h.backends[i].until = until
+		if c := entry(h.backends, name); c.until.Before(until) {
+			c.until = until
 			h.anyEjected.Store(true)
 		}
 	}
-	if r := m.RolledBack; r != nil && st.split.Ramp != nil && r.Ramp == st.split.rampText() {
-		h.since = r.Since
-		h.rolledBack.Store(true)
+	for ramp, since := range m.RolledBack {
+		if c := entry(h.ramps, ramp); !c.rolledBack.Load() {
+			c.since = since
+			c.rolledBack.Store(true)
+		}
 	}
 	return nil
 }

@@ -10,6 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// half is when the ramps of these tests are half under way, after noon.
+const half = 30 * time.Minute
+
 // What one process notes another one knows, of the backends and the ramp that it has.
 func TestRecallWhatMemoryReturned(t *testing.T) {
 	full := func() *split.Split {
@@ -21,7 +24,7 @@ func TestRecallWhatMemoryReturned(t *testing.T) {
 	observe(before, 2, bad(0))
 	observe(before, 1, times(8, bad(30*time.Minute))...)
 	now := noon.Add(30*time.Minute + time.Second)
-	memory := before.Memory()
+	memory := before.Memory(now)
 
 	for _, test := range []struct {
 		name    string
@@ -65,15 +68,51 @@ func TestRecallWhatMemoryReturned(t *testing.T) {
 	if err := again.Recall(memory); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(memory), string(again.Memory())); diff != "" {
+	if diff := cmp.Diff(string(memory), string(again.Memory(now))); diff != "" {
 		t.Errorf("what is noted of what was recalled (-want +got):\n%s", diff)
+	}
+}
+
+// What one process is told late adds to what it knows by then.
+func TestRecallAddsToWhatWasObserved(t *testing.T) {
+	s := watched(guarded())
+	st, other := split.NewState(s), split.NewState(s)
+	observe(other, 1, times(8, bad(half))...)
+	observe(st, 0, times(8, bad(half+time.Second))...)
+	before := st.Status(noon.Add(half)).Ejected
+	if err := st.Recall(other.Memory(noon.Add(half))); err != nil {
+		t.Fatal(err)
+	}
+	if got := st.Status(noon.Add(half)); got.RolledBack.IsZero() || len(before) != 1 || len(got.Ejected) != 2 {
+		t.Errorf("before %v were ejected, then %+v", before, got)
+	}
+}
+
+// What is of no state any more is forgotten, and of a ramp that comes again nothing is
+// known.
+func TestPrune(t *testing.T) {
+	s := watched(guarded())
+	st := split.NewState(s)
+	observe(st, 1, times(8, bad(half))...)
+	edited := watched(guarded())
+	edited.Ramp.Duration++
+	next := st.For(edited)
+	if split.Prune(st, next) || st.Status(noon.Add(half)).RolledBack.IsZero() {
+		t.Error("something of a state that is there is forgotten")
+	}
+	if !split.Prune(next) || split.Prune(next) {
+		t.Error("it does not say whether something is forgotten")
+	}
+	again := next.For(s)
+	if got := again.Status(noon.Add(half)); !got.RolledBack.IsZero() || len(got.Ejected) != 1 {
+		t.Errorf("of a ramp that comes again, and a backend that stayed: %+v", got)
 	}
 }
 
 func TestMemoryOfNothing(t *testing.T) {
 	s := watched(guarded())
 	st := split.NewState(s)
-	if got := string(st.Memory()); got != "{}" {
+	if got := st.Memory(noon); got != nil {
 		t.Errorf("got %s", got)
 	}
 	if err := st.Recall([]byte("{}")); err != nil {
@@ -87,7 +126,7 @@ func TestRecallOfGarbageChangesNothing(t *testing.T) {
 		if err := st.Recall([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), "the memory of a split: ") {
 			t.Errorf("%q: %v", text, err)
 		}
-		if got := string(st.Memory()); got != "{}" {
+		if got := st.Memory(noon); got != nil {
 			t.Errorf("after %q: %s", text, got)
 		}
 	}
@@ -96,7 +135,8 @@ func TestRecallOfGarbageChangesNothing(t *testing.T) {
 		if err := st.Recall([]byte(text)); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
-		if got := string(st.Memory()); got != "{}" {
+		split.Prune(st)
+		if got := st.Memory(noon); got != nil {
 			t.Errorf("after %q: %s", text, got)
 		}
 	}

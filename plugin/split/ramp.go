@@ -48,14 +48,15 @@ func (r *Ramp) weights(backends []Backend, share int) []int64 {
 
 // stageAt returns the split's own weights at now. While a ramp is under way, they
 // change each time that the share has.
-func (st *State) stageAt(s *Split, now time.Time) *stage {
+func (st *State) stageAt(now time.Time) *stage {
+	s := st.split
 	current := st.own.current.Load()
-	if s.Ramp == nil || current.is(st.shareAt(s, now), now) {
+	if s.Ramp == nil || current.is(st.shareAt(now), now) {
 		return current
 	}
 	st.own.mu.Lock()
 	defer st.own.mu.Unlock()
-	share := st.shareAt(s, now)
+	share := st.shareAt(now)
 	if current = st.own.current.Load(); current.is(share, now) {
 		return current
 	}
@@ -72,9 +73,9 @@ func (s *stage) is(share int, now time.Time) bool {
 }
 
 // shareAt is the share of the ramp's backend, which a guard may have taken back.
-func (st *State) shareAt(s *Split, now time.Time) int {
-	if st.health.rolledBack.Load() {
-		return s.Ramp.From
+func (st *State) shareAt(now time.Time) int {
+	if st.rolledBack() {
+		return st.split.Ramp.From
 	}
-	return s.Ramp.ShareAt(now)
+	return st.split.Ramp.ShareAt(now)
 }

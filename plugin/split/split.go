@@ -231,6 +231,7 @@ type Decision struct {
 	RolledBack bool   // the guard has taken the ramp back
 
 	pins bool // it is worth a session, whichever backend takes its place
+	had  int  // where it is the fallback, whose place that has taken
 }
 
 // A Set is a set of backends, one bit for each index.

@@ -9,15 +9,18 @@ import "slices"
 // Algorithm random remembers no turns, and leaves as they were those that a State
 // remembers for smooth.
 type State struct {
-	split  *Split
-	own    *deal   // of the split's own weights
-	rules  []*deal // by rule; nil where a rule has no weights
-	health health
+	split *Split
+	own   *deal   // of the split's own weights
+	rules []*deal // by rule; nil where a rule has no weights
+
+	health     *health
+	conditions []*condition // of health, by backend; nil for one that is not watched
+	course     *course      // of health; nil: the ramp has no guard
 }
 
 // NewState returns the state of a split that has made no choice yet.
 func NewState(s *Split) *State {
-	st := newState(s)
+	st := newState(s, newHealth())
 	for i, r := range s.Rules {
 		if r.Weights != nil {
 			st.rules[i] = newDeal(wide(r.Weights))
@@ -27,9 +30,9 @@ func NewState(s *Split) *State {
 	return st
 }
 
-func newState(s *Split) *State {
-	st := &State{split: s, rules: make([]*deal, len(s.Rules))}
-	st.health.init(s)
+func newState(s *Split, h *health) *State {
+	st := &State{split: s, rules: make([]*deal, len(s.Rules)), health: h}
+	st.conditions, st.course = h.of(s)
 	return st
 }
 
@@ -53,12 +56,12 @@ func (st *State) Fits(s *Split) bool {
 //
 // For may be called while others choose from st: choices that were made before
 // the call are accounted for, later ones count in st alone. Both states stay good
-// to use.
+// to use, and go on to share what they observe.
 func (st *State) For(s *Split) *State {
 	if st.Fits(s) {
 		return st
 	}
-	next := newState(s)
+	next := newState(s, st.health)
 	was := places(st.split.Backends, s.Backends)
 	next.own = st.own.heir(weightsOf(s.Backends), was)
 	for i, r := range s.Rules {
@@ -70,7 +73,6 @@ func (st *State) For(s *Split) *State {
 			next.rules[i] = newDeal(wide(r.Weights))
 		}
 	}
-	next.health.inherit(&st.health, st.split, s, was)
 	return next
 }
 

@@ -15,16 +15,15 @@ type Status struct {
 // Status tells how the backends do at now.
 func (st *State) Status(now time.Time) Status {
 	s := Status{Shares: st.shares(now), Ejected: map[string]time.Time{}}
-	h := &st.health
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for i, c := range h.backends {
-		if now.Before(c.until) {
+	st.health.mu.Lock()
+	defer st.health.mu.Unlock()
+	for i, c := range st.conditions {
+		if c != nil && now.Before(c.until) {
 			s.Ejected[st.split.Backends[i].Name] = c.until
 		}
 	}
-	if h.rolledBack.Load() {
-		s.RolledBack = h.since
+	if st.rolledBack() {
+		s.RolledBack = st.course.since
 	}
 	return s
 }
@@ -32,7 +31,7 @@ func (st *State) Status(now time.Time) Status {
 func (st *State) shares(now time.Time) []float64 {
 	weights := weightsOf(st.split.Backends)
 	if r := st.split.Ramp; r != nil {
-		weights = r.weights(st.split.Backends, st.shareAt(st.split, now))
+		weights = r.weights(st.split.Backends, st.shareAt(now))
 	}
 	var sum int64
 	for _, w := range weights {

@@ -37,6 +37,7 @@ type Child struct {
 
 	mu    sync.Mutex
 	notes map[string][]byte
+	noted func(key string) // nil: nobody wants to know
 }
 
 // Inherited returns what this process has of its keeper, or nil when it was not
@@ -136,7 +137,9 @@ func (c *Child) take(m message) {
 	switch m.kind {
 	case note:
 		if key, value, err := noteOf(m.text); err == nil {
-			c.keep(key, value)
+			if noted := c.keep(key, value); noted != nil {
+				noted(key)
+			}
 		}
 	case handOver:
 		c.handingOver.Store(true)
@@ -189,7 +192,16 @@ func (c *Child) Set(key string, value []byte) {
 	_ = c.link.send(message{kind: note, text: noteText(key, value)}) // or the keeper is dead
 }
 
-func (c *Child) keep(key string, value []byte) {
+// Notify has noted called for each note that another process has made from now on:
+// the one that goes on until this one takes over. It must not wait for such a note.
+func (c *Child) Notify(noted func(key string)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.noted = noted
+}
+
+// keep keeps a note, and returns whom to tell of one of another process.
+func (c *Child) keep(key string, value []byte) (noted func(key string)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if value == nil {
@@ -197,4 +209,5 @@ func (c *Child) keep(key string, value []byte) {
 	} else {
 		c.notes[key] = value
 	}
+	return c.noted
 }
