@@ -49,14 +49,14 @@ func Inherited() (*Child, error) {
 	_ = os.Unsetenv(childEnv) // not for processes that this one may start
 	// Started by a descriptor, it would have that one's number for a name.
 	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
-	c, err := inherit(linkFile, slotsFile)
+	c, err := openChild(linkFile, slotsFile)
 	if err != nil {
 		return nil, fmt.Errorf("what the keeper has handed down: %w", err)
 	}
 	return c, nil
 }
 
-func inherit(linkFile, slotsFile int) (*Child, error) {
+func openChild(linkFile, slotsFile int) (*Child, error) {
 	l, err := newLink(linkFile)
 	if err != nil {
 		return nil, err

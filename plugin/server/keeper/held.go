@@ -69,7 +69,17 @@ func (k *keeper) accepted(fd, number int) {
 // accept accepts connections until the socket is closed, each when a slot is
 // free for it.
 func (k *keeper) accept() {
+	var warned time.Time
+	warn := func(text string, args ...any) {
+		if now := time.Now(); now.Sub(warned) > time.Minute {
+			warned = now
+			k.Log.Warn(text, args...)
+		}
+	}
 	for {
+		if len(k.free) == 0 {
+			warn("all places for connections are taken, others have to wait; does the process need more open files (ulimit -n)?", "places", cap(k.free))
+		}
 		number := <-k.free
 		fd, err := accept(k.socket)
 		switch {
@@ -81,6 +91,7 @@ func (k *keeper) accept() {
 			return
 		}
 		k.free <- number
+		warn("a connection cannot be accepted, trying again", "error", err)
 		time.Sleep(acceptPause)
 	}
 }

@@ -80,16 +80,16 @@ type event struct {
 // child's error, an *exec.ExitError, or why it could not go on. A first child
 // that ends before it was ready is the last one.
 func Run(o Options) error {
-	k := &keeper{
-		Options: o, events: make(chan event), held: map[int]*held{},
-		free: make(chan int, maxSlots), notes: map[string][]byte{},
-	}
-	if k.after == nil {
-		k.after = time.AfterFunc
-	}
 	most, err := mostConnections()
 	if err != nil {
 		return err
+	}
+	k := &keeper{
+		Options: o, events: make(chan event), held: map[int]*held{},
+		free: make(chan int, most), notes: map[string][]byte{},
+	}
+	if k.after == nil {
+		k.after = time.AfterFunc
 	}
 	for i := range most {
 		k.free <- i

@@ -113,13 +113,16 @@ func (c *testChild) order() string {
 func (c *testChild) run() error {
 	c.say(fmt.Sprint(os.Getpid()))
 	order := c.order() // without one it hangs
-	for order == "early" || order == "note" {
-		if order == "early" {
+	for ; order == "early" || order == "note" || order == "notify"; order = c.order() {
+		switch order {
+		case "early":
 			c.say(string(c.Get("note")))
-		} else {
+		case "note":
 			c.Set("note", []byte("unready"))
+		case "notify":
+			c.Notify(func(key string) { c.say("noted " + key) })
+			c.say("notified")
 		}
-		order = c.order()
 	}
 	switch order {
 	case "ready":

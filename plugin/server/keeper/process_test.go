@@ -257,6 +257,22 @@ func TestAnUpgrade(t *testing.T) {
 	}
 }
 
+// The one before it goes on for a while when a child is ready to go on.
+func TestAChildIsToldWhatIsNotedMeanwhile(t *testing.T) {
+	r := run(t)
+	old := r.ready()
+	kong := r.dial()
+	r.signal(syscall.SIGUSR2)
+	next := r.child()
+	next.send("notify")
+	next.says("notified")
+	kong.send("note")
+	kong.answers("note", old, 0)
+	next.says("noted note")
+	next.send("ready")
+	old.says("hands over")
+}
+
 func TestAnUpgradeThatFails(t *testing.T) {
 	for _, order := range []string{"foreign", "fail"} {
 		t.Run(order, func(t *testing.T) {
@@ -456,6 +472,7 @@ func TestManyConnectionsAndFewFiles(t *testing.T) {
 		kong.answers("call", child, 0)
 		_ = kong.sock.Close()
 	}
+	r.logs(fmt.Sprintf("others have to wait; does the process need more open files (ulimit -n)?\" places=%d", most))
 }
 
 func TestAStopBeforeTheFirstChildIsReady(t *testing.T) {
@@ -610,6 +627,20 @@ func TestChildrenThatDieAtOnceArePausedFor(t *testing.T) {
 	}
 	if k.hold(&process{ready: true}); k.pause != respite {
 		t.Errorf("a pause of %v after %d deaths", k.pause, len(k.deaths))
+	}
+}
+
+// Something else than a socket is left alone where successors would ask.
+func TestAFileWhereSuccessorsAsk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenForSuccessors(path); err == nil {
+		t.Error("it listens there")
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "mine" {
+		t.Errorf("the file has %q, %v", text, err)
 	}
 }
 

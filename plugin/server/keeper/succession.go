@@ -31,7 +31,9 @@ type succession struct {
 
 // listenForSuccessors opens the socket at path, which is for this user alone.
 func listenForSuccessors(path string) (*succession, error) {
-	_ = os.Remove(path) // of a keeper that is dead, or of the one that is succeeded now
+	if there, err := os.Lstat(path); err == nil && there.Mode().Type() == os.ModeSocket {
+		_ = os.Remove(path) // of a keeper that is dead, or of the one that is succeeded now
+	}
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return nil, err
@@ -106,8 +108,12 @@ func (k *keeper) inherit() {
 func (k *keeper) awaitSuccessors() {
 	for {
 		sock, err := k.succession.AcceptUnix()
-		if err != nil {
+		switch {
+		case errors.Is(err, net.ErrClosed):
 			return
+		case err != nil: // it passes
+			time.Sleep(acceptPause)
+			continue
 		}
 		go func() {
 			l := &link{sock: sock}
