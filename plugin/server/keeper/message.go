@@ -84,10 +84,11 @@ func (l *link) send(m message) error {
 		rights = unix.UnixRights(m.fd)
 	}
 	// The head goes alone: a read never goes beyond bytes that came with a descriptor.
-	if _, _, err := l.sock.WriteMsgUnix(head, rights, nil); err != nil {
-		return err
+	_, _, err := l.sock.WriteMsgUnix(head, rights, nil)
+	// Writing nothing would fail where the other side has ended in answer to the head.
+	if err == nil && len(m.text) > 0 {
+		_, err = l.sock.Write(m.text)
 	}
-	_, err := l.sock.Write(m.text)
 	return err
 }
 
