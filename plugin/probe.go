@@ -122,10 +122,13 @@ func stop(all *[]Watch) {
 	}
 }
 
+// isProbed says whether b is to be probed.
+func isProbed(b *config.Backend) bool { return b.Health != nil && b.Health.Active != nil }
+
 // probeOf says how b is probed behind a Service of a protocol. What is no HTTP/1
 // is probed by a connection.
 func probeOf(b *config.Backend, service string) (p Probe, probed bool) {
-	if b.Health == nil || b.Health.Active == nil {
+	if !isProbed(b) {
 		return Probe{}, false
 	}
 	a := b.Health.Active

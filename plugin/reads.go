@@ -41,7 +41,7 @@ func (w *wants) of(b *config.Backend) {
 	impliedPort := b.Protocol == "" && (b.Port == 80 || b.Port == 443)
 	w.route = w.route || ownHost
 	w.named = w.named || b.Named()
-	w.probes = w.probes || b.Health != nil && b.Health.Active != nil
+	w.probes = w.probes || isProbed(b)
 	w.service = w.service || w.named || w.probes || b.Protocol != "" || b.Path != "" || ownHost && impliedPort
 	w.host = w.host || b.HostHeader == "preserve"
 	w.uri = w.uri || b.Path != ""

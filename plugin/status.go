@@ -34,8 +34,9 @@ type BackendStatus struct {
 	// Share of new clients, from 0 to 1, by the weights and the ramp. Whoever takes
 	// the share of a backend that is not up is not in it.
 	Share float64 `json:"share"`
-	// Up says that it is neither ejected nor found unhealthy by its probes.
-	Up bool `json:"up"`
+	// Up says that it is neither ejected nor found unhealthy by its probes. It is nil
+	// while that is not known, as nothing probes it before the first request.
+	Up *bool `json:"up,omitempty"`
 	// EjectedUntil is zero where it is not ejected.
 	EjectedUntil time.Time `json:"ejected_until,omitzero"`
 	// Probe is nil where it is not probed, or has had no request yet.
@@ -111,7 +112,9 @@ func (l *live) status(now time.Time) SplitStatus {
 			Requests: map[split.Reason]uint64{},
 		}
 		b.EjectedUntil = state.Ejected[b.Name]
-		b.Up = b.EjectedUntil.IsZero() && (b.Probe == nil || b.Probe.Healthy)
+		if ejected := !b.EjectedUntil.IsZero(); ejected || b.Probe != nil || !isProbed(&l.backends[i].Backend) {
+			b.Up = new(!ejected && (b.Probe == nil || b.Probe.Healthy))
+		}
 		t := l.tally.backends[i]
 		for at, reason := range split.Reasons {
 			b.Requests[reason] = t.chosen[at].Load()

@@ -38,6 +38,11 @@ func TestStatus(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for _, b := range p.Status(time.Now())[1].Backends {
+		if b.Up != nil || b.Probe != nil {
+			t.Errorf("before it is probed: %+v", b)
+		}
+	}
 	if err := web().access(t, file); err != nil {
 		t.Fatal(err)
 	}
@@ -56,12 +61,12 @@ func TestStatus(t *testing.T) {
 	}
 	want := []plugin.SplitStatus{
 		{Split: "p1", Ramp: &plugin.RampStatus{Backend: "b", RolledBack: status[0].Ramp.RolledBack}, Backends: []plugin.BackendStatus{
-			{Name: "a", Share: 1, Up: true, Requests: got(map[split.Reason]uint64{split.ByWeight: 3}), Outcomes: &plugin.Outcomes{OK: 3}},
-			{Name: "b", Up: true, Requests: got(map[split.Reason]uint64{split.ByWeight: 2}), Outcomes: &plugin.Outcomes{Failed: 2}},
+			{Name: "a", Share: 1, Up: new(true), Requests: got(map[split.Reason]uint64{split.ByWeight: 3}), Outcomes: &plugin.Outcomes{OK: 3}},
+			{Name: "b", Up: new(true), Requests: got(map[split.Reason]uint64{split.ByWeight: 2}), Outcomes: &plugin.Outcomes{Failed: 2}},
 		}},
 		{Split: "web", Backends: []plugin.BackendStatus{
-			{Name: "a", Share: 0.5, Probe: probe("10.0.0.1", false), Requests: got(map[split.Reason]uint64{split.ByWeight: 1})},
-			{Name: "b", Share: 0.5, Up: true, Probe: probe("10.0.0.2", true), Requests: got(map[split.Reason]uint64{split.ByWeight: 2})},
+			{Name: "a", Share: 0.5, Up: new(false), Probe: probe("10.0.0.1", false), Requests: got(map[split.Reason]uint64{split.ByWeight: 1})},
+			{Name: "b", Share: 0.5, Up: new(true), Probe: probe("10.0.0.2", true), Requests: got(map[split.Reason]uint64{split.ByWeight: 2})},
 		}},
 	}
 	if diff := cmp.Diff(want, status, anyRevision); diff != "" {
@@ -81,7 +86,7 @@ func TestStatusOfWhoCannotBeUsed(t *testing.T) {
 		t.Error("a request has a backend")
 	}
 	s := p.Status(time.Now())[0]
-	if b := s.Backends[0]; s.Unavailable != 1 || b.Up || !b.EjectedUntil.After(time.Now()) {
+	if b := s.Backends[0]; s.Unavailable != 1 || b.Up == nil || *b.Up || !b.EjectedUntil.After(time.Now()) {
 		t.Errorf("got %+v", s)
 	}
 	i.Close()

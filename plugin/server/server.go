@@ -80,7 +80,8 @@ type Read = struct {
 }
 
 // DefaultDrain is how long Serve waits, once it is to stop, for the events in
-// hand: with what closing takes, less than the 10 s after which Docker kills.
+// hand: with the pauses between the ends of connections, at most 1 s, and the cut, at
+// most 1 s, no longer than the 10 s after which Docker kills.
 const DefaultDrain = 8 * time.Second
 
 const (

@@ -29,14 +29,14 @@ func source() Source {
 					Split: "shop", Revision: "abc", Unavailable: 5,
 					Ramp: &plugin.RampStatus{Backend: "canary", RolledBack: noon},
 					Backends: []plugin.BackendStatus{
-						{Name: "stable", Share: 0.75, Up: true, Requests: map[split.Reason]uint64{split.ByWeight: 7, split.BySession: 2}, Outcomes: &plugin.Outcomes{OK: 9}},
+						{Name: "stable", Share: 0.75, Up: new(true), Requests: map[split.Reason]uint64{split.ByWeight: 7, split.BySession: 2}, Outcomes: &plugin.Outcomes{OK: 9}},
 						{
-							Name: "canary", Share: 0.25, EjectedUntil: noon.Add(time.Minute), Requests: map[split.Reason]uint64{split.ByWeight: 3}, Outcomes: &plugin.Outcomes{OK: 1, Failed: 2},
+							Name: "canary", Share: 0.25, Up: new(false), EjectedUntil: noon.Add(time.Minute), Requests: map[split.Reason]uint64{split.ByWeight: 3}, Outcomes: &plugin.Outcomes{OK: 1, Failed: 2},
 							Probe: &plugin.ProbeStatus{Target: "http://10.0.0.1:80/", Since: noon, LastError: "no answer within 1s"},
 						},
 					},
 				},
-				{Split: "web", Revision: "def", Backends: []plugin.BackendStatus{{Name: "a", Share: 1, Up: true, Requests: map[split.Reason]uint64{split.ByWeight: 1}}}},
+				{Split: "web", Revision: "def", Backends: []plugin.BackendStatus{{Name: "a", Share: 1, Up: new(true), Requests: map[split.Reason]uint64{split.ByWeight: 1}}}},
 			}
 		},
 	}
