@@ -527,15 +527,20 @@ func TestAStopDuringAHandOver(t *testing.T) {
 	}
 }
 
+// inTheMiddle is a keeper whose child has noted something and has a call in hand.
+func inTheMiddle(t *testing.T) (r *running, child, idle, busy *peer) {
+	r = run(t)
+	child, idle, busy = r.ready(), r.dial(), r.dial()
+	idle.send("note")
+	idle.answers("note", child, 0)
+	busy.send("hold")
+	child.says("holding")
+	return r, child, idle, busy
+}
+
 // Nor does its successor go without.
 func TestAStopBeforeTheSuccessorHasAll(t *testing.T) {
-	r := run(t)
-	old := r.ready()
-	idle, busy := r.dial(), r.dial()
-	idle.send("note")
-	idle.answers("note", old, 0)
-	busy.send("hold")
-	old.says("holding")
+	r, old, idle, busy := inTheMiddle(t)
 	former := *r
 	r.start()
 	next := r.ready()
@@ -647,13 +652,7 @@ func TestAFileWhereSuccessorsAsk(t *testing.T) {
 // A server that takes the socket over has the connections of the one before it, in
 // the middle of what was in hand, and what was noted.
 func TestAKeeperIsSucceeded(t *testing.T) {
-	r := run(t)
-	old := r.ready()
-	idle, busy := r.dial(), r.dial()
-	idle.send("note")
-	idle.answers("note", old, 0)
-	busy.send("hold")
-	old.says("holding")
+	r, old, idle, busy := inTheMiddle(t)
 	former := *r
 
 	r.start()
