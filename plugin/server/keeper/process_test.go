@@ -535,7 +535,30 @@ func inTheMiddle(t *testing.T) (r *running, child, idle, busy *peer) {
 	idle.answers("note", child, 0)
 	busy.send("hold")
 	child.says("holding")
+	r.noted("note", "kept")
 	return r, child, idle, busy
+}
+
+// noted waits until the keeper has a note, which it gets on another way than Kong
+// gets the answer. It asks as a successor does.
+func (r *running) noted(key, want string) {
+	r.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		sock, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: r.path + ".next", Net: "unix"})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		l := &link{sock: sock}
+		err = l.send(message{kind: ask, text: []byte(key)})
+		answer, failed := l.receive()
+		_ = sock.Close()
+		if _, value, wrong := noteOf(answer.text); errors.Join(err, failed, wrong) == nil && string(value) == want {
+			return
+		}
+		if time.Now().After(end) {
+			r.t.Fatalf("%s is not noted", key)
+		}
+	}
 }
 
 // Nor does its successor go without.
