@@ -11,10 +11,11 @@ import (
 
 // live is one revision of a split, ready to serve requests. But for its watches and
 // its tally it never changes; its state is shared with every revision that has the
-// same weights.
+// same weights and ramp, and what befalls backends and ramps with all of them.
 type live struct {
 	split     *split.Split
 	state     *split.State
+	seq       int64     // of a row's config: higher with each that a worker of Kong's loads; 0: not known
 	note      string    // the key of what its state must not forget
 	backends  []backend // in the order of split.Backends
 	wants     wants     // of all of them
@@ -101,7 +102,8 @@ type counted struct {
 
 // add returns the live split of one more instance of the row, and what to call
 // when that instance is closed.
-func (r *rows) add(id string, c *config.Config) (*live, func()) {
+func (r *rows) add(place placement, c *config.Config) (*live, func()) {
+	id := place.PluginID
 	s := c.Compile(id)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -113,6 +115,7 @@ func (r *rows) add(id string, c *config.Config) (*live, func()) {
 	newest := of.newestLive()
 	in := of.use(s)
 	l := newLive(c, s, in.state, "", newest)
+	l.seq, _ = place.Seq.Int64()
 	if newest == nil {
 		r.plugin.recall(l)
 	}
@@ -156,7 +159,13 @@ func (r *rows) drop(id string, of *row, in *counted, l *live) {
 		return
 	}
 	of.states = slices.DeleteFunc(of.states, func(other *counted) bool { return other == in })
-	if len(of.states) > 0 {
+	switch {
+	case len(of.states) == 0:
+		if r.byID[id] == of {
+			delete(r.byID, id)
+			r.plugin.remember(l) // Kong may start it again: it does not say which rows are gone
+		}
+	case l.seq == 0 || slices.ContainsFunc(of.lives, func(other *live) bool { return other.seq > l.seq }):
 		var states []*split.State
 		for _, other := range of.states {
 			states = append(states, other.state)
@@ -164,9 +173,9 @@ func (r *rows) drop(id string, of *row, in *counted, l *live) {
 		if split.Prune(states...) {
 			r.plugin.remember(of.newestLive())
 		}
-	} else if r.byID[id] == of {
-		delete(r.byID, id)
-		r.plugin.remember(l) // Kong may start it again: it does not say which rows are gone
+	default:
+		// What is left is of before: for the late end of a request Kong has started its
+		// config once more, and will start this one again.
 	}
 }
 
@@ -209,6 +218,9 @@ func (f *fileSplits) set(splits map[string]*config.Config) {
 		} else {
 			l = newLive(c, s, split.NewState(s), name, nil)
 			f.plugin.recall(l)
+			if split.Prune(l.state) { // what is noted is of a revision before
+				f.plugin.remember(l)
+			}
 		}
 		next.splits[name] = l
 		next.observed = next.observed || l.observed
@@ -217,7 +229,7 @@ func (f *fileSplits) set(splits map[string]*config.Config) {
 	for name, was := range old {
 		was.watches.stop()
 		if l := next.splits[name]; l == nil {
-			f.plugin.Notes.Set(was.note, nil)
+			f.plugin.forget(was)
 		} else if split.Prune(l.state) {
 			f.plugin.remember(l)
 		}

@@ -2,6 +2,7 @@ package plugin_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -22,6 +23,15 @@ func (n notes) Set(key string, value []byte) {
 
 const guarded = `"ramp":{"backend":"b","start":"2026-01-31T18:00:00Z","duration":60,"guard":{"max_error_ratio":0.5,"min_requests":2}},` +
 	`"backends":[{"name":"a","host":"10.0.0.1","host_header":"a","health":{"passive":{"failures":2}}},{"name":"b","host":"10.0.0.2","host_header":"b"}]`
+
+// otherRamp is the same with another ramp.
+var otherRamp = strings.Replace(guarded, `"duration":60`, `"duration":61`, 1)
+
+// numbered is a config as the one that a worker of Kong's has loaded so many others
+// before.
+func numbered(seq int, config string) string {
+	return fmt.Sprintf(`"__plugin_id":"p1","__seq__":%d,"route_id":"r1",%s`, seq, config)
+}
 
 // What outcomes have led to holds in the next process too, for the same split.
 func TestNotes(t *testing.T) {
@@ -62,7 +72,7 @@ func TestNotes(t *testing.T) {
 			if got := targets(t, next); got != "a a" {
 				t.Errorf("in the next process they go to %s", got)
 			}
-			_, other := begin(kept, strings.Replace(guarded, `"duration":60`, `"duration":61`, 1))
+			_, other := begin(kept, otherRamp)
 			if got := targets(t, other); got != "b b" {
 				t.Errorf("with another ramp they go to %s", got)
 			}
@@ -73,49 +83,77 @@ func TestNotes(t *testing.T) {
 // What has befallen a ramp holds for each config that has it, whichever of Kong's
 // workers still has which, and in the next process, whichever comes first there.
 func TestARampStaysTakenBack(t *testing.T) {
-	const (
-		config  = onRoute + guarded
-		another = `"duration":61`
-	)
-	edited := strings.Replace(config, `"name":"a"`, `"weight":2,"name":"a"`, 1)
-	ramp := strings.Replace(config, `"duration":60`, another, 1)
+	edited := strings.Replace(guarded, `"name":"a"`, `"weight":2,"name":"a"`, 1)
 	kept := notes{}
 	with := options
 	with.Notes = kept
 	p := plugin.New(with)
-	first, idle := start(t, p, config), start(t, p, config)
-	second := start(t, p, edited)
+	first, idle := start(t, p, numbered(1, guarded)), start(t, p, numbered(1, guarded))
+	second := start(t, p, numbered(2, edited))
 	first.Close()
 	fail(t, second)
-	third := start(t, p, config)
+	third := start(t, p, numbered(3, guarded))
 	second.Close()
 	if got := targets(t, third); got != "a a" {
 		t.Errorf("with the weights from before the requests go to %s", got)
 	}
 	idle.Close()
-	for _, order := range [][]string{{ramp, edited}, {edited, ramp}} {
+	for _, order := range [][]string{{otherRamp, edited}, {edited, otherRamp}} {
 		next := plugin.New(with)
-		for _, config := range order {
+		for i, config := range order {
 			want := "a a"
-			if config == ramp {
+			if config == otherRamp {
 				want = "b b"
 			}
-			if got := targets(t, start(t, next, config)); got != want {
+			if got := targets(t, start(t, next, numbered(i, config))); got != want {
 				t.Errorf("in the next process they go to %s, want %s", got, want)
 			}
 		}
 	}
 
 	// Another ramp is a new beginning, and so is this one after that.
-	other := start(t, p, ramp)
+	other := start(t, p, numbered(4, otherRamp))
 	third.Close()
 	if len(kept) > 0 {
 		t.Errorf("it stays noted: %s", kept)
 	}
-	again := start(t, p, config)
+	again := start(t, p, numbered(5, guarded))
 	other.Close()
 	if got := targets(t, again); got != "b b" {
 		t.Errorf("after another ramp they go to %s", got)
+	}
+}
+
+// The end of a request that began under the config before comes late: Kong starts that
+// config again for it, and closes the one that came after it.
+func TestARampStaysTakenBackThroughALateEnd(t *testing.T) {
+	kept := notes{}
+	with := options
+	with.Notes = kept
+	p := plugin.New(with)
+	former, present := numbered(3, otherRamp), numbered(7, guarded)
+	first := start(t, p, former)
+	second := start(t, p, present)
+	first.Close()
+	fail(t, second)
+	late := start(t, p, former)
+	second.Close()
+	if len(kept) != 1 {
+		t.Errorf("noted: %s", kept)
+	}
+	again := start(t, p, present)
+	late.Close()
+	if got := targets(t, again); got != "a a" {
+		t.Errorf("requests go to %s", got)
+	}
+}
+
+func TestRowsWithoutAnIDHaveNothingInCommon(t *testing.T) {
+	p := plugin.New(options)
+	const row = `"route_id":"r1",`
+	fail(t, start(t, p, row+guarded))
+	if got := targets(t, start(t, p, row+guarded)); got != "b b" {
+		t.Errorf("requests go to %s", got)
 	}
 }
 
@@ -127,7 +165,7 @@ func TestARampOfASplitFileThatWasAnother(t *testing.T) {
 	p := plugin.New(with)
 	set := func(text string) { p.SetSplits(map[string]*config.Config{"web": mustConfig(t, "{"+text+"}")}) }
 	for name, another := range map[string]func(){
-		"another ramp": func() { set(strings.Replace(guarded, `"duration":60`, `"duration":61`, 1)) },
+		"another ramp": func() { set(otherRamp) },
 		"no split":     func() { p.SetSplits(nil) },
 	} {
 		set(guarded)

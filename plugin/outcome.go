@@ -120,13 +120,26 @@ func (r *request) report(l *live, events []split.Event) error {
 	return nil
 }
 
-// remember notes what the state of l must not forget: at last the latest.
+// remember notes what the state of l must not forget: at last the latest. Rows without
+// an id have nothing in common, and so no notes.
 func (p *Plugin) remember(l *live) {
 	p.remembering.Lock()
 	defer p.remembering.Unlock()
+	if l.note == rowNotes {
+		return
+	}
 	memory := l.state.Memory(time.Now())
 	if memory != nil || p.Notes.Get(l.note) != nil {
 		p.Notes.Set(l.note, memory)
+	}
+}
+
+// forget drops what is noted of l, whose split is gone.
+func (p *Plugin) forget(l *live) {
+	p.remembering.Lock()
+	defer p.remembering.Unlock()
+	if p.Notes.Get(l.note) != nil {
+		p.Notes.Set(l.note, nil)
 	}
 }
 

@@ -18,6 +18,8 @@ type placement struct {
 	PluginID  string `json:"__plugin_id"`
 	RouteID   string `json:"route_id"`
 	ServiceID string `json:"service_id"`
+	// Seq numbers the configs that a worker of Kong's has loaded, from 1.
+	Seq json.Number `json:"__seq__"`
 }
 
 func decodePlacement(text []byte) (p placement, err error) {

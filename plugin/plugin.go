@@ -111,7 +111,7 @@ func (p *Plugin) Start(text []byte) (*Instance, error) {
 	}
 	i := &Instance{plugin: p, placement: place}
 	if len(c.Backends) > 0 {
-		i.live, i.release = p.rows.add(place.PluginID, c)
+		i.live, i.release = p.rows.add(place, c)
 	} else {
 		i.entry, i.file = c.Split, &p.file
 	}

@@ -164,9 +164,14 @@ func (s *Server) startAs(id int32, cmd *pb.CmdStartInstance, deaths int) *instan
 
 // sweep drops the instances that nobody uses.
 func (s *Server) sweep() {
-	for _, inst := range s.instances.sweep(s.now()) {
-		inst.close(s.log)
+	s.reviving.Lock() // of a note that is about to go
+	dropped := s.instances.sweep(s.now())
+	for _, inst := range dropped {
 		s.Notes.Set(noteKey(inst.id), nil)
+	}
+	s.reviving.Unlock()
+	for _, inst := range dropped {
+		inst.close(s.log)
 	}
 }
 

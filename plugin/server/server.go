@@ -58,7 +58,8 @@ type Instance interface {
 	// same one of the same row. In a phase that can no longer answer (log, certificate) the
 	// reason is logged, and that is all. A panic is an error like any other.
 	Handle(phase string, kong *pdk.PDK) error
-	// Close is called once, when Kong or the server is done with the instance.
+	// Close is called at most once, when Kong or the server is done with the instance.
+	// It is not when Serve ends.
 	Close()
 }
 
@@ -81,8 +82,8 @@ type Read = struct {
 
 // DefaultDrain is how long Serve waits, once it is to stop, for the events in
 // hand: with the pauses between the ends of connections, at most 1 s, and the cut, at
-// most 1 s, no longer than the 10 s after which Docker kills.
-const DefaultDrain = 8 * time.Second
+// most 1 s, less than the 10 s after which Docker kills.
+const DefaultDrain = 7 * time.Second
 
 const (
 	// endPause is between the ends of two connections. Kong repeats an event whose
@@ -152,11 +153,11 @@ func New(plugin Plugin, log *slog.Logger) *Server {
 // are, and Serve returns nil.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
-	s.done.Go(func() { s.reviveAll(ctx) })
-	sweeping, stopSweeping := context.WithCancel(ctx)
-	s.done.Go(func() { s.sweepOften(sweeping) })
+	serving, served := context.WithCancel(ctx)
+	s.done.Go(func() { s.reviveAll(serving) })
+	s.done.Go(func() { s.sweepOften(serving) })
 	err := s.accept(ctx, l)
-	stopSweeping()
+	served()
 	var next interface {
 		error
 		HandOver() bool

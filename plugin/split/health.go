@@ -128,11 +128,11 @@ func (st *State) ejected(now time.Time) (out Set) {
 		}
 	}
 	if out == 0 {
-		any := false
+		some := false
 		for _, c := range h.backends { // another state may have others
-			any = any || now.Before(c.until)
+			some = some || now.Before(c.until)
 		}
-		h.anyEjected.Store(any)
+		h.anyEjected.Store(some)
 	}
 	return out
 }
@@ -141,8 +141,8 @@ func (st *State) ejected(now time.Time) (out Set) {
 func (st *State) rolledBack() bool { return st.course != nil && st.course.rolledBack.Load() }
 
 // Prune forgets the backends and the ramps that none of these states has, which are
-// all that are left of those that go on from one another. It tells whether Memory is
-// another one now.
+// all that are left of those that go on from one another. It tells whether Memory may
+// be another one now.
 func Prune(states ...*State) (changed bool) {
 	h := states[0].health
 	h.mu.Lock()

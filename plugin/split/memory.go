@@ -40,8 +40,9 @@ func (st *State) Memory(now time.Time) []byte {
 	return text
 }
 
-// Recall takes over what Memory has returned, in addition to what was observed since. What is of a backend or a ramp that is not there, or not
-// yet, is kept until Prune. After an error nothing has changed.
+// Recall takes over what Memory has returned, in addition to what was observed since.
+// What is of a backend or a ramp that is not there, or not yet, is kept until Prune.
+// After an error nothing has changed.
 func (st *State) Recall(text []byte) error {
 	var m memory
 	if err := json.Unmarshal(text, &m); err != nil {

@@ -52,7 +52,7 @@ func (st *State) Fits(s *Split) bool {
 // otherwise a new one in which every backend, by name, is owed what it is owed in
 // st, and is as healthy. So weights that change often neither restart the rotation
 // nor starve a small share. A ramp that the guard has taken back stays so for as
-// long as it is the same ramp.
+// long as it is the same ramp, and where it comes back before Prune.
 //
 // For may be called while others choose from st: choices that were made before
 // the call are accounted for, later ones count in st alone. Both states stay good

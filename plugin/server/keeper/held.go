@@ -69,10 +69,10 @@ func (k *keeper) accepted(fd, number int) {
 // accept accepts connections until the socket is closed, each when a slot is
 // free for it.
 func (k *keeper) accept() {
-	var warned time.Time
+	warned := map[string]time.Time{} // of each text, when
 	warn := func(text string, args ...any) {
-		if now := time.Now(); now.Sub(warned) > time.Minute {
-			warned = now
+		if now := time.Now(); now.Sub(warned[text]) > time.Minute {
+			warned[text] = now
 			k.Log.Warn(text, args...)
 		}
 	}

@@ -293,6 +293,9 @@ func (k *keeper) isReady(p *process, spoken uint32) error {
 	return nil
 }
 
+// endTime is how long Kong has, at the end, to see that connections end.
+const endTime = time.Second
+
 // close lets go of everything, at the end.
 func (k *keeper) close() {
 	if k.socket != nil {
@@ -301,5 +304,13 @@ func (k *keeper) close() {
 	for number := range k.held {
 		k.finish(number)
 	}
-	k.ends.Wait()
+	ended := make(chan struct{})
+	go func() {
+		k.ends.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(endTime):
+	}
 }

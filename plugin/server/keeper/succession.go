@@ -205,7 +205,8 @@ func (k *keeper) succeed(before *link) {
 	}
 }
 
-// bequeathed takes a note of the keeper before this one, unless there is a newer one.
+// bequeathed takes a note of the keeper before this one, unless there is a newer one:
+// what has befallen a split under both is only known as the newer one has it.
 func (k *keeper) bequeathed(text []byte) {
 	key, value, err := noteOf(text)
 	if _, known := k.notes[key]; known || value == nil || err != nil {
