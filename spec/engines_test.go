@@ -63,7 +63,14 @@ func (e *kong) start(g *gateway) error {
 	} else if err != nil {
 		return fmt.Errorf("SPEC_KONG: %w", err)
 	}
-	return await(g.serves)
+	if err := await(g.serves); err != nil {
+		return err
+	}
+	// A worker that is not ready by the time of a new configuration would never be.
+	if err := await(func() bool { return len(e.workers(ready, 0)) == g.workers }); err != nil {
+		return fmt.Errorf("the start of all workers: %w", err)
+	}
+	return nil
 }
 
 func (e *kong) reload() error {
@@ -106,17 +113,24 @@ func (e *kong) log() string {
 	return string(text)
 }
 
-var reconfigured = regexp.MustCompile(`declarative reconfigure took \d+ ms on worker #(\d+)`)
+var (
+	ready        = regexp.MustCompile(`worker #(\d+) is ready to accept events`)
+	reconfigured = regexp.MustCompile(`declarative reconfigure took \d+ ms on worker #(\d+)`)
+)
+
+// workers are those that have written a line in the log, behind the bytes that it had
+// before.
+func (e *kong) workers(line *regexp.Regexp, logged int) map[string]bool {
+	workers := map[string]bool{}
+	for _, match := range line.FindAllStringSubmatch(e.log()[logged:], -1) {
+		workers[match[1]] = true
+	}
+	return workers
+}
 
 // awaitConfig waits until every worker has told that it has the configuration.
 func (e *kong) awaitConfig(g *gateway, logged int) error {
-	err := await(func() bool {
-		workers := map[string]bool{}
-		for _, match := range reconfigured.FindAllStringSubmatch(e.log()[logged:], -1) {
-			workers[match[1]] = true
-		}
-		return len(workers) == g.workers
-	})
+	err := await(func() bool { return len(e.workers(reconfigured, logged)) == g.workers })
 	if err != nil {
 		return fmt.Errorf("the new configuration in all workers: %w", err)
 	}
