@@ -409,15 +409,21 @@ func TestTheOldOneDiesDuringAnUpgrade(t *testing.T) {
 	kong.answers("call", next, 0)
 }
 
-func TestTheNextOneDiesWhenItIsReady(t *testing.T) {
-	r := run(t)
-	old := r.ready()
-	kong := r.dial()
+// handingOver is a keeper in an upgrade, when the next child is ready and the old one
+// still has a call in hand.
+func handingOver(t *testing.T) (r *running, old, next, kong *peer) {
+	r = run(t)
+	old, kong = r.ready(), r.dial()
 	kong.send("wait")
 	old.says("holding")
 	r.signal(syscall.SIGUSR2)
-	next := r.ready()
+	next = r.ready()
 	old.says("hands over")
+	return r, old, next, kong
+}
+
+func TestTheNextOneDiesWhenItIsReady(t *testing.T) {
+	r, old, next, kong := handingOver(t)
 	next.kill()
 	old.send("go")
 	kong.answers("wait", old, 0)
@@ -509,14 +515,7 @@ func TestAStopDuringAnUpgrade(t *testing.T) {
 // The one that is replaced is killed when it holds on to a call, which is no failure
 // of a server that is told to end meanwhile.
 func TestAStopDuringAHandOver(t *testing.T) {
-	r := run(t)
-	old := r.ready()
-	kong := r.dial()
-	kong.send("wait")
-	old.says("holding")
-	r.signal(syscall.SIGUSR2)
-	next := r.ready()
-	old.says("hands over")
+	r, old, next, kong := handingOver(t)
 	r.signal(syscall.SIGTERM)
 	old.says("terminated")
 	next.says("terminated")
