@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,6 +22,7 @@ func (n notes) Set(key string, value []byte) {
 		delete(n, key)
 	}
 }
+func (n notes) Keys(string) []string { return slices.Sorted(maps.Keys(n)) }
 
 const guarded = `"ramp":{"backend":"b","start":"2026-01-31T18:00:00Z","duration":60,"guard":{"max_error_ratio":0.5,"min_requests":2}},` +
 	`"backends":[{"name":"a","host":"10.0.0.1","host_header":"a","health":{"passive":{"failures":2}}},{"name":"b","host":"10.0.0.2","host_header":"b"}]`
@@ -38,13 +41,13 @@ func TestNotes(t *testing.T) {
 	plugins := map[string]func(kept notes, config string) (*plugin.Plugin, *plugin.Instance){
 		"a row": func(kept notes, text string) (*plugin.Plugin, *plugin.Instance) {
 			with := options
-			with.Notes = kept
+			with.State = kept
 			p := plugin.New(with)
 			return p, start(t, p, onRoute+text)
 		},
 		"a split file": func(kept notes, text string) (*plugin.Plugin, *plugin.Instance) {
 			with := options
-			with.Notes = kept
+			with.State = kept
 			p := plugin.New(with)
 			p.SetSplits(map[string]*config.Config{"web": mustConfig(t, "{"+text+"}")})
 			return p, start(t, p, onRoute+`"split":"web"`)
@@ -86,7 +89,7 @@ func TestARampStaysTakenBack(t *testing.T) {
 	edited := strings.Replace(guarded, `"name":"a"`, `"weight":2,"name":"a"`, 1)
 	kept := notes{}
 	with := options
-	with.Notes = kept
+	with.State = kept
 	p := plugin.New(with)
 	first, idle := start(t, p, numbered(1, guarded)), start(t, p, numbered(1, guarded))
 	second := start(t, p, numbered(2, edited))
@@ -129,7 +132,7 @@ func TestARampStaysTakenBack(t *testing.T) {
 func TestARampStaysTakenBackThroughALateEnd(t *testing.T) {
 	kept := notes{}
 	with := options
-	with.Notes = kept
+	with.State = kept
 	p := plugin.New(with)
 	former, present := numbered(3, otherRamp), numbered(7, guarded)
 	first := start(t, p, former)
@@ -161,7 +164,7 @@ func TestRowsWithoutAnIDHaveNothingInCommon(t *testing.T) {
 func TestARampOfASplitFileThatWasAnother(t *testing.T) {
 	kept := notes{}
 	with := options
-	with.Notes = kept
+	with.State = kept
 	p := plugin.New(with)
 	set := func(text string) { p.SetSplits(map[string]*config.Config{"web": mustConfig(t, "{"+text+"}")}) }
 	for name, another := range map[string]func(){
@@ -201,7 +204,7 @@ func fail(t *testing.T, i *plugin.Instance) {
 func TestNotesThatCannotBeRead(t *testing.T) {
 	var log bytes.Buffer
 	with := options
-	with.Notes = notes{"split/row/p1": []byte("nonsense")}
+	with.State = notes{"split/row/p1": []byte("nonsense")}
 	with.Log = slog.New(slog.NewTextHandler(&log, nil))
 	if got := targets(t, start(t, plugin.New(with), onRoute+guarded)); got != "b b" {
 		t.Errorf("requests go to %s", got)

@@ -129,8 +129,8 @@ func (p *Plugin) remember(l *live) {
 		return
 	}
 	memory := l.state.Memory(time.Now())
-	if memory != nil || p.Notes.Get(l.note) != nil {
-		p.Notes.Set(l.note, memory)
+	if memory != nil || p.State.Get(l.note) != nil {
+		p.State.Set(l.note, memory)
 	}
 }
 
@@ -138,14 +138,14 @@ func (p *Plugin) remember(l *live) {
 func (p *Plugin) forget(l *live) {
 	p.remembering.Lock()
 	defer p.remembering.Unlock()
-	if p.Notes.Get(l.note) != nil {
-		p.Notes.Set(l.note, nil)
+	if p.State.Get(l.note) != nil {
+		p.State.Set(l.note, nil)
 	}
 }
 
 // recall has l know what is noted of it, by an earlier process too.
 func (p *Plugin) recall(l *live) {
-	if memory := p.Notes.Get(l.note); memory != nil {
+	if memory := p.State.Get(l.note); memory != nil {
 		if err := l.state.Recall(memory); err != nil {
 			p.Log.Error("what is noted of a split cannot be read", "split", l.split.Identity, "error", err)
 		}

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"kong-traffic-split/plugin/config"
+	"kong-traffic-split/plugin/state"
 )
 
 // What Kong knows the plugin by.
@@ -38,34 +39,10 @@ type Options struct {
 	Outcomes bool
 	// Probers probe backends.
 	Probers Probers
-	// Notes outlive this process; nil: they do not.
-	Notes Notes
+	// State is saved there; nil: it ends with this process.
+	State state.Store
 	// Log gets what is of no single request.
 	Log *slog.Logger
-}
-
-// Notes keep what a split must not forget when nobody has used it for a while, or
-// another process takes over. A nil value is none. Safe for concurrent use.
-type Notes interface {
-	Get(key string) []byte
-	Set(key string, value []byte)
-}
-
-// memo are notes of this process alone.
-type memo struct{ sync.Map }
-
-func (m *memo) Get(key string) []byte {
-	value, _ := m.Load(key)
-	text, _ := value.([]byte)
-	return text
-}
-
-func (m *memo) Set(key string, value []byte) {
-	if value == nil {
-		m.Delete(key)
-	} else {
-		m.Store(key, value)
-	}
 }
 
 // A Plugin holds the splits of a process. Its methods may be called by several
@@ -74,13 +51,13 @@ type Plugin struct {
 	Options
 	rows        rows
 	file        fileSplits
-	remembering sync.Mutex // held while something is noted
+	remembering sync.Mutex // held while something is saved
 }
 
 // New returns a plugin without splits.
 func New(o Options) *Plugin {
-	if o.Notes == nil {
-		o.Notes = new(memo)
+	if o.State == nil {
+		o.State = new(state.Memory)
 	}
 	p := &Plugin{Options: o}
 	p.rows = rows{plugin: p, byID: map[string]*row{}}

@@ -52,7 +52,7 @@ var house = []room{
 	},
 	{
 		name:  "plugin",
-		ours:  []string{"plugin/split", "plugin/config"},
+		ours:  []string{"plugin/split", "plugin/config", "plugin/state"},
 		never: map[string]string{"net/http": "Kong does the HTTP"},
 	},
 	{
@@ -60,11 +60,19 @@ var house = []room{
 		never: map[string]string{pdk + "/...": "a backend is probed on its own, whatever asks Kong"},
 	},
 	{
+		name: "plugin/state",
+		never: map[string]string{
+			pdk + "/...": "what is saved outlives any plugin",
+			"net/http":   "it is saved on this machine",
+		},
+	},
+	{
 		name: "plugin/server",
-		ours: []string{"kong/wire"},
+		ours: []string{"kong/wire", "plugin/state"},
 	},
 	{
 		name: "plugin/server/keeper",
+		ours: []string{"plugin/state"},
 		never: map[string]string{
 			pdk + "/...":            "it keeps connections of any server",
 			"google.golang.org/...": "it is small enough to be trusted never to die",
@@ -72,7 +80,7 @@ var house = []room{
 	},
 	{
 		name:  "plugin/file",
-		ours:  []string{"plugin/config"},
+		ours:  []string{"plugin/config", "plugin/state"},
 		never: map[string]string{pdk + "/...": "split files serve tools without Kong"},
 	},
 	{
@@ -109,7 +117,7 @@ var house = []room{
 	},
 	{
 		name: "cmd/traffic-split",
-		ours: []string{"plugin", "plugin/config", "plugin/server", "plugin/server/keeper", "plugin/file", "plugin/health", "plugin/status"},
+		ours: []string{"plugin", "plugin/config", "plugin/server", "plugin/server/keeper", "plugin/file", "plugin/health", "plugin/state", "plugin/status"},
 	},
 	{
 		name: "cmd/splitctl",

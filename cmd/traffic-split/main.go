@@ -185,7 +185,7 @@ func serve(o options, child *keeper.Child, log *slog.Logger) error {
 	defer probes.Close()
 	needs := plugin.Options{Outcomes: o.outcomes, Probers: probers{probes}, Log: log}
 	if child != nil {
-		needs.Notes = child
+		needs.State = child
 	}
 	p := plugin.New(needs)
 	if child != nil {
@@ -196,7 +196,7 @@ func serve(o options, child *keeper.Child, log *slog.Logger) error {
 	defer working.Wait()
 	defer stop()
 	if o.splits != "" {
-		splits, err := file.Open(o.splits, log, needs.Notes, p.SetSplits, p.ConfigOptions()...)
+		splits, err := file.Open(o.splits, log, needs.State, p.SetSplits, p.ConfigOptions()...)
 		if err != nil {
 			return fmt.Errorf("-file %s:\n%w", o.splits, err)
 		}
@@ -211,7 +211,7 @@ func serve(o options, child *keeper.Child, log *slog.Logger) error {
 	served.Start = func(text []byte) (server.Instance, error) { return p.Start(text) }
 	s := server.New(served, log)
 	if child != nil {
-		s.Notes = child
+		s.State = child
 		if err := child.Ready(); err != nil {
 			return err
 		}

@@ -1,8 +1,8 @@
 // Package file owns split files: YAML files, or folders of them, that name
 // splits for the plugin's server. It reads and checks them, says where in which
 // file something is wrong, and watches them for changes. While they are wrong, what
-// they said before stays in use, even over the end of the process where there are
-// [Notes]. What the keys mean is package config's business.
+// they said before stays in use, over the end of the process too where there is a
+// [state.Store]. What the keys mean is package config's business.
 package file
 
 import (
@@ -29,7 +29,7 @@ func Read(path string, options ...config.Option) (map[string]*config.Config, err
 	return splits, nil
 }
 
-// text is the content of one file. Notes have it in JSON.
+// text is the content of one file. It is saved in JSON.
 type text struct {
 	Path    string
 	Content string
@@ -40,9 +40,9 @@ type text struct {
 func gather(path string) ([]text, Problems) {
 	const attempts = 5
 	for range attempts {
-		before := state(path)
+		before := stamp(path)
 		texts, problems := readAll(path)
-		if state(path) == before {
+		if stamp(path) == before {
 			return texts, problems
 		}
 	}
@@ -98,9 +98,9 @@ func elsewhere(tree *config.Node, path string, places map[string]string) Problem
 	return problems
 }
 
-// state changes when what is at path changes: it has, of each file, where links
+// stamp changes when what is at path changes: it has, of each file, where links
 // lead, the size and the time of the last change.
-func state(path string) string {
+func stamp(path string) string {
 	paths, problems := list(path)
 	if problems != nil {
 		return problems.Error()

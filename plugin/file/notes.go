@@ -6,13 +6,6 @@ import (
 	"kong-traffic-split/plugin/config"
 )
 
-// Notes keep the texts of the splits in use for the next process, which may find the
-// files wrong. Safe for concurrent use.
-type Notes interface {
-	Get(key string) []byte
-	Set(key string, value []byte)
-}
-
 // NoteKey is the key under which the texts of the files at path are noted.
 func NoteKey(path string) string { return "file/" + path }
 
@@ -21,20 +14,20 @@ func NoteKey(path string) string { return "file/" + path }
 func (w *Watcher) put(splits map[string]*config.Config, texts []text) {
 	w.splits = splits
 	w.use(splits)
-	if w.notes == nil {
+	if w.state == nil {
 		return
 	}
 	note, _ := json.Marshal(texts) // strings can be
-	w.notes.Set(NoteKey(w.path), note)
+	w.state.Set(NoteKey(w.path), note)
 }
 
 // noted returns the splits that an earlier process had in use; nil where that is not
 // known, or this process does not understand them.
 func (w *Watcher) noted() map[string]*config.Config {
-	if w.notes == nil {
+	if w.state == nil {
 		return nil
 	}
-	note := w.notes.Get(NoteKey(w.path))
+	note := w.state.Get(NoteKey(w.path))
 	if note == nil {
 		return nil
 	}

@@ -2,21 +2,25 @@ package file
 
 import (
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"kong-traffic-split/plugin/config"
+	"kong-traffic-split/plugin/state"
 )
 
-// kept are notes that outlive the processes of a test.
+// kept is what outlives the processes of a test.
 type kept map[string][]byte
 
 func (k kept) Get(key string) []byte        { return k[key] }
 func (k kept) Set(key string, value []byte) { k[key] = value }
+func (k kept) Keys(string) []string         { return slices.Sorted(maps.Keys(k)) }
 
 // process is what one process makes of the files at a path.
 type process struct {
@@ -25,7 +29,7 @@ type process struct {
 	used string // the weights in use
 }
 
-func begin(path string, notes Notes, options ...config.Option) (*process, error) {
+func begin(path string, notes state.Store, options ...config.Option) (*process, error) {
 	p := &process{log: make(lineHandler, 100)}
 	var err error
 	p.Watcher, err = Open(path, slog.New(p.log), notes, func(splits map[string]*config.Config) { p.used = weightsOf(splits) }, options...)
@@ -141,7 +145,7 @@ func TestNotesThatAreOfNoUse(t *testing.T) {
 
 	const unread = "ERROR what an earlier process has noted of the split file cannot be read path="
 	for name, tt := range map[string]struct {
-		notes   Notes
+		notes   state.Store
 		options []config.Option
 		want    []string // beginnings of the log's lines
 	}{

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"kong-traffic-split/plugin/config"
+	"kong-traffic-split/plugin/state"
 )
 
 // Watcher keeps the splits of a file or a folder up to date.
 type Watcher struct {
 	path    string
 	log     *slog.Logger
-	notes   Notes // nil: none
+	state   state.Store // nil: none
 	use     func(map[string]*config.Config)
 	options []config.Option
 	reload  chan struct{}
@@ -32,11 +33,11 @@ type Watcher struct {
 // Open reads the splits of a file or a folder and passes them to use; the error
 // is a Problems. Later ones come from Run. Nobody may change what use gets.
 //
-// Where something is wrong and notes has what an earlier process has used, that is
-// used again, and the log says what is wrong; notes may be nil.
-func Open(path string, log *slog.Logger, notes Notes, use func(map[string]*config.Config), options ...config.Option) (*Watcher, error) {
+// Where something is wrong and saved has what an earlier process has used, that is
+// used again, and the log says what is wrong; saved may be nil.
+func Open(path string, log *slog.Logger, saved state.Store, use func(map[string]*config.Config), options ...config.Option) (*Watcher, error) {
 	w := &Watcher{
-		path: path, log: log, notes: notes, use: use, options: options, reload: make(chan struct{}, 1),
+		path: path, log: log, state: saved, use: use, options: options, reload: make(chan struct{}, 1),
 		notifier: newNotifier(path, log),
 		every:    2 * time.Second, rest: 100 * time.Millisecond,
 	}

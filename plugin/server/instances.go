@@ -132,7 +132,7 @@ func (s *Server) start(cmd *pb.CmdStartInstance, deaths int) (int32, *instance) 
 	s.find(row.Seq) // what an earlier process has noted is there now, or not at all
 	inst := s.startAs(row.Seq, cmd, deaths)
 	if text, err := proto.Marshal(cmd); err == nil {
-		s.Notes.Set(noteKey(inst.id), text)
+		s.State.Set(noteKey(inst.id), text)
 	}
 	return inst.id, inst
 }
@@ -167,7 +167,7 @@ func (s *Server) sweep() {
 	s.reviving.Lock() // of a note that is about to go
 	dropped := s.instances.sweep(s.now())
 	for _, inst := range dropped {
-		s.Notes.Set(noteKey(inst.id), nil)
+		s.State.Set(noteKey(inst.id), nil)
 	}
 	s.reviving.Unlock()
 	for _, inst := range dropped {
@@ -181,7 +181,7 @@ func (s *Server) find(id int32) *instance {
 	if inst := s.instances.find(id); inst != nil {
 		return inst
 	}
-	if s.Notes.Get(noteKey(id)) == nil {
+	if s.State.Get(noteKey(id)) == nil {
 		return nil
 	}
 	s.reviving.Lock()
@@ -190,7 +190,7 @@ func (s *Server) find(id int32) *instance {
 		return inst
 	}
 	var cmd pb.CmdStartInstance
-	if text := s.Notes.Get(noteKey(id)); text == nil || proto.Unmarshal(text, &cmd) != nil {
+	if text := s.State.Get(noteKey(id)); text == nil || proto.Unmarshal(text, &cmd) != nil {
 		return nil
 	}
 	return s.startAs(id, &cmd, 0)
@@ -201,7 +201,7 @@ func (s *Server) find(id int32) *instance {
 // numbers, as those of the present config have come last, where Kong has numbered them.
 func (s *Server) reviveAll(ctx context.Context) {
 	var ids []int32
-	for _, key := range s.Notes.Keys(notePrefix) {
+	for _, key := range s.State.Keys(notePrefix) {
 		if id, err := strconv.ParseInt(strings.TrimPrefix(key, notePrefix), 10, 32); err == nil {
 			ids = append(ids, int32(id))
 		}

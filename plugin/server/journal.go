@@ -57,22 +57,3 @@ func journalOf(sock net.Conn) journal {
 	}
 	return fleeting{sock}
 }
-
-// Notes are what this process wants the next one to know. Safe for concurrent
-// use.
-type Notes interface {
-	// Get returns what was noted under key, nil where nothing was.
-	Get(key string) []byte
-	// Set notes value under key; nil deletes. The next process has what was noted
-	// before an answer was sent.
-	Set(key string, value []byte)
-	// Keys lists the keys that begin with prefix.
-	Keys(prefix string) []string
-}
-
-// nothing are the notes of a process that has no next one.
-type nothing struct{}
-
-func (nothing) Get(string) []byte    { return nil }
-func (nothing) Set(string, []byte)   {}
-func (nothing) Keys(string) []string { return nil }

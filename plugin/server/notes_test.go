@@ -2,48 +2,21 @@ package server
 
 import (
 	"fmt"
-	"strings"
-	"sync"
 	"testing"
 
 	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
+
+	"kong-traffic-split/plugin/state"
 )
-
-// noted are notes that outlive a server, as the keeper's do.
-type noted struct{ sync.Map }
-
-func (n *noted) Get(key string) []byte {
-	value, _ := n.Load(key)
-	text, _ := value.([]byte)
-	return text
-}
-
-func (n *noted) Set(key string, value []byte) {
-	if value == nil {
-		n.Delete(key)
-		return
-	}
-	n.Store(key, value)
-}
-
-func (n *noted) Keys(prefix string) (keys []string) {
-	n.Range(func(key, _ any) bool {
-		if strings.HasPrefix(key.(string), prefix) {
-			keys = append(keys, key.(string))
-		}
-		return true
-	})
-	return keys
-}
 
 // The next process has the instances of the one before it, by their numbers: also
 // where Kong, which counts from 1 again after a reload, starts another row's before
 // it uses them.
 func TestInstancesAreThereInTheNextProcess(t *testing.T) {
-	notes := &noted{}
+	saved := new(state.Memory)
 	process := func() *Server {
 		s := New(pluginOf(nil), quiet)
-		s.Notes = notes
+		s.State = saved
 		return s
 	}
 	row := func(name string) *pb.CmdStartInstance {

@@ -79,7 +79,7 @@ func (s *Server) answer(c *conn, frame []byte) error {
 	case *pb.RpcCall_CmdCloseInstance:
 		id := cmd.CmdCloseInstance.InstanceId
 		inst := s.instances.remove(id)
-		s.Notes.Set(noteKey(id), nil)
+		s.State.Set(noteKey(id), nil)
 		inst.close(s.log)
 		ret.Return = s.status(id, inst)
 	case *pb.RpcCall_CmdGetInstanceStatus:

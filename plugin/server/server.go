@@ -23,6 +23,8 @@ import (
 	"time"
 
 	pdk "github.com/Kong/go-pdk"
+
+	"kong-traffic-split/plugin/state"
 )
 
 // A Plugin is what the server runs.
@@ -107,10 +109,10 @@ type Server struct {
 	// Drain is how long Serve waits for the events in hand when it is to stop.
 	// New sets DefaultDrain. Not to be changed once Serve runs.
 	Drain time.Duration
-	// Notes are where instances are noted, so that a process that takes over
-	// knows them. New sets some that are forgotten. Not to be changed once Serve
+	// State is where instances are saved, so that a process that takes over knows
+	// them. New sets one that ends with this process. Not to be changed once Serve
 	// runs.
-	Notes Notes
+	State state.Store
 
 	plugin    Plugin
 	log       *slog.Logger
@@ -131,7 +133,7 @@ type Server struct {
 func New(plugin Plugin, log *slog.Logger) *Server {
 	return &Server{
 		Drain:   DefaultDrain,
-		Notes:   nothing{},
+		State:   new(state.Memory),
 		plugin:  plugin,
 		log:     log,
 		now:     time.Now,

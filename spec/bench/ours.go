@@ -63,7 +63,7 @@ func serveOurs(dir string) error {
 	case err != nil:
 		return err
 	case child != nil:
-		s.Notes = child
+		s.State = child
 		return errors.Join(child.Ready(), s.Serve(context.Background(), child))
 	case keeper.Supported:
 		endWithStdin()

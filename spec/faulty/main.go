@@ -73,7 +73,7 @@ func serve(socket, info string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	s := server.New(served, slog.Default())
-	s.Notes = child
+	s.State = child
 	return errors.Join(child.Ready(), s.Serve(ctx, child))
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -171,7 +172,7 @@ func (c *Child) Get(key string) []byte {
 	return c.notes[key]
 }
 
-// Keys lists the keys that begin with prefix.
+// Keys lists the keys that begin with prefix, in order.
 func (c *Child) Keys(prefix string) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -181,6 +182,7 @@ func (c *Child) Keys(prefix string) []string {
 			keys = append(keys, key)
 		}
 	}
+	slices.Sort(keys)
 	return keys
 }
 
