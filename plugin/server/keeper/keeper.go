@@ -3,6 +3,7 @@
 package keeper
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"net"
@@ -13,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"kong-traffic-split/plugin/state"
 )
 
 // Supported says whether this system has what a keeper needs.
@@ -27,10 +30,19 @@ type Options struct {
 	// Succession is the path of a socket on which a server that has taken the other
 	// one over asks for the connections. Empty: none can.
 	Succession string
-	// Early is the key of a note that the first child needs before it is ready, of
+	// Early is the key of a value that the first child needs before it is ready, of
 	// the server that is taken over, if there is one. Empty: it needs none.
 	Early string
-	Log   *slog.Logger
+	// State has what the children save; it must never wait. Nil: it ends with this
+	// process.
+	State state.Store
+	// Changes are keys of State whose values something else than a child has changed;
+	// the children are told. Nil: there are none.
+	Changes <-chan string
+	// Retired is called when another server has taken this one over, which saves what
+	// there is to be saved from then on. It must not wait. Nil: nobody wants to know.
+	Retired func()
+	Log     *slog.Logger
 
 	after func(time.Duration, func()) *time.Timer // nil: time.AfterFunc
 }
@@ -42,7 +54,9 @@ type keeper struct {
 	events chan event
 	held   map[int]*held // connections, by slot
 	free   chan int      // slots
-	notes  map[string][]byte
+	// own are the keys that the children have changed, as long as the keeper before this
+	// one may have values to bequeath, which are older; nil: it has no more.
+	own map[string]bool
 
 	ends sync.WaitGroup // of connections that nobody goes on with
 
@@ -73,6 +87,7 @@ type event struct {
 
 	successor  *link  // a server that has said message, to take this one's place
 	bequeathed []byte // the text of a note of the keeper before this one
+	inherited  bool   // nothing more comes from that one
 }
 
 // Run is the keeper: it starts children of this executable until the process is
@@ -86,10 +101,13 @@ func Run(o Options) error {
 	}
 	k := &keeper{
 		Options: o, events: make(chan event), held: map[int]*held{},
-		free: make(chan int, most), notes: map[string][]byte{},
+		free: make(chan int, most), own: map[string]bool{},
 	}
 	if k.after == nil {
 		k.after = time.AfterFunc
+	}
+	if k.State == nil {
+		k.State = new(state.Memory)
 	}
 	for i := range most {
 		k.free <- i
@@ -132,6 +150,8 @@ func (k *keeper) run(signals <-chan os.Signal) error {
 				k.asked(e.successor, e.message)
 			case e.bequeathed != nil:
 				k.bequeathed(e.bequeathed)
+			case e.inherited:
+				k.own = nil
 			case e.late:
 				k.overdue(e.from)
 			case !e.died:
@@ -150,6 +170,8 @@ func (k *keeper) run(signals <-chan os.Signal) error {
 				k.Log.Error("a serving process cannot be started, trying again", "error", err)
 				k.backOff()
 			}
+		case key := <-k.Changes:
+			k.tell(key)
 		case s := <-signals:
 			k.signal(s)
 		}
@@ -190,7 +212,7 @@ func (k *keeper) signal(s os.Signal) {
 	}
 }
 
-// start starts a child, which gets all connections and notes.
+// start starts a child, which gets all connections and saved values.
 func (k *keeper) start() error {
 	p, err := k.spawn(k.exe)
 	if err != nil {
@@ -206,8 +228,8 @@ func (k *keeper) spawn(exe *os.File) (*process, error) {
 		return nil, err
 	}
 	k.after(readyTime, func() { k.events <- event{from: p, late: true} })
-	for key, value := range k.notes {
-		p.post(message{kind: note, text: noteText(key, value)})
+	for _, key := range k.State.Keys("") {
+		p.post(message{kind: note, text: noteText(key, k.State.Get(key))})
 	}
 	p.post(message{kind: began})
 	return p, nil
@@ -247,13 +269,21 @@ func (k *keeper) noted(p *process, text []byte) {
 		k.Log.Error("the serving process has sent what it should not", "error", err)
 		return
 	}
-	if value == nil {
-		delete(k.notes, key)
-	} else {
-		k.notes[key] = value
+	if was := k.State.Get(key); k.own != nil && ((was == nil) != (value == nil) || !bytes.Equal(was, value)) {
+		k.own[key] = true
 	}
+	k.State.Set(key, value)
 	if k.next != nil && p != k.next {
 		k.next.post(message{kind: note, text: text})
+	}
+}
+
+// tell tells the children what is saved under key now.
+func (k *keeper) tell(key string) {
+	for _, p := range []*process{k.serving, k.next} {
+		if p != nil {
+			p.post(message{kind: note, text: noteText(key, k.State.Get(key))})
+		}
 	}
 }
 

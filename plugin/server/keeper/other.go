@@ -6,6 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+
+	"kong-traffic-split/plugin/state"
 )
 
 // Supported says whether this system has what a keeper needs.
@@ -17,6 +19,9 @@ type Options struct {
 	Listen     func() (net.Listener, error)
 	Succession string
 	Early      string
+	State      state.Store
+	Changes    <-chan string
+	Retired    func()
 	Log        *slog.Logger
 }
 

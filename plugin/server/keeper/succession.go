@@ -91,11 +91,14 @@ func (k *keeper) askEarly() {
 // do: the connections of the one before end then.
 func (k *keeper) inherit() {
 	if k.Succession == "" {
+		k.own = nil
 		return
 	}
 	before, err := k.before()
 	if err == nil {
 		go k.succeed(before)
+	} else {
+		k.own = nil
 	}
 	if k.succession, err = listenForSuccessors(k.Succession); err != nil {
 		k.Log.Warn("a server that takes this one's place will not get its connections", "error", err)
@@ -133,7 +136,7 @@ func (k *keeper) asked(successor *link, m message) {
 		k.retire(successor, m.number)
 		return
 	}
-	answer := message{kind: note, text: noteText(string(m.text), k.notes[string(m.text)])}
+	answer := message{kind: note, text: noteText(string(m.text), k.State.Get(string(m.text)))}
 	go func() {
 		defer successor.sock.Close()
 		_ = successor.send(answer) // an error is the successor's death
@@ -159,14 +162,17 @@ func (k *keeper) quiet() bool {
 // bequeath sends the successor all that there is, when nobody has it any more.
 func (k *keeper) bequeath() {
 	k.retired = true
+	if k.Retired != nil {
+		k.Retired()
+	}
 	// Not before: those who had connected when the successor took the place of the
 	// socket would be reset.
 	_ = k.socket.Close()
 	defer k.successor.sock.Close()
 	_ = k.successor.sock.SetDeadline(time.Now().Add(handOverTime)) // the one from when it asked may be over
-	for key, value := range k.notes {
+	for _, key := range k.State.Keys("") {
 		// An error is the successor's death. Then Kong sees the connections end.
-		_ = k.successor.send(message{kind: note, text: noteText(key, value)})
+		_ = k.successor.send(message{kind: note, text: noteText(key, k.State.Get(key))})
 	}
 	for number, h := range k.held {
 		fd, err := unix.FcntlInt(uintptr(h.fd), unix.F_DUPFD_CLOEXEC, 0)
@@ -185,6 +191,7 @@ func (k *keeper) bequeath() {
 // succeed asks the keeper before this one for all that it has. It runs on a
 // goroutine of its own.
 func (k *keeper) succeed(before *link) {
+	defer func() { k.events <- event{inherited: true} }()
 	defer before.sock.Close()
 	if before.send(message{kind: handOver, number: version}) != nil {
 		return
@@ -205,19 +212,16 @@ func (k *keeper) succeed(before *link) {
 	}
 }
 
-// bequeathed takes a note of the keeper before this one, unless there is a newer one:
-// what has befallen a split under both is only known as the newer one has it.
+// bequeathed takes a value of the keeper before this one, unless a child of this one
+// has a newer one: what has befallen a split under both is only known as the newer one
+// has it. Those that were there before the first child, from a file, are older.
 func (k *keeper) bequeathed(text []byte) {
 	key, value, err := noteOf(text)
-	if _, known := k.notes[key]; known || value == nil || err != nil {
+	if k.own[key] || value == nil || err != nil {
 		return
 	}
-	k.notes[key] = value
-	for _, p := range []*process{k.serving, k.next} {
-		if p != nil {
-			p.post(message{kind: note, text: text})
-		}
-	}
+	k.State.Set(key, value)
+	k.tell(key)
 }
 
 // bytes are what of a slot at rest another keeper has to know.

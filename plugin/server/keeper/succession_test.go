@@ -5,10 +5,13 @@ package keeper
 import (
 	"bytes"
 	"log/slog"
+	"maps"
 	"net"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"kong-traffic-split/plugin/state"
 )
 
 // A keeper that is asked for a note and does not give it, as it hangs, is another
@@ -49,11 +52,40 @@ func TestAskingAKeeperThatDoesNotSay(t *testing.T) {
 				}()
 			}
 			var log bytes.Buffer
-			k := &keeper{Options: Options{Succession: path, Early: "note", Log: slog.New(slog.NewTextHandler(&log, nil))}, notes: map[string][]byte{}}
+			k := &keeper{Options: Options{Succession: path, Early: "note", Log: slog.New(slog.NewTextHandler(&log, nil)), State: new(state.Memory)}}
 			k.askEarly()
-			if warned := strings.Contains(log.String(), "the server before this one does not say"); warned != test.warned || len(k.notes) > 0 {
-				t.Errorf("the log has %q, the notes %v", &log, k.notes)
+			if warned := strings.Contains(log.String(), "the server before this one does not say"); warned != test.warned || k.State.Keys("") != nil {
+				t.Errorf("the log has %q, the state %q", &log, k.State.Keys(""))
 			}
 		})
+	}
+}
+
+// What the keeper before this one has saved is newer than what was there at the start,
+// from a file, and older than what a child of this one has changed since, be it that it
+// has deleted it.
+func TestWhichSavedValueIsTheNewest(t *testing.T) {
+	read := new(state.Memory)
+	for _, key := range []string{"read", "touched", "changed", "deleted"} {
+		read.Set(key, []byte("from the file"))
+	}
+	k := &keeper{Options: Options{State: read, Log: slog.New(slog.DiscardHandler)}, own: map[string]bool{}}
+	child := new(process)
+	k.noted(child, noteText("touched", []byte("from the file")))
+	k.noted(child, noteText("changed", []byte("of a child")))
+	k.noted(child, noteText("deleted", nil))
+	k.noted(child, noteText("new", []byte("of a child")))
+	for _, key := range []string{"read", "touched", "changed", "deleted", "new", "other"} {
+		k.bequeathed(noteText(key, []byte("bequeathed")))
+	}
+	got := map[string]string{}
+	for _, key := range k.State.Keys("") {
+		got[key] = string(k.State.Get(key))
+	}
+	want := map[string]string{
+		"read": "bequeathed", "touched": "bequeathed", "changed": "of a child", "new": "of a child", "other": "bequeathed",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
