@@ -150,7 +150,7 @@ func run(o options, stdout io.Writer) error {
 			Log:        log,
 		}
 		if o.splits != "" {
-			keeping.Early = file.NoteKey(o.splits)
+			keeping.Early = append(keeping.Early, file.NoteKey(o.splits))
 		}
 		return keeper.Run(keeping)
 	}

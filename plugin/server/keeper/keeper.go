@@ -30,9 +30,9 @@ type Options struct {
 	// Succession is the path of a socket on which a server that has taken the other
 	// one over asks for the connections. Empty: none can.
 	Succession string
-	// Early is the key of a value that the first child needs before it is ready, of
-	// the server that is taken over, if there is one. Empty: it needs none.
-	Early string
+	// Early are the keys of values that the first child needs before it is ready, of
+	// the server that is taken over, if there is one.
+	Early []string
 	// State has what the children save; it must never wait. Nil: it ends with this
 	// process.
 	State state.Store

@@ -53,7 +53,7 @@ func runTestProcess(control string) error {
 			// It takes the place of another one, and is removed by who has it last.
 			Listen:     func() (net.Listener, error) { return listenForSuccessors(os.Getenv(socketEnv)) },
 			Succession: os.Getenv(socketEnv) + ".next",
-			Early:      "note",
+			Early:      []string{"other", "note"},
 			after:      afterSignal(),
 			Log:        slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		})

@@ -18,7 +18,7 @@ type Options struct {
 	Args       []string
 	Listen     func() (net.Listener, error)
 	Succession string
-	Early      string
+	Early      []string
 	State      state.Store
 	Changes    <-chan string
 	Retired    func()

@@ -61,19 +61,31 @@ func (k *keeper) before() (*link, error) {
 }
 
 // askEarly asks the keeper before this one, if there is one that answers, for the
-// note that the first child needs: the others come when that is ready, as they still
-// change until then.
+// values that the first child needs: the others come when that is ready, as they still
+// change until then. Each is asked for on a connection of its own; one that is not
+// answered is the last.
 func (k *keeper) askEarly() {
-	if k.Succession == "" || k.Early == "" {
-		return
+	deadline := time.Now().Add(askTime)
+	for _, key := range k.Early {
+		if !k.askFor(key, deadline) {
+			return
+		}
+	}
+}
+
+// askFor asks the keeper before this one for the value of a key, and reports whether it
+// has answered.
+func (k *keeper) askFor(key string, deadline time.Time) bool {
+	if k.Succession == "" {
+		return false
 	}
 	before, err := k.before()
 	if err != nil {
-		return
+		return false
 	}
 	defer before.sock.Close()
-	_ = before.sock.SetDeadline(time.Now().Add(askTime))
-	err = before.send(message{kind: ask, text: []byte(k.Early)})
+	_ = before.sock.SetDeadline(deadline)
+	err = before.send(message{kind: ask, text: []byte(key)})
 	var answer message
 	if err == nil {
 		answer, err = before.receive()
@@ -81,9 +93,11 @@ func (k *keeper) askEarly() {
 	switch {
 	case err == nil && answer.kind == note:
 		k.bequeathed(answer.text)
+		return true
 	case !errors.Is(err, io.EOF): // which is an older executable's answer
-		k.Log.Warn("the server before this one does not say what it has noted", "key", k.Early, "error", err)
+		k.Log.Warn("the server before this one does not say what it has noted", "key", key, "error", err)
 	}
+	return false
 }
 
 // inherit opens this keeper's own socket for successors and asks the keeper before

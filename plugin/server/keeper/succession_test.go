@@ -52,7 +52,7 @@ func TestAskingAKeeperThatDoesNotSay(t *testing.T) {
 				}()
 			}
 			var log bytes.Buffer
-			k := &keeper{Options: Options{Succession: path, Early: "note", Log: slog.New(slog.NewTextHandler(&log, nil)), State: new(state.Memory)}}
+			k := &keeper{Options: Options{Succession: path, Early: []string{"note"}, Log: slog.New(slog.NewTextHandler(&log, nil)), State: new(state.Memory)}}
 			k.askEarly()
 			if warned := strings.Contains(log.String(), "the server before this one does not say"); warned != test.warned || k.State.Keys("") != nil {
 				t.Errorf("the log has %q, the state %q", &log, k.State.Keys(""))
