@@ -67,11 +67,16 @@ func TestWhatKongIsTold(t *testing.T) {
 			want:   []string{"service.set_target a.internal 80"},
 		},
 		{
-			name:   "an IPv6 address stands in brackets in the Host only",
-			config: `"backends":[{"host":"::1"},{"host":"::1","port":81,"weight":0}]`,
+			name:   "an IPv6 address stands in brackets",
+			config: `"backends":[{"host":"::1"}]`,
+			want:   []string{"service.set_target [::1] 80"},
+		},
+		{
+			name:   "an IPv6 address stands in brackets, the port behind them",
+			config: `"backends":[{"host":"::1","port":81}]`,
 			want: []string{
-				"service.set_target ::1 80",
-				"service.request.set_header Host=[::1]",
+				"service.set_target [::1] 81",
+				"service.request.set_header Host=[::1]:81",
 			},
 		},
 		{

@@ -13,6 +13,7 @@ import (
 // backend is one destination, ready to be told to Kong.
 type backend struct {
 	config.Backend
+	target      string // the host, as Kong takes it
 	named       bool   // the destination is one that Kong looks up
 	destination call   // of set_upstream or set_target
 	calls       []call // that come after it
@@ -20,11 +21,14 @@ type backend struct {
 
 // newBackend prepares the backend at index i of c.
 func newBackend(c *config.Config, i int) backend {
-	b := backend{Backend: c.Backends[i], named: c.Backends[i].Named()}
+	b := backend{Backend: c.Backends[i], named: c.Backends[i].Named(), target: c.Backends[i].Host}
+	if strings.Contains(b.target, ":") { // without brackets, a Service with an IP address as its host goes nowhere
+		b.target = "[" + b.target + "]"
+	}
 	if b.Upstream != "" {
 		b.destination = prepare("kong.service.set_upstream", stringArg(b.Upstream))
 	} else {
-		b.destination = prepare("kong.service.set_target", &kong_plugin_protocol.Target{Host: b.Host, Port: int32(b.Port)})
+		b.destination = prepare("kong.service.set_target", &kong_plugin_protocol.Target{Host: b.target, Port: int32(b.Port)})
 	}
 	b.calls = headerCalls(&b.Backend, c.ResponseHeader)
 	return b
@@ -109,7 +113,33 @@ func (r *request) setPath(b *backend) error {
 	if err != nil {
 		return err
 	}
-	return r.tell(call{"kong.service.request.set_path", stringArg(strings.TrimSuffix(b.Path, "/") + uri)})
+	path := strings.TrimSuffix(b.Path, "/") + uri
+	if uri == "/" {
+		// Which it is whether the client has sent a slash there or not. Few requests
+		// are for it, and so the path is not among the reads.
+		asked, err := r.askString("kong.request.get_path", "")
+		if err != nil {
+			return err
+		}
+		path = servicePath(b.Path, asked)
+	}
+	return r.tell(call{"kong.service.request.set_path", stringArg(path)})
+}
+
+// servicePath is what Kong makes of a Service's path for a request of which nothing is
+// left once the route's prefix is taken off: a slash at the end comes from the client,
+// or, where the client has asked for nothing else, from the Service.
+func servicePath(path, asked string) string {
+	slash := strings.HasSuffix(asked, "/")
+	switch {
+	case path == "/":
+		return path
+	case strings.HasSuffix(path, "/") && !slash:
+		return strings.TrimSuffix(path, "/")
+	case !strings.HasSuffix(path, "/") && slash && asked != "/":
+		return path + "/"
+	}
+	return path
 }
 
 // setHost sets the Host header where it is not what Kong makes of it by itself:
@@ -117,7 +147,7 @@ func (r *request) setPath(b *backend) error {
 // client's.
 func (r *request) setHost(b *backend) error {
 	host, err := r.hostHeader(b)
-	if err != nil || host == "" || host == b.Host {
+	if err != nil || host == "" || host == b.target {
 		return err
 	}
 	return r.tell(call{"kong.service.request.set_header", kv("Host", host)})
@@ -127,19 +157,25 @@ func (r *request) setHost(b *backend) error {
 // Kong's business.
 func (r *request) hostHeader(b *backend) (string, error) {
 	switch {
-	case b.HostHeader == "preserve":
-		return r.askString("kong.request.get_header", "host")
-	case b.HostHeader != "":
+	case b.HostHeader != "" && b.HostHeader != "preserve":
 		return b.HostHeader, nil
-	case b.Upstream != "":
+	case b.HostHeader == "" && b.Upstream != "":
 		return "", nil
 	}
-	rt, err := r.askRoute()
-	if err != nil {
-		return "", err
+	preserve := b.HostHeader == "preserve"
+	if !preserve {
+		rt, err := r.askRoute()
+		if err != nil {
+			return "", err
+		}
+		preserve = rt.preserveHost
 	}
-	if rt.preserveHost {
-		return r.askString("kong.request.get_header", "host")
+	if preserve {
+		host, err := r.askString("kong.request.get_header", "host")
+		if host != "" || err != nil || b.Upstream != "" {
+			return host, err
+		}
+		// HTTP/1.0 needs none; then Kong does as if nothing were to be preserved.
 	}
 	protocol, err := r.protocol(b)
 	return b.Authority(protocol), err

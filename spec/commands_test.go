@@ -22,6 +22,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	for name, do := range map[string]doing{
 		"accepted": (*scene).cmdAccepted,
 		"admin":    (*scene).cmdAdmin,
+		"alike":    (*scene).cmdAlike,
 		"backend":  (*scene).cmdBackend,
 		"counts":   (*scene).cmdCounts,
 		"load":     (*scene).cmdLoad,

@@ -87,6 +87,10 @@
 //	requests [flags] [-c concurrency] [-by header] number path...
 //	    sends a number of requests, to the paths in turn, and adds the answers
 //	    to the tally; {i} in a path or a flag is the request's number
+//	alike [flags] row path...
+//	    sends each request twice, with the header X-Row: row-service and with
+//	    X-Row: row-split: the backend has to receive the same, or the gateway to
+//	    answer the same
 //	moved [from>to=number]...
 //	    since the last moved, so many visitors were answered by another backend
 //	    than the time before, and no others
@@ -110,6 +114,8 @@
 //	    to another address than the gateway's proxy_listen: by a TCP route
 //	-tls name
 //	    over TLS, to a server of this name
+//	-nohost
+//	    in HTTP/1.0 and without a Host header
 //	-from address
 //	    from this address, such as 127.0.0.2
 //	-cycle number

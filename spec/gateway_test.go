@@ -139,6 +139,7 @@ func newGateway(s *scene, file string, http2 bool, https string, settings []stri
 		listen += ", 127.0.0.1:" + https + " ssl"
 	}
 	g.env = []string{
+		"KONG_ADMIN_GUI_LISTEN=off", // by default on ports that are the same for every Kong
 		"KONG_ADMIN_LISTEN=" + g.admin,
 		"KONG_ANONYMOUS_REPORTS=off",
 		"KONG_DATABASE=off",
@@ -149,6 +150,7 @@ func newGateway(s *scene, file string, http2 bool, https string, settings []stri
 		"KONG_PLUGINSERVER_NAMES=traffic-split",
 		"KONG_PREFIX=" + g.prefix,
 		"KONG_PROXY_LISTEN=" + listen,
+		"KONG_STATUS_LISTEN=off",
 	}
 	g.env = append(append(g.env, s.pluginServer()...), settings...)
 	if path := kongPath(); path != "" {

@@ -25,6 +25,7 @@ type request struct {
 	as             string // the visitor that sends it; empty: nobody that has been there before
 	to             string // an address; empty: where the gateway listens
 	from           string // an address of this machine; empty: 127.0.0.1
+	noHost         bool   // HTTP/1.0, which needs none
 	cycle          int    // its numbers go up to this one and begin again; 0: on and on
 	tls            bool
 	sni            string // the server name of TLS
@@ -42,7 +43,7 @@ type answer struct {
 type client func(address string, r request) (answer, error)
 
 const (
-	requestUsage = "[-http2 | -grpc | -websocket | -leave] [-X method] [-H 'Name: value']... [-d body] [-as visitor] [-to address] [-tls name] [-from address] [-cycle number] path"
+	requestUsage = "[-http2 | -grpc | -websocket | -leave] [-nohost] [-X method] [-H 'Name: value']... [-d body] [-as visitor] [-to address] [-tls name] [-from address] [-cycle number] path"
 	exchange     = 30 * time.Second // the longest that a request may take
 )
 
@@ -60,6 +61,7 @@ func requestFlags(name string, r *request) *flag.FlagSet {
 	flags.StringVar(&r.to, "to", "", "")
 	flags.StringVar(&r.from, "from", "", "")
 	flags.IntVar(&r.cycle, "cycle", 0, "")
+	flags.BoolVar(&r.noHost, "nohost", false, "")
 	flags.Func("tls", "", func(name string) error {
 		r.tls, r.sni = true, name
 		return nil
@@ -184,11 +186,15 @@ func (r request) numbered(i int) request {
 	return r
 }
 
-// wire is the request in HTTP/1.1.
+// wire is the request in HTTP/1.1, or 1.0.
 func (r request) wire(address string) string {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", r.method, r.target)
-	if !r.has("Host") {
+	version := "1.1"
+	if r.noHost {
+		version = "1.0"
+	}
+	fmt.Fprintf(&b, "%s %s HTTP/%s\r\n", r.method, r.target, version)
+	if !r.noHost && !r.has("Host") {
 		fmt.Fprintf(&b, "Host: %s\r\n", address)
 	}
 	for _, line := range r.headers {

@@ -22,7 +22,8 @@ It is set up by Kong's environment variables: KONG_DECLARATIVE_CONFIG,
 KONG_PROXY_LISTEN, KONG_STREAM_LISTEN, KONG_ADMIN_LISTEN, KONG_PREFIX,
 KONG_PLUGINS, KONG_PLUGINSERVER_NAMES, KONG_PLUGINSERVER_<NAME>_SOCKET,
 _QUERY_CMD and _START_CMD, KONG_NGINX_WORKER_PROCESSES, KONG_LOG_LEVEL,
-KONG_TRUSTED_IPS and KONG_REAL_IP_HEADER. The flags win over them.
+KONG_TRUSTED_IPS, KONG_REAL_IP_HEADER and KONG_DNS_HOSTSFILE. The flags win
+over them.
 
 SIGHUP is kong reload: the dump and the declarative file are read again.
 SIGTERM ends it once the requests in hand are done.
@@ -85,7 +86,9 @@ func (f standinFlags) apply(o *standin.Options) {
 	if f.workers > 0 {
 		o.Workers = f.workers
 	}
-	o.Resolve = f.resolve
+	if f.resolve != nil {
+		o.Resolve = f.resolve
+	}
 	if f.socket == "" && f.query == "" && f.start == "" {
 		return
 	}

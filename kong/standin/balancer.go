@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 
 	"kong-traffic-split/kong/declarative"
@@ -104,7 +105,15 @@ func (x *exchange) choosePeer() (peer, error) {
 	b := &x.balancer
 	p := peer{ip: b.host, port: b.port, hostname: b.host}
 	if b.kind != "name" {
-		return p, nil // as it is, even where a plugin put a name there
+		// As it is, even where a plugin put a name there. Of IPv6, nginx takes an address
+		// in brackets only.
+		if strings.Contains(p.ip, ":") {
+			if p.ip, _ = strings.CutPrefix(p.ip, "["); p.ip == b.host {
+				p.ip = "invalid port"
+			}
+			p.ip = strings.TrimSuffix(p.ip, "]")
+		}
+		return p, nil
 	}
 	if len(b.tries) == 0 {
 		b.balancer = x.view.balancers[b.host]

@@ -104,7 +104,29 @@ func FromEnv(environ []string) (Options, error) {
 	if o.Plugins == nil {
 		o.Plugins = []string{"bundled"}
 	}
-	return o, nil
+	var err error
+	if path := env["KONG_DNS_HOSTSFILE"]; path != "" {
+		o.Resolve, err = readHosts(path)
+	}
+	return o, err
+}
+
+// readHosts reads a file of addresses, each with its names behind it.
+func readHosts(path string) (map[string]string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("dns_hostsfile: %w", err)
+	}
+	hosts := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		line, _, _ = strings.Cut(line, "#")
+		for i, field := range strings.Fields(line) {
+			if i > 0 {
+				hosts[strings.TrimSuffix(field, ".")] = strings.Fields(line)[0]
+			}
+		}
+	}
+	return hosts, nil
 }
 
 // list splits a value at commas.

@@ -28,8 +28,8 @@ func newResolver(fixed map[string]string) *resolver {
 
 // lookup returns the addresses of a host; of an address, itself.
 func (r *resolver) lookup(ctx context.Context, host string) ([]string, error) {
-	if _, err := netip.ParseAddr(host); err == nil {
-		return []string{host}, nil
+	if address := strings.Trim(host, "[]"); isAddress(address) {
+		return []string{address}, nil
 	}
 	name := strings.ToLower(strings.TrimSuffix(host, "."))
 	if address, ok := r.fixed[name]; ok {
@@ -46,6 +46,11 @@ func (r *resolver) lookup(ctx context.Context, host string) ([]string, error) {
 		return nil, err
 	}
 	return preferIPv4(all), nil
+}
+
+func isAddress(text string) bool {
+	_, err := netip.ParseAddr(text)
+	return err == nil
 }
 
 // preferIPv4 leaves out IPv6 where there are both, as Kong asks for A records

@@ -32,7 +32,7 @@ var backend = field{
 		},
 		{
 			name: "path", kind: kindString, http: true, none: pathNot, match: uriPath, valid: validPath, derived: "none",
-			doc: "Put before the path that Kong computed. It starts with a slash and has no query. Not on a gRPC Service.",
+			doc: "Put before the path that Kong computed, as a Service's path is. It starts with a slash and has no query. Not on a gRPC Service.",
 		},
 		{
 			name: "host_header", kind: kindString, http: true, none: hostHeaderNot, match: hostHeader, valid: validHostHeader,
