@@ -39,9 +39,9 @@ func DecodeFile(n *Node, options ...Option) (map[string]*Config, Problems) {
 		Defaults Config
 		Splits   map[string]Config
 	}
-	r.read(&splitFile, inherit(n), "", reflect.ValueOf(&to).Elem())
+	r.read(&splitFile, r.inherit(n), "", reflect.ValueOf(&to).Elem())
 	if len(r.problems) > 0 {
-		return nil, r.problems.sorted()
+		return nil, r.found()
 	}
 	splits := make(map[string]*Config, len(to.Splits))
 	for name, c := range to.Splits {
@@ -50,20 +50,37 @@ func DecodeFile(n *Node, options ...Option) (map[string]*Config, Problems) {
 	return splits, nil
 }
 
+// maxInherited bounds the values of the defaults, written out in all splits.
+const maxInherited = 200_000
+
 // inherit gives each entry of a split file the defaults that it does not say
 // itself. The values stay the same nodes, so that one that is wrong is reported
 // once.
-func inherit(file *Node) *Node {
+func (r *reader) inherit(file *Node) *Node {
 	defaults, splits := file.Get("defaults"), file.Get("splits")
 	if defaults == nil || splits == nil {
+		return file
+	}
+	given := map[string]bool{}
+	var inherited []Member
+	size := 0
+	for _, d := range defaults.Members {
+		if !given[d.Key] && splitFile.field("defaults").field(d.Key) != nil {
+			given[d.Key] = true
+			inherited = append(inherited, d)
+			size += d.Value.size()
+		}
+	}
+	if all := size * len(splits.Members); all > maxInherited {
+		r.report(defaults, "defaults", "are %d values, written out in all %d splits, which makes %d; at most %d are allowed: shorten their lists, or put the splits into several files", size, len(splits.Members), all, maxInherited)
 		return file
 	}
 	merged := *splits
 	merged.Members = make([]Member, len(splits.Members))
 	for i, m := range splits.Members {
 		entry := *m.Value
-		for _, d := range defaults.Members {
-			if entry.Kind == Map && entry.Get(d.Key) == nil && splitFile.field("defaults").field(d.Key) != nil {
+		for _, d := range inherited {
+			if entry.Kind == Map && m.Value.Get(d.Key) == nil {
 				entry.Members = append(entry.Members[:len(entry.Members):len(entry.Members)], d)
 			}
 		}
@@ -79,4 +96,16 @@ func inherit(file *Node) *Node {
 		whole.Members = append(whole.Members, m)
 	}
 	return &whole
+}
+
+// size is how many values a node is, with all that is in it.
+func (n *Node) size() int {
+	size := 1
+	for _, item := range n.Items {
+		size += item.size()
+	}
+	for i := range n.Members {
+		size += n.Members[i].Value.size()
+	}
+	return size
 }

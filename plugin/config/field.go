@@ -16,6 +16,8 @@ type field struct {
 	min, max  int     // of an integer its range, of a string its length (min in characters, max in bytes), of an array or a map its length; max 0: no upper limit
 	low, high float64 // of a number its range
 	decimals  int     // how many a number may have
+	unit      unit    // of an integer or a number
+	example   string  // of an array, a map or a record, in YAML's flow style
 	oneOf     []string
 	none      []rule // a string that one of these matches is refused
 	match     []rule // and one that does not match all of these
@@ -48,6 +50,17 @@ const (
 	kindArray   kind = "array"
 	kindMap     kind = "map"
 	kindRecord  kind = "record"
+)
+
+// unit is what a number counts, for what to say of one that is written otherwise.
+type unit string
+
+const (
+	unitSeconds unit = "seconds"
+	unitPercent unit = "percent"
+	unitRatio   unit = "ratio"  // 0.05 is 5 %
+	unitShare   unit = "share"  // relative to the sum
+	unitCount   unit = "number" // of things, ports and the like
 )
 
 // withArticle is the kind as a message names it.

@@ -10,6 +10,7 @@ import (
 func finishConfig(r *reader, n *Node, path string, to any) {
 	c := to.(*Config)
 	r.finishHash(c, n, path)
+	r.boundExpressions(c, n, Join(path, "rules"))
 	if !r.namesOf(c, n, path) {
 		return
 	}
@@ -103,8 +104,8 @@ func (c *Config) unknown(name string) string {
 
 // finishRule checks the names in a rule.
 func (r *reader) finishRule(c *Config, rule *Rule, n *Node, path string) {
-	if wrong := c.unknown(rule.Backend); wrong != "" {
-		r.report(n.Get("backend"), Join(path, "backend"), "%s", wrong)
+	if at := n.Get("backend"); c.index(rule.Backend) < 0 && rule.Backend != "" && !r.full(at) {
+		r.report(at, Join(path, "backend"), "%s", c.unknown(rule.Backend))
 	}
 	if len(rule.Weights) == 0 {
 		return
@@ -114,6 +115,9 @@ func (r *reader) finishRule(c *Config, rule *Rule, n *Node, path string) {
 	for _, m := range weights.Members {
 		sum += rule.Weights[m.Key]
 		if !backendName[0].pattern.MatchString(m.Key) || m.Value.Kind == Fault { // wrong, and reported
+			continue
+		}
+		if c.index(m.Key) >= 0 || r.full(m.Value) {
 			continue
 		}
 		if wrong := c.unknown(m.Key); wrong != "" {

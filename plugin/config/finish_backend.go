@@ -77,9 +77,13 @@ func (r *reader) setAndRemoved(headers *Node, path string) {
 	}
 }
 
-// finishActive compares the times of a probe.
+// finishActive derives the timeout of a probe, and compares its times.
 func finishActive(r *reader, n *Node, path string, to any) {
-	if a := to.(*Active); a.Timeout > a.Interval {
-		r.report(n.orItself("timeout"), Join(path, "timeout"), "%s s is longer than the interval, %s s", inDigits(a.Timeout), inDigits(a.Interval))
+	a := to.(*Active)
+	if !n.set("timeout") {
+		a.Timeout = min(1, a.Interval)
+	}
+	if a.Timeout > a.Interval {
+		r.report(n.orItself("timeout"), Join(path, "timeout"), "%s s is longer than the interval, %s s; make the one shorter or the other longer", inDigits(a.Timeout), inDigits(a.Interval))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"unicode/utf8"
 )
@@ -11,6 +12,9 @@ import (
 // FromKong decodes and checks the JSON with which Kong starts an instance. What
 // Kong itself adds to a configuration is ignored. The error is a Problems.
 func FromKong(text []byte, options ...Option) (*Config, error) {
+	if len(text) > maxText {
+		return nil, Problems{{Message: fmt.Sprintf("the configuration that Kong sent is %d bytes long; at most %d are read: shorten its lists", len(text), maxText)}}
+	}
 	n, err := parseJSON(text)
 	if err != nil {
 		return nil, Problems{{Message: "the configuration that Kong sent cannot be read: " + err.Error()}}
@@ -29,14 +33,14 @@ func DecodeRow(n *Node, options ...Option) (*Config, Problems) {
 	r.lua = true
 	c := r.row(n)
 	if len(r.problems) > 0 {
-		return nil, r.problems.sorted()
+		return nil, r.found()
 	}
 	return c, nil
 }
 
 // parseJSON makes a tree of a JSON text.
 func parseJSON(text []byte) (*Node, error) {
-	p := parser{text: text, Decoder: json.NewDecoder(bytes.NewReader(text))}
+	p := parser{text: text, Decoder: json.NewDecoder(bytes.NewReader(text)), left: new(maxValues)}
 	p.UseNumber()
 	n, err := p.value(0)
 	if errors.Is(err, io.EOF) {
@@ -54,15 +58,23 @@ func parseJSON(text []byte) (*Node, error) {
 type parser struct {
 	*json.Decoder
 	text []byte
+	left *int // values that may still come
 }
 
-// deepest is how far values may nest; the table needs 6.
-const deepest = 64
+// What a configuration may hold, that decoding it takes neither long nor much.
+const (
+	deepest   = 64 // levels; the table needs 6
+	maxValues = 100_000
+	maxText   = 1 << 20 // bytes
+)
 
 // value reads the next value and all that is in it.
 func (p parser) value(depth int) (*Node, error) {
 	if depth > deepest {
 		return nil, errors.New("it nests too deep")
+	}
+	if *p.left--; *p.left < 0 {
+		return nil, fmt.Errorf("it has more than %d values", maxValues)
 	}
 	start := p.InputOffset()
 	token, err := p.Token()
@@ -77,7 +89,7 @@ func (p parser) value(depth int) (*Node, error) {
 	case string:
 		// The decoder puts U+FFFD for bytes that are not UTF-8, so it is seen in the text only.
 		if !utf8.Valid(p.text[start:p.InputOffset()]) {
-			return &Node{Kind: Fault, Text: quote(t) + " has bytes in it that are not UTF-8"}, nil
+			return &Node{Kind: Fault, Text: quote(t) + " has bytes in it that are not UTF-8", Quotes: true}, nil
 		}
 		return &Node{Kind: String, Text: t}, nil
 	case json.Delim:

@@ -65,7 +65,7 @@ func TestKongRefuses(t *testing.T) {
 		{inRamp(`"duration": "60"`), `schema violation (config.ramp: { duration = "expected a number" })`},
 		{inRamp(`"duration": 60, "to": 100.5`), `schema violation (config.ramp: { to = "must be in 0..100" })`},
 		{inRamp(`"duration": 60, "guard": {}`), `schema violation (config.ramp: { guard = { max_error_ratio = "required field missing" } })`},
-		{inRamp(`"duration": 60, "guard": {"max_error_ratio": 1}`), `schema violation (config.ramp: { guard = { max_error_ratio = "must be in 0.0001..0.9999" } })`},
+		{inRamp(`"duration": 60, "guard": {"max_error_ratio": 1}`), `schema violation (config.ramp: { guard = { max_error_ratio = "must be in 0.0001..0.9999; 0.05 is 5 %" } })`},
 		{`"ramp": {"backend": "v2", "duration": 60, "start": "tomorrow"}`, `schema violation (config.ramp: { start = "must be a time as in RFC 3339, such as 2026-01-31T18:00:00Z or 2026-01-31T18:00:00+01:00" })`},
 		{`"backends": [{"upstream": "a", "health": {}}]`, `schema violation (config.backends: { { ["@entity"] = { "health: goes with host only; an Upstream has health checks of its own" }, health = "value must be null" } })`},
 		{inHealth(`{"active": {"path": "x"}}`), `schema violation (config.backends: { { health = { active = { path = "must start with /" } } } })`},

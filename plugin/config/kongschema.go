@@ -102,7 +102,7 @@ func (f *field) kongLimits(k *kongField) {
 		k.Between = []float64{float64(f.min), float64(f.max)}
 	case f.kind == kindNumber:
 		k.Between = []float64{f.low, f.high}
-		k.Err = "must be in " + f.numbers() // Kong's own message leaves the decimals out
+		k.Err = "must be in " + f.numbers() + f.beyond(f.low) // Kong's own message leaves the decimals out
 	case f.min > 0 || f.empty:
 		k.LenMin, k.LenMax = new(f.min), f.max
 	default:

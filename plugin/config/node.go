@@ -1,6 +1,7 @@
 package config
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -10,6 +11,7 @@ import (
 type Node struct {
 	Kind         Kind
 	Text         string   // of a string: its content; of a number: as it was written, in JSON's grammar; of a fault: what is wrong
+	Quotes       bool     // the text of a fault quotes what the source has
 	Bool         bool     // of a boolean
 	Items        []*Node  // of an array
 	Members      []Member // of a map, in the order of the source
@@ -79,6 +81,17 @@ func (n *Node) set(key string) bool {
 // describe names a value in a message.
 func (n *Node) describe() string {
 	switch n.Kind {
+	case Number:
+		return shorten(n.Text)
+	case String:
+		return "the string " + quote(n.Text)
+	}
+	return n.kind()
+}
+
+// kind names a value in a message that does not show it.
+func (n *Node) kind() string {
+	switch n.Kind {
 	case Null:
 		return "nothing"
 	case Bool:
@@ -87,17 +100,24 @@ func (n *Node) describe() string {
 		}
 		return "false"
 	case Number:
-		return shorten(n.Text)
+		return "a number"
 	case String:
-		return "the string " + quote(n.Text)
+		return "a string"
 	case List:
 		return "an array"
 	}
 	return "a map"
 }
 
-// quote quotes a string for a message, the beginning of it where it is long.
-func quote(s string) string { return strconv.Quote(shorten(s)) }
+// secretValue is a value behind the key of a secret, as in secret:abc, which is no
+// key and a value but one string.
+var secretValue = regexp.MustCompile(`(?is)(secret["']?\s*[:=]).+`)
+
+// quote quotes a string for a message, the beginning of it where it is long, and
+// nothing that is likely to be a secret.
+func quote(s string) string {
+	return strconv.Quote(secretValue.ReplaceAllString(shorten(s), "${1}…"))
+}
 
 // shorten cuts a text that would drown a message.
 func shorten(s string) string {

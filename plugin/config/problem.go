@@ -12,6 +12,7 @@ type Problem struct {
 	Path         string // where: backends[1].weight, counted from 0; empty: the whole
 	Message      string // the value, what is wrong with it and what would be right
 	Line, Column int    // counted from 1; 0 where the source has none
+	More         int    // how many it stands for besides itself, where it is the last of very many
 }
 
 // String is "path: message".
@@ -34,7 +35,8 @@ func (ps Problems) Error() string {
 		all = append(all, p.String())
 	}
 	if len(ps) > most {
-		all = append(all, fmt.Sprintf("and %d more problems", len(ps)-most))
+		more := len(ps) - most + ps[len(ps)-1].More
+		all = append(all, fmt.Sprintf("and %d more problems", more))
 	}
 	return strings.Join(all, "; ")
 }

@@ -16,9 +16,9 @@ func TestProblems(t *testing.T) {
 		want   string // one problem a line
 	}{
 		// The shape.
-		{`[1]`, `expected a map, not an array`},
-		{`"x"`, `expected a map, not the string "x"`},
-		{`null`, `expected a map, not nothing`},
+		{`[1]`, `expected a map, not an array; for example {backends: [{host: a.example.com}]}`},
+		{`"x"`, `expected a map, not the string "x"; for example {backends: [{host: a.example.com}]}`},
+		{`null`, `expected a map, not nothing; for example {backends: [{host: a.example.com}]}`},
 		{`{"colour": "blue"}`, `unknown key "colour"; the keys here are backends, algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, response_header, log_decision, split`},
 		{`{"algoritm": "smooth"}`, `unknown key "algoritm"; did you mean "algorithm"?`},
 		{`{"split": "a", "split": "b"}`, `split: is there twice; keep one`},
@@ -26,10 +26,10 @@ func TestProblems(t *testing.T) {
 
 		// backends
 		{`{"backends": []}`, `backends: has no elements; at least 1 is needed`},
-		{`{"backends": {"host": "a"}}`, `backends: expected an array, not a map`},
-		{`{"backends": "a"}`, `backends: expected an array, not the string "a"`},
+		{`{"backends": {"host": "a"}}`, `backends: expected an array, not a map; for example [{host: a.example.com, weight: 9}, {host: b.example.com, weight: 1}]`},
+		{`{"backends": "a"}`, `backends: expected an array, not the string "a"; for example [{host: a.example.com, weight: 9}, {host: b.example.com, weight: 1}]`},
 		{`{"backends": [null]}`, `backends[0]: expected a map, not nothing`},
-		{`{"backends": ["a"]}`, `backends[0]: expected a map, not the string "a"`},
+		{`{"backends": ["a"]}`, `backends[0]: expected a map, not the string "a"; for example {host: a.example.com, weight: 9}`},
 		{`{"backends": [` + strings.Repeat(`{"host": "a"},`, 64) + `{"host": "a"}]}`, `backends: has 65 elements; at most 64 are allowed`},
 		{`{"backends": [{}]}`, `backends[0]: has none of upstream, host; it needs one`},
 		{`{"backends": [{"host": "a", "upstream": "b"}]}`, `backends[0]: has upstream and host; keep one of them`},
@@ -76,7 +76,7 @@ func TestProblems(t *testing.T) {
 		// backends[].port
 		{`{"backends": [{"host": "a", "port": 0}]}`, `backends[0].port: 0 is not in 1..65535`},
 		{`{"backends": [{"host": "a", "port": 65536}]}`, `backends[0].port: 65536 is not in 1..65535`},
-		{`{"backends": [{"host": "a", "port": "80"}]}`, `backends[0].port: expected an integer, not the string "80"`},
+		{`{"backends": [{"host": "a", "port": "80"}]}`, `backends[0].port: expected an integer, not the string "80"; write it without quotes`},
 		{`{"backends": [{"upstream": "a", "port": 80}]}`, `backends[0].port: goes with host only; the targets of an Upstream have ports of their own`},
 
 		// backends[].weight
@@ -84,10 +84,10 @@ func TestProblems(t *testing.T) {
 		{`{"backends": [{"host": "a", "weight": 1000001}]}`, `backends[0].weight: 1000001 is not in 0..1000000`},
 		{`{"backends": [{"host": "a", "weight": 1e400}]}`, `backends[0].weight: 1e400 is not in 0..1000000`},
 		{`{"backends": [{"host": "a", "weight": -1e99999999999}]}`, `backends[0].weight: -1e99999999999 is not in 0..1000000`},
-		{`{"backends": [{"host": "a", "weight": 1.5}]}`, `backends[0].weight: expected an integer, not 1.5`},
+		{`{"backends": [{"host": "a", "weight": 1.5}]}`, `backends[0].weight: expected an integer, not 1.5; weights are relative: 3 and 2 share as 1.5 and 1 do`},
 		{`{"backends": [{"host": "a", "weight": 1000000.00000000001}]}`, `backends[0].weight: expected an integer, not 1000000.00000000001`},
 		{`{"backends": [{"host": "a", "weight": 1e-400}]}`, `backends[0].weight: expected an integer, not 1e-400`},
-		{`{"backends": [{"host": "a", "weight": "7"}]}`, `backends[0].weight: expected an integer, not the string "7"`},
+		{`{"backends": [{"host": "a", "weight": "7"}]}`, `backends[0].weight: expected an integer, not the string "7"; write it without quotes`},
 		{`{"backends": [{"host": "a", "weight": true}]}`, `backends[0].weight: expected an integer, not true`},
 		{`{"backends": [{"host": "a", "weight": {"x": 1}}]}`, `backends[0].weight: expected an integer, not a map`},
 
@@ -115,9 +115,9 @@ func TestProblems(t *testing.T) {
 		{`{"backends": [{"host": "a", "host_header": "300.1.1.1"}]}`, `backends[0].host_header: "300.1.1.1" must be an IPv4 address, as it ends in a number`},
 
 		// headers
-		{`{"backends": [{"host": "a", "request_headers": ["x"]}]}`, `backends[0].request_headers: expected a map, not an array`},
+		{`{"backends": [{"host": "a", "request_headers": ["x"]}]}`, `backends[0].request_headers: expected a map, not an array; for example {set: {X-Env: canary}}`},
 		{`{"backends": [{"host": "a", "request_headers": {"sett": {}}}]}`, `backends[0].request_headers: unknown key "sett"; did you mean "set"?`},
-		{`{"backends": [{"host": "a", "request_headers": {"set": ["X-A"]}}]}`, `backends[0].request_headers.set: expected a map, not an array`},
+		{`{"backends": [{"host": "a", "request_headers": {"set": ["X-A"]}}]}`, `backends[0].request_headers.set: expected a map, not an array; for example {X-Env: canary}`},
 		{`{"backends": [{"host": "a", "request_headers": {"set": {"X-A": 1}}}]}`, `backends[0].request_headers.set.X-A: expected a string, not 1; write it in quotes`},
 		{`{"backends": [{"host": "a", "request_headers": {"set": {"X-A": null}}}]}`, `backends[0].request_headers.set.X-A: expected a string, not nothing`},
 		{`{"backends": [{"host": "a", "request_headers": {"set": {"X-A": ""}}}]}`, `backends[0].request_headers.set.X-A: is an empty string; give it a value or leave it out`},
@@ -127,7 +127,7 @@ func TestProblems(t *testing.T) {
 		{`{"backends": [{"host": "a", "request_headers": {"set": {"hOsT": "b"}}}]}`, `backends[0].request_headers.set.hOsT: "hOsT" must not be among these; use host_header`},
 		{`{"backends": [{"host": "a", "request_headers": {"add": {"Host": "b"}}}]}`, `backends[0].request_headers.add.Host: "Host" must not be among these; use host_header`},
 		{`{"backends": [{"host": "a", "request_headers": {"remove": ["host"]}}]}`, `backends[0].request_headers.remove[0]: "host" must not be among these; use host_header`},
-		{`{"backends": [{"host": "a", "request_headers": {"remove": "X-A"}}]}`, `backends[0].request_headers.remove: expected an array, not the string "X-A"`},
+		{`{"backends": [{"host": "a", "request_headers": {"remove": "X-A"}}]}`, `backends[0].request_headers.remove: expected an array, not the string "X-A"; write ["X-A"]`},
 		{`{"backends": [{"host": "a", "request_headers": {"set": {"X-A": "1", "x-a": "2"}}}]}`, `backends[0].request_headers.set.x-a: is the same header as "X-A"; keep one`},
 		{`{"backends": [{"host": "a", "request_headers": {"add": {"X-A": "1", "x-a": "2"}}}]}`, `backends[0].request_headers.add.x-a: is the same header as "X-A"; keep one`},
 		{`{"backends": [{"host": "a", "response_headers": {"add": {"X-A": "1", "x-a": "2"}}}]}`, `backends[0].response_headers.add.x-a: is the same header as "X-A"; keep one`},
@@ -143,8 +143,8 @@ func TestProblems(t *testing.T) {
 		{`{"backends": [{"host": "a"}, {"host": "b"}], "on_unavailable": "fallback", "fallback": "zebra"}`, `fallback: "zebra" is not the name of a backend; the backends are a:80, b:80`},
 		{`{"fallback": "a b"}`, `fallback: "a b" must consist of letters, digits and . _ - : [ ]`},
 		{`{"response_header": "X Backend"}`, "response_header: \"X Backend\" must be the name of a header: letters, digits and ! # $ % & ' * + - . ^ _ ` | ~"},
-		{`{"log_decision": "yes"}`, `log_decision: expected true or false, not the string "yes"`},
-		{`{"log_decision": 1}`, `log_decision: expected true or false, not 1`},
+		{`{"log_decision": "yes"}`, `log_decision: expected true or false, not the string "yes"; write true without quotes`},
+		{`{"log_decision": 1}`, `log_decision: expected true or false, not 1; write true`},
 		{`{"split": "a b"}`, `split: "a b" must consist of letters, digits and . _ - ~, as a route's name does`},
 
 		// All at once.

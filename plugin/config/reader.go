@@ -15,10 +15,17 @@ import (
 type reader struct {
 	problems   Problems
 	reported   map[about]bool // a value that several splits inherit is reported once
+	beyond     map[*Node]bool // the values with problems that are one too many to be reported
 	lua        bool           // the source is Lua's: an empty table may be a list or a map, and Kong adds keys
 	noOutcomes bool           // nobody tells the server what becomes of requests
 	references bool           // a secret may still be a reference to a vault
+	secrets    int            // how many records and strings with a secret it is inside of: no value is shown there
+
+	instructions int // of all regular expressions so far
 }
+
+// maxProblems bounds the problems that are reported one by one.
+const maxProblems = 100
 
 // about is a message about a node.
 type about struct {
@@ -26,17 +33,43 @@ type about struct {
 	message string
 }
 
+// full reports whether a problem with a node is one too many to be reported; it is
+// counted then.
+func (r *reader) full(n *Node) bool {
+	if len(r.problems) < maxProblems {
+		return false
+	}
+	if r.beyond == nil {
+		r.beyond = map[*Node]bool{}
+	}
+	r.beyond[n] = true
+	return true
+}
+
+// found are the problems, in the order of the source's lines; nil: there are none.
+func (r *reader) found() Problems {
+	ps := r.problems.sorted()
+	if n := len(r.beyond); n > 0 {
+		ps = append(ps, Problem{Message: fmt.Sprintf("… and %d more", n), More: n - 1})
+	}
+	return ps
+}
+
 // report notes what is wrong with a node.
 func (r *reader) report(n *Node, path, format string, args ...any) {
-	r.reportAt(n, n.Line, n.Column, path, fmt.Sprintf(format, args...))
+	r.reportAt(n, n.Line, n.Column, path, format, args)
 }
 
 // reportKey notes what is wrong with the key of a member.
 func (r *reader) reportKey(m Member, path, format string, args ...any) {
-	r.reportAt(m.Value, m.Line, m.Column, path, fmt.Sprintf(format, args...))
+	r.reportAt(m.Value, m.Line, m.Column, path, format, args)
 }
 
-func (r *reader) reportAt(n *Node, line, column int, path, message string) {
+func (r *reader) reportAt(n *Node, line, column int, path, format string, args []any) {
+	if r.full(n) {
+		return
+	}
+	message := fmt.Sprintf(format, args...)
 	this := about{n, message}
 	if r.reported[this] {
 		return
@@ -50,11 +83,15 @@ func (r *reader) reportAt(n *Node, line, column int, path, message string) {
 
 // read checks a node, and stores in to what of it is right.
 func (r *reader) read(f *field, n *Node, path string, to reflect.Value) {
+	if f.secret {
+		r.secrets++
+		defer func() { r.secrets-- }()
+	}
 	if f.kind == kindNumber {
 		to.SetFloat(math.NaN()) // as long as it is wrong: nothing follows from comparing it
 	}
-	if n.Kind == Fault && !f.secret {
-		r.report(n, path, "%s", n.Text)
+	if n.Kind == Fault {
+		r.reportFault(f, n, path)
 		return
 	}
 	if f.outcomes && r.noOutcomes {
@@ -81,22 +118,27 @@ func (r *reader) read(f *field, n *Node, path string, to reflect.Value) {
 		}
 		r.readRecord(f, n, path, to)
 	default:
-		r.report(n, path, "expected %s", f.expected(n))
+		r.report(n, path, "expected %s", r.expected(f, n))
 	}
 }
 
-// expected says what a field takes, and what it is given instead unless that may
-// be secret.
-func (f *field) expected(n *Node) string {
-	switch {
-	case f.secret && f.kind == kindString:
-		return "a string; write it in quotes"
-	case f.secret:
-		return f.kind.withArticle()
-	case f.kind == kindString && (n.Kind == Number || n.Kind == Bool):
-		return "a string, not " + n.describe() + "; write it in quotes"
+// reportFault reports a value that the source cannot have.
+func (r *reader) reportFault(f *field, n *Node, path string) {
+	if n.Quotes && r.secrets > 0 {
+		r.report(n, path, "is not %s that can be read; a string is written in quotes", f.kind.withArticle())
+		return
 	}
-	return f.kind.withArticle() + ", not " + n.describe()
+	r.report(n, path, "%s", n.Text)
+}
+
+// expected says what a field takes, what it is given instead, and what to write.
+// Where that may be secret it is not shown.
+func (r *reader) expected(f *field, n *Node) string {
+	given := n.describe()
+	if r.secrets > 0 {
+		given = n.kind()
+	}
+	return f.kind.withArticle() + ", not " + given + f.wayOut(n)
 }
 
 // table is the node as Lua means it: its empty table does not tell whether it
@@ -119,14 +161,32 @@ func (r *reader) readString(f *field, n *Node, path string, to reflect.Value) {
 		r.report(n, path, "is empty: so arrives a reference to a vault that Kong cannot resolve; mend the reference or the vault")
 		return
 	}
-	if wrong := f.wrong(n.Text); wrong != "" && !(f.secret && r.references && isReference(n.Text)) {
+	wrong := f.wrong(n.Text)
+	switch {
+	case wrong == "", f.secret && r.references && isReference(n.Text):
+		to.SetString(n.Text)
+	case r.full(n):
+	case n.Text == "":
 		r.report(n, path, "%s", wrong)
-		return
+	default:
+		r.report(n, path, "%s%s", r.shown(f, n), wrong)
 	}
-	to.SetString(n.Text)
 }
 
-// wrong says what is wrong with a string; empty: nothing.
+// shown is a value at the beginning of a message; empty where it may be secret: a
+// secret, and what may be one in a wrong place.
+func (r *reader) shown(f *field, n *Node) string {
+	switch {
+	case f.kind == kindString && f.secret, r.secrets > 0 && len(n.Text) >= minSecret:
+		return ""
+	case n.Kind == String:
+		return quote(n.Text) + " "
+	}
+	return n.describe() + " "
+}
+
+// wrong says what is wrong with a string, as what follows it in a message; empty:
+// nothing.
 func (f *field) wrong(s string) string {
 	if s == "" {
 		if f.empty {
@@ -134,16 +194,6 @@ func (f *field) wrong(s string) string {
 		}
 		return "is an empty string; give it a value or leave it out"
 	}
-	wrong := f.wrongIn(s)
-	if wrong == "" || f.secret {
-		return wrong
-	}
-	return quote(s) + " " + wrong
-}
-
-// wrongIn says what is wrong with a string that is not empty, as what follows
-// the string in a message.
-func (f *field) wrongIn(s string) string {
 	if f.oneOf != nil && !slices.Contains(f.oneOf, s) {
 		return fmt.Sprintf("is not one of %s%s", strings.Join(f.oneOf, ", "), suggest(s, f.oneOf))
 	}
@@ -172,10 +222,12 @@ func (f *field) wrongIn(s string) string {
 func (r *reader) readInteger(f *field, n *Node, path string, to reflect.Value) {
 	v, ok := parseDecimal(n.Text, 0)
 	switch {
+	case !ok && r.shown(f, n) == "":
+		r.report(n, path, "expected an integer, not another number")
 	case !ok:
-		r.report(n, path, "expected an integer, not %s", n.describe())
+		r.report(n, path, "expected an integer, not %s%s", n.describe(), f.fraction(n))
 	case v < f.min || v > f.max:
-		r.report(n, path, "%s is not in %d..%d", n.describe(), f.min, f.max)
+		r.report(n, path, "%sis not in %d..%d", r.shown(f, n), f.min, f.max)
 	default:
 		to.SetInt(int64(v))
 	}
@@ -186,9 +238,9 @@ func (r *reader) readNumber(f *field, n *Node, path string, to reflect.Value) {
 	v := float64(units) / math.Pow10(f.decimals)
 	switch {
 	case !ok:
-		r.report(n, path, "%s has more than %d decimals", n.describe(), f.decimals)
+		r.report(n, path, "%shas more than %d decimals", r.shown(f, n), f.decimals)
 	case v < f.low || v > f.high:
-		r.report(n, path, "%s is not in %s", n.describe(), f.numbers())
+		r.report(n, path, "%sis not in %s%s", r.shown(f, n), f.numbers(), f.beyond(v))
 	default:
 		to.SetFloat(v)
 	}
@@ -234,8 +286,12 @@ func (r *reader) readMap(f *field, n *Node, path string, to reflect.Value) {
 			r.report(m.Value, at, "expected %s, not nothing", f.values.kind.withArticle())
 			continue
 		}
-		if wrong := f.keys.wrong(m.Key); wrong != "" && m.Value.Kind != Fault {
+		switch wrong := f.keys.wrong(m.Key); {
+		case wrong == "" || m.Value.Kind == Fault:
+		case m.Key == "":
 			r.reportKey(m, at, "%s", wrong)
+		default:
+			r.reportKey(m, at, "%s %s", quote(m.Key), wrong)
 		}
 		value := reflect.New(to.Type().Elem()).Elem()
 		r.read(f.values, m.Value, at, value)
@@ -261,18 +317,27 @@ func Join(path, key string) string {
 }
 
 // duplicates reports keys that are there twice: which one counts would be a
-// guess.
-func (r *reader) duplicates(n *Node, path string) {
+// guess. It returns the first members by their keys.
+func (r *reader) duplicates(n *Node, path string) map[string]Member {
 	first := make(map[string]Member, len(n.Members))
 	for _, m := range n.Members {
 		earlier, twice := first[m.Key]
-		switch {
-		case !twice:
+		if !twice {
 			first[m.Key] = m
-		case earlier.Line > 0:
-			r.reportKey(m, Join(path, m.Key), "is there twice, first in line %d; keep one", earlier.Line)
-		default:
-			r.reportKey(m, Join(path, m.Key), "is there twice; keep one")
+			continue
+		}
+		if r.full(m.Value) {
+			continue
+		}
+		at := Join(path, m.Key)
+		if r.secrets > 0 {
+			at = path + ": one of its keys"
+		}
+		if earlier.Line > 0 {
+			r.reportKey(m, at, "is there twice, first in line %d; keep one", earlier.Line)
+		} else {
+			r.reportKey(m, at, "is there twice; keep one")
 		}
 	}
+	return first
 }

@@ -8,20 +8,22 @@ import (
 // readRecord reads each field of a record into the field of a Go struct of the
 // same name.
 func (r *reader) readRecord(f *field, n *Node, path string, to reflect.Value) {
-	r.duplicates(n, path)
+	first := r.duplicates(n, path)
 	strange := false
 	for _, m := range n.Members {
 		known := f.field(m.Key)
 		switch {
 		case r.lua && addedByKong(m.Key, path == ""):
-		case known == nil && m.Value.Kind == Fault && !f.secret:
+		case known == nil && m.Value.Kind == Fault && r.secrets == 0:
 			r.report(m.Value, Join(path, m.Key), "%s", m.Value.Text)
 		case known == nil:
 			strange = true
-			r.reportKey(m, path, "%s", f.unknown(m.Key))
+			if !r.full(m.Value) {
+				r.reportKey(m, path, "%s", f.unknown(m.Key, r.secrets > 0))
+			}
 		case m.Value.Kind != Null:
 			value := to.FieldByName(goName(m.Key))
-			if n.Get(m.Key) != m.Value { // the key is there twice: the first counts, this one is only checked
+			if first[m.Key].Value != m.Value { // the key is there twice: the first counts, this one is only checked
 				value = reflect.New(value.Type()).Elem()
 			}
 			r.read(known, m.Value, Join(path, m.Key), value)
@@ -29,7 +31,7 @@ func (r *reader) readRecord(f *field, n *Node, path string, to reflect.Value) {
 	}
 	for i := range f.fields {
 		missing := &f.fields[i]
-		if v := n.Get(missing.name); v != nil && v.Kind != Null {
+		if m, there := first[missing.name]; there && m.Value.Kind != Null {
 			continue
 		}
 		if missing.required {
@@ -72,10 +74,18 @@ func goName(name string) string {
 
 var initialisms = map[string]string{"http": "HTTP", "ips": "IPs", "uri": "URI"}
 
-// unknown says what is wrong with a key that a record does not have.
-func (f *field) unknown(key string) string {
+// unknown says what is wrong with a key that a record does not have, and shows it
+// unless it may be a secret.
+func (f *field) unknown(key string, secret bool) string {
 	wrong := "unknown key " + quote(key)
-	if hint, ok := f.hints[key]; ok {
+	hint, known := f.hints[key]
+	if secret && !known {
+		wrong = "an unknown key, which is not shown, as it may hold a secret"
+		if strings.Contains(key, ":") {
+			wrong += "; behind a key come a colon and a space"
+		}
+	}
+	if known {
 		return wrong + "; " + hint
 	}
 	if s := suggest(key, names(f.fields)); s != "" {

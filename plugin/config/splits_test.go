@@ -46,14 +46,15 @@ func TestDefaultsOfASplitFile(t *testing.T) {
 
 func TestProblemsOfASplitFile(t *testing.T) {
 	tests := []struct{ name, file, want string }{
-		{"not a map", `[]`, `expected a map, not an array`},
+		{"not a map", `[]`, `expected a map, not an array; for example {splits: {shop: {backends: [{host: a.example.com}]}}}`},
 		{"no splits", `{}`, `splits: is required: the splits, each under its name: that of the Kong route, or what the plugin's ` + "`split`" + ` says`},
 		{"a misspelt key", `{"splitz": {}}`, "unknown key \"splitz\"; did you mean \"splits\"?\nsplits: is required: the splits, each under its name: that of the Kong route, or what the plugin's `split` says"},
-		{"a list of splits", `{"splits": [{"name": "a"}]}`, `splits: expected a map, not an array`},
+		{"a list of splits", `{"splits": [{"name": "a"}]}`, `splits: expected a map, not an array; for example {shop: {backends: [{host: a.example.com}]}}`},
 		{"an empty entry", `{"splits": {"a": {}}}`, `splits.a.backends: is required: the destinations among which the requests are shared out, in order`},
 		{"no entry", `{"splits": {"a": null}}`, `splits.a: expected a map, not nothing`},
 		{"a name that no route has", `{"splits": {"a b": {"backends": [{"host": "a"}]}}}`, `splits["a b"]: "a b" must consist of letters, digits and . _ - ~, as a route's name does`},
 		{"a name with dots", `{"splits": {"a.b": {"backends": [{"host": "a", "weight": -3}]}}}`, `splits["a.b"].backends[0].weight: -3 is not in 0..1000000`},
+		{"a plugin's config in an entry", `{"splits": {"a": {"config": {"backends": [{"host": "a"}]}}}}`, "splits.a: unknown key \"config\"; the keys of a plugin's config stand here without it\nsplits.a.backends: is required: the destinations among which the requests are shared out, in order"},
 		{"split in an entry", `{"splits": {"a": {"backends": [{"host": "a"}], "split": "b"}}}`, `splits.a: unknown key "split"; the name of a split is its key under splits`},
 		{"backends in the defaults", `{"splits": {}, "defaults": {"backends": []}}`, `defaults: unknown key "backends"; each split has its own`},
 		{
@@ -71,7 +72,7 @@ func TestProblemsOfASplitFile(t *testing.T) {
 			`{"defaults": {"on_unavailable": "fallback"}, "splits": {"a": {"backends": [{"host": "a"}]}}}`,
 			`splits.a.fallback: is required where on_unavailable is "fallback": the name of a backend`,
 		},
-		{"defaults that are no map", `{"defaults": 1, "splits": {"a": {"backends": [{"host": "a"}]}}}`, `defaults: expected a map, not 1`},
+		{"defaults that are no map", `{"defaults": 1, "splits": {"a": {"backends": [{"host": "a"}]}}}`, `defaults: expected a map, not 1; for example {on_unavailable: redistribute}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -98,7 +99,7 @@ func TestProblemsHavePlaces(t *testing.T) {
 	}}
 	_, got := DecodeFile(file)
 	want := Problems{
-		{Path: "defaults.log_decision", Message: "expected true or false, not 1", Line: 2, Column: 15},
+		{Path: "defaults.log_decision", Message: "expected true or false, not 1; write true", Line: 2, Column: 15},
 		{Path: "defaults.algorithm", Message: "has no value", Line: 3, Column: 12},
 		{Path: "defaults", Message: `unknown key "colour"; the keys here are algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, response_header, log_decision`, Line: 4, Column: 1},
 		{Path: "defaults.log_decision", Message: "is there twice, first in line 2; keep one", Line: 5, Column: 1},

@@ -14,6 +14,9 @@ func suggest(name string, words []string) string {
 	}
 	best, least := "", len(name)/3+2
 	for _, word := range words {
+		if max(len(name), len(word))-min(len(name), len(word)) >= least { // so many slips at least
+			continue
+		}
 		if d := distance(strings.ToLower(name), word); d < least {
 			best, least = word, d
 		}

@@ -9,11 +9,11 @@ import (
 // row is the table: every parameter of a plugin row of Kong, described in this
 // one place.
 var row = field{
-	kind: kindRecord,
-	doc:  "The split of one route, service or consumer, or of the whole gateway.",
+	kind: kindRecord, example: `{backends: [{host: a.example.com}]}`,
+	doc: "The split of one route, service or consumer, or of the whole gateway.",
 	fields: slices.Concat([]field{
 		{
-			name: "backends", kind: kindArray, min: 1, max: split.MaxBackends, elements: &backend,
+			name: "backends", kind: kindArray, example: `[{host: a.example.com, weight: 9}, {host: b.example.com, weight: 1}]`, min: 1, max: split.MaxBackends, elements: &backend,
 			doc: "The destinations among which the requests are shared out, in order.",
 		},
 		{
@@ -23,11 +23,11 @@ var row = field{
 	}, hashFields, []field{
 		session,
 		{
-			name: "rules", kind: kindArray, max: 256, elements: &routingRule, http: true,
+			name: "rules", kind: kindArray, example: `[{match: {headers: {X-Beta: ["1"]}}, backend: canary}]`, max: 256, elements: &routingRule, http: true,
 			doc: "Decisions by what is in a request, in order. The first rule that matches counts: its `backend` takes the request, or its `weights` take the place of the backends' own, for this request.",
 		},
 		{
-			name: "force_header", kind: kindString, match: headerName, derived: "off", http: true,
+			name: "force_header", kind: kindString, max: maxName, match: headerName, derived: "off", http: true,
 			doc: "The name of a request header whose value names the backend that takes the request, before everything else. A name that no backend has is as good as none. Any client can send it.",
 		},
 		ramp,
@@ -36,11 +36,11 @@ var row = field{
 			doc: "What happens to the share of a backend that cannot be used, such as one that is unhealthy or whose Upstream does not exist: `fail` answers it with an error, `redistribute` gives it to the other backends by their weights, `fallback` to the backend named in `fallback`.",
 		},
 		{
-			name: "fallback", kind: kindString, match: backendName,
+			name: "fallback", kind: kindString, max: maxBackend, match: backendName,
 			doc: "The name of the backend that takes the share of one that cannot be used. Required where `on_unavailable` is `fallback`, and only read there.",
 		},
 		{
-			name: "response_header", kind: kindString, match: headerName, derived: "off", http: true,
+			name: "response_header", kind: kindString, max: maxName, match: headerName, derived: "off", http: true,
 			doc: "The name of a response header that tells the client which backend was chosen. One that the backend itself sends under this name comes behind it.",
 		},
 		{
@@ -48,10 +48,11 @@ var row = field{
 			doc: "Adds the decision to what Kong's log plugins write, as `traffic_split`.",
 		},
 		{
-			name: "split", kind: kindString, none: splitName, derived: "the route's name",
+			name: "split", kind: kindString, max: maxSplit, none: splitName, derived: "the route's name",
 			doc: "The name of the split in the server's split file, where there are no `backends` here. Of the other parameters none is read then.",
 		},
 	}),
+	hints: map[string]string{"config": "the keys of the plugin's config stand here without another config around them"},
 	checks: append([]check{
 		{mutuallyExclusive: []string{"backends", "split"}},
 		{
@@ -70,23 +71,26 @@ var entry = func() field {
 	f.fields = slices.DeleteFunc(slices.Clone(row.fields), func(p field) bool { return p.name == "split" })
 	f.field("backends").required = true
 	f.inherits = true
-	f.hints = map[string]string{"split": "the name of a split is its key under splits"}
+	f.hints = map[string]string{
+		"split":  "the name of a split is its key under splits",
+		"config": "the keys of a plugin's config stand here without it",
+	}
 	f.checks = slices.DeleteFunc(slices.Clone(row.checks), func(c check) bool { return c.mutuallyExclusive != nil })
 	return f
 }()
 
 // splitFile is a file of splits.
 var splitFile = field{
-	kind: kindRecord,
-	doc:  "Splits for the plugin's server to read.",
+	kind: kindRecord, example: `{splits: {shop: {backends: [{host: a.example.com}]}}}`,
+	doc: "Splits for the plugin's server to read.",
 	fields: []field{
 		{
-			name: "splits", kind: kindMap, required: true, values: &entry,
-			keys: &field{kind: kindString, none: splitName, doc: "The name of a split: that of a Kong route, or what the plugin's `split` says."},
+			name: "splits", kind: kindMap, example: `{shop: {backends: [{host: a.example.com}]}}`, required: true, values: &entry,
+			keys: &field{kind: kindString, max: maxSplit, none: splitName, doc: "The name of a split: that of a Kong route, or what the plugin's `split` says."},
 			doc:  "The splits, each under its name: that of the Kong route, or what the plugin's `split` says.",
 		},
 		{
-			name: "defaults", kind: kindRecord,
+			name: "defaults", kind: kindRecord, example: `{on_unavailable: redistribute}`,
 			doc:    "What holds for the splits of this file that do not say it themselves.",
 			fields: slices.DeleteFunc(slices.Clone(entry.fields), func(p field) bool { return p.name == "backends" }),
 			hints:  map[string]string{"backends": "each split has its own"},

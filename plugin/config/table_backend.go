@@ -3,15 +3,15 @@ package config
 import "kong-traffic-split/plugin/split"
 
 var backend = field{
-	kind: kindRecord,
-	doc:  "One destination: a Kong Upstream or a host.",
+	kind: kindRecord, example: `{host: a.example.com, weight: 9}`,
+	doc: "One destination: a Kong Upstream or a host.",
 	fields: []field{
 		{
-			name: "name", kind: kindString, match: backendName, derived: "the upstream, or `host:port`",
+			name: "name", kind: kindString, max: maxName, match: backendName, derived: "the upstream, or `host:port`",
 			doc: "What clients, logs and metrics see: letters, digits and . _ - : [ ]. Unique among the backends.",
 		},
 		{
-			name: "upstream", kind: kindString, none: upstreamNot, match: upstreamName,
+			name: "upstream", kind: kindString, max: maxName, none: upstreamNot, match: upstreamName,
 			doc: "The name of a Kong Upstream, whose targets, health checks and retries then apply. A backend has either this or `host`.",
 		},
 		{
@@ -19,11 +19,11 @@ var backend = field{
 			doc: "A host name, an IPv4 address, or an IPv6 address without brackets. A backend has either this or `upstream`.",
 		},
 		{
-			name: "port", kind: kindInteger, min: 1, max: 65535, derived: "443 where `protocol` is `https`, else 80",
+			name: "port", kind: kindInteger, unit: unitCount, min: 1, max: 65535, derived: "443 where `protocol` is `https`, else 80",
 			doc: "The port of `host`. Not with `upstream`, whose targets have ports of their own.",
 		},
 		{
-			name: "weight", kind: kindInteger, def: 1, min: 0, max: split.MaxWeight,
+			name: "weight", kind: kindInteger, unit: unitShare, def: 1, min: 0, max: split.MaxWeight,
 			doc: "The backend's share, relative to the sum of the weights, which need not be 100. 0 takes no new traffic.",
 		},
 		{
@@ -31,39 +31,39 @@ var backend = field{
 			doc: "How Kong talks to this backend. Not on a gRPC Service.",
 		},
 		{
-			name: "path", kind: kindString, http: true, none: pathNot, match: uriPath, valid: validPath, derived: "none",
+			name: "path", kind: kindString, http: true, max: maxPath, none: pathNot, match: uriPath, valid: validPath, derived: "none",
 			doc: "Put before the path that Kong computed, as a Service's path is. It starts with a slash and has no query. Not on a gRPC Service.",
 		},
 		{
-			name: "host_header", kind: kindString, http: true, none: hostHeaderNot, match: hostHeader, valid: validHostHeader,
+			name: "host_header", kind: kindString, http: true, max: maxAuthority, none: hostHeaderNot, match: hostHeader, valid: validHostHeader,
 			derived: "of a host, as Kong does for a Service: the client's where the route says `preserve_host`, else the host, with its port unless that is the protocol's own",
 			doc:     "The Host header that this backend receives: `preserve` for the client's own, or a literal host, with a port or without. Over TLS the server name follows it.",
 		},
 		{
-			name: "request_headers", kind: kindRecord, http: true,
+			name: "request_headers", kind: kindRecord, http: true, example: `{set: {X-Env: canary}}`,
 			doc: "Changes to the headers that this backend receives.",
 			fields: []field{
 				{
-					name: "set", kind: kindMap, keys: requestHeader, values: headerValue,
+					name: "set", kind: kindMap, example: `{X-Env: canary}`, keys: requestHeader, values: headerValue,
 					doc: "Headers with the value that each is to have, whatever the client sent. Host is not among them: see `host_header`.",
 				},
 				{
-					name: "add", kind: kindMap, keys: requestHeader, values: headerValue,
+					name: "add", kind: kindMap, example: `{X-Env: canary}`, keys: requestHeader, values: headerValue,
 					doc: "Headers that are added to those that the client sent.",
 				},
 				{
-					name: "remove", kind: kindArray, elements: requestHeader,
+					name: "remove", kind: kindArray, example: `[X-Debug]`, elements: requestHeader,
 					doc: "Names of headers that this backend does not receive.",
 				},
 			},
 		},
 		{
-			name: "response_headers", kind: kindRecord, http: true,
+			name: "response_headers", kind: kindRecord, http: true, example: `{add: {X-Served-By: canary}}`,
 			doc: "Changes to the headers that the clients of this backend receive.",
 			fields: []field{
 				{
-					name: "add", kind: kindMap, values: headerValue,
-					keys: &field{kind: kindString, match: headerName, doc: "The name of a header."},
+					name: "add", kind: kindMap, example: `{X-Served-By: canary}`, values: headerValue,
+					keys: &field{kind: kindString, max: maxName, match: headerName, doc: "The name of a header."},
 					doc:  "Headers that are added to those of the response.",
 				},
 			},
@@ -89,56 +89,56 @@ var backend = field{
 }
 
 var requestHeader = &field{
-	kind: kindString, doc: "The name of a header, other than Host.",
+	kind: kindString, max: maxName, doc: "The name of a header, other than Host.",
 	none:  []rule{must(`^[Hh][Oo][Ss][Tt]$`, "not be among these; use host_header")},
 	match: headerName,
 }
 
 var headerValue = &field{
-	kind: kindString, doc: "The value of a header.",
+	kind: kindString, max: maxHeader, doc: "The value of a header.",
 	none: []rule{must(`[`+control+`]`, "not have control characters in it")},
 }
 
 var health = field{
-	name: "health", kind: kindRecord,
+	name: "health", kind: kindRecord, example: `{active: {path: /healthz}}`,
 	doc: "How it is found out that this host is unhealthy; it is healthy at first. What becomes of its share then says `on_unavailable`. Not with `upstream`, which has health checks of its own.",
 	fields: []field{
 		{
-			name: "active", kind: kindRecord, also: finishActive,
+			name: "active", kind: kindRecord, example: `{path: /healthz}`, also: finishActive,
 			doc: "Has the server probe the host, apart from the requests.",
 			fields: []field{
 				{
-					name: "path", kind: kindString, def: "/", empty: true, none: probePathNot, match: probePath, valid: validPath,
+					name: "path", kind: kindString, def: "/", empty: true, max: maxPath, none: probePathNot, match: probePath, valid: validPath,
 					doc: "What a probe asks for, by GET; 200 to 399 is well. Where it is an empty string, opening a TCP connection is the probe.",
 				},
 				{
-					name: "interval", kind: kindNumber, def: 5.0, low: 0.1, high: 3600, decimals: 3,
+					name: "interval", kind: kindNumber, unit: unitSeconds, def: 5.0, low: 0.1, high: 3600, decimals: 3,
 					doc: "Seconds from one probe to the next.",
 				},
 				{
-					name: "timeout", kind: kindNumber, def: 1.0, low: 0.001, high: 3600, decimals: 3,
+					name: "timeout", kind: kindNumber, unit: unitSeconds, low: 0.001, high: 3600, decimals: 3, derived: "1, or `interval` where that is shorter",
 					doc: "Seconds after which a probe has failed. Not longer than `interval`.",
 				},
 				{
-					name: "healthy", kind: kindInteger, def: 2, min: 1, max: 255,
+					name: "healthy", kind: kindInteger, unit: unitCount, def: 2, min: 1, max: 255,
 					doc: "How many probes in a row have to be well before an unhealthy host is healthy again.",
 				},
 				{
-					name: "unhealthy", kind: kindInteger, def: 3, min: 1, max: 255,
+					name: "unhealthy", kind: kindInteger, unit: unitCount, def: 3, min: 1, max: 255,
 					doc: "How many probes in a row have to fail before a healthy host is unhealthy.",
 				},
 			},
 		},
 		{
-			name: "passive", kind: kindRecord, http: true, outcomes: true,
+			name: "passive", kind: kindRecord, example: `{failures: 5}`, http: true, outcomes: true,
 			doc: "Ejects the host when requests to it fail. The plugin server has to be started with `-outcomes` for it.",
 			fields: []field{
 				{
-					name: "failures", kind: kindInteger, def: 5, min: 1, max: 10_000,
+					name: "failures", kind: kindInteger, unit: unitCount, def: 5, min: 1, max: 10_000,
 					doc: "How many requests in a row have to fail.",
 				},
 				{
-					name: "ejection", kind: kindNumber, def: 30.0, low: 0.1, high: 86_400, decimals: 3,
+					name: "ejection", kind: kindNumber, unit: unitSeconds, def: 30.0, low: 0.1, high: 86_400, decimals: 3,
 					doc: "Seconds for which the host is out then.",
 				},
 			},

@@ -21,7 +21,7 @@ var hashFields = slices.Concat(
 func hashKey(key, doc string) []field {
 	named := func(kind, what string, match []rule) field {
 		return field{
-			name: key + "_" + kind, kind: kindString, match: match,
+			name: key + "_" + kind, kind: kindString, max: maxName, match: match,
 			doc: fmt.Sprintf("The name of the %s. Required where `%s` is `%s`, and only read there.", what, key, kind),
 		}
 	}

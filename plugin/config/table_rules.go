@@ -3,18 +3,18 @@ package config
 import "kong-traffic-split/plugin/split"
 
 var routingRule = field{
-	kind: kindRecord,
-	doc:  "What a request has to be like, and where it goes then.",
+	kind: kindRecord, example: `{match: {headers: {X-Beta: ["1"]}}, backend: canary}`,
+	doc: "What a request has to be like, and where it goes then.",
 	fields: []field{
 		match,
 		{
-			name: "backend", kind: kindString, match: backendName,
+			name: "backend", kind: kindString, max: maxBackend, match: backendName,
 			doc: "The name of the backend that takes the request. A rule has either this or `weights`.",
 		},
 		{
-			name: "weights", kind: kindMap, min: 1,
-			keys:   &field{kind: kindString, match: backendName, doc: "The name of a backend."},
-			values: &field{kind: kindInteger, min: 0, max: split.MaxWeight, doc: "Its share, relative to the sum."},
+			name: "weights", kind: kindMap, example: `{stable: 9, canary: 1}`, min: 1,
+			keys:   &field{kind: kindString, max: maxBackend, match: backendName, doc: "The name of a backend."},
+			values: &field{kind: kindInteger, unit: unitShare, min: 0, max: split.MaxWeight, doc: "Its share, relative to the sum."},
 			doc:    "Weights by the names of backends, for what follows: session, hash and weight. Backends that are missing have 0; one has to have more.",
 		},
 	},
@@ -22,35 +22,35 @@ var routingRule = field{
 }
 
 var match = field{
-	name: "match", kind: kindRecord, required: true,
+	name: "match", kind: kindRecord, example: `{headers: {X-Beta: ["1"]}}`, required: true,
 	doc: "What a request has to be like: all that is given here has to hold.",
 	fields: []field{
 		{
-			name: "headers", kind: kindMap, keys: &field{kind: kindString, match: headerName, doc: "The name of a request header."}, values: values,
+			name: "headers", kind: kindMap, example: `{X-Beta: ["1"]}`, keys: &field{kind: kindString, max: maxName, match: headerName, doc: "The name of a request header."}, values: values,
 			doc: "Request headers by name, each with the values of which it has to have one: exact ones, or regular expressions (RE2) behind a `~`, which match anywhere unless they have ^ and $. `~` alone takes any value.",
 		},
 		{
-			name: "cookies", kind: kindMap, keys: &field{kind: kindString, match: cookieName, doc: "The name of a cookie."}, values: values,
+			name: "cookies", kind: kindMap, example: `{beta: ["1"]}`, keys: &field{kind: kindString, max: maxName, match: cookieName, doc: "The name of a cookie."}, values: values,
 			doc: "Cookies by name, with values as in `headers`.",
 		},
 		{
-			name: "query_args", kind: kindMap, keys: &field{kind: kindString, doc: "The name of a query argument."}, values: values,
+			name: "query_args", kind: kindMap, example: `{beta: ["1"]}`, keys: &field{kind: kindString, max: maxName, doc: "The name of a query argument."}, values: values,
 			doc: "Query arguments by name, with values as in `headers`.",
 		},
 		{
-			name: "methods", kind: kindArray, elements: &field{kind: kindString, match: httpMethod, doc: "An HTTP method in upper case."},
+			name: "methods", kind: kindArray, example: `[GET, HEAD]`, elements: &field{kind: kindString, max: 32, match: httpMethod, doc: "An HTTP method in upper case."},
 			doc: "HTTP methods, of which the request has to have one.",
 		},
 		{
-			name: "path_prefix", kind: kindString, none: prefixNot, match: uriPath, valid: validPrefix,
+			name: "path_prefix", kind: kindString, max: maxPath, none: prefixNot, match: uriPath, valid: validPrefix,
 			doc: "What the path, as Kong normalises it, begins with.",
 		},
 		{
-			name: "consumers", kind: kindArray, elements: &field{kind: kindString, doc: "A username, a custom_id or an id."},
+			name: "consumers", kind: kindArray, example: `[alice]`, elements: &field{kind: kindString, max: maxName, doc: "A username, a custom_id or an id."},
 			doc: "Kong Consumers by username, custom_id or id, of which one has to have been authenticated.",
 		},
 		{
-			name: "client_ips", kind: kindArray, elements: &field{kind: kindString, match: clientIP, valid: validClientIP, doc: "An address or a network."},
+			name: "client_ips", kind: kindArray, example: `[10.0.0.0/8]`, elements: &field{kind: kindString, max: 64, match: clientIP, valid: validClientIP, doc: "An address or a network."},
 			doc: "Addresses and networks, such as 10.0.0.0/8, in one of which the client's address has to be: the forwarded one, as far as Kong's `trusted_ips` allow it.",
 		},
 	},
@@ -60,6 +60,6 @@ var match = field{
 }
 
 var values = &field{
-	kind: kindArray, min: 1, doc: "The values of which one has to be there.",
+	kind: kindArray, min: 1, example: `["1", "~^beta-"]`, doc: "The values of which one has to be there.",
 	elements: &field{kind: kindString, max: 1024, valid: validValue, doc: "A value, or a regular expression (RE2) behind a `~`."},
 }

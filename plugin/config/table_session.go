@@ -1,19 +1,22 @@
 package config
 
+// minSecret is how many characters a secret has at least.
+const minSecret = 16
+
 var session = field{
-	name: "session", kind: kindRecord, http: true, secret: true,
+	name: "session", kind: kindRecord, example: `{secret: 16 characters or more}`, http: true, secret: true,
 	doc: "Pins a client to the backend that hash or weight chose for it first, by a signed cookie.",
 	fields: []field{
 		{
-			name: "cookie", kind: kindString, match: cookieName, derived: "`traffic_split_` and 8 hexadecimal digits that are the split's own",
+			name: "cookie", kind: kindString, max: maxName, match: cookieName, derived: "`traffic_split_` and 8 hexadecimal digits that are the split's own",
 			doc: "The name of the cookie. Splits on one host need different ones.",
 		},
 		{
-			name: "max_age", kind: kindInteger, def: 0, min: 0, max: 34_560_000,
+			name: "max_age", kind: kindInteger, unit: unitSeconds, def: 0, min: 0, max: 34_560_000,
 			doc: "Seconds that a client stays pinned, 400 days at most, as browsers have it. 0: until the browser closes.",
 		},
 		{
-			name: "path", kind: kindString, def: "/", none: cookiePathNot, match: uriPath[:1],
+			name: "path", kind: kindString, def: "/", max: maxPath, none: cookiePathNot, match: uriPath[:1],
 			doc: "The path below which clients send the cookie.",
 		},
 		{
@@ -33,15 +36,15 @@ var session = field{
 			doc: "Whether clients send the cookie when another site leads to this one.",
 		},
 		{
-			name: "secret", kind: kindString, required: true, secret: true, min: 16, max: 1024, valid: validSecret,
+			name: "secret", kind: kindString, required: true, secret: true, min: minSecret, max: 1024, valid: validSecret,
 			doc: "What signs the cookie, 16 characters at least: whoever knows it can choose a backend. In Kong it may be a reference to a vault. The same on all nodes.",
 		},
 		{
-			name: "previous_secret", kind: kindString, secret: true, min: 16, max: 1024, valid: validSecret,
+			name: "previous_secret", kind: kindString, secret: true, min: minSecret, max: 1024, valid: validSecret,
 			doc: "The secret from before, whose cookies are still good while a new one is brought in. In Kong it may be a reference to a vault.",
 		},
 		{
-			name: "generation", kind: kindInteger, def: 0, min: 0, max: 1_000_000_000,
+			name: "generation", kind: kindInteger, unit: unitCount, def: 0, min: 0, max: 1_000_000_000,
 			doc: "Another number voids all the cookies from before.",
 		},
 	},

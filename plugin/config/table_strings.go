@@ -1,5 +1,16 @@
 package config
 
+// How long strings may be, in bytes. A session's cookie, which holds the name of a
+// backend, has a path and a domain, stays below the 4096 bytes that browsers keep.
+const (
+	maxName      = 255  // of backends, Upstreams, headers, cookies and the like
+	maxBackend   = 260  // where a backend is named: the name that host and port make is longer
+	maxSplit     = 512  // of a split, as of the routes of Kong's ingress controller
+	maxPath      = 1024 // attributes of cookies that are longer are dropped by browsers
+	maxHeader    = 4096
+	maxAuthority = 262 // a host in brackets, and a port
+)
+
 // The rules of strings.
 var (
 	backendName = []rule{

@@ -1,10 +1,7 @@
 package config
 
 import (
-	"errors"
 	"net/netip"
-	"regexp"
-	"regexp/syntax"
 	"strconv"
 	"strings"
 	"time"
@@ -103,20 +100,6 @@ func validSecret(secret string) string {
 
 func isReference(s string) bool {
 	return strings.HasPrefix(s, "{vault://") && strings.HasSuffix(s, "}")
-}
-
-// validValue compiles regular expressions.
-func validValue(value string) string {
-	expr, isRegexp := strings.CutPrefix(value, "~")
-	if !isRegexp {
-		return ""
-	}
-	_, err := regexp.Compile(expr)
-	var wrong *syntax.Error
-	if errors.As(err, &wrong) {
-		return "is not a regular expression (RE2) behind the ~: " + string(wrong.Code) + ": " + quote(wrong.Expr)
-	}
-	return ""
 }
 
 // validClientIP checks an address or a network.

@@ -78,7 +78,7 @@ func (c *converter) mapping(n *config.Node, y *yaml.Node, depth int) error {
 		}
 		m.Key, m.Value = key.Value, v
 		if wrong := wrongKey(key); wrong != "" {
-			m.Value = &config.Node{Kind: config.Fault, Text: wrong, Line: m.Line, Column: m.Column}
+			m.Value = &config.Node{Kind: config.Fault, Text: wrong, Quotes: true, Line: m.Line, Column: m.Column}
 		}
 		n.Members = append(n.Members, m)
 	}
@@ -142,7 +142,7 @@ func decimal(y *yaml.Node) string {
 
 // fault turns a node into one that is reported.
 func fault(n *config.Node, format string, args ...any) {
-	n.Kind, n.Text = config.Fault, fmt.Sprintf(format, args...)
+	n.Kind, n.Text, n.Quotes = config.Fault, fmt.Sprintf(format, args...), len(args) > 0
 }
 
 // shorten cuts a text that would drown a message.

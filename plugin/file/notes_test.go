@@ -50,7 +50,7 @@ func TestTheNextProcessGoesOnWithWhatWasNoted(t *testing.T) {
 		}, "DIR/x.yaml: no such file or directory"},
 		"one of a folder wrong": {true, func(t *testing.T, dir string) {
 			write(t, dir, "y.yaml", "splits: 1\n")
-		}, "DIR/y.yaml:1:9: splits: expected a map, not 1"},
+		}, "DIR/y.yaml:1:9: splits: expected a map, not 1; for example {shop: {backends: [{host: a.example.com}]}}"},
 		"a folder without files": {true, func(t *testing.T, dir string) {
 			check(t, os.Remove(filepath.Join(dir, "x.yaml")))
 		}, "DIR: the folder has no file *.yaml or *.yml"},

@@ -36,7 +36,11 @@ func (ps Problems) lines() []string {
 		all = append(all, p.String())
 	}
 	if len(ps) > most {
-		all = append(all, fmt.Sprintf("and %d more problems", len(ps)-most))
+		more := 0
+		for _, p := range ps[most:] {
+			more += 1 + p.More
+		}
+		all = append(all, fmt.Sprintf("and %d more problems", more))
 	}
 	return all
 }

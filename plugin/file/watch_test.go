@@ -68,7 +68,7 @@ func TestProblems(t *testing.T) {
 		{weights("one", 1, 2), nil},
 		{weights("one", -1, 2), []string{path + ":4:25: splits.one.backends[0].weight: -1 is not in 0..1000000"}},
 		{weights("one", 1, 2), nil}, // as before
-		{"splits: 1\n", []string{path + ":1:9: splits: expected a map, not 1"}},
+		{"splits: 1\n", []string{path + ":1:9: splits: expected a map, not 1; for example {shop: {backends: [{host: a.example.com}]}}"}},
 		{weights("one", 1, 3), nil},
 	} {
 		write(t, filepath.Dir(path), "x.yaml", step.text)
@@ -277,7 +277,7 @@ func TestReloadReadsAndAnswers(t *testing.T) {
 	for range 2 { // who asks gets an answer, each time
 		replace(t, dir, "x.yaml", "splits: 1\n")
 		w.Reload()
-		w.logged("ERROR " + path + ":1:9: splits: expected a map, not 1")
+		w.logged("ERROR " + path + ":1:9: splits: expected a map, not 1; for example {shop: {backends: [{host: a.example.com}]}}")
 	}
 	w.unused()
 }

@@ -34,8 +34,8 @@ func TestWhatIsWrongInAFile(t *testing.T) {
 		{"an anchor that is missing", "splits:\n  web: *shop\n", `2:12: is not YAML: an alias has no anchor before it; write a value that begins with * in quotes`},
 
 		// Not what this kind of file takes.
-		{"a list", "- a\n", `1:1: expected a map, not an array`},
-		{"a word", "splits", `1:1: expected a map, not the string "splits"`},
+		{"a list", "- a\n", `1:1: expected a map, not an array; for example {splits: {shop: {backends: [{host: a.example.com}]}}}`},
+		{"a word", "splits", `1:1: expected a map, not the string "splits"; for example {splits: {shop: {backends: [{host: a.example.com}]}}}`},
 		{"an unknown key", "splits: {}\nsplitz: {}\n", `2:1: unknown key "splitz"; did you mean "splits"?`},
 		{"an unknown key in a backend", in("wieght: 3"), `5:7: splits.a.backends[0]: unknown key "wieght"; did you mean "weight"?`},
 		{"a key twice", in("weight: 3\n      weight: 4"), `6:7: splits.a.backends[0].weight: is there twice, first in line 5; keep one`},
@@ -46,7 +46,7 @@ func TestWhatIsWrongInAFile(t *testing.T) {
 4:45: splits.a.backends[1].weight: expected an integer, not the string "y"`,
 		},
 		{"a split twice", weights("a", 1, 1) + "  a: {backends: [{host: a}]}\n", `6:3: splits.a: is there twice, first in line 2; keep one`},
-		{"the wrong type", in(`weight: "3"`), `5:15: splits.a.backends[0].weight: expected an integer, not the string "3"`},
+		{"the wrong type", in(`weight: "3"`), `5:15: splits.a.backends[0].weight: expected an integer, not the string "3"; write it without quotes`},
 		{"the wrong value", in(`weight: -3`), `5:15: splits.a.backends[0].weight: -3 is not in 0..1000000`},
 		{"no value", in(`weight:`), `5:14: splits.a.backends[0].weight: has no value; give it one or leave the key out`},
 		{"null", in(`weight: ~`), `5:15: splits.a.backends[0].weight: has no value; give it one or leave the key out`},
@@ -54,7 +54,7 @@ func TestWhatIsWrongInAFile(t *testing.T) {
 		{"a URL", in("path: http://b"), `5:13: splits.a.backends[0].path: "http://b" must start with /`},
 
 		// The surprises of YAML.
-		{"yes", "splits: {}\ndefaults: {log_decision: yes}\n", `2:26: defaults.log_decision: expected true or false, not the string "yes"`},
+		{"yes", "splits: {}\ndefaults: {log_decision: yes}\n", `2:26: defaults.log_decision: expected true or false, not the string "yes"; write true without quotes`},
 		{"hexadecimal", in("port: 0x50"), `5:13: splits.a.backends[0].port: 0x50 is not a plain decimal number; write 80; for a string, write it in quotes`},
 		{"octal", in("port: 0o120"), `5:13: splits.a.backends[0].port: 0o120 is not a plain decimal number; write 80; for a string, write it in quotes`},
 		{"a zero before it", in("port: 010"), `5:13: splits.a.backends[0].port: 010 is not a plain decimal number, as it begins with 0; for a string, write it in quotes`},
@@ -63,7 +63,7 @@ func TestWhatIsWrongInAFile(t *testing.T) {
 		{"no digit before the point", in("weight: .5"), `5:15: splits.a.backends[0].weight: .5 is not a plain decimal number; for a string, write it in quotes`},
 		{"infinity", in("weight: .inf"), `5:15: splits.a.backends[0].weight: .inf is not a plain decimal number; for a string, write it in quotes`},
 		{"digits without end", in("weight: 0" + strings.Repeat("1", 100)), `5:15: splits.a.backends[0].weight: 01111111111111111111… is not a plain decimal number, as it begins with 0; for a string, write it in quotes`},
-		{"half", in("weight: 0.5"), `5:15: splits.a.backends[0].weight: expected an integer, not 0.5`},
+		{"half", in("weight: 0.5"), `5:15: splits.a.backends[0].weight: expected an integer, not 0.5; weights are relative: 1 and 1 share as 0.5 and 0.5 do`},
 		{"a long number", in("weight: 99999999999999999999"), `5:15: splits.a.backends[0].weight: 99999999999999999999 is not in 0..1000000`},
 		{"a name that is a number", in("name: 1"), `5:13: splits.a.backends[0].name: expected a string, not 1; write it in quotes`},
 		{"a name that is a boolean", in("name: true"), `5:13: splits.a.backends[0].name: expected a string, not true; write it in quotes`},
@@ -173,4 +173,50 @@ func FuzzSplitFile(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Whatever is wrong around a session, nothing of its secret is shown.
+func TestNoSecretIsShown(t *testing.T) {
+	const splits = "splits:\n  a:\n    backends: [{host: a}]\n    session:"
+	for _, session := range []string{
+		" secret:TOPSECRET\n",
+		" {secret:TOPSECRET}\n",
+		" {cookie: x, secret:TOPSECRET}\n",
+		"\n      cookie: x\n      secret:TOPSECRET\n",
+		"\n      secret:TOPSECRET\n      cookie: x\n",
+		"\n      secret: TOP: TOPSECRET\n",
+		"\n      secret: @TOPSECRET\n",
+		"\n      secret: %TOPSECRET\n",
+		"\n      secret: !TOPSECRET\n",
+		"\n      secret: !!TOPSECRET x\n",
+		"\n      secret: *TOPSECRET\n",
+		"\n      secret: &TOPSECRET\n",
+		"\n      secret: \"TOPSECRET\n",
+		"\n      secret: \"TOPSECRET\\q\"\n",
+		"\n      secret: [TOPSECRET\n",
+		"\n      secret: {TOPSECRET}\n",
+		"\n      secret: |TOPSECRET\n",
+		"\n      secret: 'TOPSECRET' TOPSECRET\n",
+		"\n      - secret: TOPSECRET\n",
+		"\n      - TOPSECRET\n      secret: x\n",
+		"\n\tsecret: TOPSECRET\n",
+		"\n      http_only: !!bool TOPSECRET\n",
+		"\n      max_age: !!int TOPSECRET\n",
+		"\n      max_age: 0xTOPSECRET\n",
+		"\n      !TOPSECRET secret: x\n",
+		"\n      ? [TOPSECRET]\n      : x\n",
+		"\n      <<: TOPSECRET\n",
+		" !TOPSECRET {secret: x}\n",
+		" !TOPSECRET\n",
+		"\n  secret:TOPSECRET: 1\n",
+		"\n    secret:TOPSECRET: 1\n",
+	} {
+		_, problems := parse([]text{{"x.yaml", splits + session}}, nil)
+		if problems == nil {
+			t.Errorf("taken: %s", session)
+		}
+		if strings.Contains(problems.Error(), "TOPSECRET") {
+			t.Errorf("of %q is said:\n%v", session, problems)
+		}
+	}
 }

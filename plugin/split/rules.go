@@ -63,10 +63,18 @@ func allHold(in place, patterns []Pattern, f *Facts) bool {
 	return true
 }
 
+// longestMatched is how long a value may be, in bytes, for regular expressions to be
+// tried on it: what they cost grows with it, and nginx takes no longer header, unless
+// its large_client_header_buffers are larger ones.
+const longestMatched = 8 << 10
+
 // holds tells whether a value is one of those that the pattern lists.
 func (p *Pattern) holds(value string) bool {
 	if slices.Contains(p.Exact, value) {
 		return true
+	}
+	if len(value) > longestMatched {
+		return false
 	}
 	for _, r := range p.Regexps {
 		if r.MatchString(value) {
