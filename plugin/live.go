@@ -179,6 +179,15 @@ func (r *rows) drop(id string, of *row, in *counted, l *live) {
 	}
 }
 
+// refresh saves anew what is saved of the rows.
+func (r *rows) refresh() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, of := range r.byID {
+		r.plugin.remember(of.newestLive())
+	}
+}
+
 // recall has a row know what an earlier process has noted of it just now.
 func (r *rows) recall(id string) {
 	r.mu.Lock()
@@ -242,6 +251,17 @@ func (f *fileSplits) recall(name string) {
 	defer f.mu.Unlock()
 	if l, _ := f.get(name); l != nil {
 		f.plugin.recall(l)
+	}
+}
+
+// refresh saves anew what is saved of the splits.
+func (f *fileSplits) refresh() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r := f.current.Load(); r != nil {
+		for _, l := range r.splits {
+			f.plugin.remember(l)
+		}
 	}
 }
 

@@ -134,6 +134,13 @@ func (p *Plugin) remember(l *live) {
 	}
 }
 
+// Refresh saves anew what the splits that are in use must not forget, without what is
+// over: a store that outlives the process cannot know which of it is of use.
+func (p *Plugin) Refresh() {
+	p.rows.refresh()
+	p.file.refresh()
+}
+
 // forget drops what is noted of l, whose split is gone.
 func (p *Plugin) forget(l *live) {
 	p.remembering.Lock()

@@ -28,6 +28,7 @@ import (
 	"kong-traffic-split/plugin/health"
 	"kong-traffic-split/plugin/server"
 	"kong-traffic-split/plugin/server/keeper"
+	"kong-traffic-split/plugin/state"
 	"kong-traffic-split/plugin/status"
 )
 
@@ -45,7 +46,7 @@ var _ server.Reader = (*plugin.Instance)(nil)
 // options are the command line.
 type options struct {
 	prefix, socket, infoFile, splits string
-	status                           string
+	state, status                    string
 	access                           server.Access
 	dump, version, healthcheck       bool
 	supervise, outcomes              bool
@@ -89,6 +90,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	})
 	flags.StringVar(&o.infoFile, "info-file", "", "also write what -dump prints to the file at `path`, for a query_cmd that reads it with cat")
 	flags.StringVar(&o.splits, "file", "", "read splits from the YAML file, or the folder of them, at `path`; it is watched, and read again on SIGHUP")
+	flags.StringVar(&o.state, "state", defaultState(), "save rollbacks, ejections and which backends are unhealthy in the file at `path`, so that they outlive a restart (default: traffic-split.state in systemd's STATE_DIRECTORY, else nowhere)")
 	flags.Func("status-listen", "serve /metrics for Prometheus, and /status in JSON, to whoever can reach this `address:port`, such as 127.0.0.1:8007 (default: nowhere)", func(text string) error {
 		_, port, err := net.SplitHostPort(text)
 		if err != nil {
@@ -141,7 +143,14 @@ func run(o options, stdout io.Writer) error {
 	case err != nil:
 		return err
 	case child != nil:
-		return serve(o, child, log)
+		return serve(o, child, child, log)
+	}
+	var saved *state.File
+	if o.state != "" {
+		saved = openState(o.state, log)
+		defer saved.Close()
+	}
+	switch {
 	case o.supervise:
 		keeping := keeper.Options{
 			Args:       os.Args,
@@ -152,9 +161,14 @@ func run(o options, stdout io.Writer) error {
 		if o.splits != "" {
 			keeping.Early = append(keeping.Early, file.NoteKey(o.splits))
 		}
+		if saved != nil {
+			keeping.State, keeping.Changes, keeping.Retired = saved, saved.Changes(), saved.Retire
+		}
 		return keeper.Run(keeping)
+	case saved != nil:
+		return serve(o, nil, saved, log)
 	}
-	return serve(o, nil, log)
+	return serve(o, nil, new(state.Memory), log)
 }
 
 // describe is the plugin without what it needs to run.
@@ -170,7 +184,7 @@ func describe(o options) server.Plugin {
 
 // serve runs the server until SIGTERM or SIGINT: the child of a keeper, or, where
 // that is nil, all by itself.
-func serve(o options, child *keeper.Child, log *slog.Logger) error {
+func serve(o options, child *keeper.Child, saved state.Store, log *slog.Logger) error {
 	// The signals stay caught to the very end: one that comes once the server has ended
 	// of itself, as when another one goes on, must not make that end a failure.
 	signalled, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
@@ -181,22 +195,21 @@ func serve(o options, child *keeper.Child, log *slog.Logger) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	probes := newProbers(child, log)
+	probes := health.New(log, saved)
 	defer probes.Close()
-	needs := plugin.Options{Outcomes: o.outcomes, Probers: probers{probes}, Log: log}
-	if child != nil {
-		needs.State = child
-	}
-	p := plugin.New(needs)
+	p := plugin.New(plugin.Options{Outcomes: o.outcomes, Probers: probers{probes}, State: saved, Log: log})
 	if child != nil {
 		child.Notify(p.Noted)
 	}
 	seen := status.Source{Version: plugin.Version, Splits: p.Status}
+	if o.state != "" {
+		seen.State = func() status.SavedState { return stateOf(o.state, saved) }
+	}
 	var working sync.WaitGroup
 	defer working.Wait()
 	defer stop()
 	if o.splits != "" {
-		splits, err := file.Open(o.splits, log, needs.State, p.SetSplits, p.ConfigOptions()...)
+		splits, err := file.Open(o.splits, log, saved, p.SetSplits, p.ConfigOptions()...)
 		if err != nil {
 			return fmt.Errorf("-file %s:\n%w", o.splits, err)
 		}
@@ -204,14 +217,16 @@ func serve(o options, child *keeper.Child, log *slog.Logger) error {
 		working.Go(func() { reload(ctx, hangup, splits) })
 		seen.Problems = splits.Problems
 	}
+	seen.Probes = func() status.Probes { return status.Probes(probes.Counts()) }
 	if o.status != "" {
 		working.Go(func() { status.Serve(ctx, o.status, status.Handler(seen, log), log) })
 	}
 	served := describe(o)
 	served.Start = func(text []byte) (server.Instance, error) { return p.Start(text) }
 	s := server.New(served, log)
+	s.State = saved
+	working.Go(func() { refresh(ctx, p) })
 	if child != nil {
-		s.State = child
 		if err := child.Ready(); err != nil {
 			return err
 		}
@@ -222,24 +237,6 @@ func serve(o options, child *keeper.Child, log *slog.Logger) error {
 		return err
 	}
 	return s.Serve(ctx, socket)
-}
-
-// newProbers returns probers that have noted which backends are unhealthy, so that
-// the next process need not find that out anew.
-func newProbers(child *keeper.Child, log *slog.Logger) *health.Probers {
-	if child == nil {
-		return health.New(log, nil, nil)
-	}
-	key := func(t health.Target) string { return fmt.Sprintf("unhealthy/%+v", t) }
-	changed := func(t health.Target, healthy bool) {
-		if healthy {
-			child.Set(key(t), nil)
-		} else {
-			child.Set(key(t), []byte{})
-		}
-	}
-	begins := func(t health.Target) bool { return child.Get(key(t)) == nil }
-	return health.New(log, changed, begins)
 }
 
 // probers are those of plugin/health, in the plugin's words.

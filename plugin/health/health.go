@@ -7,21 +7,24 @@ package health
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
+
+	"kong-traffic-split/plugin/state"
 )
 
 // Probers probe targets, each target by one prober however many watch it. All
 // methods, and those of the watches, may be called by several goroutines at the
 // same time.
 type Probers struct {
-	log     *slog.Logger
-	changed func(Target, bool)
-	begins  func(Target) bool
-	dial    dialFunc
+	log    *slog.Logger
+	saved  state.Store
+	places *places
+	dial   dialFunc
 	// phase is when in its interval a prober probes. It is random, so that the
 	// probers of one server, or of many that were started together, do not all
 	// probe at the same moment.
@@ -29,25 +32,60 @@ type Probers struct {
 
 	mu      sync.Mutex
 	by      map[Target]*prober
+	recall  *time.Timer // ends the watches of what an earlier process has found unhealthy
 	closed  bool
 	running sync.WaitGroup
 }
 
-// New returns probers that watch nothing yet. Each change of a target's health
-// is logged, and passed to changed unless that is nil. It is called by the
-// target's prober, which waits for it: it may call all but Close. A target that is
-// watched no more is passed to it as healthy.
-//
-// begins, unless it is nil, says whether a target is healthy at first; otherwise all
-// are. It must call nothing of the probers.
-func New(log *slog.Logger, changed func(t Target, healthy bool), begins func(t Target) bool) *Probers {
+const (
+	// savedPrefix is that of the keys of unhealthy targets.
+	savedPrefix = "unhealthy/"
+	// recallTime is how long what an earlier process has found unhealthy is probed,
+	// watched or not: watches begin with the requests.
+	recallTime = time.Hour
+)
+
+// New returns probers that watch nothing yet. Each change of a target's health is
+// logged, and in saved are the targets that somebody watches and that are unhealthy.
+// Those that are there already are so at first, and are probed from now on, so that
+// one which nobody watches for long is neither unhealthy when somebody does, nor saved
+// for ever.
+func New(log *slog.Logger, saved state.Store) *Probers {
+	p := prepare(log, saved)
+	p.goOn()
+	return p
+}
+
+func prepare(log *slog.Logger, saved state.Store) *Probers {
 	return &Probers{
-		log: log, changed: changed, begins: begins,
-		dial:  (&net.Dialer{}).DialContext,
-		phase: rand.N[time.Duration],
-		by:    map[Target]*prober{},
+		log: log, saved: saved,
+		places: newPlaces(log, limitOf(files())),
+		dial:   (&net.Dialer{}).DialContext,
+		phase:  rand.N[time.Duration],
+		by:     map[Target]*prober{},
 	}
 }
+
+// goOn probes what an earlier process has found unhealthy.
+func (p *Probers) goOn() {
+	var watches []*Watch
+	for _, key := range p.saved.Keys(savedPrefix) {
+		var t Target
+		if json.Unmarshal(p.saved.Get(key), &t) == nil && key == savedPrefix+t.Key() {
+			watches = append(watches, p.Watch(t))
+		} else {
+			p.saved.Set(key, nil) // nobody would ever ask for it
+		}
+	}
+	p.recall = time.AfterFunc(recallTime, func() {
+		for _, w := range watches {
+			w.Stop()
+		}
+	})
+}
+
+// Counts says how the probes do.
+func (p *Probers) Counts() Counts { return p.places.counts() }
 
 // Watch has a target probed until the watch is stopped. Who goes from one configuration to the next
 // watches the new targets before stopping the old watches: so what is known of
@@ -69,11 +107,15 @@ func (p *Probers) Watch(t Target) *Watch {
 // is one, has ended. The caller holds the lock.
 func (p *Probers) start(t Target, before *prober) *prober {
 	r := &prober{
-		target: t, log: p.log, changed: p.changed,
+		target: t, log: p.log, changed: func() { p.save(t) }, places: p.places,
 		probe: newProbe(t, p.dial), phase: p.phase(t.Interval),
 		since: time.Now(), done: make(chan struct{}),
 	}
-	r.healthy.Store(p.begins == nil || p.begins(t))
+	if healthy := p.saved.Get(savedPrefix+t.Key()) == nil; healthy {
+		r.healthy.Store(true)
+	} else {
+		r.phase = 0 // at once: it may be healthy by now
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
 	if p.closed {
@@ -93,14 +135,30 @@ func (p *Probers) start(t Target, before *prober) *prober {
 // forget drops a prober that has ended, unless another has taken its place.
 func (p *Probers) forget(r *prober) {
 	p.mu.Lock()
-	last := p.by[r.target] == r
-	if last {
+	if p.by[r.target] == r {
 		delete(p.by, r.target)
 	}
-	closed := p.closed
 	p.mu.Unlock()
-	if last && !closed && !r.healthy.Load() && p.changed != nil {
-		p.changed(r.target, true)
+	p.save(r.target)
+}
+
+// save saves whether a target is unhealthy, for whoever probes it in whatever way.
+func (p *Probers) save(t Target) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed { // it is saved as it was
+		return
+	}
+	key := t.Key()
+	var value []byte
+	for other, r := range p.by {
+		if !r.healthy.Load() && other.Key() == key {
+			value, _ = json.Marshal(other) // strings and numbers can be
+			break
+		}
+	}
+	if (value == nil) != (p.saved.Get(savedPrefix+key) == nil) {
+		p.saved.Set(savedPrefix+key, value)
 	}
 }
 
@@ -109,6 +167,9 @@ func (p *Probers) forget(r *prober) {
 func (p *Probers) Close() {
 	p.mu.Lock()
 	p.closed = true
+	if p.recall != nil {
+		p.recall.Stop()
+	}
 	for _, r := range p.by {
 		r.stop()
 	}

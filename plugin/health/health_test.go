@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"kong-traffic-split/plugin/state"
 )
 
 var (
@@ -19,7 +21,7 @@ var (
 func TestWatchersShareAProber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{down: errDown}
-		p, _ := newProbers(t, b, nil)
+		p, _ := newProbers(t, b)
 		first := p.Watch(one)
 		after(11 * time.Second)
 		second := p.Watch(one)
@@ -51,15 +53,14 @@ func TestWatchersShareAProber(t *testing.T) {
 func TestStopDuringAProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{takes: 700 * time.Millisecond}
-		changed := func(Target, bool) { t.Error("changed") }
-		p, log := newProbers(t, b, changed)
+		p, log := newProbers(t, b)
 		target := Target{Host: "one", Port: 1, Unhealthy: 1}
 		w := p.Watch(target)
 		after(100 * time.Millisecond)
 		w.Stop()
 		next := p.Watch(target)
 		after(100 * time.Millisecond)
-		if b.dialled() != 2 || b.most != 1 || !w.Healthy() || !next.Healthy() || log.Len() > 0 {
+		if b.dialled() != 2 || b.most != 1 || !w.Healthy() || !next.Healthy() || log.Len() > 0 || p.saved.Keys("") != nil {
 			t.Errorf("%d probes, %d at the same time, log %q", b.dialled(), b.most, log)
 		}
 	})
@@ -68,7 +69,7 @@ func TestStopDuringAProbe(t *testing.T) {
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{takes: time.Hour}
-		p, _ := newProbers(t, b, nil)
+		p, _ := newProbers(t, b)
 		w := p.Watch(Target{Host: "one", Port: 1, Timeout: 2 * time.Hour})
 		p.Watch(two)
 		after(time.Millisecond)
@@ -88,22 +89,6 @@ func TestClose(t *testing.T) {
 	})
 }
 
-func TestHookMayWatchAndStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var p *Probers
-		p, _ = newProbers(t, &backend{down: errDown}, func(t Target, _ bool) {
-			w := p.Watch(t)
-			w.State()
-			w.Stop()
-		})
-		w := p.Watch(one)
-		after(time.Minute)
-		if w.Healthy() {
-			t.Error("healthy")
-		}
-	})
-}
-
 // TestNeverTwoProbers has many watch and stop at the same time. A target never
 // has two probes under way, whoever watches one gets it probed, and nothing is
 // left when nobody does.
@@ -114,7 +99,7 @@ func TestNeverTwoProbers(t *testing.T) {
 			rapid.SliceOfN(rapid.IntRange(0, 40), 1, 12), 2, 8).Draw(rt, "milliseconds")
 		synctest.Test(t, func(t *testing.T) {
 			b := &backend{takes: 7 * time.Millisecond, down: errDown}
-			p, _ := newProbers(t, b, nil)
+			p, _ := newProbers(t, b)
 			target := Target{Host: "one", Port: 1, Interval: 5 * time.Millisecond}
 			var all sync.WaitGroup
 			for _, script := range scripts {
@@ -150,7 +135,7 @@ func TestNeverTwoProbers(t *testing.T) {
 }
 
 func BenchmarkHealthy(b *testing.B) {
-	p := New(slog.New(slog.DiscardHandler), nil, nil)
+	p := New(slog.New(slog.DiscardHandler), new(state.Memory))
 	defer p.Close()
 	w := p.Watch(one)
 	b.RunParallel(func(pb *testing.PB) {
@@ -163,9 +148,7 @@ func BenchmarkHealthy(b *testing.B) {
 }
 
 func ExampleProbers() {
-	p := New(slog.New(slog.DiscardHandler), func(t Target, healthy bool) {
-		fmt.Println(t, "is healthy:", healthy)
-	}, nil)
+	p := New(slog.New(slog.DiscardHandler), new(state.Memory))
 	defer p.Close()
 	w := p.Watch(Target{Host: "127.0.0.1", Port: 9101, Path: "/healthz"})
 	defer w.Stop()

@@ -30,8 +30,11 @@ type probeFunc func(ctx context.Context) error
 func newProbe(t Target, dial dialFunc) probeFunc {
 	return func(ctx context.Context) error {
 		err := probe(ctx, t, dial)
-		if err == nil {
+		switch {
+		case err == nil:
 			return nil
+		case ofShortage(err):
+			return shortageError{err}
 		}
 		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 			return fmt.Errorf("no answer within %v", t.Timeout)

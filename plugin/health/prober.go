@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -12,7 +13,8 @@ import (
 type prober struct {
 	target  Target
 	log     *slog.Logger
-	changed func(Target, bool)
+	changed func() // its health has
+	places  *places
 	probe   probeFunc
 	phase   time.Duration
 
@@ -44,7 +46,12 @@ func (r *prober) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return // the probe was cut short
 		}
-		r.count(err)
+		if short, ok := errors.AsType[shortageError](err); ok {
+			r.places.shortage(r.target, short)
+			r.failed(short)
+		} else {
+			r.count(err)
+		}
 		select {
 		case <-ctx.Done():
 		case <-ticks.C:
@@ -52,18 +59,28 @@ func (r *prober) run(ctx context.Context) {
 	}
 }
 
+// once probes when there is a place, and only then begins the probe's time.
 func (r *prober) once(ctx context.Context) error {
+	if !r.places.take(ctx) {
+		return ctx.Err()
+	}
+	defer r.places.leave()
 	ctx, cancel := context.WithTimeout(ctx, r.target.Timeout)
 	defer cancel()
 	return r.probe(ctx)
 }
 
+// failed keeps why a probe has failed.
+func (r *prober) failed(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lastError = err.Error()
+}
+
 // count takes the result of a probe into account.
 func (r *prober) count(err error) {
 	if err != nil {
-		r.mu.Lock()
-		r.lastError = err.Error()
-		r.mu.Unlock()
+		r.failed(err)
 	}
 	healthy, enough := r.healthy.Load(), r.target.Healthy
 	if healthy {
@@ -91,9 +108,7 @@ func (r *prober) change(healthy bool, err error) {
 	} else {
 		r.log.Warn("backend is unhealthy", "target", r.target.String(), "failed", r.target.Unhealthy, "error", err)
 	}
-	if r.changed != nil {
-		r.changed(r.target, healthy)
-	}
+	r.changed()
 }
 
 func (r *prober) state() State {

@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"kong-traffic-split/plugin/state"
 )
 
 // backend is one that connections are made to, as long as it is up.
@@ -66,7 +68,13 @@ func (b *backend) dialled() int {
 
 // newProbers returns probers of a backend whose probes begin at once, and the
 // text of their log, without times.
-func newProbers(t *testing.T, b *backend, changed func(Target, bool)) (*Probers, *bytes.Buffer) {
+func newProbers(t *testing.T, b *backend) (*Probers, *bytes.Buffer) {
+	t.Helper()
+	return begin(t, b, new(state.Memory))
+}
+
+// begin begins with what an earlier process has saved.
+func begin(t *testing.T, b *backend, saved state.Store) (*Probers, *bytes.Buffer) {
 	t.Helper()
 	var text bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{
@@ -77,9 +85,10 @@ func newProbers(t *testing.T, b *backend, changed func(Target, bool)) (*Probers,
 			return a
 		},
 	}))
-	p := New(log, changed, nil)
+	p := prepare(log, saved)
 	p.dial = b.dial
 	p.phase = func(time.Duration) time.Duration { return 0 }
+	p.goOn()
 	t.Cleanup(p.Close)
 	return p, &text
 }
@@ -94,11 +103,8 @@ func after(d time.Duration) {
 
 func TestCourse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var changes []string
 		b := &backend{}
-		p, log := newProbers(t, b, func(t Target, healthy bool) {
-			changes = append(changes, fmt.Sprintf("%s %t", t, healthy))
-		})
+		p, log := newProbers(t, b)
 		begin := time.Now()
 		w := p.Watch(Target{Host: "a.example", Port: 80})
 		want := func(healthy bool, since time.Duration, lastError string) {
@@ -107,8 +113,8 @@ func TestCourse(t *testing.T) {
 			if diff := cmp.Diff(state, w.State()); diff != "" {
 				t.Errorf("after %v (-want +got):\n%s", time.Since(begin), diff)
 			}
-			if w.Healthy() != healthy {
-				t.Errorf("after %v the watch disagrees", time.Since(begin))
+			if w.Healthy() != healthy || healthy != (p.saved.Keys("") == nil) {
+				t.Errorf("after %v the watch says %t, and saved is %q", time.Since(begin), w.Healthy(), p.saved.Keys(""))
 			}
 		}
 		want(true, 0, "")
@@ -126,9 +132,6 @@ func TestCourse(t *testing.T) {
 		want(true, 25*time.Second, "it is down")
 		if b.dialled() != 6 {
 			t.Errorf("%d probes", b.dialled())
-		}
-		if diff := cmp.Diff([]string{"tcp://a.example:80 false", "tcp://a.example:80 true"}, changes); diff != "" {
-			t.Error(diff)
 		}
 		wantLog := `level=WARN msg="backend is unhealthy" target=tcp://a.example:80 failed=3 error="it is down"
 level=INFO msg="backend is healthy again" target=tcp://a.example:80 unhealthy_for=10s
@@ -151,7 +154,7 @@ func TestCounting(t *testing.T) {
 		changes := 0
 		r := &prober{
 			target: target, log: slog.New(slog.DiscardHandler),
-			changed: func(Target, bool) { changes++ },
+			changed: func() { changes++ },
 		}
 		r.healthy.Store(true)
 		healthy, wantChanges, text := true, 0, ""
@@ -183,7 +186,7 @@ func TestCounting(t *testing.T) {
 func TestNameIsDialled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
-		p, _ := newProbers(t, b, nil)
+		p, _ := newProbers(t, b)
 		p.Watch(Target{Host: "a.example", Port: 80})
 		after(6 * time.Second)
 		if diff := cmp.Diff([]string{"a.example:80", "a.example:80"}, b.dials); diff != "" {
@@ -195,7 +198,7 @@ func TestNameIsDialled(t *testing.T) {
 func TestProbeThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{takes: time.Hour}
-		p, _ := newProbers(t, b, nil)
+		p, _ := newProbers(t, b)
 		w := p.Watch(Target{Host: "a", Port: 1, Interval: time.Second, Timeout: 2500 * time.Millisecond, Unhealthy: 2})
 		after(5100 * time.Millisecond) // probes at 0, at 2.5 and now at 5 s
 		if w.Healthy() || w.State().LastError != "no answer within 2.5s" {
@@ -233,7 +236,7 @@ func TestServerThatHangs(t *testing.T) {
 					}()
 					return conn, nil
 				}
-				r := &prober{target: target, probe: newProbe(target, dial)}
+				r := &prober{target: target, places: newPlaces(nil, 1), probe: newProbe(target, dial)}
 				begin := time.Now()
 				if got := message(r.once(t.Context())); got != tt.want {
 					t.Errorf("got %q, want %q", got, tt.want)
@@ -251,8 +254,8 @@ func TestProbersAreNotInStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		begin, moments := time.Now(), map[string][]time.Duration{}
-		p, _ := newProbers(t, &backend{}, nil)
-		p.phase = New(p.log, nil, nil).phase
+		p, _ := newProbers(t, &backend{})
+		p.phase = prepare(p.log, p.saved).phase
 		p.dial = func(_ context.Context, _, address string) (net.Conn, error) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -272,36 +275,6 @@ func TestProbersAreNotInStep(t *testing.T) {
 		}
 		if len(moments) != 50 || len(distinct) < 45 {
 			t.Errorf("%d probers probe at %d moments", len(moments), len(distinct))
-		}
-	})
-}
-
-// What another process knew holds until probes say otherwise, and nothing is kept of
-// a target that nobody watches any more.
-func TestATargetThatIsKnownToBeUnhealthy(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		known := map[Target]bool{one.normal(): true}
-		p := New(slog.New(slog.DiscardHandler), func(t Target, healthy bool) {
-			if healthy {
-				delete(known, t)
-			} else {
-				known[t] = true
-			}
-		}, func(t Target) bool { return !known[t] })
-		p.dial = (&backend{down: errDown}).dial
-		defer p.Close()
-		w := p.Watch(one)
-		if w.Healthy() {
-			t.Error("it is healthy at first")
-		}
-		time.Sleep(time.Hour)
-		if w.Healthy() || len(known) != 1 {
-			t.Errorf("then it is healthy: %t, known are %v", w.Healthy(), known)
-		}
-		w.Stop()
-		synctest.Wait()
-		if len(known) != 0 {
-			t.Errorf("known are %v of what nobody watches", known)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package health
 
 import (
 	"cmp"
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -76,6 +77,14 @@ func (t Target) ownHost() string {
 		return strings.TrimSuffix(net.JoinHostPort(t.Host, ""), ":")
 	}
 	return t.address()
+}
+
+// Key names what the health of is saved: what is asked, and where. How often, how
+// long and how many times in a row is not part of it: an edit of these makes no
+// backend healthy.
+func (t Target) Key() string {
+	t = t.normal()
+	return fmt.Sprintf("%s://%s%q %q", t.Protocol, t.address(), t.Path, t.HostHeader)
 }
 
 // String is the target as a URL, with its Host where that is another.

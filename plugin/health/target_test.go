@@ -55,3 +55,36 @@ func TestNamesAndHosts(t *testing.T) {
 		}
 	}
 }
+
+// What is saved of a target is saved for all that ask the same of it, and for no other.
+func TestKeys(t *testing.T) {
+	base := Target{Host: "a", Port: 80, Protocol: HTTP, Path: "/"}
+	key := base.Key()
+	if want := `http://a:80"/" "a"`; key != want {
+		t.Errorf("got %s, want %s", key, want)
+	}
+	for name, test := range map[string]struct {
+		edit func(*Target)
+		same bool
+	}{
+		"nothing":     {func(*Target) {}, true},
+		"a default":   {func(t *Target) { t.HostHeader, t.Timeout = "a", time.Second }, true},
+		"interval":    {func(t *Target) { t.Interval = time.Minute }, true},
+		"timeout":     {func(t *Target) { t.Timeout = time.Minute }, true},
+		"healthy":     {func(t *Target) { t.Healthy = 7 }, true},
+		"unhealthy":   {func(t *Target) { t.Unhealthy = 7 }, true},
+		"host":        {func(t *Target) { t.Host = "b" }, false},
+		"port":        {func(t *Target) { t.Port = 81 }, false},
+		"protocol":    {func(t *Target) { t.Protocol = HTTPS }, false},
+		"a connect":   {func(t *Target) { t.Path = "" }, false},
+		"path":        {func(t *Target) { t.Path = "/healthz" }, false},
+		"host header": {func(t *Target) { t.HostHeader = "b" }, false},
+		"odd path":    {func(t *Target) { t.Path = `/" "b` }, false},
+	} {
+		edited := base
+		test.edit(&edited)
+		if same := edited.Key() == key; same != test.same {
+			t.Errorf("%s: got %s beside %s", name, edited.Key(), key)
+		}
+	}
+}

@@ -16,6 +16,14 @@ var (
 	buildInfo = described("build_info", "1, with the version of the plugin.", "version")
 	filesGood = described("file_last_reload_successful", "0 while the split files are wrong, and the last good ones are in use.")
 
+	stateSaved    = described("state_saved", "0 while what must outlive a restart cannot be saved, or not all of it.")
+	statePutAside = described("state_put_aside", "Files of saved state that could not be used and were put aside, until somebody removes them.")
+
+	probesInFlight = described("probes_in_flight", "Probes of backends that are under way.")
+	probesWaiting  = described("probes_waiting", "Probes of backends that are late, as too many are under way.")
+	probesLimit    = described("probes_limit", "How many probes of backends are under way at the same time at most.")
+	probesUnjudged = described("probes_unjudged_total", "Probes that failed for want of file descriptors or memory of the server's own: they say nothing of the backend.")
+
 	requests    = described("requests_total", "Requests and connections that a backend got, by the reason.", "split", "backend", "reason")
 	unavailable = described("unavailable_total", "Requests and connections that no backend could take.", "split")
 	outcomes    = described("outcomes_total", "Requests of a split with a guard or passive health, by what has become of them: ok, or failed on account of the backend.", "split", "backend", "outcome")
@@ -30,7 +38,7 @@ type collector struct{ Source }
 
 // Describe implements [prometheus.Collector].
 func (collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, filesGood, requests, unavailable, outcomes, share, up, rolledBack} {
+	for _, d := range []*prometheus.Desc{buildInfo, filesGood, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, requests, unavailable, outcomes, share, up, rolledBack} {
 		to <- d
 	}
 }
@@ -46,6 +54,18 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	gauge(buildInfo, 1, c.Version)
 	if c.Problems != nil {
 		gauge(filesGood, number(len(c.Problems()) == 0))
+	}
+	if c.State != nil {
+		s := c.State()
+		gauge(stateSaved, number(s.Problem == ""))
+		gauge(statePutAside, float64(len(s.PutAside)))
+	}
+	if c.Probes != nil {
+		p := c.Probes()
+		gauge(probesInFlight, float64(p.InFlight))
+		gauge(probesWaiting, float64(p.Waiting))
+		gauge(probesLimit, float64(p.Limit))
+		counter(probesUnjudged, p.Unjudged)
 	}
 	for _, s := range c.Splits(time.Now()) {
 		counter(unavailable, s.Unavailable, s.Split)

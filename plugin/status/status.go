@@ -25,6 +25,29 @@ type Source struct {
 	// Problems is what is wrong with the split files, of which the last good ones are
 	// in use. Nil: there are no split files.
 	Problems func() []string
+	// State says how the saved state outlives the server. Nil: it does not.
+	State func() SavedState
+	// Probes says how the probes of backends do. Nil: there are none.
+	Probes func() Probes
+}
+
+// SavedState is how what must outlive the server is saved.
+type SavedState struct {
+	Path string `json:"path"`
+	// Problem is why it is not saved; empty: it is.
+	Problem string `json:"problem,omitempty"`
+	// PutAside are files of it that could not be used.
+	PutAside []string `json:"put_aside,omitempty"`
+}
+
+// Probes are how many probes of backends there are.
+type Probes struct {
+	InFlight int `json:"in_flight"`
+	Waiting  int `json:"waiting"`
+	Limit    int `json:"limit"` // of those in flight
+	// Unjudged are those so far that failed for want of file descriptors or memory of
+	// the server's own, and so say nothing of a backend.
+	Unjudged uint64 `json:"unjudged"`
 }
 
 // Handler answers GET /metrics and GET /status.
@@ -54,6 +77,8 @@ func Handler(s Source, log *slog.Logger) http.Handler {
 type report struct {
 	Version    string               `json:"version"`
 	SplitFiles *splitFiles          `json:"split_files,omitempty"`
+	State      *SavedState          `json:"state,omitempty"`
+	Probes     *Probes              `json:"probes,omitempty"`
 	Splits     []plugin.SplitStatus `json:"splits"`
 }
 
@@ -65,6 +90,12 @@ func (s *Source) report() report {
 	r := report{Version: s.Version, Splits: s.Splits(time.Now())}
 	if s.Problems != nil {
 		r.SplitFiles = &splitFiles{append([]string{}, s.Problems()...)}
+	}
+	if s.State != nil {
+		r.State = new(s.State())
+	}
+	if s.Probes != nil {
+		r.Probes = new(s.Probes())
 	}
 	return r
 }

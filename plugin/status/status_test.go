@@ -23,6 +23,10 @@ func source() Source {
 	return Source{
 		Version:  "1.2.3",
 		Problems: func() []string { return []string{"splits.yaml:1:1: wrong"} },
+		State: func() SavedState {
+			return SavedState{Path: "/s", Problem: "disk full", PutAside: []string{"/s.damaged"}}
+		},
+		Probes: func() Probes { return Probes{InFlight: 6, Waiting: 57, Limit: 6, Unjudged: 3} },
 		Splits: func(time.Time) []plugin.SplitStatus {
 			return []plugin.SplitStatus{
 				{
@@ -75,11 +79,17 @@ func TestMetrics(t *testing.T) {
 		`outcomes_total{backend="canary",outcome="ok",split="shop"} 1`,
 		`outcomes_total{backend="stable",outcome="failed",split="shop"} 0`,
 		`outcomes_total{backend="stable",outcome="ok",split="shop"} 9`,
+		`probes_in_flight 6`,
+		`probes_limit 6`,
+		`probes_unjudged_total 3`,
+		`probes_waiting 57`,
 		`ramp_rolled_back{backend="canary",split="shop"} 1`,
 		`requests_total{backend="a",reason="weight",split="web"} 1`,
 		`requests_total{backend="canary",reason="weight",split="shop"} 3`,
 		`requests_total{backend="stable",reason="session",split="shop"} 2`,
 		`requests_total{backend="stable",reason="weight",split="shop"} 7`,
+		`state_put_aside 1`,
+		`state_saved 0`,
 		`unavailable_total{split="shop"} 5`,
 		`unavailable_total{split="web"} 0`,
 	}
@@ -125,8 +135,8 @@ func TestMetricsThatCannotBe(t *testing.T) {
 	}
 	var log bytes.Buffer
 	w := get(t, s, &log, "GET", "/metrics")
-	if n := len(ours(w.Body.String())); w.Code != 200 || n != 19 {
-		t.Errorf("%d, %d samples, want 19", w.Code, n)
+	if n := len(ours(w.Body.String())); w.Code != 200 || n != 25 {
+		t.Errorf("%d, %d samples, want 25", w.Code, n)
 	}
 	if !strings.Contains(log.String(), "web") || !strings.Contains(log.String(), "UTF-8") {
 		t.Errorf("the log: %s", &log)
@@ -141,6 +151,19 @@ func TestJSON(t *testing.T) {
     "problems": [
       "splits.yaml:1:1: wrong"
     ]
+  },
+  "state": {
+    "path": "/s",
+    "problem": "disk full",
+    "put_aside": [
+      "/s.damaged"
+    ]
+  },
+  "probes": {
+    "in_flight": 6,
+    "waiting": 57,
+    "limit": 6,
+    "unjudged": 3
   },
   "splits": [
     {

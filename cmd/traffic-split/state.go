@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"kong-traffic-split/plugin"
+	"kong-traffic-split/plugin/state"
+	"kong-traffic-split/plugin/status"
+)
+
+// kept are the values that are in the file. The instances that Kong knows are not: a
+// Kong that is told of none starts them anew, and they have secrets in them, as split
+// files have.
+var kept = []state.Kept{
+	{Prefix: "split/", For: 30 * 24 * time.Hour}, // Kong does not say that a row is deleted
+	{Prefix: "unhealthy/"},
+}
+
+// refreshPause is how often what is in use is saved again, so that it does not grow
+// old in the file.
+const refreshPause = time.Hour
+
+// defaultState is where the state is saved unless -state says otherwise; empty: nowhere.
+func defaultState() string {
+	folders := filepath.SplitList(os.Getenv("STATE_DIRECTORY"))
+	if len(folders) == 0 {
+		return ""
+	}
+	return filepath.Join(folders[0], plugin.Name+".state")
+}
+
+// openState opens the file of the saved state, for whoever is the last to know it: the
+// parent process, or where there is none the one that serves.
+func openState(path string, log *slog.Logger) *state.File {
+	return state.OpenFile(path, log, kept...)
+}
+
+// stateOf says how what is in saved outlives the server.
+func stateOf(path string, saved state.Store) status.SavedState {
+	s := status.SavedState{Path: path, PutAside: state.Aside(path)}
+	if problem := saved.Get(state.ProblemKey); problem == nil {
+		s.Problem = "the parent process is of an older version, which saves nothing: restart the server"
+	} else {
+		s.Problem = string(problem)
+	}
+	return s
+}
+
+// refresh has what is in use saved again, now and then.
+func refresh(ctx context.Context, p *plugin.Plugin) {
+	again := time.NewTicker(refreshPause)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+			p.Refresh()
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package plugin_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"kong-traffic-split/plugin"
+	"kong-traffic-split/plugin/config"
+)
+
+// counting counts what is saved anew.
+type counting struct {
+	notes
+	sets int
+}
+
+func (c *counting) Set(key string, value []byte) {
+	c.sets++
+	c.notes.Set(key, value)
+}
+
+// What is in use is saved anew, without what is over.
+func TestRefresh(t *testing.T) {
+	for name, begin := range map[string]func(p *plugin.Plugin) *plugin.Instance{
+		"a row": func(p *plugin.Plugin) *plugin.Instance { return start(t, p, onRoute+guarded) },
+		"a split file": func(p *plugin.Plugin) *plugin.Instance {
+			p.SetSplits(map[string]*config.Config{"web": mustConfig(t, "{"+guarded+"}")})
+			return start(t, p, onRoute+`"split":"web"`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				time.Sleep(30 * 365 * 24 * time.Hour) // the ramp is over
+				saved := &counting{notes: notes{}}
+				with := options
+				with.State = saved
+				p := plugin.New(with)
+				i := begin(p)
+				p.Refresh()
+				if saved.sets > 0 {
+					t.Error("nothing is saved anew")
+				}
+				fail(t, i) // of b, and its ramp is rolled back
+				fail(t, i) // of a, which is ejected for 30 s
+				saved.sets = 0
+				p.Refresh()
+				if text := saved.only(t); saved.sets != 1 || !strings.Contains(text, `"rolled_back"`) || !strings.Contains(text, `"ejected"`) {
+					t.Errorf("%d are saved anew: %s", saved.sets, text)
+				}
+				time.Sleep(time.Hour)
+				p.Refresh()
+				if text := saved.only(t); saved.sets != 2 || !strings.Contains(text, `"rolled_back"`) || strings.Contains(text, `"ejected"`) {
+					t.Errorf("%d are saved anew: %s", saved.sets, text)
+				}
+			})
+		})
+	}
+}
+
+// only is the one value that there is.
+func (n notes) only(t *testing.T) string {
+	t.Helper()
+	if len(n) != 1 {
+		t.Errorf("there are %d", len(n))
+	}
+	for _, value := range n {
+		return string(value)
+	}
+	return ""
+}
