@@ -156,6 +156,7 @@ func run(o options, stdout io.Writer) error {
 			Args:       os.Args,
 			Listen:     func() (net.Listener, error) { return listen(o, log) },
 			Succession: o.socket + ".keeper",
+			Early:      []string{server.ReservedIDs},
 			Log:        log,
 		}
 		if o.splits != "" {

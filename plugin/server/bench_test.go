@@ -27,9 +27,9 @@ func BenchmarkEvent(b *testing.B) {
 				return nil
 			}))
 			kong := dial(b, s.path)
-			kong.start(`{"__seq__":1}`)
+			id := kong.start(`{"__seq__":1}`)
 			body, err := proto.Marshal(&pb.RpcCall{Sequence: 2, Call: &pb.RpcCall_CmdHandleEvent{CmdHandleEvent: &pb.CmdHandleEvent{
-				InstanceId: 1, EventName: "access",
+				InstanceId: id, EventName: "access",
 			}}})
 			if err != nil {
 				b.Fatal(err)

@@ -67,9 +67,9 @@ func TestAnEventIsOneWriteForEachReplyThatItWaitsFor(t *testing.T) {
 		return errors.Join(set, err, kong.ServiceRequest.ClearHeader("X"), kong.ServiceRequest.ClearHeader("Y"))
 	}))
 	kong := dial(t, s.path)
-	kong.start(`{"__seq__":1}`)
+	id := kong.start(`{"__seq__":1}`)
 	for _, phase := range []string{"access", "log"} {
-		if _, err := kong.event(1, phase, nil); err != nil {
+		if _, err := kong.event(id, phase, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -154,9 +154,9 @@ func TestALargeReply(t *testing.T) {
 		return err
 	}))
 	kong := dial(t, s.path)
-	kong.start(`{"__seq__":1}`)
+	id := kong.start(`{"__seq__":1}`)
 	for range 2 {
-		_, err := kong.event(1, "access", func(pdkCall) ([]byte, error) {
+		_, err := kong.event(id, "access", func(pdkCall) ([]byte, error) {
 			return append([]byte("\x0a\x80\x80\x40"), large...), nil
 		})
 		if body := <-got; err != nil || body != large {

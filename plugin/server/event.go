@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	pdk "github.com/Kong/go-pdk"
 	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
@@ -23,10 +21,6 @@ const (
 	generalMessage = "An unexpected error occurred"
 )
 
-// maxReason is the most bytes of a reason that are logged. Nginx cuts a line of
-// its log at 2048.
-const maxReason = 1500
-
 // A failure is an event that a handler did not want to or could not handle.
 type failure struct {
 	status  int    // for the client
@@ -37,7 +31,7 @@ type failure struct {
 
 // event runs one event and ends its exchange.
 func (s *Server) event(c *conn, cmd *pb.CmdHandleEvent, ret *pb.RpcReturn) error {
-	inst := s.find(cmd.InstanceId)
+	inst := s.find(cmd.InstanceId, c.deaths)
 	if inst == nil && cmd.EventName == "log" {
 		// Of a request from before a reload. Nobody waits for it, and to have it
 		// repeated would make Kong start all instances again.
@@ -156,17 +150,4 @@ func jsonBody(message string) []byte {
 		Message string `json:"message"`
 	}{message})
 	return bytes.TrimSuffix(body.Bytes(), []byte("\n"))
-}
-
-// logLine makes one line of UTF-8 of reason, which may hold what a client sent.
-func logLine(reason string) string {
-	if len(reason) > maxReason {
-		reason = reason[:maxReason] + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, reason)
 }

@@ -35,7 +35,7 @@ func FuzzConnection(f *testing.F) {
 		return wire.AppendFrame(nil, body)
 	}
 	event := call(&pb.RpcCall{Sequence: 2, Call: &pb.RpcCall_CmdHandleEvent{CmdHandleEvent: &pb.CmdHandleEvent{
-		InstanceId: 1, EventName: "access",
+		InstanceId: firstID, EventName: "access",
 	}}})
 	start := call(&pb.RpcCall{Sequence: 1, Call: &pb.RpcCall_CmdStartInstance{CmdStartInstance: &pb.CmdStartInstance{
 		Name: "traffic-split", Config: []byte(`{"__seq__":1}`),
@@ -52,9 +52,9 @@ func FuzzConnection(f *testing.F) {
 		s.instances.mu.Lock()
 		clear(s.instances.byID)
 		s.instances.mu.Unlock()
+		s.instances.put(&instance{Instance: s.mustStart(), id: firstID}, time.Now())
 		kong.t = t
 		_ = kong.sock.SetDeadline(time.Now().Add(patience))
-		kong.start(`{"__seq__":1}`)
 
 		sock, err := net.Dial("unix", s.path)
 		if err != nil {
@@ -70,8 +70,7 @@ func FuzzConnection(f *testing.F) {
 			t.Fatal("the server does not end the connection")
 		}
 
-		kong.start(`{"__seq__":1}`)
-		if calls, err := kong.event(1, "access", nil); err != nil || len(calls) != 3 {
+		if calls, err := kong.event(kong.start(`{"__seq__":1}`), "access", nil); err != nil || len(calls) != 3 {
 			t.Fatalf("an event on another connection: %v, %v", calls, err)
 		}
 	})

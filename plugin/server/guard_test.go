@@ -116,7 +116,7 @@ func TestACallThatProcessesDieOfIsNotTriedAgain(t *testing.T) {
 		s := serveResumed(t, resumed{deaths: deaths}, pluginOf(func(_ string, kong *pdk.PDK) error {
 			return kong.Service.SetTarget("a", 80)
 		}))
-		s.instances.add(1, &instance{Instance: s.mustStart()}, time.Now())
+		s.instances.put(&instance{Instance: s.mustStart(), id: 1}, time.Now())
 		kong := dial(t, s.path)
 		if calls, _ := kong.event(1, "access", nil); methods(calls) != want {
 			t.Errorf("after %d deaths the event calls %q, not %q", deaths, methods(calls), want)
@@ -139,7 +139,7 @@ func TestCallsThatProcessesHaveDiedWithAreTriedOneAtATime(t *testing.T) {
 		<-goOn
 		return nil
 	}))
-	s.instances.add(1, &instance{Instance: s.mustStart()}, time.Now())
+	s.instances.put(&instance{Instance: s.mustStart(), id: 1}, time.Now())
 	var events sync.WaitGroup
 	for range 2 {
 		kong := dial(t, s.path)
@@ -177,7 +177,7 @@ func TestRepliesToAnEarlierProcessAreDropped(t *testing.T) {
 		}
 		return kong.Service.SetTarget(query, 80)
 	}))
-	s.instances.add(1, &instance{Instance: s.mustStart()}, time.Now())
+	s.instances.put(&instance{Instance: s.mustStart(), id: 1}, time.Now())
 	kong := dial(t, s.path)
 	kong.send([]byte("late"))
 	kong.send(nil)

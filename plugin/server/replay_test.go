@@ -53,15 +53,17 @@ func readRecorded(t *testing.T) (all []recorded) {
 // with the plugin of the recording, and expects the recorded frames of the
 // plugin, byte for byte.
 //
-// Two things differ on purpose. The return of a close_instance has the plugin's
-// name where go-pdk gives "---"; Kong reads nothing of it. And where Kong drops
-// the connection because of a call that returns nothing, what follows that call
-// was sent with it, to nobody.
+// Three things differ on purpose. The return of a close_instance has the plugin's
+// name where go-pdk gives "---"; Kong reads nothing of it. Where Kong drops the
+// connection because of a call that returns nothing, what follows that call was sent
+// with it, to nobody. And go-pdk's ids are Kong's own numbers: Kong goes by the ids that
+// it gets, so ours take their place in what it sends later.
 func TestRecordedFrames(t *testing.T) {
 	clock := newClock()
 	s := serve(t, probe, clock.use)
 	conns := map[int]*kongConn{}
 	checked := 0
+	ids := map[int32]int32{} // ours, by go-pdk's
 	recording := readRecorded(t)
 	for i, frame := range recording {
 		kong := conns[frame.Conn]
@@ -82,9 +84,10 @@ func TestRecordedFrames(t *testing.T) {
 			kong.drained()
 		case frame.From == "kong":
 			clock.set(startedAt(t, body, recording[i+1:]))
-			kong.send(body)
+			kong.send(withID(t, ids, body))
 		default:
-			if got, want := kong.frame(), onPurpose(t, frame, body); got != want {
+			got := kong.frame()
+			if want := onPurpose(t, ids, frame, body, got); got != want {
 				t.Fatalf("frame %d of connection %d, %s:\n got %q\nwant %q", frame.N, frame.Conn, frame.Kind, got, want)
 			}
 			checked++
@@ -118,14 +121,47 @@ func startedAt(t *testing.T, body []byte, following []recorded) time.Time {
 	return time.Time{}
 }
 
-// onPurpose returns the recorded frame as this server sends it.
-func onPurpose(t *testing.T, frame recorded, body []byte) string {
+// withID returns the recorded call with our id of the instance that it is about.
+func withID(t *testing.T, ids map[int32]int32, body []byte) []byte {
 	t.Helper()
-	var ret pb.RpcReturn
-	if frame.Kind != "RpcReturn" || proto.Unmarshal(body, &ret) != nil || ret.GetInstanceStatus().GetName() != "---" {
+	var call pb.RpcCall
+	if proto.Unmarshal(body, &call) != nil {
+		return body // a reply
+	}
+	switch {
+	case call.GetCmdHandleEvent() != nil:
+		call.GetCmdHandleEvent().InstanceId = ids[call.GetCmdHandleEvent().InstanceId]
+	case call.GetCmdCloseInstance() != nil:
+		call.GetCmdCloseInstance().InstanceId = ids[call.GetCmdCloseInstance().InstanceId]
+	default:
+		return body
+	}
+	body, err := proto.Marshal(&call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+// onPurpose returns the recorded frame as this server sends it, where it has sent got:
+// the id of an instance that is new is any that is free.
+func onPurpose(t *testing.T, ids map[int32]int32, frame recorded, body []byte, got string) string {
+	t.Helper()
+	var ret, ours pb.RpcReturn
+	if frame.Kind != "RpcReturn" || proto.Unmarshal(body, &ret) != nil || ret.GetInstanceStatus() == nil {
 		return string(body)
 	}
-	ret.GetInstanceStatus().Name = probe.Name
+	status := ret.GetInstanceStatus()
+	status.Name = probe.Name
+	if _, known := ids[status.InstanceId]; !known && proto.Unmarshal([]byte(got), &ours) == nil {
+		for _, id := range ids {
+			if ours.GetInstanceStatus().GetInstanceId() == id {
+				t.Fatalf("the id %d is given out twice", id)
+			}
+		}
+		ids[status.InstanceId] = ours.GetInstanceStatus().GetInstanceId()
+	}
+	status.InstanceId = ids[status.InstanceId]
 	body, err := proto.Marshal(&ret)
 	if err != nil {
 		t.Fatal(err)

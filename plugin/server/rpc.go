@@ -75,16 +75,14 @@ func (s *Server) answer(c *conn, frame []byte) error {
 	case *pb.RpcCall_CmdHandleEvent:
 		return s.event(c, cmd.CmdHandleEvent, ret)
 	case *pb.RpcCall_CmdStartInstance:
-		ret.Return = s.status(s.start(cmd.CmdStartInstance, c.deaths))
+		inst := s.start(cmd.CmdStartInstance, c.deaths)
+		ret.Return = s.status(inst.id, inst)
 	case *pb.RpcCall_CmdCloseInstance:
 		id := cmd.CmdCloseInstance.InstanceId
-		inst := s.instances.remove(id)
-		s.State.Set(noteKey(id), nil)
-		inst.close(s.log)
-		ret.Return = s.status(id, inst)
+		ret.Return = s.status(id, s.closeInstance(id))
 	case *pb.RpcCall_CmdGetInstanceStatus:
 		id := cmd.CmdGetInstanceStatus.InstanceId
-		ret.Return = s.status(id, s.find(id))
+		ret.Return = s.status(id, s.find(id, c.deaths))
 	case *pb.RpcCall_CmdGetPluginNames:
 		ret.Return = &pb.RpcReturn_PluginNames{PluginNames: &pb.PluginNames{Names: []string{s.plugin.Name}}}
 	case *pb.RpcCall_CmdGetPluginInfo:

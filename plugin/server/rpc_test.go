@@ -64,7 +64,7 @@ func TestCommands(t *testing.T) {
 	l := &ledger{}
 	plugin := l.plugin()
 	plugin.Priority = 20
-	s := serve(t, plugin, clock.use)
+	s := serve(t, plugin, clock.use, fromTheFirst)
 	status := func(id int32, startedAt int64) *pb.RpcReturn {
 		return &pb.RpcReturn{Return: &pb.RpcReturn_InstanceStatus{InstanceStatus: &pb.InstanceStatus{
 			Name: "traffic-split", InstanceId: id, StartedAt: startedAt,
@@ -80,12 +80,12 @@ func TestCommands(t *testing.T) {
 		{
 			"start_instance", &pb.RpcCall{Call: &pb.RpcCall_CmdStartInstance{CmdStartInstance: &pb.CmdStartInstance{
 				Name: "traffic-split", Config: []byte(`{"__seq__":44}`),
-			}}}, status(44, now),
+			}}}, status(firstID, now),
 		},
 		{
 			"get_instance_status",
-			&pb.RpcCall{Call: &pb.RpcCall_CmdGetInstanceStatus{CmdGetInstanceStatus: &pb.CmdGetInstanceStatus{InstanceId: 44}}},
-			status(44, now),
+			&pb.RpcCall{Call: &pb.RpcCall_CmdGetInstanceStatus{CmdGetInstanceStatus: &pb.CmdGetInstanceStatus{InstanceId: firstID}}},
+			status(firstID, now),
 		},
 		{
 			"get_instance_status, unknown",
@@ -94,13 +94,13 @@ func TestCommands(t *testing.T) {
 		},
 		{
 			"close_instance",
-			&pb.RpcCall{Call: &pb.RpcCall_CmdCloseInstance{CmdCloseInstance: &pb.CmdCloseInstance{InstanceId: 44}}},
-			status(44, now),
+			&pb.RpcCall{Call: &pb.RpcCall_CmdCloseInstance{CmdCloseInstance: &pb.CmdCloseInstance{InstanceId: firstID}}},
+			status(firstID, now),
 		},
 		{
 			"close_instance, unknown",
-			&pb.RpcCall{Call: &pb.RpcCall_CmdCloseInstance{CmdCloseInstance: &pb.CmdCloseInstance{InstanceId: 44}}},
-			status(44, 0),
+			&pb.RpcCall{Call: &pb.RpcCall_CmdCloseInstance{CmdCloseInstance: &pb.CmdCloseInstance{InstanceId: firstID}}},
+			status(firstID, 0),
 		},
 		{
 			"get_plugin_names", &pb.RpcCall{Call: &pb.RpcCall_CmdGetPluginNames{}},
@@ -135,27 +135,46 @@ func TestTheSequenceIsReturnedWhateverItIs(t *testing.T) {
 	}
 }
 
-func TestAStartTakesThePlaceOfWhatWasThere(t *testing.T) {
+// fromTheFirst has the first instance get the least id.
+func fromTheFirst(s *Server) { s.ids.random = func(below int32) int32 { return below - 1 } }
+
+// Kong starts an instance again that it has forgotten, without closing it. What it has
+// started that often it closes as often, as each worker does.
+func TestAStartOfTheSameConfigIsTheSameInstance(t *testing.T) {
 	l := &ledger{}
 	s := serve(t, l.plugin())
 	kong := dial(t, s.path)
-	for _, config := range []string{`{"__seq__":3,"a":1}`, `{"__seq__":4}`, `{"__seq__":3,"a":2}`} {
-		kong.start(config)
+	id := kong.start(`{"__seq__":3}`)
+	for range 2 {
+		if again := kong.start(`{"__seq__":3}`); again != id {
+			t.Errorf("the instance %d is started again as %d", id, again)
+		}
 	}
-	l.check(t, map[string]int{`{"__seq__":3,"a":2}`: 1, `{"__seq__":4}`: 1})
-	calls, err := kong.event(3, "access", nil)
-	if err != nil || len(calls) != 1 || !strings.Contains(calls[0].Args, `{"__seq__":3,"a":2}`) {
-		t.Errorf("an event reaches %q, %v, want the instance that was started last", calls, err)
+	other := kong.start(`{"__seq__":3 }`)
+	l.check(t, map[string]int{`{"__seq__":3}`: 1, `{"__seq__":3 }`: 1})
+	for range 2 {
+		kong.closeInstance(id)
+		calls, err := kong.event(id, "access", nil)
+		if err != nil || len(calls) != 1 || !strings.Contains(calls[0].Args, `{"__seq__":3}`) {
+			t.Errorf("an event reaches %q, %v", calls, err)
+		}
+	}
+	kong.closeInstance(id)
+	l.check(t, map[string]int{`{"__seq__":3 }`: 1})
+	if next := kong.start(`{"__seq__":3}`); next == id || next == other {
+		t.Errorf("the instances %d and %d were there, and the next one is %d", id, other, next)
 	}
 }
 
-func TestAnInstanceThatIsNotNumberedGetsAFreeID(t *testing.T) {
+func TestAnInstanceGetsAnIDOfItsOwnWhateverItsNumber(t *testing.T) {
 	s := serve(t, (&ledger{}).plugin())
 	kong := dial(t, s.path)
 	ids := map[int32]bool{}
-	for _, config := range []string{`{}`, `{"__seq__":0}`, `{"__seq__":-1}`, `{"__seq__":4294967296}`, `{"__seq__":"1"}`, `[]`, ``} {
+	for _, config := range []string{
+		`{"__seq__":3}`, `{"__seq__":3,"a":2}`, `{}`, `{"__seq__":0}`, `{"__seq__":-1}`, `{"__seq__":4294967296}`, `{"__seq__":"1"}`, `[]`, ``,
+	} {
 		id := kong.start(config)
-		if id < firstRandom || ids[id] {
+		if id < firstID || ids[id] {
 			t.Errorf("%s gets the id %d", config, id)
 		}
 		ids[id] = true
@@ -203,8 +222,8 @@ func TestAnInstanceUnusedForAnHourIsDropped(t *testing.T) {
 func TestAnEventOfAnUnknownInstanceClosesTheConnectionCleanly(t *testing.T) {
 	s := serve(t, (&ledger{}).plugin())
 	kong := dial(t, s.path)
-	kong.start(`{"__seq__":1}`)
-	if calls, err := kong.event(2, "access", nil); !errors.Is(err, io.EOF) || len(calls) != 0 {
+	id := kong.start(`{"__seq__":1}`)
+	if calls, err := kong.event(id+1, "access", nil); !errors.Is(err, io.EOF) || len(calls) != 0 {
 		t.Errorf("the event gets %v, %v, want the end of the connection", calls, err)
 	}
 	kong.ended()
@@ -220,10 +239,8 @@ func TestAPanicWhileAnInstanceClosesIsNotTheEnd(t *testing.T) {
 	plugin.Start = func([]byte) (Instance, error) { return panicsAtClose{}, nil }
 	s := serve(t, plugin)
 	kong := dial(t, s.path)
-	kong.start(`{"__seq__":1}`)
-	kong.closeInstance(1)
-	kong.start(`{"__seq__":1}`)
-	if _, err := kong.event(1, "access", nil); err != nil {
+	kong.closeInstance(kong.start(`{"__seq__":1}`))
+	if _, err := kong.event(kong.start(`{"__seq__":1}`), "access", nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -309,11 +326,7 @@ func TestTwoRowsOfOneNumberGetInstancesOfTheirOwn(t *testing.T) {
 	kong := dial(t, s.path)
 	web := `{"__seq__":3,"__plugin_id":"web"}`
 	tcp := `{"__seq__":3,"__plugin_id":"tcp"}`
-	first, second := kong.start(web), kong.start(tcp)
-	if first != 3 || second == 3 {
-		t.Errorf("the instances are %d and %d", first, second)
-	}
-	for id, config := range map[int32]string{first: web, second: tcp} {
+	for id, config := range map[int32]string{kong.start(web): web, kong.start(tcp): tcp} {
 		calls, err := kong.event(id, "access", nil)
 		if err != nil || len(calls) != 1 || !strings.Contains(calls[0].Args, config) {
 			t.Errorf("an event of instance %d: %v, %v, want the config %s", id, calls, err, config)

@@ -119,7 +119,8 @@ type Server struct {
 	now       func() time.Time
 	started   time.Time
 	instances instances
-	reviving  sync.Mutex // held while a noted instance is started again
+	ids       ids
+	changing  locks      // held while a saved instance is started again or goes
 	suspects  sync.Mutex // held while a call is tried that processes have died with
 	reasons   limiter
 

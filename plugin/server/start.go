@@ -1,0 +1,172 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"google.golang.org/protobuf/proto"
+)
+
+// start starts the instance of a call that so many processes have died of, and saves
+// it, unless the next process would die of it as well.
+func (s *Server) start(cmd *pb.CmdStartInstance, deaths int) *instance {
+	text, err := proto.Marshal(cmd)
+	config := sha256.Sum256(text)
+	id := s.instances.again(config, s.now())
+	if id == 0 {
+		id = s.ids.next(s.State, s.isKnown)
+	}
+	inst := s.startAs(id, cmd, config, deaths)
+	if err != nil || died(deaths) != nil {
+		text = nil
+	}
+	s.State.Set(noteKey(id), text)
+	return inst
+}
+
+// isKnown reports whether there is an instance called id, or one is saved.
+func (s *Server) isKnown(id int32) bool {
+	return s.instances.find(id) != nil || s.State.Get(noteKey(id)) != nil
+}
+
+// startAs starts an instance under an id.
+func (s *Server) startAs(id int32, cmd *pb.CmdStartInstance, config configSum, deaths int) *instance {
+	var row struct {
+		ID string `json:"__plugin_id"`
+	}
+	_ = json.Unmarshal(cmd.Config, &row) // Start says what is wrong
+	row.ID = short(row.ID)
+	err := died(deaths)
+	var started Instance
+	if err == nil {
+		started, err = s.startPlugin(cmd)
+	}
+	if err != nil {
+		s.log.Error("an instance cannot be started, its requests get an error",
+			"instance", id, "plugin_id", row.ID, "error", shown(err))
+		started = unstarted{fmt.Errorf("config: %w", err)}
+	}
+	now := s.now()
+	inst := &instance{Instance: started, id: id, row: row.ID, config: config, started: now}
+	s.instances.put(inst, now).close(s.log)
+	s.log.Debug("instance started", "instance", id, "plugin_id", row.ID)
+	return inst
+}
+
+// startPlugin makes the instance, and an error of a panic.
+func (s *Server) startPlugin(cmd *pb.CmdStartInstance) (inst Instance, err error) {
+	if cmd.Name != s.plugin.Name {
+		return nil, fmt.Errorf("this plugin server is %q, and Kong has started %q on its socket; "+
+			"each plugin server needs a socket of its own", s.plugin.Name, short(cmd.Name))
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.log.Error("panic while an instance was started", "panic", shown(v), "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %s", shown(v))
+		}
+	}()
+	return s.plugin.Start(cmd.Config)
+}
+
+// closeInstance closes the instance called id, unless others use it as well. It returns
+// nil where there is none.
+func (s *Server) closeInstance(id int32) *instance {
+	defer s.changing.lock(id)()
+	inst, gone := s.instances.remove(id)
+	if gone {
+		s.State.Set(noteKey(id), nil)
+		inst.close(s.log)
+	}
+	return inst
+}
+
+// sweep drops the instances that nobody uses.
+func (s *Server) sweep() {
+	for _, id := range s.instances.unused(s.now()) {
+		s.drop(id)
+	}
+}
+
+// drop drops the instance called id unless it has been used.
+func (s *Server) drop(id int32) {
+	defer s.changing.lock(id)()
+	if inst := s.instances.drop(id, s.now()); inst != nil {
+		s.State.Set(noteKey(id), nil)
+		inst.close(s.log)
+	}
+}
+
+// find returns the instance called id, for a call that so many processes have died of,
+// or nil. One that an earlier process has saved is started again.
+func (s *Server) find(id int32, deaths int) *instance {
+	if inst := s.instances.find(id); inst != nil {
+		return inst
+	}
+	if s.State.Get(noteKey(id)) == nil {
+		return nil
+	}
+	defer s.changing.lock(id)()
+	if inst := s.instances.find(id); inst != nil {
+		return inst
+	}
+	var cmd pb.CmdStartInstance
+	text := s.State.Get(noteKey(id))
+	if text == nil || proto.Unmarshal(text, &cmd) != nil {
+		return nil
+	}
+	inst := s.startAs(id, &cmd, sha256.Sum256(text), deaths)
+	if died(deaths) != nil {
+		s.State.Set(noteKey(id), nil) // the next process would die of it as well
+	}
+	return inst
+}
+
+// reviveAll starts all instances that an earlier process has saved, so that those which
+// Kong never uses again are dropped like any other: in the order in which they were
+// started first, as those of the present config have come last. One that processes die
+// of is given up like a call.
+func (s *Server) reviveAll(ctx context.Context) {
+	var saved []int32
+	for _, key := range s.State.Keys(notePrefix) {
+		if id, err := strconv.ParseInt(strings.TrimPrefix(key, notePrefix), 10, 32); err == nil {
+			saved = append(saved, int32(id))
+		}
+	}
+	reserved, ok := savedID(s.State, treeIDs)
+	if !ok {
+		reserved = lastID // all are of servers before this one
+	}
+	sortByAge(saved, reserved)
+	var last int32 // that the process before this one has died with
+	var deaths int // before that one's
+	_, _ = fmt.Sscan(string(s.State.Get(revivingKey)), &last, &deaths)
+	for _, id := range saved {
+		if ctx.Err() != nil {
+			break
+		}
+		if s.instances.find(id) != nil {
+			continue
+		}
+		had := 0
+		if id == last {
+			had = deaths + 1
+		}
+		s.State.Set(revivingKey, fmt.Appendln(nil, id, had))
+		s.find(id, had)
+	}
+	s.State.Set(revivingKey, nil)
+}
+
+// revivingKey has the instance that is being started again, and how many processes have
+// died with that.
+const revivingKey = "reviving"
+
+const notePrefix = "instance/"
+
+func noteKey(id int32) string { return notePrefix + strconv.Itoa(int(id)) }
