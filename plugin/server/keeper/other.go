@@ -45,3 +45,6 @@ func (*Child) Set(string, []byte) {}
 
 // Keys returns nothing.
 func (*Child) Keys(string) []string { return nil }
+
+// Notify does nothing.
+func (*Child) Notify(func(key string)) {}
