@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"kong-traffic-split/plugin"
+	"kong-traffic-split/plugin/server"
 	"kong-traffic-split/plugin/state"
 	"kong-traffic-split/plugin/status"
 )
@@ -16,6 +17,7 @@ import (
 // Kong that is told of none starts them anew, and they have secrets in them, as split
 // files have.
 var kept = []state.Kept{
+	{Prefix: server.ReservedIDs},
 	{Prefix: "split/", For: 30 * 24 * time.Hour}, // Kong does not say that a row is deleted
 	{Prefix: "unhealthy/"},
 }
