@@ -9,7 +9,9 @@
 // socket and the server cost; on a real Kong, its own cost comes on top.
 //
 // With --soak it tells instead what memory the real plugin server takes, with
-// many instances and after many events and reloads.
+// many instances and after many events and reloads. With --chaos it has everything
+// happen to the real plugin server behind a gateway, and fails where a request does;
+// see [kong-traffic-split/spec/bench/chaos].
 package main
 
 import (
@@ -18,11 +20,14 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"regexp"
 	"syscall"
 	"time"
+
+	"kong-traffic-split/spec/bench/chaos"
 )
 
 func main() {
@@ -43,7 +48,8 @@ type options struct {
 	round  time.Duration // of one server in one case
 	rounds int
 	cases  []kase
-	soak   *soak // if not nil, instead
+	soak   *soak         // if not nil, instead
+	chaos  chaos.Options // if Duration is not 0, instead
 	asJSON bool
 }
 
@@ -56,8 +62,11 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	if o.soak != nil {
+	switch {
+	case o.soak != nil:
 		return soakAndTell(ctx, o, stdout, stderr)
+	case o.chaos.Duration > 0:
+		return chaosAndTell(ctx, o, stdout, stderr)
 	}
 	whole := o.round * time.Duration(o.rounds*len(o.cases)*len(contestants))
 	fmt.Fprintf(stderr, "%d cases, %d rounds of %v for each of %d servers: about %v\n",
@@ -100,6 +109,27 @@ func soakAndTell(ctx context.Context, o options, stdout, stderr io.Writer) error
 	return err
 }
 
+// chaosAndTell writes what a run has found to stdout, and fails where that is a
+// problem.
+func chaosAndTell(ctx context.Context, o options, stdout, stderr io.Writer) error {
+	o.chaos.Log = stderr
+	fmt.Fprintf(stderr, "chaos for %v; to repeat it: --chaos %v --seed %d\n", o.chaos.Duration, o.chaos.Duration, o.chaos.Seed)
+	report, err := chaos.Run(ctx, o.chaos)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if err := writeJSON(stdout, report); err != nil {
+		return err
+	}
+	if n := len(report.Problems); n > 0 {
+		return fmt.Errorf("problems: %d; the first one: %s", n, report.Problems[0])
+	}
+	return nil
+}
+
 func parse(args []string, stderr io.Writer) (options, error) {
 	// Not the flag package's own set, to which go-pdk adds flags.
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -108,6 +138,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	rounds := flags.Int("rounds", 11, "how many rounds the medians are of")
 	filter := flags.String("cases", "", "a `regexp` of the cases to measure, as in calls=2,reads=0,conns=8; all by default")
 	soaking := flags.Bool("soak", false, "tell what memory the plugin server takes over time, instead of comparing servers (Linux only)")
+	lasting := flags.Duration("chaos", 0, "how long to have kills, reloads, wrong configurations and more happen under load, instead of comparing servers (Linux only)")
+	seed := flags.Uint64("seed", 0, "what decides what happens with --chaos, and in which order; a random one by default")
+	kong := flags.String("kong", "", "the `path` of Kong's executable, which --chaos then runs in place of the stand-in")
 	output := flags.String("output", "table", "table, or json for machines")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
@@ -120,11 +153,19 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if *soaking {
 		o.soak = &wholeSoak
 	}
+	o.chaos = chaos.Options{Duration: *lasting, Seed: *seed, Kong: *kong, Workers: 2}
+	if o.chaos.Seed == 0 {
+		o.chaos.Seed = rand.Uint64N(1_000_000)
+	}
 	switch {
 	case flags.NArg() > 0:
 		err = fmt.Errorf("argument %q: there are only flags", flags.Arg(0))
 	case o.round <= 0:
 		err = fmt.Errorf("--round %v is not more than 0", o.round)
+	case *lasting < 0:
+		err = fmt.Errorf("--chaos %v is less than 0", *lasting)
+	case *kong != "" && *lasting == 0:
+		err = errors.New("--kong goes with --chaos")
 	case o.rounds < 1:
 		err = fmt.Errorf("--rounds %d is less than 1", o.rounds)
 	case !o.asJSON && *output != "table":
