@@ -65,7 +65,7 @@ func startServer(bin, dir, saved string) (*server, error) {
 	}
 	args := []string{
 		"-socket", s.socket, "-info-file", s.info, "-file", s.splits, "-outcomes", "-status-listen", s.status,
-		//"-state", filepath.Join(saved, "state"),
+		"-state", filepath.Join(saved, "state"),
 	}
 	if err := s.spawn(args); err != nil {
 		return nil, err
