@@ -35,6 +35,7 @@ func newTrial(s *split.Split) *trial {
 func (tr *trial) change(s *split.Split) {
 	was := tr.owed
 	tr.s, tr.st, tr.owed = s, tr.st.For(s), map[string]float64{}
+	split.Prune(tr.st)
 	rest, total := 0.0, 0.0
 	for _, b := range s.Backends {
 		tr.owed[b.Name] = was[b.Name]

@@ -24,23 +24,24 @@ var (
 // The state is one that [NewState] or [State.For] returned for s. The errors are
 // [ErrNoWeight], [ErrUnavailable] and [ErrUnhealthy], and name the backends. Decide
 // is safe for concurrent use. It does not allocate, unless it fails, the split has
-// sessions, a query argument has to be decoded, or a ramp's share has just changed.
+// sessions, a query argument has to be decoded, or a ramp's share or the backends that
+// can be used have just changed.
 func Decide(s *Split, st *State, f *Facts) (Decision, error) {
 	c := choice{s: s, st: st, f: f}
 	return c.conclude(c.decide())
 }
 
-// Instead decides again where d's backend turned out not to exist, as
-// on_unavailable says; [Decide] does so by itself for backends that are known not to
-// be usable. A turn that was taken stays used up: the backend is not owed it later,
-// and whoever takes its place is owed no less for it. Instead adds the backend to
-// f.Down, so that the caller can go on until it fails.
+// Instead decides again where d's backend turned out not to exist, as on_unavailable
+// says; [Decide] does so by itself for backends that are known not to be usable. With
+// [Fail] and [ToFallback] a turn that was taken stays used up; with [Redistribute] it
+// is taken back, and the others are owed what they would be without the backend.
+// Instead adds the backend to f.Down, so that the caller can go on until it fails.
 func Instead(s *Split, st *State, d Decision, f *Facts) (Decision, error) {
 	f.Down = f.Down.With(d.Backend)
 	if d.Reason == BySession { // which is as good as none then
 		return Decide(s, st, f)
 	}
-	c := choice{s: s, st: st, f: f, pins: d.pins}
+	c := choice{s: s, st: st, f: f, pins: d.pins, others: d.others, undone: d}
 	c.rule = c.holding()
 	c.weigh()
 	had := d.Backend
@@ -48,6 +49,43 @@ func Instead(s *Split, st *State, d Decision, f *Facts) (Decision, error) {
 		had = d.had
 	}
 	return c.conclude(c.instead(had))
+}
+
+// Choose decides, and goes on to decide until a backend is there. The caller says so:
+// exists reports whether a backend does, and is asked last for the one that is
+// returned. Its errors end the choice. With [Redistribute], one that did not exist is
+// not chosen again before exists was asked anew, which is at most once each
+// [AskAgain], or after [State.Doubt].
+func Choose(s *Split, st *State, f *Facts, exists func(backend int) (bool, error)) (Decision, error) {
+	remembers := s.OnUnavailable == Redistribute
+	if remembers {
+		for due := st.missing.due(f.Now); due != 0; due &= due - 1 {
+			i := due.first()
+			if found, err := exists(i); found && err == nil { // whatever is wrong may be so with this one alone
+				st.missing.found(i)
+			}
+		}
+	}
+	d, err := Decide(s, st, f)
+	for err == nil {
+		found, err := exists(d.Backend)
+		if err != nil {
+			return Decision{}, err
+		}
+		if found {
+			if remembers && st.missing.set().Has(d.Backend) { // and was chosen as nobody else is left
+				st.missing.found(d.Backend)
+			}
+			return d, nil
+		}
+		if remembers {
+			st.missing.add(d.Backend, f.Now)
+		}
+		if d, err = Instead(s, st, d, f); err != nil {
+			return Decision{}, err
+		}
+	}
+	return d, err
 }
 
 // choice is one decision on its way.
@@ -58,12 +96,17 @@ type choice struct {
 	steps *[]Step // nil: nobody wants to know
 
 	rule    int    // the first that holds, or -1
-	deal    *deal  // whose turn it is, by the weights that count for this request
-	weights *stage // of the deal
+	turns   *turns // by the weights that count for this request
+	weights *stage // of them, of all backends
 	down    Set    // backends that cannot be used
+	absent  Set    // those of them that do not exist
 	pins    bool   // what is chosen by hash or weight is worth a session
 	renews  bool   // the session's cookie has to be signed with the new secret
 	had     int    // the backend whose place the fallback takes
+
+	others bool     // the turns are of those whom something else than the weights decides about
+	stage  *stage   // by which a turn was taken; nil: none was
+	undone Decision // whose turn is taken back where another one is taken
 }
 
 func (c *choice) decide() (backend int, reason Reason, err error) {
@@ -72,12 +115,15 @@ func (c *choice) decide() (backend int, reason Reason, err error) {
 	c.weigh()
 	switch {
 	case forced >= 0:
+		c.others = true
 		return c.take(forced, ByForce)
 	case c.rule >= 0 && c.s.Rules[c.rule].Weights == nil:
+		c.others = true
 		return c.take(c.s.Rules[c.rule].Backend, ByRule)
 	}
 	if c.s.Session != nil {
-		c.pins = true
+		c.others = c.f.preflight()
+		c.pins = !c.others
 		if i := c.resume(); i >= 0 {
 			return i, BySession, nil
 		}
@@ -93,7 +139,10 @@ func (c *choice) decide() (backend int, reason Reason, err error) {
 	if c.s.Algorithm == Random {
 		return c.take(draw(c.weights.weights, 0, c.f.Random), ByWeight)
 	}
-	return c.take(c.deal.next(), ByWeight)
+	if unusable := c.weights.weighted & c.down; c.s.OnUnavailable == Redistribute && unusable != 0 && unusable != c.weights.weighted {
+		return c.redistribute(unusable)
+	}
+	return c.take(c.next(c.weights), ByWeight)
 }
 
 // conclude makes the decision of what was chosen, with a cookie where the client's
@@ -103,7 +152,7 @@ func (c *choice) conclude(backend int, reason Reason, err error) (Decision, erro
 		c.noteFailed(err)
 		return Decision{}, err
 	}
-	d := Decision{Backend: backend, Reason: reason, Revision: c.s.Revision, pins: c.pins, had: c.had}
+	d := Decision{Backend: backend, Reason: reason, Revision: c.s.Revision, pins: c.pins, had: c.had, others: c.others, stage: c.stage}
 	if c.s.Ramp != nil {
 		d.RolledBack = c.st.rolledBack()
 	}
@@ -145,23 +194,35 @@ func (c *choice) holding() int {
 }
 
 // weigh finds the weights that count, and which backends cannot be used. With
-// redistribute, health counts for nothing where otherwise nobody would be left: all
-// of them may be wrongly taken for ill.
+// redistribute, where otherwise nobody would be left, health counts for nothing, as
+// all of them may be wrongly taken for unhealthy, and then what did not exist a moment
+// ago either.
 func (c *choice) weigh() {
 	if c.weighsByRule() {
-		c.deal = c.st.rules[c.rule]
-		c.weights = c.deal.current.Load()
+		c.turns = c.st.rules[c.rule]
+		c.weights = c.turns.full.Load()
 	} else {
-		c.deal = c.st.own
+		c.turns = c.st.own
 		c.weights = c.st.stageAt(c.f.Now)
 	}
-	c.down = c.f.Down | c.f.Unhealthy | c.st.ejected(c.f.Now)
-	if c.down != 0 && c.s.OnUnavailable == Redistribute && c.weights.weighted&^c.down == 0 {
-		c.down = c.f.Down
+	c.absent = c.f.Down
+	if c.s.OnUnavailable == Redistribute {
+		c.absent |= c.st.missing.set()
+	}
+	c.down = c.absent | c.f.Unhealthy | c.st.ejected(c.f.Now)
+	if c.down == 0 || c.s.OnUnavailable != Redistribute {
+		return
+	}
+	if c.weights.weighted&^c.down == 0 {
+		c.down = c.absent
+	}
+	if c.weights.weighted&^c.down == 0 {
+		c.absent = c.f.Down
+		c.down = c.absent
 	}
 }
 
-// weighsByRule tells whether the weights of a rule take the place of the split's.
+// weighsByRule reports whether the weights of a rule take the place of the split's.
 func (c *choice) weighsByRule() bool { return c.rule >= 0 && c.s.Rules[c.rule].Weights != nil }
 
 // resume returns the backend of the client's session, if it has one that counts, or
@@ -211,7 +272,7 @@ func (c *choice) take(i int, reason Reason) (int, Reason, error) {
 func (c *choice) instead(i int) (int, Reason, error) {
 	switch c.s.OnUnavailable {
 	case Redistribute:
-		return c.redistribute(i)
+		return c.redistribute(Set(0).With(i))
 	case ToFallback:
 		switch to := c.s.Fallback; {
 		case to == i:
@@ -228,27 +289,40 @@ func (c *choice) instead(i int) (int, Reason, error) {
 	}
 }
 
-// redistribute deals the request to one of the others, by key or by weight.
-func (c *choice) redistribute(i int) (int, Reason, error) {
+// redistribute gives the request to one of those that are left, by key or by weight.
+// unusable are the backends that would have it otherwise, or could.
+func (c *choice) redistribute(unusable Set) (int, Reason, error) {
 	if c.weights.weighted&^c.down == 0 {
+		i := unusable.first()
 		others := c.weights.weighted &^ Set(0).With(i)
 		if others == 0 {
 			return -1, "", c.unavailable(i, "and no other has a weight above 0")
 		}
 		return -1, "", c.unavailable(i, "nor can "+names(c.s, others))
 	}
-	c.noteDown(i)
+	for ; unusable != 0; unusable &= unusable - 1 {
+		c.noteDown(unusable.first())
+	}
 	if key, ok := c.key(); ok {
 		return rendezvous(c.s.Backends, c.weights.weights, c.down, &key), ByHash, nil
 	}
 	if c.s.Algorithm == Random {
 		return draw(c.weights.weights, c.down, again(c.f.Random, c.down)), ByWeight, nil
 	}
-	if to := c.deal.instead(c.down); to >= 0 {
-		return to, ByWeight, nil
+	return c.next(c.turns.without(c.weights, c.down)), ByWeight, nil
+}
+
+// next takes the next turn by a stage.
+func (c *choice) next(g *stage) int {
+	l := c.turns.own
+	if c.others {
+		l = c.turns.others
 	}
-	c.weigh() // a ramp has gone on meanwhile
-	return c.take(i, ByWeight)
+	c.stage = g
+	if c.undone.stage != nil {
+		return l.instead(c.undone.stage, c.undone.Backend, g)
+	}
+	return l.next(g)
 }
 
 func noWeight(s *Split) error {
@@ -259,7 +333,7 @@ func noWeight(s *Split) error {
 // will pass where i or its fallback exists.
 func (c *choice) unavailable(i int, why string) error {
 	kind := ErrUnavailable
-	if !c.f.Down.Has(i) || c.s.OnUnavailable == ToFallback && !c.f.Down.Has(c.s.Fallback) {
+	if !c.absent.Has(i) || c.s.OnUnavailable == ToFallback && !c.absent.Has(c.s.Fallback) {
 		kind = ErrUnhealthy
 	}
 	return fmt.Errorf("%w: %q cannot be used, %s", kind, c.s.Backends[i].Name, why)

@@ -9,6 +9,7 @@ import (
 	"kong-traffic-split/plugin/split"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 )
 
@@ -148,7 +149,7 @@ func TestExplainDecidesAsDecideDoes(t *testing.T) {
 			other := one
 			want, wantErr := split.Decide(s, deciding, &one)
 			steps, got, gotErr := split.Explain(s, explaining, &other)
-			if diff := cmp.Diff(want, got, cmp.AllowUnexported(split.Decision{})); diff != "" || fmt.Sprint(wantErr) != fmt.Sprint(gotErr) {
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(split.Decision{})); diff != "" || fmt.Sprint(wantErr) != fmt.Sprint(gotErr) {
 				t.Fatalf("decided %v, explained %v (-decided +explained):\n%s", wantErr, gotErr, diff)
 			}
 			for i, step := range steps {

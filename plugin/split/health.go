@@ -144,6 +144,7 @@ func (st *State) rolledBack() bool { return st.course != nil && st.course.rolled
 // all that are left of those that go on from one another. It tells whether Memory may
 // be another one now.
 func Prune(states ...*State) (changed bool) {
+	pruneTurns(states)
 	h := states[0].health
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -6,7 +6,8 @@ import "math/bits"
 // has made no choice yet. was[i] is the place in old of backend i, or -1 where it
 // is new and owed nothing.
 //
-// A backend whose weight is 0 now keeps what it is owed until it has a weight
+// A backend whose weight is 0 now, as it cannot be used or another revision of the
+// split has it, keeps what it is owed until it has a weight
 // again: otherwise weights that go to 0 and back could starve it for good, each
 // time just before its turn. What a backend that is gone was owed falls to those
 // that are left, by weight, as if for all of them so many more, or fewer, choices
@@ -46,7 +47,7 @@ func (t *tally) spreadOut(owed int64) {
 	whole, part := owed/t.period, owed%t.period
 	for i := range t.lanes {
 		l := &t.lanes[i]
-		share := whole*l.weight + part*l.weight/t.period
+		share := whole*l.weight + convert(part, t.period, l.weight)
 		l.owed += share
 		owed -= share
 	}
@@ -57,6 +58,13 @@ func (t *tally) spreadOut(owed int64) {
 			owed -= one
 		}
 	}
+}
+
+// forgive has what backend i, of weight 0, is owed fall to the others.
+func (t *tally) forgive(i int) {
+	owed := t.lanes[i].owed
+	t.lanes[i].owed = 0
+	t.spreadOut(owed)
 }
 
 // convert turns owed in units of one tally into units of another, rounded towards

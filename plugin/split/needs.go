@@ -16,7 +16,9 @@ func (s *Split) Needs() Needs {
 		n.match(&s.Rules[i].Match)
 	}
 	if s.Session != nil {
-		n.Cookies = true
+		n.Cookies, n.Method = true, true
+		n.header(originHeader)
+		n.header(preflightHeader)
 		n.HTTPS = s.Session.Secure == SecureAuto
 	}
 	for _, k := range s.HashOn {

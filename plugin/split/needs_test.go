@@ -14,6 +14,7 @@ func TestNeeds(t *testing.T) {
 	key := func(on split.KeyKind, name string) split.Split {
 		return split.Split{HashOn: []split.Key{{On: on, Name: name}}}
 	}
+	cors := []string{"Origin", "Access-Control-Request-Method"}
 	one := func(name string) []split.Pattern { return []split.Pattern{{Name: name}} }
 	for _, test := range []struct {
 		name string
@@ -22,8 +23,8 @@ func TestNeeds(t *testing.T) {
 	}{
 		{"weights", split.Split{Algorithm: split.Random, OnUnavailable: split.Redistribute, Ramp: &split.Ramp{}}, split.Needs{}},
 		{"force header", split.Split{ForceHeader: "X-Backend"}, split.Needs{Headers: []string{"X-Backend"}}},
-		{"session", split.Split{Session: &split.Session{Secure: split.SecureAlways}}, split.Needs{Cookies: true}},
-		{"session, secure by the client's scheme", split.Split{Session: &split.Session{Secure: split.SecureAuto}}, split.Needs{Cookies: true, HTTPS: true}},
+		{"session", split.Split{Session: &split.Session{Secure: split.SecureAlways}}, split.Needs{Cookies: true, Method: true, Headers: cors}},
+		{"session, secure by the client's scheme", split.Split{Session: &split.Session{Secure: split.SecureAuto}}, split.Needs{Cookies: true, Method: true, Headers: cors, HTTPS: true}},
 		{"rule for everything", rule(split.Match{}), split.Needs{}},
 		{"rule by header", rule(split.Match{Headers: one("X-Beta")}), split.Needs{Headers: []string{"X-Beta"}}},
 		{"rule by cookie", rule(split.Match{Cookies: one("beta")}), split.Needs{Cookies: true}},

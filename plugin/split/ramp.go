@@ -50,26 +50,26 @@ func (r *Ramp) weights(backends []Backend, share int) []int64 {
 // change each time that the share has.
 func (st *State) stageAt(now time.Time) *stage {
 	s := st.split
-	current := st.own.current.Load()
+	current := st.own.full.Load()
 	if s.Ramp == nil || current.is(st.shareAt(now), now) {
 		return current
 	}
-	st.own.mu.Lock()
-	defer st.own.mu.Unlock()
+	st.stepping.Lock()
+	defer st.stepping.Unlock()
 	share := st.shareAt(now)
-	if current = st.own.current.Load(); current.is(share, now) {
+	if current = st.own.full.Load(); current.is(share, now) {
 		return current
 	}
-	next := newStage(s.Ramp.weights(s.Backends, share))
+	next := newStage(current.names, s.Ramp.weights(s.Backends, share))
 	next.share, next.since = share, now
-	st.own.change(next)
+	st.own.full.Store(next)
 	return next
 }
 
-// is tells whether a request of the time now is for this stage: it has the share,
+// is reports whether a request of the time now is for this stage: it has the share,
 // or the request is late, and the stage before it is gone.
-func (s *stage) is(share int, now time.Time) bool {
-	return !s.since.IsZero() && (s.share == share || now.Before(s.since))
+func (g *stage) is(share int, now time.Time) bool {
+	return !g.since.IsZero() && (g.share == share || now.Before(g.since))
 }
 
 // shareAt is the share of the ramp's backend, which a guard may have taken back.

@@ -3,6 +3,7 @@ package split_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -306,5 +307,43 @@ func TestRampFromManyGoroutinesIsExactInSum(t *testing.T) {
 				t.Errorf("backend 2 has %.0f choices, its shares add up to %.1f to %.1f", got, low, high)
 			}
 		})
+	}
+}
+
+// Close to 100 % the shares of the others are small, and as exact as any: within what
+// Tijdeman's solution promises.
+func TestRampIsExactCloseToItsEnds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := ramped(t)
+		share := rapid.SampledFrom([]int{1, 2, 5000, 9998, 9999}).Draw(t, "share")
+		s.Ramp.From, s.Ramp.To = share, share
+		others := 0
+		for i, b := range s.Backends {
+			if i != s.Ramp.Backend {
+				others += b.Weight
+			}
+		}
+		weights := make([]int, len(s.Backends))
+		for i, b := range s.Backends {
+			weights[i] = b.Weight * (10000 - share)
+		}
+		weights[s.Ramp.Backend] = others * share
+		st := split.NewState(s)
+		counts := make([]int, len(weights))
+		for k := 1; k <= 2000; k++ {
+			counts[choose(t, s, st)]++
+			checkBound(t, weights, counts, k)
+		}
+	})
+}
+
+// 62 backends of weight 1 beside one of 10,000, in the last hundredth of a percent of
+// a ramp: 0.12 requests of 200,000 are due to all of them together.
+func TestRampDoesNotRoundSmallSharesUp(t *testing.T) {
+	s := smooth(append([]int{0, 10000}, slices.Repeat([]int{1}, 62)...)...)
+	s.Ramp = &split.Ramp{Backend: 0, From: 9999, To: 9999, Start: noon, Duration: time.Hour}
+	counts := count(t, s, split.NewState(s), 200_000)
+	if small := sum(counts[2:]); counts[0] != 199_980 || small > 1 {
+		t.Errorf("the ramp has %d, the small ones have %d of 200,000", counts[0], small)
 	}
 }

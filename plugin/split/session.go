@@ -80,6 +80,24 @@ func (s *Split) verify(value string, now time.Time) (backend int, current bool) 
 	return s.index(string(content[n:])), signer == 0
 }
 
+// A CORS preflight, by which a browser asks whether it may send a request to another
+// origin, is known by its method and these headers. It never has a cookie, and what is
+// set with its answer is not kept.
+const (
+	originHeader    = "Origin"
+	preflightHeader = "Access-Control-Request-Method"
+)
+
+// preflight reports whether the request is a CORS preflight.
+func (f *Facts) preflight() bool {
+	if f.Method != "OPTIONS" {
+		return false
+	}
+	_, origin := lookup(f.Headers, originHeader)
+	_, method := lookup(f.Headers, preflightHeader)
+	return origin && method
+}
+
 // code authenticates what a cookie holds.
 func (s *Split) code(secret, content []byte) []byte {
 	h := hmac.New(sha256.New, secret)

@@ -2,6 +2,7 @@ package split
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -48,11 +49,12 @@ import (
 // A tally is not safe for concurrent use.
 type tally struct {
 	lanes  []lane
-	unit   int64 // of a choice; a multiple of period, 2³² ≤ unit < 2³³
+	unit   int64 // of a choice; a multiple of period, 2³² ≤ unit < 2³³, or below 2⁴⁰ where wide
 	period int64 // the sum of the weights: after so many choices all is as it was
 	spread int64 // 2n−2
 	ripe   int64 // owed from here on, a turn may come: unit/(2n−2), rounded up
 	due    int64 // owed from here on, it has to: unit − unit/(2n−2), rounded up
+	wide   bool  // some weight is above MaxWeight, as under a ramp
 }
 
 // lane is one backend's place in a tally. Its numbers are in units, but for the
@@ -60,18 +62,21 @@ type tally struct {
 type lane struct {
 	owed   int64
 	step   int64 // what each choice adds: unit·weight/period
-	weight int64 // 0..MaxWeight; 0: never chosen
+	weight int64 // below 2⁴⁰; 0: never chosen
 }
 
-// newTally returns a tally in which nobody is owed anything. Weights are below 2⁴⁰.
-func newTally(weights []int64) tally {
-	t := tally{lanes: make([]lane, len(weights))}
-	weights = countable(weights)
-	n := int64(0)
+// newTally returns a tally of n backends in which nobody is owed anything. The first
+// ones have the weights, which are below 2⁴⁰ as is their sum; the others have none. It
+// takes over the lanes in room, if they are enough.
+func newTally(room []lane, n int, weights []int64) tally {
+	t := tally{lanes: slices.Grow(room[:0], n)[:n]}
+	clear(t.lanes)
+	weighted := int64(0)
 	for _, w := range weights {
 		t.period += w
+		t.wide = t.wide || w > MaxWeight
 		if w > 0 {
-			n++
+			weighted++
 		}
 	}
 	const least = 1 << 32
@@ -81,31 +86,12 @@ func newTally(weights []int64) tally {
 	for i, w := range weights {
 		t.lanes[i] = lane{step: multiple * w, weight: w}
 	}
-	if n > 1 { // a backend alone is next whatever the limits are
-		t.spread = 2*n - 2
+	if weighted > 1 { // a backend alone is next whatever the limits are
+		t.spread = 2*weighted - 2
 		t.ripe = (t.unit + t.spread - 1) / t.spread
 		t.due = t.unit - t.unit/t.spread
 	}
 	return t
-}
-
-// countable are weights with which a tally can count: where some are above
-// MaxWeight, all are rounded, to a millionth of the largest.
-func countable(weights []int64) []int64 {
-	largest := int64(0)
-	for _, w := range weights {
-		largest = max(largest, w)
-	}
-	if largest <= MaxWeight {
-		return weights
-	}
-	rounded := make([]int64, len(weights))
-	for i, w := range weights {
-		if w > 0 { // w·MaxWeight < 2⁶⁰
-			rounded[i] = max(1, (w*MaxWeight+largest/2)/largest)
-		}
-	}
-	return rounded
 }
 
 // next makes a choice. At least one weight must be positive.
@@ -127,10 +113,10 @@ func (t *tally) next() int {
 		if owed < t.ripe || owed >= t.due {
 			continue
 		}
-		// Times spread, so that it is whole: 0 < lacks < spread·unit < 2⁴⁰, and a
-		// weight is below 2²⁰, so that nothing overflows.
+		// Times spread, so that it is whole: 0 < lacks < spread·unit < 2⁴⁰, and 2⁴⁷
+		// where it is wide.
 		lacks := limit - t.spread*owed
-		if first < 0 || lacks*weight < lacking*l.weight {
+		if first < 0 || t.less(lacks, weight, lacking, l.weight) {
 			first, lacking, weight = i, lacks, l.weight
 		}
 	}
@@ -141,6 +127,25 @@ func (t *tally) next() int {
 	return first
 }
 
+// less reports whether a·b is below c·d, each of which is what a backend lacks times
+// a weight: below 2⁶⁰, and 2⁸⁷ where the tally is wide.
+func (t *tally) less(a, b, c, d int64) bool {
+	if !t.wide {
+		return a*b < c*d
+	}
+	hi, lo := bits.Mul64(uint64(a), uint64(b))
+	high, low := bits.Mul64(uint64(c), uint64(d))
+	return hi < high || hi == high && lo < low
+}
+
+// undo takes the choice of backend i back: nobody was owed anything for it.
+func (t *tally) undo(i int) {
+	for i := range t.lanes {
+		t.lanes[i].owed -= t.lanes[i].step
+	}
+	t.lanes[i].owed += t.unit
+}
+
 // replay notes choices as if the tally had made them.
 func (t *tally) replay(choices []uint8) {
 	for _, i := range choices {
@@ -149,12 +154,6 @@ func (t *tally) replay(choices []uint8) {
 	for i := range t.lanes {
 		t.lanes[i].owed += int64(len(choices)) * t.lanes[i].step
 	}
-}
-
-func (t *tally) clone() tally {
-	other := *t
-	other.lanes = slices.Clone(t.lanes)
-	return other
 }
 
 // owed appends what every backend is owed, in units.

@@ -9,6 +9,7 @@
 package split
 
 import (
+	"math/bits"
 	"net/netip"
 	"regexp"
 	"time"
@@ -230,8 +231,10 @@ type Decision struct {
 	SetCookie  string // what pins the client, as the value of a Set-Cookie header; empty: nothing changes
 	RolledBack bool   // the guard has taken the ramp back
 
-	pins bool // it is worth a session, whichever backend takes its place
-	had  int  // where it is the fallback, whose place that has taken
+	pins   bool   // it is worth a session, whichever backend takes its place
+	had    int    // where it is the fallback, whose place that has taken
+	others bool   // it is of those whom something else than the weights decides about
+	stage  *stage // by which a turn was taken; nil: none was
 }
 
 // A Set is a set of backends, one bit for each index.
@@ -242,3 +245,6 @@ func (s Set) Has(i int) bool { return s>>i&1 == 1 }
 
 // With returns the set with backend i in it too.
 func (s Set) With(i int) Set { return s | 1<<i }
+
+// first is the lowest index in the set, which is not empty.
+func (s Set) first() int { return bits.TrailingZeros64(uint64(s)) }

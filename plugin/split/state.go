@@ -1,6 +1,9 @@
 package split
 
-import "slices"
+import (
+	"slices"
+	"sync"
+)
 
 // State is what a split remembers from one choice to the next: whose turn it is,
 // and how its backends do. One State serves all users of a split. It is safe for
@@ -9,9 +12,11 @@ import "slices"
 // Algorithm random remembers no turns, and leaves as they were those that a State
 // remembers for smooth.
 type State struct {
-	split *Split
-	own   *deal   // of the split's own weights
-	rules []*deal // by rule; nil where a rule has no weights
+	split    *Split
+	own      *turns     // by the split's own weights
+	rules    []*turns   // by rule; nil where a rule has no weights
+	stepping sync.Mutex // held to go on to another share of the ramp
+	missing  missing
 
 	health     *health
 	conditions []*condition // of health, by backend; nil for one that is not watched
@@ -19,20 +24,36 @@ type State struct {
 }
 
 // NewState returns the state of a split that has made no choice yet.
-func NewState(s *Split) *State {
-	st := newState(s, newHealth())
+func NewState(s *Split) *State { return newState(s, nil) }
+
+// newState returns the state of a split that goes on from another one; nil: from none.
+func newState(s *Split, from *State) *State {
+	st := &State{split: s, rules: make([]*turns, len(s.Rules))}
+	if from == nil {
+		from = &State{health: newHealth()}
+	}
+	st.health = from.health
+	st.conditions, st.course = st.health.of(s)
+	names := make([]string, len(s.Backends))
+	for i, b := range s.Backends {
+		names[i] = b.Name
+	}
+	heir := func(was *turns, weights []int64) *turns {
+		if was == nil {
+			return newTurns(newStage(names, weights))
+		}
+		return was.heir(newStage(names, weights))
+	}
+	st.own = heir(from.own, weightsOf(s.Backends))
 	for i, r := range s.Rules {
-		if r.Weights != nil {
-			st.rules[i] = newDeal(wide(r.Weights))
+		switch {
+		case r.Weights == nil:
+		case i < len(from.rules):
+			st.rules[i] = heir(from.rules[i], wide(r.Weights))
+		default:
+			st.rules[i] = heir(nil, wide(r.Weights))
 		}
 	}
-	st.own = newDeal(weightsOf(s.Backends))
-	return st
-}
-
-func newState(s *Split, h *health) *State {
-	st := &State{split: s, rules: make([]*deal, len(s.Rules)), health: h}
-	st.conditions, st.course = h.of(s)
 	return st
 }
 
@@ -49,31 +70,34 @@ func (st *State) Fits(s *Split) bool {
 }
 
 // For returns the state with which s goes on from here: st itself where it fits,
-// otherwise a new one in which every backend, by name, is owed what it is owed in
-// st, and is as healthy. So weights that change often neither restart the rotation
-// nor starve a small share. A ramp that the guard has taken back stays so for as
-// long as it is the same ramp, and where it comes back before Prune.
-//
-// For may be called while others choose from st: choices that were made before
-// the call are accounted for, later ones count in st alone. Both states stay good
-// to use, and go on to share what they observe.
+// otherwise a new one that has the same ledgers of what every backend, by name, is
+// owed, and of how healthy it is. So weights that change often neither restart the
+// rotation nor starve a small share, and choices count in both states for as long as
+// both are used. A ramp that the guard has taken back stays so for as long as it is
+// the same ramp, and where it comes back before Prune.
 func (st *State) For(s *Split) *State {
 	if st.Fits(s) {
 		return st
 	}
-	next := newState(s, st.health)
-	was := places(st.split.Backends, s.Backends)
-	next.own = st.own.heir(weightsOf(s.Backends), was)
-	for i, r := range s.Rules {
-		switch {
-		case r.Weights == nil:
-		case i < len(st.rules) && st.rules[i] != nil:
-			next.rules[i] = st.rules[i].heir(wide(r.Weights), was)
-		default:
-			next.rules[i] = newDeal(wide(r.Weights))
+	next := newState(s, st)
+	next.missing.from(&st.missing, places(st.split.Backends, s.Backends))
+	return next
+}
+
+// pruneTurns has what backends are owed that none of these states has fall to the
+// others.
+func pruneTurns(states []*State) {
+	has := func(name string) bool {
+		return slices.ContainsFunc(states, func(st *State) bool { return st.split.index(name) >= 0 })
+	}
+	for _, st := range slices.Backward(states) {
+		st.own.prune(has)
+		for _, t := range st.rules {
+			if t != nil {
+				t.prune(has)
+			}
 		}
 	}
-	return next
 }
 
 func weightsOf(backends []Backend) []int64 {

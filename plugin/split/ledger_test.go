@@ -4,6 +4,7 @@ import (
 	"math/big"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,22 +23,48 @@ func drawWeights(t *rapid.T, name string, n int) []int64 {
 	return reduced(weightsOf(s.Backends), 0)
 }
 
-// inherited draws a tally in which backends are owed something from a few other
-// weights before.
-func inherited(t *rapid.T) tally {
-	n := rapid.IntRange(1, 8).Draw(t, "n")
-	same := make([]int, n)
-	for i := range same {
-		same[i] = i
+// all is a stage of backends "0", "1", … with these weights.
+func all(weights ...int64) *stage {
+	names := make([]string, len(weights))
+	for i := range names {
+		names[i] = strconv.Itoa(i)
 	}
-	tally := newTally(drawWeights(t, "first", n))
+	return newStage(names, weights)
+}
+
+// heir returns a tally of the weights that has inherited from old.
+func heir(weights []int64, old tally, was []int) tally {
+	t := newTally(nil, len(was), weights)
+	t.inherit(&old, was)
+	return t
+}
+
+// inherited draws a ledger in which backends are owed something from a few other
+// weights before, and the stage at which it is.
+func inherited(t *rapid.T) (*ledger, *stage) {
+	n := rapid.IntRange(1, 8).Draw(t, "n")
+	l, g := new(ledger), all(drawWeights(t, "first", n)...)
+	l.next(g)
 	for range rapid.IntRange(0, 4).Draw(t, "changes") {
 		for range rapid.IntRange(0, 20).Draw(t, "choices") {
-			tally.next()
+			l.next(g)
 		}
-		tally = heir(drawWeights(t, "next", n), tally, same)
+		g = all(drawWeights(t, "next", n)...)
+		l.next(g)
 	}
-	return tally
+	return l, g
+}
+
+// snapshot returns the tally as it is after the choices that were made so far.
+func (l *ledger) snapshot() tally {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.tally
+	t.lanes = slices.Clone(t.lanes)
+	if s := l.schedule.Load(); s != nil {
+		t.replay(s.order[:s.turns.Load()%uint64(len(s.order))])
+	}
+	return t
 }
 
 func owedInAll(t *tally) (sum int64) {
@@ -48,18 +75,16 @@ func owedInAll(t *tally) (sum int64) {
 }
 
 // Whether it is stepped through or read off a schedule, the sequence is the same.
-func TestRotationIsTheTally(t *testing.T) {
+func TestLedgerIsTheTally(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		tally := inherited(t)
-		stepped := tally
-		stepped.lanes = slices.Clone(tally.lanes)
-		r := newRotation(tally)
-		for k := range 4*min(stepped.period, 500) + 7 {
-			if got, want := r.next(), stepped.next(); got != want {
+		l, g := inherited(t)
+		stepped := l.snapshot()
+		for k := range 4*min(stepped.period, 500) + 40 {
+			if got, want := l.next(g), stepped.next(); got != want {
 				t.Fatalf("choice %d is %d, want %d", k+1, got, want)
 			}
 			if k%97 == 0 {
-				now := r.snapshot()
+				now := l.snapshot()
 				if !slices.Equal(now.owed(nil), stepped.owed(nil)) {
 					t.Fatalf("after choice %d backends are owed %v, want %v", k+1, now.owed(nil), stepped.owed(nil))
 				}
@@ -68,8 +93,8 @@ func TestRotationIsTheTally(t *testing.T) {
 	})
 }
 
-// A rotation that owes nobody has its schedule after one period.
-func TestRotationReadsAScheduleAfterOnePeriod(t *testing.T) {
+// A ledger by which nobody is owed anything has its schedule after one period.
+func TestLedgerReadsAScheduleAfterOnePeriod(t *testing.T) {
 	for _, test := range []struct {
 		weights []int64
 		choices int64 // until there is a schedule; 0: never
@@ -80,10 +105,10 @@ func TestRotationReadsAScheduleAfterOnePeriod(t *testing.T) {
 		{[]int64{maxSchedule - 1, 1}, maxSchedule},
 		{[]int64{maxSchedule, 1}, 0},
 	} {
-		r := newRotation(newTally(test.weights))
+		l, g := new(ledger), all(test.weights...)
 		got := int64(0)
 		for k := range int64(2 * maxSchedule) {
-			if r.next(); r.schedule.Load() != nil {
+			if l.next(g); l.schedule.Load() != nil {
 				got = k + 1
 				break
 			}
@@ -95,17 +120,17 @@ func TestRotationReadsAScheduleAfterOnePeriod(t *testing.T) {
 }
 
 // One that has inherited does too, once what is left of the other weights is paid.
-func TestInheritedRotationComesToASchedule(t *testing.T) {
+func TestInheritedLedgerComesToASchedule(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r := newRotation(inherited(t))
-		if r.tally.period > 1000 {
+		l, g := inherited(t)
+		if l.tally.period > 1000 {
 			t.Skip("long period")
 		}
-		for range 4 * r.tally.period {
-			r.next()
+		for range settled + 4*l.tally.period {
+			l.next(g)
 		}
-		if r.schedule.Load() == nil {
-			t.Fatalf("no schedule after 4 periods of %d", r.tally.period)
+		if l.schedule.Load() == nil {
+			t.Fatalf("no schedule after 4 periods of %d", l.tally.period)
 		}
 	})
 }
@@ -113,32 +138,33 @@ func TestInheritedRotationComesToASchedule(t *testing.T) {
 // A snapshot that is taken while others choose is the state after some number of
 // choices that were made by then.
 func TestSnapshotWhileOthersChoose(t *testing.T) {
-	weights := []int64{5, 3, 2, 1}
+	g := all(5, 3, 2, 1)
 	var states [][]int64
-	tally := newTally(weights)
+	tally := newTally(nil, 4, g.weights)
 	for range tally.period {
 		states = append(states, tally.owed(nil))
 		tally.next()
 	}
-	r := newRotation(newTally(weights))
+	l := new(ledger)
+	l.next(g)
 	var choosers sync.WaitGroup
 	for range 4 {
 		choosers.Go(func() {
 			for range 5000 {
-				r.next()
+				l.next(g)
 			}
 		})
 	}
 	for range 2000 {
-		now := r.snapshot()
+		now := l.snapshot()
 		if !slices.ContainsFunc(states, func(s []int64) bool { return slices.Equal(s, now.owed(nil)) }) {
 			t.Errorf("backends are owed %v, which is no state of the period", now.owed(nil))
 			break
 		}
 	}
 	choosers.Wait()
-	now := r.snapshot()
-	if want := states[4*5000%len(states)]; !slices.Equal(want, now.owed(nil)) {
+	now := l.snapshot()
+	if want := states[(1+4*5000)%len(states)]; !slices.Equal(want, now.owed(nil)) {
 		t.Errorf("after all choices backends are owed %v, want %v", now.owed(nil), want)
 	}
 }
@@ -147,18 +173,18 @@ func TestSnapshotWhileOthersChoose(t *testing.T) {
 // schedule.
 func TestManyReachTheScheduleAtOnce(t *testing.T) {
 	for range 100 {
-		r := newRotation(newTally([]int64{2, 1}))
+		l, g := new(ledger), all(2, 1)
 		var choosers sync.WaitGroup
-		r.mu.Lock()
+		l.mu.Lock()
 		for range 9 {
-			choosers.Go(func() { r.next() })
+			choosers.Go(func() { l.next(g) })
 		}
 		for range 20 {
 			runtime.Gosched() // so that some of them see that there is no schedule
 		}
-		r.mu.Unlock()
+		l.mu.Unlock()
 		choosers.Wait()
-		now, turns := r.snapshot(), r.schedule.Load().turns.Load()
+		now, turns := l.snapshot(), l.schedule.Load().turns.Load()
 		if turns != 6 || !slices.Equal(now.owed(nil), []int64{0, 0}) {
 			t.Fatalf("after 9 choices %d are from the schedule of 3, and backends are owed %v", turns, now.owed(nil))
 		}
@@ -168,18 +194,19 @@ func TestManyReachTheScheduleAtOnce(t *testing.T) {
 // Whatever backends come, go and change, what they are owed sums to zero.
 func TestWhatIsOwedSumsToZero(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		tally := inherited(t)
+		l := new(ledger)
 		for range 5 {
-			if sum := owedInAll(&tally); sum != 0 {
-				t.Fatalf("the sum is %d", sum)
-			}
-			was := rapid.SliceOfNDistinct(rapid.IntRange(0, len(tally.lanes)-1), 1, -1, rapid.ID).Draw(t, "was")
-			for range rapid.IntRange(0, 2).Draw(t, "new") {
-				was = append(was, -1)
-			}
-			tally = heir(drawWeights(t, "weights", len(was)), tally, was)
+			names := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-h]`), 1, -1, rapid.ID).Draw(t, "names")
+			g := newStage(names, drawWeights(t, "weights", len(names)))
 			for range rapid.IntRange(0, 20).Draw(t, "choices") {
-				tally.next()
+				l.next(g)
+			}
+			if rapid.Bool().Draw(t, "prune") {
+				l.prune(g, func(name string) bool { return slices.Contains(names, name) })
+			}
+			now := l.snapshot()
+			if sum := owedInAll(&now); sum != 0 {
+				t.Fatalf("the sum is %d", sum)
 			}
 		}
 	})
@@ -189,7 +216,7 @@ func TestWhatIsOwedSumsToZero(t *testing.T) {
 // unit for the sum: not even a hundred thousand of them move it noticeably.
 func TestChangesOfWeightsDoNotDrift(t *testing.T) {
 	two := [][]int64{{MaxWeight, MaxWeight - 1, 3, 0}, {7, 1, 1, 1}}
-	first := newTally(two[1])
+	first := newTally(nil, 4, two[1])
 	first.next()
 	first.next()
 	tally, same := first, []int{0, 1, 2, 3}
@@ -204,9 +231,28 @@ func TestChangesOfWeightsDoNotDrift(t *testing.T) {
 	}
 }
 
+// Names that nobody forgets do not add up without bound; those of the stage are there
+// always.
+func TestLedgerIsBounded(t *testing.T) {
+	l := new(ledger)
+	for k := range 1000 {
+		g := newStage([]string{"a", strconv.Itoa(k)}, []int64{1, 1})
+		for range 3 {
+			l.next(g)
+		}
+		if len(l.names) > 2+maxAway || len(l.tally.lanes) != len(l.names) || !slices.Equal(l.names[:2], g.names) {
+			t.Fatalf("after %d edits there are %d names and %d lanes, the first of them %q", k+1, len(l.names), len(l.tally.lanes), l.names[:2])
+		}
+		now := l.snapshot()
+		if sum := owedInAll(&now); sum != 0 {
+			t.Fatalf("after %d edits what is owed sums to %d", k+1, sum)
+		}
+	}
+}
+
 func TestConvertRoundsTowardsZero(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		unit := rapid.Int64Range(1<<32, 1<<33-1)
+		unit := rapid.Int64Range(1<<32, 1<<40)
 		from, to := unit.Draw(t, "from"), unit.Draw(t, "to")
 		owed := rapid.Int64Range(-100*from, 100*from).Draw(t, "owed")
 		want := new(big.Int).Mul(big.NewInt(owed), big.NewInt(to))
@@ -217,28 +263,27 @@ func TestConvertRoundsTowardsZero(t *testing.T) {
 	})
 }
 
-// Others choose while the weights change, to the same ones at that: together they
+// Some choose by one stage and some by another one of the same weights: together they
 // have made the choices that one would have made alone.
-func TestNoChoiceIsLostWhereWeightsChange(t *testing.T) {
+func TestNoChoiceIsLostWhereStagesTakeTurns(t *testing.T) {
 	for name, weights := range map[string][]int64{"schedule": {5, 3, 2}, "beyond": {maxSchedule, 2 * maxSchedule, 1}} {
 		t.Run(name, func(t *testing.T) {
-			r, alone := newRotation(newTally(weights)), newTally(weights)
+			l, alone := new(ledger), newTally(nil, len(weights), weights)
 			const goroutines, choices = 4, 5000
 			counts := make([]atomic.Int64, len(weights))
 			var choosers sync.WaitGroup
-			var done atomic.Bool
 			for range goroutines {
 				choosers.Go(func() {
-					for range choices {
-						counts[r.next()].Add(1)
+					g := all(weights...)
+					for k := range choices {
+						if k%1000 == 999 {
+							g = all(weights...)
+						}
+						counts[l.next(g)].Add(1)
 					}
 				})
 			}
-			go func() { choosers.Wait(); done.Store(true) }()
-			for !done.Load() {
-				r.change(weights)
-				runtime.Gosched()
-			}
+			choosers.Wait()
 			want := make([]int64, len(weights))
 			for range goroutines * choices {
 				want[alone.next()]++
@@ -254,20 +299,49 @@ func TestNoChoiceIsLostWhereWeightsChange(t *testing.T) {
 
 // Who has found a schedule that is closed meanwhile makes no choice from it.
 func TestClosedScheduleGivesNoChoice(t *testing.T) {
-	r := newRotation(newTally([]int64{2, 1}))
+	l, g, other := new(ledger), all(2, 1), all(2, 1)
 	for range 4 {
-		r.next()
+		l.next(g)
 	}
-	found := r.schedule.Load()
-	r.change([]int64{2, 1})
-	if i := found.next(); i != -1 {
+	found := l.schedule.Load()
+	got := []int{l.next(other)}
+	if i := found.next(g); i != -1 {
 		t.Errorf("chose %d from the closed schedule", i)
 	}
-	var got []int
-	for range 5 { // the fourth of the period and the ones after it were not made yet
-		got = append(got, r.next())
+	for range 4 { // the fifth of the period and the ones after it were not made yet
+		got = append(got, l.next(other))
 	}
 	if want := []int{1, 0, 0, 1, 0}; !slices.Equal(got, want) {
 		t.Errorf("chose %v, want %v", got, want)
 	}
+}
+
+// A choice that is taken back has not been made: whether it was read off the schedule
+// or not, and whatever was chosen since.
+func TestChoiceThatIsTakenBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(2, 8).Draw(t, "n")
+		g := all(drawWeights(t, "weights", n)...)
+		l, without := new(ledger), new(ledger)
+		for range rapid.IntRange(0, 300).Draw(t, "before") {
+			l.next(g)
+			without.next(g)
+		}
+		i := l.next(g)
+		left := newTurns(g).without(g, Set(0).With(i))
+		if left.weighted == 0 {
+			t.Skip("nobody is left")
+		}
+		without.turn(g)
+		without.close()
+		without.turn(left)
+		without.tally.forgive(i)
+		if got, want := l.instead(g, i, left), without.next(left); got != want {
+			t.Fatalf("instead of %d chose %d, want %d", i, got, want)
+		}
+		now, other := l.snapshot(), without.snapshot()
+		if !slices.Equal(now.owed(nil), other.owed(nil)) {
+			t.Fatalf("backends are owed %v, want %v", now.owed(nil), other.owed(nil))
+		}
+	})
 }
