@@ -34,9 +34,10 @@ func newBackend(c *config.Config, i int) backend {
 	return b
 }
 
-// apply tells Kong to send the request to b. found is false where Kong has no
-// Upstream of that name; then nothing of the request has changed.
-func (r *request) apply(b *backend) (found bool, err error) {
+// direct tells Kong to send the request to b, wherever it was told to before. found
+// is false where Kong has no Upstream of that name; then nothing of the request has
+// changed.
+func (r *request) direct(b *backend) (found bool, err error) {
 	if err := r.check(b); err != nil {
 		return false, err
 	}
@@ -47,24 +48,29 @@ func (r *request) apply(b *backend) (found bool, err error) {
 	if err := r.kong.Service.Ask(b.destination.method, b.destination.args, &known); err != nil {
 		return false, err
 	}
-	if b.Upstream != "" && !known.V {
-		return false, nil
+	return b.Upstream == "" || known.V, nil
+}
+
+// apply tells Kong what else there is to a request that it sends to b.
+func (r *request) apply(b *backend) error {
+	if r.stream {
+		return nil
 	}
 	if err := r.setScheme(b); err != nil {
-		return false, err
+		return err
 	}
 	if err := r.setPath(b); err != nil {
-		return false, err
+		return err
 	}
 	if err := r.setHost(b); err != nil {
-		return false, err
+		return err
 	}
 	for _, c := range b.calls {
 		if err := r.tell(c); err != nil {
-			return false, err
+			return err
 		}
 	}
-	return true, nil
+	return nil
 }
 
 // streamDestination is the destination for a TCP or TLS connection, where Kong

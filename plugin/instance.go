@@ -25,6 +25,7 @@ type Instance struct {
 	entry string // the split file's entry; empty: the one named like the route
 
 	streams atomic.Bool // it has had TCP or TLS connections, and so has no requests
+	begun   atomic.Bool // it has had one of either
 
 	route   remembered[route]
 	service remembered[config.Service]
@@ -112,20 +113,26 @@ func (r *request) send(l *live) error {
 	if f.Unhealthy, err = r.unhealthy(l); err != nil {
 		return err
 	}
-	d, err := split.Decide(l.split, l.state, &f)
-	for err == nil {
-		b := &l.backends[d.Backend]
-		found, err := r.apply(b)
-		if err != nil {
+	if !r.begun.Load() && r.begun.CompareAndSwap(false, true) {
+		l.state.Doubt() // Kong has another configuration
+	}
+	var asked *backend // at last
+	var failed error
+	d, err := split.Choose(l.split, l.state, &f, func(i int) (found bool, err error) {
+		asked = &l.backends[i]
+		found, failed = r.direct(asked)
+		return found, failed
+	})
+	switch {
+	case err == nil:
+		if err := r.apply(asked); err != nil {
 			return err
 		}
-		if found {
-			return r.conclude(l, d)
-		}
-		if d, err = split.Instead(l.split, l.state, d, &f); err != nil {
-			l.tally.unavailable.Add(1)
-			return unavailable(fmt.Errorf("no Upstream named %q in Kong (create it, or mend the name): %w", b.Upstream, err))
-		}
+		return r.conclude(l, d)
+	case err == failed:
+		return err
+	case f.Down != 0:
+		err = fmt.Errorf("no Upstream named %q in Kong (create it, or mend the name): %w", asked.Upstream, err)
 	}
 	l.tally.unavailable.Add(1)
 	return unavailable(err)

@@ -9,13 +9,13 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"testing"
 
 	pdk "github.com/Kong/go-pdk"
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
+	"pgregory.net/rapid"
 
 	"kong-traffic-split/kong/wire"
 	"kong-traffic-split/plugin"
@@ -42,13 +42,13 @@ type kong struct {
 }
 
 // access runs the access phase of i and returns its error.
-func (k *kong) access(t *testing.T, i *plugin.Instance) error {
+func (k *kong) access(t rapid.TB, i *plugin.Instance) error {
 	t.Helper()
 	return k.run(t, "access", i)
 }
 
 // run runs a phase of i and returns its error.
-func (k *kong) run(t *testing.T, phase string, i *plugin.Instance) error {
+func (k *kong) run(t rapid.TB, phase string, i *plugin.Instance) error {
 	t.Helper()
 	k.phase = phase
 	ours, theirs := net.Pipe()

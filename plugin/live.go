@@ -81,7 +81,8 @@ type rows struct {
 
 // row is what one plugin row has in use. Kong's workers reload one after
 // another, so for a moment instances of the old and of the new config serve
-// side by side, each with the state that fits its weights.
+// side by side, each with the state that fits its weights; all of these count what
+// backends are owed together.
 type row struct {
 	states []*counted
 	lives  []*live // of all instances, the one that was started last is last

@@ -24,7 +24,7 @@ type Options struct {
 	Clients  Clients
 	Facts    split.Facts        // what all requests have in common
 	Fail     map[string]float64 // by the backend's name, which part of its requests fails
-	Down     []string           // backends that cannot be used all the time
+	Down     []string           // backends that do not exist, all the time
 	Seed     uint64             // the same one gives the same result
 }
 
@@ -42,7 +42,7 @@ func Play(s *split.Split, o Options) (*Result, error) {
 	if p.crowd, err = newCrowd(s, &o); err != nil {
 		return nil, err
 	}
-	if p.facts.Down, err = Named(s, o.Down); err != nil {
+	if p.down, err = Named(s, o.Down); err != nil {
 		return nil, fmt.Errorf("down: %w", err)
 	}
 	if p.ratios, err = ratios(s, o.Fail); err != nil {
@@ -64,6 +64,7 @@ type player struct {
 	course course
 	crowd  *crowd
 	facts  split.Facts // of all requests
+	down   split.Set   // backends that do not exist, which a request finds out when it is for one
 	ratios []float64   // of the requests to a backend that fail
 
 	random, failures *rand.Rand
@@ -83,7 +84,7 @@ func (p *player) play(k int) {
 	}
 	point.ramp += p.shares.at(f.Now, p.rolledBack)
 	p.shares.request()
-	d, err := split.Decide(p.split, p.state, &f)
+	d, err := split.Choose(p.split, p.state, &f, func(i int) (bool, error) { return !p.down.Has(i), nil })
 	if err != nil {
 		p.shares.chosen(-1)
 		p.result.Refused++

@@ -131,7 +131,7 @@ func TestPassiveEjection(t *testing.T) {
 	r := play(t, s, simulate.Options{Requests: 1000, Fail: map[string]float64{"b": 1}}) // in 10 s
 	want := []simulate.Event{
 		{At: simulate.Epoch.Add(50 * time.Millisecond), Text: `"b" is ejected for 5s: 3 requests in a row failed`},
-		{At: simulate.Epoch.Add(5090 * time.Millisecond), Text: `"b" is ejected for 5s: 3 requests in a row failed`},
+		{At: simulate.Epoch.Add(5100 * time.Millisecond), Text: `"b" is ejected for 5s: 3 requests in a row failed`},
 	}
 	if diff := cmp.Diff(want, r.Events); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -145,6 +145,28 @@ func TestDownBackendsShareIsRefused(t *testing.T) {
 	r := play(t, weighted(3, 1), simulate.Options{Requests: 100, Down: []string{"b"}})
 	if r.Refused != 25 || r.Counts[0] != 75 || r.MaxDeviation != 25 {
 		t.Errorf("counts %v, refused %d, deviation %v", r.Counts, r.Refused, r.MaxDeviation)
+	}
+}
+
+// What does not exist is found out as in Kong, one backend after another, and the
+// others share as if it were not in the config.
+func TestDownBackendsShareIsRedistributed(t *testing.T) {
+	weights := make([]int, 24)
+	var down []string
+	want := make([]int, 24)
+	for i := range weights {
+		weights[i] = 1
+		if i%2 == 1 {
+			down = append(down, string(rune('a'+i)))
+		} else {
+			want[i] = 200
+		}
+	}
+	s := weighted(weights...)
+	s.OnUnavailable = split.Redistribute
+	r := play(t, s, simulate.Options{Requests: 2400, Down: down})
+	if diff := cmp.Diff(want, r.Counts); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 
