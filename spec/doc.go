@@ -31,9 +31,11 @@
 //	backend hang variable | backend resume variable
 //	    stops that echo, which takes connections then and says nothing, or has
 //	    it go on
-//	plugin [-faulty] [-outcomes] [-status-listen address] [-file splits.yaml]
-//	    starts the plugin server, with a split file or without; with -faulty
-//	    one whose handler fails when a request asks for it, see spec/faulty;
+//	plugin [-faulty] [-outcomes] [-status-listen address] [-file splits.yaml] [-state file] [-files number]
+//	    starts the plugin server, with a split file or without; with -state it
+//	    saves its state there; with -files it may have so many files open; with
+//	    -faulty it is one whose handler fails when a request asks for it, see
+//	    spec/faulty;
 //	    $socket is its socket, $bin the folder of the executables
 //	plugin stop | plugin start | plugin reload
 //	    stops it, starts it again, or sends it SIGHUP

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -25,18 +26,22 @@ type plugin struct {
 	splits   string // its split file; empty: it has none
 	outcomes bool   // it is told what becomes of requests
 	status   string // the address where it shows how it does; empty: nowhere
+	state    string // the file of its saved state; empty: none
+	files    int    // how many it may have open; 0: as many as this process
 }
 
 // cmdPlugin starts the plugin server, or stops, starts again or signals the one
 // that was started.
 func (s *scene) cmdPlugin(args []string) error {
-	const usage = "plugin [-faulty] [-outcomes] [-status-listen address] [-file splits.yaml] | plugin stop | plugin start | plugin reload | " +
+	const usage = "plugin [-faulty] [-outcomes] [-status-listen address] [-file splits.yaml] [-state file] [-files number] | plugin stop | plugin start | plugin reload | " +
 		"plugin kill number | plugin kill keeper | plugin kill stillborn number | plugin upgrade number"
 	flags := flag.NewFlagSet("plugin", flag.ContinueOnError)
 	file := flags.String("file", "", "")
 	faulty := flags.Bool("faulty", false, "")
 	outcomes := flags.Bool("outcomes", false, "")
 	status := flags.String("status-listen", "", "")
+	state := flags.String("state", "", "")
+	files := flags.Int("files", 0, "")
 	args, err := parse(flags, args, usage, 0, 3)
 	if err != nil {
 		return err
@@ -56,6 +61,10 @@ func (s *scene) cmdPlugin(args []string) error {
 			info:     filepath.Join(s.dir, "info.json"),
 			outcomes: *outcomes,
 			status:   *status,
+			files:    *files,
+		}
+		if *state != "" {
+			s.plugin.state = s.ts.MkAbs(*state)
 		}
 		if *faulty {
 			s.plugin.name = "faulty"
@@ -90,8 +99,16 @@ func (p *plugin) start(bin string) error {
 	if p.status != "" {
 		args = append(args, "-status-listen", p.status)
 	}
+	if p.state != "" {
+		args = append(args, "-state", p.state)
+	}
+	path := filepath.Join(bin, p.name)
+	if p.files > 0 {
+		args = append([]string{"-c", `ulimit -n "$0" && exec "$@"`, strconv.Itoa(p.files), path}, args...)
+		path = "/bin/sh"
+	}
 	var err error
-	p.process, err = start(p.log, nil, filepath.Join(bin, p.name), args...)
+	p.process, err = start(p.log, nil, path, args...)
 	if err != nil {
 		return err
 	}
