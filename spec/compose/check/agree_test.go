@@ -43,6 +43,22 @@ func TestKongFindsTheServer(t *testing.T) {
 	}
 }
 
+// What the server saves is in a volume that is its own, and not in memory.
+func TestStateOutlivesTheContainer(t *testing.T) {
+	project := everything(t)
+	mount := mountOf(t, project.Services["traffic-split"], flagOf(t, project.Services["traffic-split"].Command, "-state"))
+	if mount.Type != types.VolumeTypeVolume || mount.ReadOnly || len(project.Volumes[mount.Source].DriverOpts) > 0 {
+		t.Errorf("it is in %+v", mount)
+	}
+	for name, s := range project.Services {
+		for _, v := range s.Volumes {
+			if v.Source == mount.Source && name != "traffic-split" {
+				t.Errorf("%s has it too", name)
+			}
+		}
+	}
+}
+
 func TestKongManagesTheServer(t *testing.T) {
 	kong := everything(t).Services["kong-managed"]
 	executable := copied(t, stage(t, "kong"), "/out/traffic-split").DestPath

@@ -106,7 +106,10 @@ func TestStages(t *testing.T) {
 // An image with nothing in it but a static executable runs it as nobody in
 // particular, by number, since there is no /etc/passwd.
 func TestImagesFromScratch(t *testing.T) {
-	for name, folder := range map[string]string{"echo": "", "traffic-split": "/run/traffic-split"} {
+	for name, folders := range map[string]map[string]string{
+		"echo":          nil,
+		"traffic-split": {"/run/traffic-split": "/out/run", "/var/lib/traffic-split": "/out/state"},
+	} {
 		s := stage(t, name)
 		users := only[*instructions.UserCommand](s)
 		if len(users) != 1 || users[0].User != "65532:65532" {
@@ -123,14 +126,13 @@ func TestImagesFromScratch(t *testing.T) {
 		if service := everything(t).Services[name]; service.HealthCheck.Test[1] != executable.DestPath {
 			t.Errorf("%s: the health check runs %q", name, service.HealthCheck.Test)
 		}
-		if folder == "" {
-			continue
-		}
 		// A new volume takes over the owner of the folder that it hides.
-		run := copied(t, s, "/out/run")
-		mount := mountOf(t, everything(t).Services[name], folder+"/x")
-		if run.DestPath != folder || run.Chown != users[0].User || mount.Target != folder || mount.Volume != nil && mount.Volume.NoCopy {
-			t.Errorf("%s: %s belongs to %q, and %+v is mounted", name, run.DestPath, run.Chown, mount)
+		for folder, source := range folders {
+			made := copied(t, s, source)
+			mount := mountOf(t, everything(t).Services[name], folder+"/x")
+			if made.DestPath != folder || made.Chown != users[0].User || mount.Target != folder || mount.Volume != nil && mount.Volume.NoCopy {
+				t.Errorf("%s: %s belongs to %q, and %+v is mounted", name, made.DestPath, made.Chown, mount)
+			}
 		}
 	}
 }
