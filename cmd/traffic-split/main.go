@@ -47,6 +47,7 @@ var _ server.Reader = (*plugin.Instance)(nil)
 type options struct {
 	prefix, socket, infoFile, splits string
 	state, status                    string
+	statusHosts                      []string
 	access                           server.Access
 	dump, version, healthcheck       bool
 	supervise, outcomes              bool
@@ -100,6 +101,13 @@ func parse(args []string, stderr io.Writer) (options, error) {
 			return fmt.Errorf("port %q is not in 0..65535", port)
 		}
 		o.status = text
+		return nil
+	})
+	flags.Func("status-host", "also answer there to clients that call the server by this `name`; may be repeated (default: an address, localhost, a name without a dot, and the one in -status-listen)", func(text string) error {
+		if text == "" || strings.ContainsAny(text, ":/") {
+			return errors.New("not a host name such as split.example.com, without a port")
+		}
+		o.statusHosts = append(o.statusHosts, text)
 		return nil
 	})
 	flags.BoolVar(&o.dump, "dump", false, "print what Kong's query_cmd asks for, and exit")
@@ -202,7 +210,10 @@ func serve(o options, child *keeper.Child, saved state.Store, log *slog.Logger) 
 	if child != nil {
 		child.Notify(p.Noted)
 	}
-	seen := status.Source{Version: plugin.Version, Splits: p.Status}
+	seen := status.Source{Version: plugin.Version, Splits: p.Status, Hosts: o.statusHosts}
+	if host, _, err := net.SplitHostPort(o.status); err == nil {
+		seen.Hosts = append(seen.Hosts, host)
+	}
 	if o.state != "" {
 		seen.State = func() status.SavedState { return stateOf(o.state, saved) }
 	}

@@ -2,12 +2,12 @@ package status
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 const (
@@ -21,7 +21,7 @@ const (
 	longPause = 5 * time.Second
 	// maxConnections bounds what whoever asks can take from Kong's connections, and
 	// readTime how long one that says nothing keeps its place.
-	maxConnections = 32
+	maxConnections = 64
 	readTime       = 5 * time.Second
 )
 
@@ -39,14 +39,14 @@ func Serve(ctx context.Context, address string, h http.Handler, log *slog.Logger
 func serve(ctx context.Context, socket net.Listener, h http.Handler, readTime time.Duration, log *slog.Logger) {
 	s := &http.Server{
 		Handler:        h,
-		ReadTimeout:    readTime, // of a whole request
-		WriteTimeout:   30 * time.Second,
-		IdleTimeout:    time.Minute,
+		ReadTimeout:    readTime,         // of a whole request
+		WriteTimeout:   30 * time.Second, // from the request's head to the answer's end
 		MaxHeaderBytes: 16 << 10,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelError), // of panics
 	}
+	s.SetKeepAlivesEnabled(false) // who asks every few seconds need not keep a connection
 	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
-	if err := s.Serve(netutil.LimitListener(socket, maxConnections)); ctx.Err() == nil {
+	if err := s.Serve(&places{Listener: socket, most: maxConnections}); ctx.Err() == nil {
 		log.Error("status is served no more", "address", socket.Addr(), "error", err)
 	}
 }
@@ -61,11 +61,18 @@ func await(ctx context.Context, address string, listen listenFunc, log *slog.Log
 		if err == nil {
 			return socket
 		}
-		wait := pause
-		if tries == patience {
-			log.Error("status cannot be served, trying on", "address", address, "error", err)
+		last := patience // from then on something is wrong
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			last = 1 // nobody is about to give such an address up
 		}
-		if tries >= patience {
+		switch tries {
+		case last:
+			log.Error("status cannot be served, trying on", "address", address, "error", err)
+		case 1:
+			log.Info("status is not served yet, waiting for the address: a process that is about to be replaced may have it", "address", address, "error", err)
+		}
+		wait := pause
+		if tries >= last {
 			wait = longPause
 		}
 		select {

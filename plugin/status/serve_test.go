@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,46 +105,80 @@ func ask(t *testing.T, address, head string) net.Conn {
 	return conn
 }
 
-// Whoever takes all the places, and then says nothing, has to leave them.
+// Whoever takes all the places, and then says nothing, has to leave them to others: at
+// once to one who comes, and after a time anyway.
 func TestAllPlacesTaken(t *testing.T) {
-	address, _, _ := serving(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }, 3*time.Second)
-	for i := range maxConnections {
-		head := "Content-Length: 1000\r\n\r\n" // and no body
-		if i%2 == 0 {
-			head = "X-Half: "
-		}
-		ask(t, address, head)
+	address, _, _ := serving(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }, time.Hour)
+	heads := []string{"Content-Length: 1000\r\n\r\n" /* and no body */, "X-Half: ", "Connection: keep-alive\r\n\r\n"}
+	for i := range 3 * maxConnections {
+		ask(t, address, heads[i%len(heads)])
 	}
-	text, err := io.ReadAll(ask(t, address, "Connection: close\r\n\r\n"))
-	if err != nil || !strings.HasSuffix(string(text), "here") {
+	for range 3 {
+		text, err := io.ReadAll(ask(t, address, "Connection: close\r\n\r\n"))
+		if err != nil || !strings.HasSuffix(string(text), "here") {
+			t.Errorf("got %q, %v", text, err)
+		}
+	}
+}
+
+func TestWhoSaysNothingHasToLeave(t *testing.T) {
+	address, _, _ := serving(t, func(http.ResponseWriter, *http.Request) {}, 10*time.Millisecond)
+	if text, err := io.ReadAll(ask(t, address, "X-Half: ")); err != nil {
 		t.Errorf("got %q, %v", text, err)
 	}
 }
 
-// More than those are not let in at the same time.
-func TestPlacesAreBounded(t *testing.T) {
-	inside, leave := make(chan struct{}, 2*maxConnections), make(chan struct{})
-	address, _, _ := serving(t, func(http.ResponseWriter, *http.Request) {
-		inside <- struct{}{}
-		<-leave
-	}, time.Minute)
-	var conns []net.Conn
-	for range 2 * maxConnections {
-		conns = append(conns, ask(t, address, "Connection: close\r\n\r\n"))
-	}
-	for range maxConnections {
-		<-inside
-	}
-	if len(inside) > 0 {
-		t.Error("there are more inside")
-	}
-	close(leave)
-	for _, conn := range conns {
-		if _, err := io.ReadAll(conn); err != nil {
-			t.Error(err)
-		}
+// No connection stays for a next request.
+func TestNoConnectionIsKept(t *testing.T) {
+	address, _, _ := serving(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }, time.Hour)
+	text, err := io.ReadAll(ask(t, address, "Connection: keep-alive\r\n\r\n"))
+	if err != nil || !strings.HasSuffix(string(text), "here") || !strings.Contains(string(text), "Connection: close") {
+		t.Errorf("got %q, %v", text, err)
 	}
 }
+
+// There are never more connections than there are places; the oldest leave.
+func TestPlacesAreBounded(t *testing.T) {
+	inside := make(chan net.Conn)
+	socket := listener(inside)
+	p := &places{Listener: socket, most: 2}
+	accept := func() (server net.Conn, client net.Conn) {
+		end, client := net.Pipe()
+		go func() { inside <- end }()
+		server, err := p.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return server, client
+	}
+	gone := func(conn net.Conn) bool {
+		_ = conn.SetReadDeadline(time.Now().Add(-time.Second))
+		_, err := conn.Read(make([]byte, 1))
+		return errors.Is(err, io.EOF)
+	}
+	server1, client1 := accept()
+	server2, client2 := accept()
+	_, client3 := accept()
+	if !gone(client1) || gone(client2) || gone(client3) {
+		t.Error("another one than the oldest has left")
+	}
+	_, _ = server1.Close(), server2.Close() // the first has left its place already
+	_, client4 := accept()
+	if gone(client3) || gone(client4) {
+		t.Error("one has left though there was a place")
+	}
+	_, client5 := accept()
+	if !gone(client3) || gone(client4) || gone(client5) {
+		t.Error("another one than the oldest has left")
+	}
+}
+
+// listener accepts what it is given.
+type listener chan net.Conn
+
+func (l listener) Accept() (net.Conn, error) { return <-l, nil }
+func (l listener) Close() error              { return nil }
+func (l listener) Addr() net.Addr            { return nil }
 
 // An answer in the middle does not hold up the end, which the next process waits for.
 func TestTheEndDuringAnAnswer(t *testing.T) {
@@ -166,19 +201,19 @@ func TestAPanicIsLogged(t *testing.T) {
 	}
 }
 
-// An address that another process has is waited for. The log says so once, and not
-// where it is free soon.
+// An address that another process has is waited for. The log says so at once, and that
+// something is wrong where it is not free soon.
 func TestAddressInUse(t *testing.T) {
 	for _, test := range []struct {
 		after, late time.Duration
 		logged      int
-	}{{0, 0, 0}, {time.Second, pause, 0}, {time.Hour, longPause, 1}} {
+	}{{0, 0, 0}, {time.Second, pause, 1}, {time.Hour, longPause, 2}} {
 		synctest.Test(t, func(t *testing.T) {
 			begin := time.Now()
 			socket := new(net.TCPListener)
 			listen := func(context.Context, string, string) (net.Listener, error) {
 				if time.Since(begin) < test.after {
-					return nil, errors.New("address already in use")
+					return nil, &net.OpError{Op: "listen", Net: "tcp", Err: syscall.EADDRINUSE}
 				}
 				return socket, nil
 			}
@@ -187,11 +222,27 @@ func TestAddressInUse(t *testing.T) {
 			if late := time.Since(begin) - test.after; got != net.Listener(socket) || late < 0 || late > test.late {
 				t.Errorf("got %v %v after the address is free, at %v", got, late, test.after)
 			}
-			if n := strings.Count(log.String(), "\n"); n != test.logged || n == 1 && !strings.Contains(log.String(), `address=127.0.0.1:8007 error="address already in use"`) {
+			const about = `address=127.0.0.1:8007 error="listen tcp: address already in use"`
+			first, second := "level=INFO msg=\"status is not served yet", "level=ERROR msg=\"status cannot be served"
+			if n := strings.Count(log.String(), about); n != test.logged || strings.Contains(log.String(), first) != (n > 0) || strings.Contains(log.String(), second) != (n > 1) {
 				t.Errorf("after %v the log has %s", test.after, &log)
 			}
 		})
 	}
+}
+
+// What waiting does not mend is an error at once.
+func TestAddressThatCannotBe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), pause)
+		defer cancel()
+		listen := func(context.Context, string, string) (net.Listener, error) { return nil, syscall.EADDRNOTAVAIL }
+		var log bytes.Buffer
+		await(ctx, "10.1.2.3:8007", listen, slog.New(slog.NewTextHandler(&log, nil)))
+		if !strings.Contains(log.String(), `level=ERROR msg="status cannot be served, trying on" address=10.1.2.3:8007 error="cannot assign requested address"`) {
+			t.Errorf("the log has %s", &log)
+		}
+	})
 }
 
 func TestAddressInUseUntilTheEnd(t *testing.T) {

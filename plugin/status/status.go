@@ -5,13 +5,14 @@ package status
 
 import (
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/expfmt"
 
 	"kong-traffic-split/plugin"
 )
@@ -25,6 +26,8 @@ type Source struct {
 	// Problems is what is wrong with the split files, of which the last good ones are
 	// in use. Nil: there are no split files.
 	Problems func() []string
+	// Hosts are names with dots by which clients may call the server.
+	Hosts []string
 	// State says how the saved state outlives the server. Nil: it does not.
 	State func() SavedState
 	// Probes says how the probes of backends do. Nil: there are none.
@@ -59,18 +62,39 @@ func Handler(s Source, log *slog.Logger) http.Handler {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
-		// Splits of the same name, of a file and of a row, cost their own figures only.
-		ErrorHandling: promhttp.ContinueOnError,
-		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}))
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		out := json.NewEncoder(w)
-		out.SetIndent("", "  ")
-		_ = out.Encode(s.report()) // or the client has gone
+	mux.Handle("GET /metrics", &page{
+		contentType: string(expfmt.NewFormat(expfmt.TypeTextPlain)),
+		write:       func(to io.Writer) error { return writeMetrics(to, registry, log) },
 	})
-	return mux
+	mux.Handle("GET /status", &page{
+		contentType: "application/json",
+		write: func(to io.Writer) error {
+			out := json.NewEncoder(to)
+			out.SetIndent("", "  ")
+			return out.Encode(s.report())
+		},
+	})
+	hosts := make([]string, len(s.Hosts))
+	for i, name := range s.Hosts {
+		hosts[i] = hostName(name)
+	}
+	return guarded(mux, hosts)
+}
+
+// writeMetrics writes what can be a metric; of the others the log tells: splits of the
+// same name, of a file and of a row, cost their own figures only.
+func writeMetrics(to io.Writer, from prometheus.Gatherer, log *slog.Logger) error {
+	families, err := from.Gather()
+	if err != nil {
+		log.Warn("some metrics are left out", "error", err)
+	}
+	out := expfmt.NewEncoder(to, expfmt.NewFormat(expfmt.TypeTextPlain))
+	for _, family := range families {
+		if err := out.Encode(family); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // report is what GET /status answers.

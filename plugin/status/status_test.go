@@ -49,7 +49,7 @@ func source() Source {
 func get(t *testing.T, s Source, log io.Writer, method, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
-	Handler(s, slog.New(slog.NewTextHandler(log, nil))).ServeHTTP(w, httptest.NewRequest(method, path, nil))
+	Handler(s, slog.New(slog.NewTextHandler(log, nil))).ServeHTTP(w, httptest.NewRequest(method, "http://localhost"+path, nil))
 	return w
 }
 
