@@ -17,8 +17,8 @@ import "math/bits"
 // backends, depends on who changes the weights (the tests search for the worst):
 //
 //   - One share that ramps while the others keep their proportion: less than 1.
-//   - Weights that are edited without a view to what each backend is owed, even
-//     after every choice: less than 2.
+//   - Weights that are edited, and backends that fail and recover, without a view to
+//     what each backend is owed, even after every choice: less than 2.
 //   - Weights that are aimed at what each backend is owed: n/2. No rule can
 //     promise less than (n−1)/2: as long as two backends are owed amounts less
 //     than 1 apart, weights for these two alone exist that drive the amounts apart
