@@ -122,7 +122,7 @@ var house = []room{
 	},
 	{
 		name: "cmd/splitctl",
-		ours: []string{"kong/standin", "kong/demo", "kong/declarative", "plugin/config", "plugin/file", "plugin/simulate"},
+		ours: []string{"kong/standin", "kong/demo", "kong/declarative", "plugin", "plugin/config", "plugin/file", "plugin/simulate"},
 	},
 	{
 		name: "cmd/echo",

@@ -6,11 +6,15 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"kong-traffic-split/plugin"
 )
 
 // asCommand makes the test's executable the command splitctl.
@@ -60,21 +64,74 @@ func TestInterruptedDemoSaysSo(t *testing.T) {
 	}
 }
 
-// It ends by itself, and so takes what it has started with it.
+// It clears away what it has started, and then ends as shells expect it of one that the
+// signal has ended.
 func TestDemoWhoseReaderHasGone(t *testing.T) {
+	state, stderr := unread(t, func(*exec.Cmd) {}, "demo")
+	if want := 128 + int(syscall.SIGPIPE); state.ExitCode() != want || stderr != "" {
+		t.Errorf("%v: %q, want exit status %d, without a word", state, stderr, want)
+	}
+}
+
+// unread runs splitctl with an output that nobody reads, and calls started when it runs.
+func unread(t *testing.T, started func(*exec.Cmd), args ...string) (state *os.ProcessState, stderr string) {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Close()
 	defer w.Close()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "demo")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
 	cmd.Env = append(os.Environ(), asCommand+"=1")
-	var stderr strings.Builder
-	cmd.Stdout, cmd.Stderr = w, &stderr
-	_ = cmd.Run() // the exit code says more
-	want := "Error: write /dev/stdout: broken pipe\n"
-	if code := cmd.ProcessState.ExitCode(); code != 1 || stderr.String() != want {
-		t.Errorf("%v: %q, want exit status 1: %q", cmd.ProcessState, stderr.String(), want)
+	var log strings.Builder
+	cmd.Stdout, cmd.Stderr = w, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	started(cmd)
+	_ = cmd.Wait() // the state says more
+	return cmd.ProcessState, log.String()
+}
+
+// A command that waits, or plays for long, ends at once when it is asked to.
+func TestInterruptedCommands(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		fifo := filepath.Join(t.TempDir(), "keys")
+		if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		state, stderr := unread(t, func(cmd *exec.Cmd) {
+			keys, err := os.OpenFile(fifo, os.O_WRONLY, 0) // waits until it reads there
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { keys.Close() }) // not before it has ended: it would go on
+			if err := cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+		}, "simulate", filepath.Join("..", "..", "kong", "kong.yml"), "--keys", fifo)
+		if status := state.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != signal || stderr != "" {
+			t.Errorf("%v: %q, want the end by %v, without a word", state, stderr, signal)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	cmd := rootCommand()
+	var out strings.Builder
+	cmd.SetOut(&out)
+	cmd.SetArgs([]string{"--version"})
+	if err := cmd.Execute(); err != nil || out.String() != "splitctl "+plugin.Version+"\n" {
+		t.Errorf("got %q, %v", out.String(), err)
+	}
+}
+
+// No help speaks of a default that is none.
+func TestHelpShowsNoEmptyDefaults(t *testing.T) {
+	for _, c := range rootCommand().Commands() {
+		if text := c.UsageString(); strings.Contains(text, "[]") {
+			t.Errorf("%s: %s", c.Name(), text)
+		}
 	}
 }

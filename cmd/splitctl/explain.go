@@ -59,6 +59,7 @@ it. The request is the first one of a split that has made no choice yet.
 ` + fileLong,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			endAtOnce()
 			if err := oneOf("output", output, "text", "json"); err != nil {
 				return err
 			}

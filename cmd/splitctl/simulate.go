@@ -37,6 +37,7 @@ its own in what hash_on is about, and keeps its cookies.
 ` + fileLong,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			endAtOnce()
 			return flags.run(cmd, args[0])
 		},
 	}
@@ -51,6 +52,7 @@ its own in what hash_on is about, and keeps its cookies.
 	f.StringVar(&flags.keys, "keys", "", "a `file` with the keys of the clients who come, one a line, read over and over")
 	f.StringArrayVar(&flags.fail, "fail", nil, "a backend of whose requests a part fails, `name=ratio`, as in canary=0.2; may be repeated")
 	f.StringArrayVar(&flags.options.Down, "down", nil, "a backend that does not exist, by its `name`; may be repeated")
+	f.StringArrayVar(&flags.options.Unhealthy, "unhealthy", nil, "a backend that probes have found unhealthy, by its `name`; may be repeated")
 	f.Uint64Var(&flags.options.Seed, "seed", 1, "of all that is random: the same `number` gives the same result")
 	f.StringVarP(&flags.output, "output", "o", "table", "table, json, or svg for an image")
 	cmd.MarkFlagsMutuallyExclusive("clients", "keys")

@@ -67,6 +67,7 @@ func standinCommand() *cobra.Command {
 	f.StringVar(&flags.start, "plugin-start-cmd", "", "a shell `command` that runs the plugin server")
 	f.IntVar(&flags.workers, "workers", 0, "how many of nginx's workers to simulate")
 	f.StringToStringVar(&flags.resolve, "resolve", nil, "an address in place of DNS, `name=address`; may be repeated")
+	f.Lookup("resolve").DefValue = "" // help would show the default []
 	return cmd
 }
 

@@ -17,15 +17,16 @@ import (
 // Options say what is played. The zero value is 1000 requests, and over a ramp's
 // course 10000.
 type Options struct {
-	Requests int           // 0: as Rate and For make it
-	Rate     float64       // requests a second; 0: as Requests and For make it, or 100
-	From     time.Time     // zero: shortly before the ramp begins, or Epoch
-	For      time.Duration // 0: as Requests and Rate make it, or until shortly after the ramp's end
-	Clients  Clients
-	Facts    split.Facts        // what all requests have in common
-	Fail     map[string]float64 // by the backend's name, which part of its requests fails
-	Down     []string           // backends that do not exist, all the time
-	Seed     uint64             // the same one gives the same result
+	Requests  int           // 0: as Rate and For make it
+	Rate      float64       // requests a second; 0: as Requests and For make it, or 100
+	From      time.Time     // zero: shortly before the ramp begins, or Epoch
+	For       time.Duration // 0: as Requests and Rate make it, or until shortly after the ramp's end
+	Clients   Clients
+	Facts     split.Facts        // what all requests have in common
+	Fail      map[string]float64 // by the backend's name, which part of its requests fails
+	Down      []string           // backends that do not exist, all the time
+	Unhealthy []string           // backends that exist, and that probes have found unhealthy all the time
+	Seed      uint64             // the same one gives the same result
 }
 
 // Play plays requests over a split that has made no choice yet. What becomes of a
@@ -44,6 +45,9 @@ func Play(s *split.Split, o Options) (*Result, error) {
 	}
 	if p.down, err = Named(s, o.Down); err != nil {
 		return nil, fmt.Errorf("down: %w", err)
+	}
+	if p.facts.Unhealthy, err = Named(s, o.Unhealthy); err != nil {
+		return nil, fmt.Errorf("unhealthy: %w", err)
 	}
 	if p.ratios, err = ratios(s, o.Fail); err != nil {
 		return nil, fmt.Errorf("fail: %w", err)
