@@ -1,30 +1,64 @@
+//go:build linux
+
 package main
 
 import (
-	"log/slog"
+	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
-
-	"kong-traffic-split/plugin/server"
 )
 
-// The ids that are reserved outlive the server, so that none is given to another row.
-// The instances, which have secrets in them, do not.
-func TestWhatIsInTheFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state")
-	log := slog.New(slog.DiscardHandler)
-	saved := openState(path, log)
-	for _, key := range []string{server.ReservedIDs, "instance/1048577", "tree/ids", "split/a", "unhealthy/b"} {
-		saved.Set(key, []byte("x"))
+// saves waits until the file at path is saved by s, or its serving process's parent.
+func (s *serving) saves(path string) {
+	s.t.Helper()
+	s.until("it saves", func() bool {
+		pid, _ := os.ReadFile(path + ".lock")
+		_, err := os.Stat(path)
+		return err == nil && strings.TrimSpace(string(pid)) == strconv.Itoa(s.cmd.Process.Pid)
+	})
+}
+
+// A server that takes another one's place has its file too, without a word about that.
+func TestTheStateOfAServerThatIsSucceeded(t *testing.T) {
+	for _, supervise := range []string{"true", "false"} {
+		path := socketPath(t)
+		saved := filepath.Join(filepath.Dir(path), "saved")
+		args := []string{"-socket", path, "-state", saved, "-supervise=" + supervise}
+		former := start(t, nil, args...)
+		former.answers(path)
+		former.saves(saved)
+		next := start(t, nil, args...)
+		if supervise == "true" {
+			former.says("this one is no longer needed")
+			next.saves(saved) // before the end of the former one
+		} else {
+			next.says("another server answers on the socket")
+		}
+		former.signal(syscall.SIGTERM)
+		if code := former.ends(); code != 0 {
+			t.Errorf("the former one ends with %d:\n%s", code, former.log)
+		}
+		next.saves(saved)
+		next.signal(syscall.SIGTERM)
+		if code := next.ends(); code != 0 || strings.Contains(next.log.String(), "level=ERROR") {
+			t.Errorf("the next one ends with %d:\n%s", code, next.log)
+		}
 	}
-	saved.Close()
-	saved = openState(path, log)
-	defer saved.Close()
-	for key, want := range map[string]bool{
-		server.ReservedIDs: true, "instance/1048577": false, "tree/ids": false, "split/a": true, "unhealthy/b": true,
-	} {
-		if got := saved.Get(key) != nil; got != want {
-			t.Errorf("%s is there: %v, want %v", key, got, want)
+}
+
+// Under systemd the state is in the folder that systemd has made for it.
+func TestTheStateFolderOfSystemd(t *testing.T) {
+	for folders, want := range map[string]string{"": "", "/var/lib/a": "/var/lib/a/traffic-split.state", "/var/lib/a:/var/lib/b": "/var/lib/a/traffic-split.state"} {
+		t.Setenv("STATE_DIRECTORY", folders)
+		o, err := parse(nil, os.Stderr)
+		if err != nil || o.state != want {
+			t.Errorf("%q: got %q, %v", folders, o.state, err)
+		}
+		if o, err = parse([]string{"-state", "/elsewhere"}, os.Stderr); err != nil || o.state != "/elsewhere" {
+			t.Errorf("%q: got %q, %v", folders, o.state, err)
 		}
 	}
 }
