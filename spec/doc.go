@@ -48,6 +48,8 @@
 //	    with -faulty, kills the process that serves, has so many of the next ones
 //	    die before they are ready, and waits for that; each has to be started
 //	    later than the one before it
+//	plugin files number
+//	    the process that serves may have so many files open from now on
 //	stranger kind number
 //	    has somebody else than Kong connect to the plugin server's socket, that
 //	    often: one that announces 4 GiB, babbles what is no message, says-nothing

@@ -34,7 +34,7 @@ type plugin struct {
 // that was started.
 func (s *scene) cmdPlugin(args []string) error {
 	const usage = "plugin [-faulty] [-outcomes] [-status-listen address] [-file splits.yaml] [-state file] [-files number] | plugin stop | plugin start | plugin reload | " +
-		"plugin kill number | plugin kill keeper | plugin kill stillborn number | plugin upgrade number"
+		"plugin kill number | plugin kill keeper | plugin kill stillborn number | plugin upgrade number | plugin files number"
 	flags := flag.NewFlagSet("plugin", flag.ContinueOnError)
 	file := flags.String("file", "", "")
 	faulty := flags.Bool("faulty", false, "")
@@ -51,6 +51,8 @@ func (s *scene) cmdPlugin(args []string) error {
 		return s.plugin.killKeeper()
 	case len(args) == 3 && args[0] == "kill" && args[1] == "stillborn" && s.plugin != nil && s.plugin.running():
 		return s.plugin.killStillborn(args[2])
+	case len(args) == 2 && args[0] == "files" && s.plugin != nil && s.plugin.running():
+		return s.plugin.limitFiles(args[1])
 	case len(args) == 2 && s.plugin != nil && s.plugin.running():
 		return s.replaceServing(args[0], args[1])
 	case len(args) == 0 && s.plugin == nil:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -66,6 +67,19 @@ func (p *plugin) serving() (int, error) {
 		return 0, fmt.Errorf("the plugin server has the children %v, not one", children)
 	}
 	return strconv.Atoi(children[0])
+}
+
+// limitFiles changes how many files the serving process may have open from now on.
+func (p *plugin) limitFiles(number string) error {
+	serving, err := p.serving()
+	if err != nil {
+		return err
+	}
+	out, err := exec.Command("prlimit", "--pid", strconv.Itoa(serving), "--nofile="+number+":").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("prlimit: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // killKeeper kills the parent of the serving process and waits until that one has

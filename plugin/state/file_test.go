@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -360,4 +361,40 @@ func TestFileBehindALink(t *testing.T) {
 	if target, err := os.Readlink(link); err != nil || target != path || !strings.Contains(content(t, path), "here") {
 		t.Errorf("it leads to %s, %v", target, err)
 	}
+}
+
+// A disk that gets full in the middle of a write costs what is new, not what is there.
+func TestFileOnAFullDisk(t *testing.T) {
+	signal.Ignore(syscall.SIGXFSZ)
+	defer signal.Reset(syscall.SIGXFSZ)
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "state")
+		f, log := open(path)
+		f.Set("mark", []byte("before"))
+		pass(2 * time.Second)
+		good := content(t, path)
+		var limit syscall.Rlimit
+		if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+			t.Fatal(err)
+		}
+		full := limit
+		full.Cur = 30
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &full); err != nil {
+			t.Fatal(err)
+		}
+		f.Set("mark", []byte("after"))
+		pass(time.Minute)
+		problem, entries := string(f.Get(ProblemKey)), content(t, path)
+		_, leftover := os.Stat(path + ".tmp")
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(problem, "file too large") || entries != good || leftover == nil {
+			t.Errorf("the problem is %q, the file has %s, beside it is one: %t", problem, entries, leftover == nil)
+		}
+		f.Close()
+		if !strings.Contains(content(t, path), "after") || log.count("level=ERROR") != 1 {
+			t.Errorf("then it has %s, and the log %s", content(t, path), log)
+		}
+	})
 }
