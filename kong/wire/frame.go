@@ -17,8 +17,9 @@ const MaxFrame = 16 << 20
 const (
 	// header is the number of bytes that tell a frame's length.
 	header = 4
-	// growth is how many bytes ReadFrame makes room for before they arrive.
-	growth = 64 << 10
+	// growth is how many bytes ReadFrame makes room for before any arrive; after that, as
+	// many again as have arrived.
+	growth = 4 << 10
 )
 
 // AppendFrame appends body, as one frame, to dst.
@@ -32,7 +33,7 @@ func AppendFrame(dst, body []byte) []byte {
 //
 // It returns io.EOF where r ends before a frame, and io.ErrUnexpectedEOF where
 // it ends within one. Memory grows only with the bytes that really arrive: a
-// length that nothing follows costs 64 KiB at most.
+// length that nothing follows costs 4 KiB.
 func ReadFrame(r io.Reader, buf []byte) ([]byte, error) {
 	buf = slices.Grow(buf[:0], header)[:header]
 	if _, err := io.ReadFull(r, buf); err != nil {
@@ -45,7 +46,7 @@ func ReadFrame(r io.Reader, buf []byte) ([]byte, error) {
 	buf = buf[:0]
 	for rest := int(length); rest > 0; rest = int(length) - len(buf) {
 		have := len(buf)
-		next := min(rest, max(growth, cap(buf)-have))
+		next := min(rest, max(growth, have, cap(buf)-have))
 		buf = slices.Grow(buf, next)[:have+next]
 		_, err := io.ReadFull(r, buf[have:])
 		if err == io.EOF {
