@@ -138,10 +138,11 @@ func (k *calls) fact(args []byte) []byte {
 	return nil
 }
 
-// read sends the reads together, and keeps Kong's replies for the handler.
-func (k *calls) read(reads []Read) {
+// read sends the reads together, and keeps Kong's replies for the handler. It returns an
+// error where that is not to run.
+func (k *calls) read(reads []Read) error {
 	if len(reads) == 0 {
-		return
+		return nil
 	}
 	c := k.conn
 	for _, r := range reads {
@@ -151,19 +152,20 @@ func (k *calls) read(reads []Read) {
 	c.unsent += len(reads)
 	if k.err = c.flush(); k.err != nil {
 		k.err = brokenOff(reads[0].Method, k.err)
-		return
+		return nil
 	}
 	c.facts = c.facts[:0]
 	for _, r := range reads {
 		body, err := c.readNext()
 		if err != nil {
 			k.err = brokenOff(r.Method, err)
-			return
+			return nil
 		}
 		start := len(c.facts)
 		c.facts = wire.AppendFrame(c.facts, body)
 		k.facts = append(k.facts, fact{r, start, len(c.facts)})
 	}
+	return c.resume()
 }
 
 // Read gives out the reply to the call that was written last. Where it is not
@@ -180,6 +182,10 @@ func (k *calls) Read(p []byte) (int, error) {
 	}
 	if k.err != nil {
 		return 0, k.err
+	}
+	if err := k.conn.resume(); err != nil {
+		k.reply = nil
+		return 0, err
 	}
 	n := copy(p, k.reply)
 	k.reply = k.reply[n:]

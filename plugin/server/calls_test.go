@@ -105,7 +105,7 @@ func TestCallsFindTheFramesInAnyPieces(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for size := 1; size <= len(tt.written); size++ {
-				k := newCalls(newConn(fleeting{}))
+				k := newCalls(newConn(New(Plugin{}, quiet), fleeting{}))
 				for piece := range slices.Chunk([]byte(tt.written), size) {
 					if _, err := k.Write(piece); err != nil {
 						t.Fatal(err)
@@ -127,7 +127,7 @@ func TestAReplyIsNotAwaitedWithoutACall(t *testing.T) {
 		"a method after it":        frames("kong.service.request.clear_header", "\x0a\x01X", "kong.request.get_host"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := newCalls(newConn(fleeting{}))
+			k := newCalls(newConn(New(Plugin{}, quiet), fleeting{}))
 			if _, err := k.Write([]byte(written)); err != nil {
 				t.Fatal(err)
 			}
@@ -166,7 +166,7 @@ func TestALargeReply(t *testing.T) {
 }
 
 func TestAConnectionKeepsNoLargeBuffers(t *testing.T) {
-	c := newConn(fleeting{})
+	c := newConn(New(Plugin{}, quiet), fleeting{})
 	c.in, c.out = make([]byte, keep), make([]byte, keep+1)
 	c.trim()
 	if cap(c.in) != keep || cap(c.out) != 0 {

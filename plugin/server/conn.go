@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
@@ -32,6 +33,7 @@ const earlier = "a call of an earlier process"
 // only the goroutine that serves it reads and writes; drain and busy may be
 // called by others.
 type conn struct {
+	server *Server
 	sock   journal
 	r      *bufio.Reader
 	in     []byte // the frame that was read last
@@ -49,14 +51,19 @@ type conn struct {
 	deaths int  // of earlier processes, with the RPC call in hand that is read next, or was read last
 	fresh  bool // the RPC call that was read last came to this process first
 
+	attempt attempt      // the work on the RPC call in hand
+	size    int          // bytes of frames of its exchange that were read
+	due     atomic.Int64 // until when what is waited for has to come, in Unix nanoseconds; 0: for ever
+	stalled atomic.Bool  // it has not
+
 	mu       sync.Mutex
 	inHand   bool // an RPC call was read and is not answered yet
 	draining bool
 	handOver bool // draining, for another process to go on
 }
 
-func newConn(sock journal) *conn {
-	c := &conn{sock: sock, r: bufio.NewReader(sock)}
+func newConn(server *Server, sock journal) *conn {
+	c := &conn{server: server, sock: sock, r: bufio.NewReader(sock)}
 	owed, again, tries := sock.Resumed()
 	c.owe(owed)
 	c.again, c.deaths = again, tries
@@ -85,7 +92,7 @@ func (c *conn) next() ([]byte, error) {
 	return frame, err
 }
 
-// readCall reads the next RPC call.
+// readCall reads the next RPC call, for whose first byte it waits for ever.
 func (c *conn) readCall() ([]byte, error) {
 	if len(c.owed) > 0 {
 		if err := c.dropOwed(); err != nil {
@@ -93,7 +100,11 @@ func (c *conn) readCall() ([]byte, error) {
 		}
 		c.sock.Mark(c.r.Buffered())
 	}
-	frame, err := c.readFrame()
+	if _, err := c.r.Peek(1); err != nil {
+		return nil, err
+	}
+	c.size = 0
+	frame, err := c.readFrame(frameTime)
 	c.owe(c.again)
 	c.again = 0
 	if c.fresh {
@@ -108,13 +119,13 @@ func (c *conn) readNext() ([]byte, error) {
 	if err := c.dropOwed(); err != nil {
 		return nil, err
 	}
-	return c.readFrame()
+	return c.readFrame(stallTime)
 }
 
 // dropOwed reads the replies that nobody waits for.
 func (c *conn) dropOwed() error {
 	for i, method := range c.owed {
-		if _, err := c.readFrame(); err != nil {
+		if _, err := c.readFrame(stallTime); err != nil {
 			c.owed = c.owed[i:]
 			return brokenOff(method, err)
 		}
@@ -201,12 +212,17 @@ func (c *conn) lastBytes() error {
 	return errDraining
 }
 
-// readFrame reads one frame into the connection's buffer.
-func (c *conn) readFrame() ([]byte, error) {
-	frame, err := wire.ReadFrame(c.r, c.in)
+// readFrame reads one frame into the connection's buffer, which has to be there within
+// limit.
+func (c *conn) readFrame(limit time.Duration) (frame []byte, err error) {
+	err = c.wait(limit, func() (err error) {
+		frame, err = wire.ReadFrame(c.r, c.in)
+		return err
+	})
 	switch err {
 	case nil:
 		c.in = frame
+		c.size += len(emptyFrame) + len(frame)
 	case io.ErrUnexpectedEOF:
 		err = fmt.Errorf("a frame is cut off: %w", err)
 	}
@@ -224,7 +240,7 @@ func (c *conn) appendReturn(ret *kong_plugin_protocol.RpcReturn) error {
 
 // flush sends calls that are not sent yet, in one write.
 func (c *conn) flush() error {
-	err := c.sock.Send(c.out, c.unsent)
+	err := c.wait(stallTime, func() error { return c.sock.Send(c.out, c.unsent) })
 	c.out, c.unsent = c.out[:0], 0
 	return err
 }
@@ -232,7 +248,7 @@ func (c *conn) flush() error {
 // finish sends what is not sent yet, with which the RPC call is answered, in one
 // write.
 func (c *conn) finish() error {
-	err := c.sock.Finish(c.out, len(c.owed), c.r.Buffered())
+	err := c.wait(stallTime, func() error { return c.sock.Finish(c.out, len(c.owed), c.r.Buffered()) })
 	c.out, c.unsent = c.out[:0], 0
 	return err
 }

@@ -38,7 +38,7 @@ func (s *Server) event(c *conn, cmd *pb.CmdHandleEvent, ret *pb.RpcReturn) error
 		return newCalls(c).end(ret)
 	}
 	if inst == nil {
-		return fmt.Errorf("event %q of instance %d: %w", cmd.EventName, cmd.InstanceId, errUnknownInstance)
+		return fmt.Errorf("event %q of instance %d: %w", short(cmd.EventName), cmd.InstanceId, errUnknownInstance)
 	}
 	now := s.now()
 	inst.used.Store(now.UnixNano())
@@ -86,8 +86,12 @@ func handle(inst *instance, phase string, calls *calls, kong *pdk.PDK) (failed *
 		}
 	}()
 	if reader, ok := inst.Instance.(Reader); ok {
-		if calls.read(reader.Reads(phase)); calls.brokenOff() {
+		err := calls.read(reader.Reads(phase))
+		if calls.brokenOff() {
 			return nil // Kong waits for nothing any more
+		}
+		if err != nil {
+			return failureOf(err)
 		}
 	}
 	if err := inst.Handle(phase, kong); err != nil {
@@ -118,13 +122,13 @@ func failureOf(err error) *failure {
 // be said to Kong is in the server's own log.
 func (s *Server) refuse(row, phase string, kong *pdk.PDK, failed *failure) {
 	reason := logLine(failed.reason)
-	if s.reasons.allow(row+" "+reason, s.now()) {
+	if ok, _ := s.reasons.allow(row+" "+reason, s.now()); ok {
 		if failed.stack != nil {
 			s.log.Error(reason, "stack", string(failed.stack))
 		}
 		// Kong's line says only that a plugin server said so.
 		if err := kong.Log.Err("[" + s.plugin.Name + "] " + reason); err != nil {
-			s.log.Error("an event failed, and Kong cannot be told", "phase", phase, "reason", reason, "error", err)
+			s.log.Error("an event failed, and Kong cannot be told", "phase", phase, "reason", reason, "error", shown(err))
 		}
 	}
 	switch phase {

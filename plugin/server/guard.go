@@ -21,10 +21,6 @@ const (
 	maxEnds = 3
 	// barredFor is how long they are, before one is tried again.
 	barredFor = 10 * time.Second
-	// maxDeaths is how many processes may die with a call in hand, before the next
-	// one answers it with an error. After the first, such calls are tried one at a
-	// time, so that others are not taken for the one that processes die of.
-	maxDeaths = 10
 )
 
 // A guard counts an instance's events that end the connection. Its zero value is
@@ -78,13 +74,4 @@ func byKong(err error) bool {
 		}
 	}
 	return false
-}
-
-// died refuses a call that so many processes have died of; nil where it is to be
-// tried.
-func died(deaths int) error {
-	if deaths < maxDeaths {
-		return nil
-	}
-	return fmt.Errorf("%d processes have died with this call in hand, and it is not tried again", deaths)
 }

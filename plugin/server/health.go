@@ -19,7 +19,7 @@ func Healthcheck(ctx context.Context, path, name string) error {
 		return fmt.Errorf("no plugin server answers on %s: %w", path, err)
 	}
 	if len(names) != 1 || names[0] != name {
-		return fmt.Errorf("on %s answers a server of %q, not of %q", path, names, name)
+		return fmt.Errorf("on %s answers a server of %s, not of %q", path, shown(fmt.Sprintf("%q", names)), name)
 	}
 	return nil
 }

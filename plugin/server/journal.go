@@ -16,6 +16,9 @@ type journal interface {
 	// Try notes that a call with which processes have died in hand is tried now: when
 	// this one dies as well, it may be because of it.
 	Try()
+	// Spare notes that such a call waits for the other side: when this process dies
+	// meanwhile, it is not because of it.
+	Spare()
 	// Send sends p, with which Kong owes so many replies more.
 	Send(p []byte, calls int) error
 	// Finish sends p, which ends the exchange. Of what was read, the last unread
@@ -31,6 +34,7 @@ type fleeting struct{ net.Conn }
 
 func (fleeting) Resumed() (owed, again, tries int) { return 0, 0, 0 }
 func (fleeting) Try()                              {}
+func (fleeting) Spare()                            {}
 func (fleeting) Mark(int)                          {}
 
 func (p fleeting) Send(b []byte, _ int) error {

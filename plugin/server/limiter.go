@@ -8,8 +8,9 @@ import (
 const (
 	// reasonPause is how long a reason is not logged again.
 	reasonPause = time.Minute
-	// maxReasons is how many different reasons are logged within that time. It
-	// bounds the memory, as a client may have a part in what a reason says.
+	// maxReasons is how many different reasons are logged within that time; all others
+	// count as one. It bounds the memory, as a client may have a part in what a reason
+	// says, and in how many there are.
 	maxReasons = 500
 )
 
@@ -17,30 +18,43 @@ const (
 // safe for concurrent use.
 type limiter struct {
 	mu   sync.Mutex
-	last map[string]time.Time
+	said map[string]*said
 }
 
-// allow tells whether reason is to be logged at now: it was not for a minute,
-// and not too many others were.
-func (l *limiter) allow(reason string, now time.Time) bool {
+// said is what is known of a reason.
+type said struct {
+	last   time.Time // when it was logged
+	before int       // how often it was not since then
+}
+
+// allow reports whether reason is to be logged at now: it was not for a minute,
+// and not too many others were. If so, before is how often it was not logged since the
+// last time that it was, if that is still known.
+func (l *limiter) allow(reason string, now time.Time) (ok bool, before int) {
+	reason = cut(reason, maxReason)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if last, ok := l.last[reason]; ok && now.Sub(last) < reasonPause {
-		return false
+	if l.said == nil {
+		l.said = map[string]*said{}
 	}
-	if l.last == nil {
-		l.last = map[string]time.Time{}
-	}
-	if len(l.last) >= maxReasons {
-		for other, last := range l.last {
-			if now.Sub(last) >= reasonPause {
-				delete(l.last, other)
+	if l.said[reason] == nil && len(l.said) >= maxReasons {
+		for other, its := range l.said {
+			if now.Sub(its.last) >= reasonPause {
+				delete(l.said, other)
 			}
 		}
+		if len(l.said) >= maxReasons {
+			reason = "" // all others
+		}
 	}
-	if len(l.last) >= maxReasons {
-		return false
+	its := l.said[reason]
+	if its != nil && now.Sub(its.last) < reasonPause {
+		its.before++
+		return false, 0
 	}
-	l.last[reason] = now
-	return true
+	if its != nil {
+		before = its.before
+	}
+	l.said[reason] = &said{last: now}
+	return true, before
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,34 +43,37 @@ func (s *Server) converse(c *conn) {
 	}
 }
 
-// logEnd logs why a connection has ended. What Kong or the client has a part in
-// is logged as a failure's reason is: once a minute.
+// logEnd logs why a connection has ended. What Kong or the client has a part in is
+// logged as a failure's reason is: once a minute, and with how often it was not.
 func (s *Server) logEnd(err error) {
-	level := slog.LevelWarn
+	level, reason, kind := slog.LevelWarn, shown(err), ""
 	switch {
 	case errors.Is(err, errUnknownInstance):
-		level = slog.LevelInfo
+		level, kind = slog.LevelInfo, errUnknownInstance.Error() // whichever it is
 	case errors.Is(err, errBrokenOff):
 	case errors.Is(err, io.EOF), errors.Is(err, errDraining), errors.Is(err, errHandedOver):
-		level = slog.LevelDebug
+		s.log.Debug("connection closed", "reason", reason)
+		return
 	}
-	if level < slog.LevelWarn || s.reasons.allow(err.Error(), s.now()) {
-		s.log.Log(context.Background(), level, "connection closed", "reason", err)
+	ok, before := s.ends.allow(cmp.Or(kind, reason), s.now())
+	switch {
+	case !ok:
+	case before > 0:
+		s.log.Log(context.Background(), level, "connection closed", "reason", reason, "suppressed", before)
+	default:
+		s.log.Log(context.Background(), level, "connection closed", "reason", reason)
 	}
 }
 
 // answer answers one RPC call. After an error the connection cannot be used any
 // more.
 func (s *Server) answer(c *conn, frame []byte) error {
-	if c.deaths > 0 {
-		s.suspects.Lock()
-		defer s.suspects.Unlock()
-		c.sock.Try()
-	}
 	var call pb.RpcCall
 	if err := proto.Unmarshal(frame, &call); err != nil {
 		return fmt.Errorf("an RPC call of %d bytes cannot be decoded: %w", len(frame), err)
 	}
+	c.begin(&call)
+	defer c.end()
 	ret := &pb.RpcReturn{Sequence: call.Sequence}
 	switch cmd := call.Call.(type) {
 	case *pb.RpcCall_CmdHandleEvent:

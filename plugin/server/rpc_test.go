@@ -236,7 +236,7 @@ func TestAnEventOfAnUnknownInstanceClosesTheConnectionCleanly(t *testing.T) {
 
 func TestAPanicWhileAnInstanceClosesIsNotTheEnd(t *testing.T) {
 	plugin := pluginOf(nil)
-	plugin.Start = func([]byte) (Instance, error) { return panicsAtClose{}, nil }
+	plugin.Start = func([]byte) (Instance, error) { return panicsAtClose{"closed twice"}, nil }
 	s := serve(t, plugin)
 	kong := dial(t, s.path)
 	kong.closeInstance(kong.start(`{"__seq__":1}`))
@@ -245,10 +245,10 @@ func TestAPanicWhileAnInstanceClosesIsNotTheEnd(t *testing.T) {
 	}
 }
 
-type panicsAtClose struct{}
+type panicsAtClose struct{ with string }
 
 func (panicsAtClose) Handle(string, *pdk.PDK) error { return nil }
-func (panicsAtClose) Close()                        { panic("closed twice") }
+func (p panicsAtClose) Close()                      { panic(p.with) }
 
 // What is not a call is the end of that connection, and of nothing else.
 func TestFramesThatAreNoCalls(t *testing.T) {

@@ -120,13 +120,15 @@ type Server struct {
 	started   time.Time
 	instances instances
 	ids       ids
-	changing  locks      // held while a saved instance is started again or goes
-	suspects  sync.Mutex // held while a call is tried that processes have died with
-	reasons   limiter
+	changing  locks // held while a saved instance is started again or goes
+	turns     turns
+	trials    trials
+	reasons   limiter // of failed events
+	ends      limiter // of connections, and of what keeps others from being accepted
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
-	done  sync.WaitGroup // one for each connection, for reviveAll and for sweepOften
+	done  sync.WaitGroup // one for each connection, for reviveAll, and for what is done often
 }
 
 // New returns a server of plugin, which logs to log what is the server's own
@@ -158,7 +160,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	serving, served := context.WithCancel(ctx)
 	s.done.Go(func() { s.reviveAll(serving) })
-	s.done.Go(func() { s.sweepOften(serving) })
+	s.done.Go(func() { often(serving, sweepPause, s.sweep) })
+	s.done.Go(func() { often(serving, watchPause, s.endStalled) })
 	err := s.accept(ctx, l)
 	served()
 	var next interface {
@@ -175,20 +178,6 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return errors.Join(err, s.drain(handOver))
 }
 
-// sweepOften sweeps until ctx is done.
-func (s *Server) sweepOften(ctx context.Context) {
-	pause := time.NewTicker(sweepPause)
-	defer pause.Stop()
-	for {
-		select {
-		case <-pause.C:
-			s.sweep()
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // accept serves each connection of l on a goroutine of its own, until ctx is
 // done or l fails.
 func (s *Server) accept(ctx context.Context, l net.Listener) error {
@@ -196,11 +185,11 @@ func (s *Server) accept(ctx context.Context, l net.Listener) error {
 		sock, err := l.Accept()
 		switch {
 		case err == nil:
-			s.serve(newConn(journalOf(sock)))
+			s.serve(newConn(s, journalOf(sock)))
 		case ctx.Err() != nil:
 			return nil
 		case passes(err):
-			if s.reasons.allow(err.Error(), s.now()) {
+			if ok, _ := s.ends.allow(err.Error(), s.now()); ok {
 				s.log.Error("a connection cannot be accepted, trying again", "error", err)
 			}
 			select {
@@ -279,8 +268,9 @@ func (s *Server) drain(handOver bool) error {
 // cut closes all connections, and returns how many of them had an event in hand.
 func (s *Server) cut() (busy int) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
+	conns := slices.Collect(maps.Keys(s.conns))
+	s.mu.Unlock()
+	for _, c := range conns {
 		if c.busy() {
 			busy++
 		}

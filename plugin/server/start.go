@@ -86,8 +86,10 @@ func (s *Server) closeInstance(id int32) *instance {
 	return inst
 }
 
-// sweep drops the instances that nobody uses.
+// sweep drops the instances that nobody uses, and forgets what earlier processes have
+// died of: this one has not.
 func (s *Server) sweep() {
+	s.trials.forget(s.State)
 	for _, id := range s.instances.unused(s.now()) {
 		s.drop(id)
 	}

@@ -99,6 +99,10 @@ func (c *Conn) Resumed() (owed, again, tries int) {
 // with it in hand. The death of this one counts as well only from then on.
 func (c *Conn) Try() { c.slot.spare.Store(0) }
 
+// Spare notes that such a call waits for Kong: the death of this process does not count
+// until it is tried again.
+func (c *Conn) Spare() { c.slot.spare.Store(1) }
+
 // Read reads what the journal has from before, and then from the socket.
 func (c *Conn) Read(p []byte) (int, error) {
 	if len(c.replay) > 0 || len(p) == 0 {

@@ -32,7 +32,7 @@ type slot struct {
 	total atomic.Uint32 // bytes of the send under way; 0: none
 	at    atomic.Uint32 // where the receive under way, or the last one, begins in the journal
 	tries atomic.Uint32 // processes that have died with the present call in hand
-	spare atomic.Uint32 // not 0: one has, and the next one has not tried the call yet
+	spare atomic.Uint32 // not 0: one has, and the next one does not try the call at the moment
 	lost  atomic.Uint32 // not 0: cannot be taken up
 
 	send, receive call

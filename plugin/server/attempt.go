@@ -1,0 +1,121 @@
+package server
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"google.golang.org/protobuf/proto"
+)
+
+// A call that a process has died with, which may be why, is tried again by the next one.
+// After maxDeaths it is answered with an error instead. So that others are not taken for
+// the one that processes die of, such calls are tried one at a time, and only the death
+// of a process that works on one counts: not while it waits for Kong's replies.
+const (
+	// maxDeaths is how many processes may die with a call in hand, before the next
+	// one answers it with an error.
+	maxDeaths = 10
+	// turnTime is how long one such call may be worked on until the next one may be, too.
+	turnTime = time.Second
+	// turnWait is how long one waits for its turn at most.
+	turnWait = 5 * time.Second
+	// maxKept is the most bytes of an exchange, in frames, that another process is sure to
+	// find in the connection's journal, which plugin/server/keeper has room for. Kong
+	// repeats a call with more on another connection, so State has how many processes have
+	// died with it.
+	maxKept = 48 << 10
+)
+
+// died refuses a call that so many processes have died of; nil where it is to be
+// tried.
+func died(deaths int) error {
+	if deaths < maxDeaths {
+		return nil
+	}
+	return fmt.Errorf("%d processes have died with this call in hand, and it is not tried again", deaths)
+}
+
+// An attempt is the work on a call that is in hand.
+type attempt struct {
+	call *pb.RpcCall // nil: none is
+	turn *turn       // nil: it is not its turn, or it needs none
+	// key is under which State has the deaths with it; empty: the journal has them.
+	key     string
+	counted bool // there, for the case that this process dies
+	refused bool // too many have died with it
+}
+
+// begin begins to work on a call.
+func (c *conn) begin(call *pb.RpcCall) {
+	c.attempt = attempt{call: call}
+	c.facts = c.facts[:0]
+	_ = c.resume() // what handles the call asks c.deaths
+}
+
+// resume begins to work on the call in hand, or goes on: when its turn has come, where
+// processes have died with it. It returns an error, once, when they were too many.
+func (c *conn) resume() error {
+	a := &c.attempt
+	if a.call == nil || a.turn != nil || a.refused {
+		return nil
+	}
+	if a.key == "" && c.size > maxKept {
+		a.key = c.deathsKey()
+		c.deaths = max(c.deaths, c.server.trials.join(a.key, c.server.State))
+	}
+	if err := died(c.deaths); err != nil {
+		a.refused = true
+		return err
+	}
+	if c.deaths > 0 {
+		a.turn = c.server.turns.take()
+		c.sock.Try()
+	}
+	if a.key != "" && !a.counted {
+		a.counted = true
+		c.server.trials.count(a.key, +1, c.server.State)
+	}
+	return nil
+}
+
+// rest pauses the work on the call in hand while it waits for the other side.
+func (c *conn) rest() {
+	a := &c.attempt
+	if a.turn == nil {
+		return
+	}
+	c.sock.Spare()
+	if a.counted {
+		a.counted = false
+		c.server.trials.count(a.key, -1, c.server.State)
+	}
+	c.server.turns.end(a.turn)
+	a.turn = nil
+}
+
+// end ends the work on the call in hand: this process has not died of it.
+func (c *conn) end() {
+	a := &c.attempt
+	if a.turn != nil {
+		c.server.turns.end(a.turn)
+	}
+	if a.key != "" {
+		c.server.trials.leave(a.key, a.counted, c.server.State)
+	}
+	*a = attempt{}
+}
+
+// deathsKey is the key of the call in hand, the same when Kong repeats it: its number is
+// another one then.
+func (c *conn) deathsKey() string {
+	call := proto.Clone(c.attempt.call).(*pb.RpcCall)
+	call.Sequence = 0
+	text, _ := proto.Marshal(call) // what was decoded can be encoded
+	sum := sha256.New()
+	sum.Write(text)
+	sum.Write(c.facts)
+	return deathsPrefix + hex.EncodeToString(sum.Sum(nil)[:16])
+}

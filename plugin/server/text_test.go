@@ -1,0 +1,95 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
+)
+
+// Whatever a peer says, and however often: little of it is logged, and little is kept.
+func TestWhatPeersSayIsBounded(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	start := func(name, config string) *pb.RpcCall {
+		return &pb.RpcCall{Call: &pb.RpcCall_CmdStartInstance{CmdStartInstance: &pb.CmdStartInstance{Name: name, Config: []byte(config)}}}
+	}
+	plugin := pluginOf(nil)
+	plugin.Start = func(config []byte) (Instance, error) {
+		switch {
+		case strings.Contains(string(config), "panics"):
+			panic(string(config))
+		case strings.Contains(string(config), "fails"):
+			return nil, fmt.Errorf("wrong: %s", config)
+		}
+		return panicsAtClose{string(config)}, nil
+	}
+	for name, call := range map[string]func(i int) *pb.RpcCall{
+		"an event": func(i int) *pb.RpcCall {
+			return &pb.RpcCall{Call: &pb.RpcCall_CmdHandleEvent{CmdHandleEvent: &pb.CmdHandleEvent{
+				InstanceId: int32(i), EventName: fmt.Sprint(i, long),
+			}}}
+		},
+		"a plugin's name":        func(i int) *pb.RpcCall { return start(fmt.Sprint(i, long), `{}`) },
+		"a row's id":             func(int) *pb.RpcCall { return start("traffic-split", `{"fails":1,"__plugin_id":"`+long+`"}`) },
+		"a config that is wrong": func(int) *pb.RpcCall { return start("traffic-split", `{"fails":"`+long+`"}`) },
+		"a config that panics":   func(int) *pb.RpcCall { return start("traffic-split", `{"panics":"`+long+`"}`) },
+		"the end of an instance": func(int) *pb.RpcCall { return start("traffic-split", `{"`+long+`":1}`) },
+		"bytes that a line cannot": func(int) *pb.RpcCall {
+			return start("traffic-split", "{\"fails\":\"\n\x00"+strings.Repeat("\x1b", 5000))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, plugin)
+			for i := range 5 {
+				kong := dial(t, s.path)
+				kong.call(call(i))
+				ret, err := kong.returned()
+				if id := ret.GetInstanceStatus().GetInstanceId(); err == nil && id != 0 {
+					_, _ = dial(t, s.path).event(id, "access", nil)
+					kong.closeInstance(id)
+				}
+			}
+			for line := range strings.Lines(s.logs.String()) {
+				if most := 4 * maxReason; len(line) > most && !strings.Contains(line, "stack=") {
+					t.Errorf("a line of %d bytes is logged, %d are enough: %.300s", len(line), most, line)
+				} else if len(line) > 4*maxReason+64<<10 {
+					t.Errorf("a line of %d bytes is logged", len(line))
+				}
+			}
+			for _, l := range []*limiter{&s.ends, &s.reasons} {
+				l.mu.Lock()
+				for reason := range l.said {
+					if len(reason) > 2*maxReason {
+						t.Errorf("%d bytes of a reason are kept", len(reason))
+					}
+				}
+				l.mu.Unlock()
+			}
+		})
+	}
+}
+
+// Kong forgets all instances when it is told of one that there is none: so such events
+// may come in great numbers.
+func TestEventsOfUnknownInstancesAreLoggedOnceAMinute(t *testing.T) {
+	clock := newClock()
+	s := serve(t, pluginOf(nil), clock.use)
+	ask := func(id int32) {
+		kong := dial(t, s.path)
+		_, _ = kong.event(id, "access", nil)
+		kong.ended()
+	}
+	for i := range 100 {
+		ask(int32(i))
+	}
+	clock.advance(time.Minute)
+	ask(100)
+	want := `level=INFO msg="connection closed" reason="event \"access\" of instance 0: no such instance; Kong will start it again"
+level=INFO msg="connection closed" reason="event \"access\" of instance 100: no such instance; Kong will start it again" suppressed=99
+`
+	if got := s.logs.withoutTime(); got != want {
+		t.Errorf("the log is\n%swant\n%s", got, want)
+	}
+}

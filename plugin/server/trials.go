@@ -1,0 +1,91 @@
+package server
+
+import (
+	"strconv"
+	"sync"
+
+	"kong-traffic-split/plugin/state"
+)
+
+// deathsPrefix is how the keys begin under which State has how many processes have died
+// with a call.
+const deathsPrefix = "deaths/"
+
+// trials count, in saved state, the processes that have died with a call in hand which
+// no journal has. The zero value is ready, and safe for concurrent use.
+type trials struct {
+	mu    sync.Mutex
+	byKey map[string]*trial
+}
+
+// A trial is what becomes of the same call on all connections.
+type trial struct {
+	deaths int // of processes before this one
+	calls  int // in hand
+	tried  int // of them
+}
+
+// join begins with a call, and returns how many processes before this one have died with
+// it in hand.
+func (t *trials) join(key string, saved state.Store) (deaths int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byKey == nil {
+		t.byKey = map[string]*trial{}
+	}
+	if t.byKey[key] == nil {
+		deaths, _ = strconv.Atoi(string(saved.Get(key))) // none where nothing is
+		t.byKey[key] = &trial{deaths: deaths}
+	}
+	t.byKey[key].calls++
+	return t.byKey[key].deaths
+}
+
+// count notes that one call more is tried, or one less: where one is, the death of this
+// process counts.
+func (t *trials) count(key string, n int, saved state.Store) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.byKey[key].tried += n
+	t.save(key, saved)
+}
+
+// leave ends with a call, tried or not, of which this process has not died.
+func (t *trials) leave(key string, tried bool, saved state.Store) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	its := t.byKey[key]
+	its.deaths = 0
+	its.calls--
+	if tried {
+		its.tried--
+	}
+	t.save(key, saved)
+	if its.calls == 0 {
+		delete(t.byKey, key)
+	}
+}
+
+// save saves what the next process has to know. The caller holds mu.
+func (t *trials) save(key string, saved state.Store) {
+	deaths := t.byKey[key].deaths
+	if t.byKey[key].tried > 0 {
+		deaths++
+	}
+	var value []byte
+	if deaths > 0 {
+		value = strconv.AppendInt(nil, int64(deaths), 10)
+	}
+	saved.Set(key, value)
+}
+
+// forget forgets the calls of processes before this one that nobody has repeated.
+func (t *trials) forget(saved state.Store) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, key := range saved.Keys(deathsPrefix) {
+		if t.byKey[key] == nil {
+			saved.Set(key, nil)
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+// What a connection waits for has an end, but for the next call: Kong's pool keeps idle
+// connections as long as it wants to.
+const (
+	// frameTime is how long a call may take to arrive once its first byte is there. Kong
+	// sends all of it at once; a worker may be held up in the middle.
+	frameTime = 10 * time.Second
+	// stallTime is how long the other side may take to reply to a call of its PDK, or to
+	// read what it is sent. Kong gives a plugin server the same time.
+	stallTime = time.Minute
+	// watchPause is between two looks at who is overdue.
+	watchPause = time.Second
+)
+
+// errStalled ends a connection whose other side has kept this one waiting.
+var errStalled = errors.New("the other side keeps the server waiting")
+
+// wait does what may have to wait for the other side, for limit at most, and then fails.
+// Other calls that processes have died with may be tried meanwhile. It costs less than a
+// deadline of the socket's each time.
+func (c *conn) wait(limit time.Duration, do func() error) error {
+	c.rest()
+	c.due.Store(c.server.now().Add(limit).UnixNano())
+	err := do()
+	c.due.Store(0)
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.stalled.Load() {
+		return fmt.Errorf("%w, for %v", errStalled, limit)
+	}
+	return err
+}
+
+// endStalled ends the connections that have waited for too long.
+func (s *Server) endStalled() {
+	now := s.now().UnixNano()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if due := c.due.Load(); due != 0 && due <= now {
+			c.stalled.Store(true)
+			_ = c.sock.SetDeadline(time.Unix(1, 0)) // long past
+		}
+	}
+}
+
+// often does something every so often until ctx is done.
+func often(ctx context.Context, pause time.Duration, do func()) {
+	ticks := time.NewTicker(pause)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ticks.C:
+			do()
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	pdk "github.com/Kong/go-pdk"
+	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"google.golang.org/protobuf/proto"
+
+	"kong-traffic-split/kong/wire"
+)
+
+// An inMemory server is one in a bubble of time: its connections are pipes.
+type inMemory struct {
+	*Server
+	t    *testing.T
+	logs *logs
+}
+
+// inBubble runs test with a server of plugin in a bubble of time.
+func inBubble(t *testing.T, plugin Plugin, test func(t *testing.T, s *inMemory)) {
+	synctest.Test(t, func(t *testing.T) {
+		logs := &logs{}
+		s := &inMemory{New(plugin, slog.New(slog.NewTextHandler(logs, nil))), t, logs}
+		ctx, stop := context.WithCancel(t.Context())
+		s.done.Go(func() { often(ctx, watchPause, s.endStalled) })
+		test(t, s)
+		stop()
+		s.cut()
+		s.done.Wait()
+	})
+}
+
+// A pipe is Kong's side of a connection. Nothing is buffered on it.
+type pipe struct {
+	net.Conn
+	t *testing.T
+}
+
+func (s *inMemory) dial() pipe {
+	return s.dialFrom(func(sock net.Conn) journal { return fleeting{sock} })
+}
+
+// dialFrom returns a connection that is the server's as what is made of it.
+func (s *inMemory) dialFrom(made func(net.Conn) journal) pipe {
+	ours, theirs := net.Pipe()
+	s.serve(newConn(s.Server, made(theirs)))
+	s.t.Cleanup(func() { _ = ours.Close() })
+	return pipe{ours, s.t}
+}
+
+func callOf(t testing.TB, call *pb.RpcCall) []byte {
+	t.Helper()
+	body, err := proto.Marshal(call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wire.AppendFrame(nil, body)
+}
+
+func eventOf(t testing.TB, id int32, phase string) []byte {
+	t.Helper()
+	return callOf(t, &pb.RpcCall{Sequence: 1, Call: &pb.RpcCall_CmdHandleEvent{CmdHandleEvent: &pb.CmdHandleEvent{
+		InstanceId: id, EventName: phase,
+	}}})
+}
+
+// sends writes, and reads so many frames then.
+func (p pipe) sends(text []byte, frames int) {
+	p.t.Helper()
+	if _, err := p.Write(text); err != nil {
+		p.t.Fatal(err)
+	}
+	for range frames {
+		if _, err := wire.ReadFrame(p, nil); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+}
+
+// Whoever keeps the server waiting in the middle of something is ended after a while;
+// who is idle between two calls never is, as Kong's pool keeps connections.
+func TestWhoKeepsTheServerWaitingIsEnded(t *testing.T) {
+	plugin := pluginOf(func(phase string, kong *pdk.PDK) error {
+		if phase == "rewrite" {
+			_, err := kong.Request.GetHost()
+			return err
+		}
+		return kong.Service.SetTarget("a", 80)
+	})
+	call := callOf(t, &pb.RpcCall{Sequence: 1, Call: &pb.RpcCall_CmdGetPluginNames{}})
+	for _, tt := range []struct {
+		name  string
+		limit time.Duration
+		does  func(kong pipe, id int32)
+	}{
+		{"a byte", frameTime, func(kong pipe, _ int32) { kong.sends(call[:1], 0) }},
+		{"a length", frameTime, func(kong pipe, _ int32) { kong.sends(call[:4], 0) }},
+		{"half a call", frameTime, func(kong pipe, _ int32) { kong.sends(call[:5], 0) }},
+		{"half a call after a whole one", frameTime, func(kong pipe, _ int32) {
+			kong.sends(call, 1)
+			kong.sends(call[:5], 0)
+		}},
+		{"a byte now and then", frameTime, func(kong pipe, _ int32) {
+			for _, b := range call[:3] {
+				kong.sends([]byte{b}, 0)
+				time.Sleep(frameTime / 4)
+			}
+		}},
+		{"no reply", stallTime, func(kong pipe, id int32) { kong.sends(eventOf(t, id, "rewrite"), 2) }},
+		{"half a reply", stallTime, func(kong pipe, id int32) {
+			kong.sends(eventOf(t, id, "rewrite"), 2)
+			kong.sends([]byte{9, 0, 0, 0, 'x'}, 0)
+		}},
+		{"no reply that the server waits for between two calls only", stallTime, func(kong pipe, id int32) {
+			kong.sends(eventOf(t, id, "access"), 4)
+		}},
+		{"an answer that is not read", stallTime, func(kong pipe, _ int32) { kong.sends(call, 0) }},
+		{"calls that are not read", stallTime, func(kong pipe, id int32) { kong.sends(eventOf(t, id, "rewrite"), 1) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, plugin, func(t *testing.T, s *inMemory) {
+				began := time.Now()
+				id := s.start(startOf(`{}`), 0).id
+				idle, silent, kong := s.dial(), s.dial(), s.dial()
+				idle.sends(call, 1)
+				tt.does(kong, id)
+				open := func() int {
+					synctest.Wait()
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					return len(s.conns)
+				}
+				time.Sleep(time.Until(began.Add(tt.limit - time.Nanosecond)))
+				if n := open(); n != 3 {
+					t.Errorf("%d connections are there, and none should be ended yet", n)
+				}
+				time.Sleep(watchPause)
+				if n := open(); n != 2 {
+					t.Errorf("%d connections are there, and the one that waits should be ended", n)
+				}
+				if _, err := kong.Write(call); !errors.Is(err, io.ErrClosedPipe) {
+					t.Errorf("writing to it: %v", err)
+				}
+				want := fmt.Sprintf("%v, for %v", errStalled, tt.limit)
+				if !strings.Contains(s.logs.String(), want) {
+					t.Errorf("the log does not have %q:\n%s", want, s.logs)
+				}
+				time.Sleep(24 * time.Hour)
+				idle.sends(call, 1)
+				silent.sends(call, 1)
+			})
+		})
+	}
+}
