@@ -120,7 +120,9 @@ func (r *request) send(l *live) error {
 	var failed error
 	d, err := split.Choose(l.split, l.state, &f, func(i int) (found bool, err error) {
 		asked = &l.backends[i]
-		found, failed = r.direct(asked)
+		if found, failed = r.direct(asked); failed == nil {
+			r.sayMissing(l, i, found)
+		}
 		return found, failed
 	})
 	switch {
@@ -136,6 +138,20 @@ func (r *request) send(l *live) error {
 	}
 	l.tally.unavailable.Add(1)
 	return unavailable(err)
+}
+
+// sayMissing says that Kong does not have the Upstream of a backend, or has it again:
+// once, as long as that stays so.
+func (r *request) sayMissing(l *live, i int, found bool) {
+	if found != l.state.Missing().Has(i) {
+		return
+	}
+	args := []any{"split", l.split.Identity, "backend", l.split.Backends[i].Name, "upstream", l.backends[i].Upstream}
+	if found {
+		r.plugin.Log.Info("Kong has the Upstream of a backend again", args...)
+	} else {
+		r.plugin.Log.Warn("Kong does not have the Upstream of a backend: create it, or mend the name", args...)
+	}
 }
 
 // conclude counts a decision, and tells Kong what goes with it besides its

@@ -2,6 +2,7 @@ package plugin_test
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -115,4 +116,41 @@ func TestAskingAgainChangesNothingElse(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 	})
+}
+
+// Where no request fails for it, a missing Upstream is said all the same: once in the
+// log, and in the status for as long as it is so.
+func TestMissingUpstreamIsSaid(t *testing.T) {
+	for _, on := range []string{`"fail"`, `"redistribute"`, `"fallback","fallback":"a"`} {
+		synctest.Test(t, func(t *testing.T) {
+			var log strings.Builder
+			p := plugin.New(plugin.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+			i := start(t, p, onRoute+`"on_unavailable":`+on+`,"backends":[{"upstream":"up","name":"canary"},{"name":"a","upstream":"a"}]`)
+			few := func(upstreams ...string) {
+				time.Sleep(time.Second)
+				for range 4 {
+					k := web()
+					k.upstreams = upstreams
+					_ = k.access(t, i) // fails by turns with "fail"
+				}
+			}
+			for _, missing := range []bool{true, false, true} {
+				upstreams := []string{"a"}
+				if !missing {
+					upstreams = append(upstreams, "up")
+				}
+				few(upstreams...)
+				for _, b := range p.Status(time.Now())[0].Backends {
+					if gone := missing && b.Name == "canary"; b.Missing != gone || *b.Up == gone {
+						t.Errorf("%s: %+v, up: %v", on, b, *b.Up)
+					}
+				}
+			}
+			const is = ` backend=canary upstream=up`
+			said := log.String()
+			if strings.Count(said, "level=WARN") != 2 || strings.Count(said, "level=INFO") != 1 || strings.Count(said, is) != 3 {
+				t.Errorf("%s: said\n%s", on, said)
+			}
+		})
+	}
 }

@@ -34,9 +34,12 @@ type BackendStatus struct {
 	// Share of new clients, from 0 to 1, by the weights and the ramp. Whoever takes
 	// the share of a backend that is not up is not in it.
 	Share float64 `json:"share"`
-	// Up says that it is neither ejected nor found unhealthy by its probes. It is nil
-	// while that is not known, as nothing probes it before the first request.
+	// Up says that it is neither missing, nor ejected, nor found unhealthy by its
+	// probes. It is nil while that is not known, as nothing probes it before the first
+	// request.
 	Up *bool `json:"up,omitempty"`
+	// Missing says that Kong had no Upstream of its name when a request last asked.
+	Missing bool `json:"missing,omitempty"`
 	// EjectedUntil is zero where it is not ejected.
 	EjectedUntil time.Time `json:"ejected_until,omitzero"`
 	// Probe is nil where it is not probed, or has had no request yet.
@@ -111,9 +114,9 @@ func (l *live) status(now time.Time) SplitStatus {
 			Name: l.split.Backends[i].Name, Share: state.Shares[i], Probe: l.watches.status(i),
 			Requests: map[split.Reason]uint64{},
 		}
-		b.EjectedUntil = state.Ejected[b.Name]
+		b.EjectedUntil, b.Missing = state.Ejected[b.Name], l.state.Missing().Has(i)
 		if ejected := !b.EjectedUntil.IsZero(); ejected || b.Probe != nil || !isProbed(&l.backends[i].Backend) {
-			b.Up = new(!ejected && (b.Probe == nil || b.Probe.Healthy))
+			b.Up = new(!ejected && !b.Missing && (b.Probe == nil || b.Probe.Healthy))
 		}
 		t := l.tally.backends[i]
 		for at, reason := range split.Reasons {

@@ -57,8 +57,7 @@ func Instead(s *Split, st *State, d Decision, f *Facts) (Decision, error) {
 // not chosen again before exists was asked anew, which is at most once each
 // [AskAgain], or after [State.Doubt].
 func Choose(s *Split, st *State, f *Facts, exists func(backend int) (bool, error)) (Decision, error) {
-	remembers := s.OnUnavailable == Redistribute
-	if remembers {
+	if s.OnUnavailable == Redistribute {
 		for due := st.missing.due(f.Now); due != 0; due &= due - 1 {
 			i := due.first()
 			if found, err := exists(i); found && err == nil { // whatever is wrong may be so with this one alone
@@ -73,14 +72,12 @@ func Choose(s *Split, st *State, f *Facts, exists func(backend int) (bool, error
 			return Decision{}, err
 		}
 		if found {
-			if remembers && st.missing.set().Has(d.Backend) { // and was chosen as nobody else is left
+			if st.Missing().Has(d.Backend) {
 				st.missing.found(d.Backend)
 			}
 			return d, nil
 		}
-		if remembers {
-			st.missing.add(d.Backend, f.Now)
-		}
+		st.missing.add(d.Backend, f.Now)
 		if d, err = Instead(s, st, d, f); err != nil {
 			return Decision{}, err
 		}
@@ -207,7 +204,7 @@ func (c *choice) weigh() {
 	}
 	c.absent = c.f.Down
 	if c.s.OnUnavailable == Redistribute {
-		c.absent |= c.st.missing.set()
+		c.absent |= c.st.Missing()
 	}
 	c.down = c.absent | c.f.Unhealthy | c.st.ejected(c.f.Now)
 	if c.down == 0 || c.s.OnUnavailable != Redistribute {

@@ -9,15 +9,13 @@ import (
 // exist still does not.
 const AskAgain = time.Second
 
-// missing is which backends were found not to exist. Only those splits go by it that
-// redistribute: to the others it makes no difference, as they ask for no backend but
-// the one whose turn it is. It is safe for concurrent use.
+// missing is which backends did not exist when they were last asked for. Only those
+// splits decide by it that redistribute: the others ask for no backend but the one
+// whose turn it is, and each time. It is safe for concurrent use.
 type missing struct {
 	backends atomic.Uint64 // a Set
 	again    atomic.Int64  // when to find out anew, in ns since 1970
 }
-
-func (m *missing) set() Set { return Set(m.backends.Load()) }
 
 // add takes note of one that does not exist.
 func (m *missing) add(i int, now time.Time) {
@@ -32,7 +30,7 @@ func (m *missing) found(i int) { m.backends.And(^uint64(Set(0).With(i))) }
 // due returns the backends about which the caller is to find out anew: to one caller
 // each time.
 func (m *missing) due(now time.Time) Set {
-	backends := m.set()
+	backends := Set(m.backends.Load())
 	if backends == 0 {
 		return 0
 	}
@@ -49,13 +47,16 @@ func (m *missing) due(now time.Time) Set {
 // from takes over what is known of backends in another split, of whose places was
 // tells; the caller is to find out anew at once.
 func (m *missing) from(other *missing, was []int) {
-	before := other.set()
+	before := Set(other.backends.Load())
 	for i, j := range was {
 		if j >= 0 && before.Has(j) {
 			m.backends.Or(uint64(Set(0).With(i)))
 		}
 	}
 }
+
+// Missing returns the backends that did not exist when they were last asked for.
+func (st *State) Missing() Set { return Set(st.missing.backends.Load()) }
 
 // Doubt has the caller find out at once about the backends that are missing: something
 // has changed.

@@ -29,7 +29,7 @@ var (
 	outcomes    = described("outcomes_total", "Requests of a split with a guard or passive health, by what has become of them: ok, or failed on account of the backend.", "split", "backend", "outcome")
 
 	share      = described("backend_share", "A backend's share of new clients, from 0 to 1, by the weights and the ramp.", "split", "backend")
-	up         = described("backend_up", "0 while a backend is ejected, or its probes find it unhealthy. None while that is not known, before the first request that it may be for.", "split", "backend")
+	up         = described("backend_up", "0 while a backend is ejected, its probes find it unhealthy, or Kong does not have its Upstream. None while that is not known, before the first request that it may be for.", "split", "backend")
 	rolledBack = described("ramp_rolled_back", "1 where the guard has taken the ramp of a backend back.", "split", "backend")
 )
 
