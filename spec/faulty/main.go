@@ -1,11 +1,12 @@
 // Command faulty is the plugin server with a handler that fails where a request
 // asks for it, for the scenarios: on a path that ends with "00" it panics, and on
 // one that ends with "/exit" it takes its process with it, as a fatal error of Go's
-// runtime would. A process that finds a file called like the socket with ".stillborn"
+// runtime would; so does the start of an instance of a row called "exit". A process that finds a file called like the socket with ".stillborn"
 // behind it ends before it is ready. All else is left to the plugin.
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -47,6 +48,9 @@ func serve(socket, info string) error {
 		Phases:   plugin.Phases(false),
 		Schema:   config.KongSchema(),
 		Start: func(text []byte) (server.Instance, error) {
+			if bytes.Contains(text, []byte(`"__plugin_id":"exit"`)) {
+				os.Exit(3)
+			}
 			i, err := p.Start(text)
 			return faulty{i}, err
 		},
