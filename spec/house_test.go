@@ -107,6 +107,14 @@ var house = []room{
 		name: "kong/declarative",
 	},
 	{
+		name: "kong/check",
+		ours: []string{"kong/declarative", "plugin/config"},
+		never: map[string]string{
+			pdk + "/...": "files are checked without a plugin server",
+			"net/http":   "files are checked without a network",
+		},
+	},
+	{
 		name:  "kong/standin",
 		ours:  []string{"kong/wire", "kong/declarative"},
 		never: map[string]string{"kong-traffic-split/plugin/...": "it reaches the plugin only over the socket, as Kong does"},
@@ -122,7 +130,7 @@ var house = []room{
 	},
 	{
 		name: "cmd/splitctl",
-		ours: []string{"kong/standin", "kong/demo", "kong/declarative", "plugin", "plugin/config", "plugin/file", "plugin/simulate"},
+		ours: []string{"kong/standin", "kong/demo", "kong/check", "kong/declarative", "plugin", "plugin/config", "plugin/file", "plugin/simulate"},
 	},
 	{
 		name: "cmd/echo",

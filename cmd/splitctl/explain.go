@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -81,7 +82,8 @@ it. The request is the first one of a split that has made no choice yet.
 			}
 			facts.Now = now
 			s := chosen.config.Compile(chosen.identity)
-			if facts.Down, err = simulate.Named(s, down); err != nil {
+			warnMissing(cmd, f, chosen)
+			if facts.Down, err = simulate.Named(s, append(down, chosen.missing...)); err != nil {
 				return fmt.Errorf("--down: %w", err)
 			}
 			if facts.Unhealthy, err = simulate.Named(s, unhealthy); err != nil {
@@ -102,6 +104,13 @@ it. The request is the first one of a split that has made no choice yet.
 	f.StringArrayVar(&unhealthy, "unhealthy", nil, "a backend that probes have found unhealthy, by its `name`; may be repeated")
 	f.StringVarP(&output, "output", "o", "text", "text, or json for machines")
 	return cmd
+}
+
+// warnMissing says which backends are taken as down, as they are in Kong.
+func warnMissing(cmd *cobra.Command, f *splitsFile, of namedSplit) {
+	if len(of.missing) > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: split %s: down, as there are no such Upstreams: %s\n", f.path, of.name, strings.Join(of.missing, ", "))
+	}
 }
 
 // flagError is an error of an option in the words of the command line.

@@ -85,7 +85,10 @@ func (f *simulateFlags) run(cmd *cobra.Command, path string) error {
 	}
 	results := make(simulate.Object[*simulate.Result], 0, len(chosen))
 	for _, s := range chosen {
-		result, err := simulate.Play(s.config.Compile(s.identity), f.options)
+		warnMissing(cmd, in, s)
+		options := f.options
+		options.Down = append(options.Down[:len(options.Down):len(options.Down)], s.missing...)
+		result, err := simulate.Play(s.config.Compile(s.identity), options)
 		if err != nil {
 			return fmt.Errorf("split %s: %w", s.name, flagError(err))
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"kong-traffic-split/kong/check"
 	"kong-traffic-split/kong/declarative"
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/file"
@@ -26,6 +27,7 @@ type namedSplit struct {
 	full     string // with the kinds of what it is on, where it is a row of Kong's
 	identity string
 	config   *config.Config
+	missing  []string // backends whose Upstreams Kong's file does not have
 }
 
 // readSplits reads a split file, a folder of them, or a declarative file of Kong's,
@@ -46,32 +48,52 @@ func readSplits(path string) (*splitsFile, error) {
 	}
 	f := &splitsFile{path: path}
 	for name, c := range splits {
-		f.splits = append(f.splits, namedSplit{name, name, name, c})
+		f.splits = append(f.splits, namedSplit{name, name, name, c, nil})
 	}
 	slices.SortFunc(f.splits, func(a, b namedSplit) int { return strings.Compare(a.name, b.name) })
 	return f, nil
 }
 
-// readRows reads the plugin rows of a declarative file.
+// readRows reads the plugin rows of a declarative file, as Kong and the plugin server
+// would. Of what is wrong, the plugin's configs come first: Kong says less of them.
 func readRows(path, text string, kong declarative.File) (*splitsFile, error) {
+	whole := func(err error) error { return fmt.Errorf("%s: %w", path, err) }
+	kong, err := kong.WithoutDeck()
+	if err != nil {
+		return nil, whole(err)
+	}
 	f := &splitsFile{path: path, kong: kong}
 	rows, err := kong.PluginRows(pluginName)
 	if err != nil {
-		return nil, err
+		return nil, whole(err)
 	}
 	var problems file.Problems
-	for _, row := range rows {
+	configs := make([]*config.Config, len(rows))
+	for i, row := range rows {
 		c, wrong := config.DecodeRow(file.Locate(text, orEmpty(row.Config), append(row.Place, "config")...), config.References)
 		for _, p := range wrong {
 			problems = append(problems, file.Problem{File: path, Problem: p})
 		}
+		configs[i] = c
+	}
+	if problems != nil {
+		return nil, problems
+	}
+	gateway, err := check.Load(kong, pluginName)
+	if err != nil {
+		return nil, whole(err)
+	}
+	for i, loaded := range gateway.Rows() {
+		row, c := rows[i], configs[i]
+		for _, reason := range gateway.Refused(loaded, c) {
+			at := file.Locate(text, nil, row.Place...)
+			problems = append(problems, file.Problem{File: path, Problem: config.Problem{Message: reason, Line: at.Line, Column: at.Column}})
+		}
 		name, full := rowNames(row)
-		switch {
-		case wrong != nil:
-		case len(c.Backends) == 0:
+		if len(c.Backends) == 0 {
 			f.others = append(f.others, full)
-		default:
-			f.splits = append(f.splits, namedSplit{name, full, row.ID, c})
+		} else {
+			f.splits = append(f.splits, namedSplit{name, full, row.ID, c, gateway.Missing(c)})
 		}
 	}
 	if problems != nil {

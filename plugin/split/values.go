@@ -5,11 +5,12 @@ import "strings"
 // What clients send is looked at without being copied, and nothing of it is an
 // error.
 
-// lookup returns the first value of a header.
+// lookup returns the first value of a header. One that is empty is as if it were not
+// there: Kong does not tell the two apart.
 func lookup(headers []Header, name string) (string, bool) {
 	for i := range headers {
 		if strings.EqualFold(headers[i].Name, name) {
-			return headers[i].Value, true
+			return headers[i].Value, headers[i].Value != ""
 		}
 	}
 	return "", false

@@ -109,3 +109,13 @@ func FuzzValues(f *testing.F) {
 		}
 	})
 }
+
+// Kong does not tell an empty header from one that is not there.
+func TestEmptyHeaders(t *testing.T) {
+	headers := []Header{{Name: "X-A"}, {Name: "X-A", Value: "second"}, {Name: "x-b", Value: "1"}}
+	for name, want := range map[string]bool{"x-a": false, "X-B": true, "X-C": false} {
+		if v, ok := lookup(headers, name); ok != want {
+			t.Errorf("%s: got %q, %t, want %t", name, v, ok, want)
+		}
+	}
+}

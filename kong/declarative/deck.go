@@ -1,0 +1,96 @@
+package declarative
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// deckKeys are what decK has in its files for itself.
+var deckKeys = []string{"_info", "_konnect", "_workspace", "_plugin_configs"}
+
+// WithoutDeck is a file as decK would send it to Kong: what plugin rows share by
+// _plugin_configs and _config stands in their config, where the row does not say it
+// itself, and what is decK's own is left out. The file stays as it is.
+func (f File) WithoutDeck() (File, error) {
+	tree := cloneMap(f)
+	shared, _ := tree["_plugin_configs"].(map[string]any)
+	for _, key := range deckKeys {
+		delete(tree, key)
+	}
+	return tree, share(tree, shared, "")
+}
+
+// share gives the plugin rows at any depth of v their shared configs.
+func share(v any, shared map[string]any, path string) error {
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			if err := share(v[i], shared, fmt.Sprintf("%s[%d]", path, i)); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		if name, ok := v["_config"].(string); ok && v["name"] != nil {
+			whole, ok := shared[name].(map[string]any)
+			if !ok {
+				return fmt.Errorf("%s._config: %q is not among _plugin_configs; there are %s", strings.TrimPrefix(path, "."), name, strings.Join(slices.Sorted(maps.Keys(shared)), ", "))
+			}
+			whole = cloneMap(whole)
+			own, _ := v["config"].(map[string]any)
+			maps.Copy(whole, own)
+			v["config"] = whole
+			delete(v, "_config")
+		}
+		for _, entity := range entityOrder {
+			if err := share(v[entity], shared, path+"."+entity); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// elsewhere are entities and fields of Kong's that this package does not know, and that
+// say nothing of what it does.
+var elsewhere = []string{
+	"acls", "acme_storage", "basicauth_credentials", "ca_certificates", "certificates", "client_certificate",
+	"consumer_group", "consumer_group_consumers", "consumer_group_plugins", "consumer_groups", "custom_plugins",
+	"degraphql_routes", "document_objects", "files", "filter_chains", "graphql_ratelimiting_advanced_cost_decoration",
+	"groups", "hmacauth_credentials", "jwt_secrets", "key_sets", "keys", "licenses", "mtls_auth_credentials",
+	"oauth2_authorization_codes", "oauth2_credentials", "oauth2_tokens", "parameters", "partials", "rbac_roles",
+	"rbac_users", "sessions", "snis", "tags", "vaults", "workspaces",
+}
+
+// Only is the part of a file that this package knows, with the rows of that plugin and
+// of no other. The file stays as it is.
+func (f File) Only(plugin string) File {
+	tree := cloneMap(f)
+	reduce(tree, plugin)
+	return tree
+}
+
+func reduce(row map[string]any, plugin string) {
+	for _, key := range elsewhere {
+		delete(row, key)
+	}
+	for _, entity := range entityOrder {
+		list, isList := row[entity].([]any)
+		if !isList {
+			continue
+		}
+		if entity == "plugins" {
+			list = slices.DeleteFunc(list, func(element any) bool {
+				other, ok := element.(map[string]any)
+				return ok && other["name"] != nil && other["name"] != plugin
+			})
+			row[entity] = list
+		}
+		for _, element := range list {
+			if inner, ok := element.(map[string]any); ok {
+				reduce(inner, plugin)
+			}
+		}
+	}
+}
