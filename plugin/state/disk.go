@@ -67,7 +67,7 @@ func readFile(path string) ([]entry, error) {
 		return nil, err
 	}
 	defer file.Close()
-	const most int64 = maxFile + int64(endLength)
+	const most int64 = int64(maxFile + endLength)
 	text, err := io.ReadAll(io.LimitReader(file, most+1))
 	if err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func (f *File) write() (dropped string, err error) {
 	if err := f.own(); err != nil {
 		return "", err
 	}
-	text, dropped := encode(f.snapshot())
+	text, dropped := encode(f.snapshot(), atMost)
 	beside := f.path + ".tmp"
 	if err := os.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a process that was killed
 		return "", err

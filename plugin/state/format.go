@@ -23,13 +23,18 @@ const (
 	endLength     = len(formatEnd) + 9 // of the last line
 )
 
-// What is saved at most. 10,000 rows with a rollback and a last good configuration of
-// 2 KiB each take about 25 MB.
-const (
-	maxFile    = 32 << 20 // bytes
-	maxEntries = 100_000
-	maxValue   = 1 << 20 // bytes of a key and its value as they are written
-)
+// maxFile is how long a file is at most, in bytes, without its last line. 10,000 rows
+// with a rollback and a last good configuration of 2 KiB each take about 25 MB.
+const maxFile = 32 << 20
+
+// bounds are what is saved at most.
+type bounds struct {
+	file    int // bytes
+	entries int
+	value   int // bytes of a time, a key and its value as they are written
+}
+
+var atMost = bounds{maxFile, 100_000, 1 << 20}
 
 // entry is one value of the file.
 type entry struct {
@@ -39,7 +44,7 @@ type entry struct {
 }
 
 // encode returns the text of a file, and what was too much for it; empty: nothing was.
-func encode(entries []entry) (text []byte, dropped string) {
+func encode(entries []entry, b bounds) (text []byte, dropped string) {
 	text = fmt.Appendf(nil, "%s%d\n", formatName, formatVersion)
 	number, written := 0, 0
 	for _, e := range entries {
@@ -50,12 +55,12 @@ func encode(entries []entry) (text []byte, dropped string) {
 		text = append(text, '\n')
 		var most string
 		switch length := len(text) - from; {
-		case length > maxValue:
-			most = fmt.Sprintf("it takes %d bytes, and a value at most %d", length, maxValue)
-		case len(text) > maxFile:
-			most = fmt.Sprintf("the file has at most %d bytes", maxFile)
-		case written == maxEntries:
-			most = fmt.Sprintf("the file has at most %d values", maxEntries)
+		case length > b.value:
+			most = fmt.Sprintf("it takes %d bytes, and a value at most %d", length, b.value)
+		case len(text) > b.file:
+			most = fmt.Sprintf("the file has at most %d bytes", b.file)
+		case written == b.entries:
+			most = fmt.Sprintf("the file has at most %d values", b.entries)
 		default:
 			written++
 			continue

@@ -2,6 +2,9 @@ package state
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +22,7 @@ func TestFormat(t *testing.T) {
 				time.Unix(rapid.Int64Range(0, 1<<33).Draw(t, "set"), 0).UTC(),
 			}
 		}), 0, 10).Draw(t, "entries")
-		text, dropped := encode(entries)
+		text, dropped := encode(entries, atMost)
 		got, err := decode(text)
 		if err != nil || dropped != "" || len(got) != len(entries) {
 			t.Fatalf("%v, %q, %d of %d entries", err, dropped, len(got), len(entries))
@@ -42,7 +45,7 @@ func TestFormat(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	text, _ := encode([]entry{{"split/row/p1", []byte(`{"a":1}`), time.Unix(0, 0)}})
+	text, _ := encode([]entry{{"split/row/p1", []byte(`{"a":1}`), time.Unix(0, 0)}}, atMost)
 	f.Add(text)
 	f.Add([]byte("traffic-split state 1\nend 00000000\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -50,7 +53,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, _ := encode(entries)
+		again, _ := encode(entries, atMost)
 		if got, err := decode(again); err != nil || !cmp.Equal(got, entries, cmp.AllowUnexported(entry{})) {
 			t.Errorf("got %v, want %v, %v", got, entries, err)
 		}
@@ -59,41 +62,47 @@ func FuzzDecode(f *testing.F) {
 
 // What is too much is left out, what comes last first, and it is said.
 func TestBounds(t *testing.T) {
-	now := time.Unix(0, 0)
-	big := []byte(strings.Repeat("x", maxValue-40)) // with key and time as long as is allowed
-	many := func(n int, value []byte) (entries []entry) {
-		for range n {
-			entries = append(entries, entry{"k", value, now})
-		}
-		return entries
+	b := bounds{file: 345, entries: 10, value: 50}
+	e := func(key string, length int) entry {
+		return entry{key, []byte(strings.Repeat("x", length)), time.Unix(0, 0)}
 	}
+	many := func(n int, e entry) []entry { return slices.Repeat([]entry{e}, n) }
 	for name, test := range map[string]struct {
 		entries []entry
 		kept    int
 		dropped string
 	}{
-		"a long value": {
-			[]entry{{"a", nil, now}, {"b", make([]byte, maxValue), now}, {"c", nil, now}},
-			2,
-			`a value is left out: "b": it takes 4194332 bytes, and a value at most 1048576`,
-		},
-		"two long values": {
-			[]entry{{"a", make([]byte, maxValue), now}, {strings.Repeat("k", maxValue), nil, now}},
-			0,
-			`2 values are left out, the first is "a": it takes 4194332 bytes, and a value at most 1048576`,
-		},
-		"many values": {many(maxEntries+3, nil), maxEntries, `3 values are left out, the first is "k": the file has at most 100000 values`},
-		"a long file": {append(many(33, big), entry{"small", nil, now}), 33, `a value is left out: "k": the file has at most 33554432 bytes`},
+		"nothing":      {nil, 0, ""},
+		"enough":       {many(10, e("k", 0)), 10, ""},
+		"a long value": {[]entry{e("a", 0), e("b", 23), e("c", 22)}, 2, `a value is left out: "b": it takes 51 bytes, and a value at most 50`},
+		"long values":  {[]entry{e("a", 100), e(strings.Repeat("k", 100), 0)}, 0, `2 values are left out, the first is "a": it takes 128 bytes, and a value at most 50`},
+		"many values":  {many(13, e("k", 0)), 10, `3 values are left out, the first is "k": the file has at most 10 values`},
+		"a long file":  {append(many(7, e("k", 20)), e("small", 0)), 7, `a value is left out: "k": the file has at most 345 bytes`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			text, dropped := encode(test.entries)
+			text, dropped := encode(test.entries, b)
 			if dropped != test.dropped {
 				t.Errorf("got %q, want %q", dropped, test.dropped)
 			}
 			entries, err := decode(text)
-			if err != nil || len(entries) != test.kept || len(text) > maxFile+endLength {
+			if err != nil || len(entries) != test.kept || len(text) > b.file+endLength {
 				t.Errorf("%d entries, %v, %d bytes", len(entries), err, len(text))
 			}
 		})
+	}
+}
+
+// A file that is longer than any that was written is not read.
+func TestALongFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, int64(maxFile+endLength+1)); err != nil { // it takes no room
+		t.Fatal(err)
+	}
+	const want = "it is longer than 33554445 bytes, the most that is read"
+	if _, err := readFile(path); err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
 	}
 }
