@@ -153,6 +153,8 @@ func run(o options, stdout io.Writer) error {
 	case child != nil:
 		return serve(o, child, child, log)
 	}
+	// Not before this server is about to serve: a server that it has waited for may have
+	// saved something until then.
 	var saved *state.File
 	if o.state != "" {
 		saved = openState(o.state, log)
