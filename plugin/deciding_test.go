@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kong-traffic-split/plugin"
+	"kong-traffic-split/plugin/split"
 )
 
 // ab are two backends that nothing has to be known for; b has no weight.
@@ -135,8 +136,12 @@ func TestMarks(t *testing.T) {
 	}{
 		{name: "nothing depends on it", config: ab},
 		{name: "a ramp without a guard", config: `"ramp":{"backend":"b","start":"2026-01-31T18:00:00Z","duration":60,"to":1},` + ab},
-		{name: "a guard", config: `"ramp":{"backend":"b","start":"2026-01-31T18:00:00Z","duration":60,"to":1,"guard":{"max_error_ratio":0.1}},` + ab, mark: "ctx.shared.set traffic_split=/a"},
-		{name: "passive health checks", config: `"backends":[{"name":"a","host":"10.0.0.1","host_header":"a","health":{"passive":{}}}]`, mark: "ctx.shared.set traffic_split=/a"},
+		{name: "a guard", config: `"ramp":{"backend":"b","start":"2026-01-31T18:00:00Z","duration":60,"to":1,"guard":{"max_error_ratio":0.1}},` + ab, mark: `^ctx\.shared\.set traffic_split=/0{16}/a$`},
+		{name: "passive health checks", config: `"backends":[{"name":"a","host":"10.0.0.1","host_header":"a","health":{"passive":{}}}]`, mark: `^ctx\.shared\.set traffic_split=/[0-9a-f]{8}0{8}/a$`},
+		{
+			name: "the backend of a guarded ramp", mark: `^ctx\.shared\.set traffic_split=/0{8}[0-9a-f]{8}/a$`,
+			config: `"ramp":{"backend":"a","start":"2026-01-31T18:00:00Z","duration":60,"to":50,"guard":{"max_error_ratio":0.1}},"backends":[{"name":"a","host":"10.0.0.1","host_header":"a"},{"name":"b","host":"10.0.0.2","host_header":"b"}]`,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -146,7 +151,7 @@ func TestMarks(t *testing.T) {
 				t.Fatal(err)
 			}
 			at := slices.IndexFunc(k.told, func(call string) bool { return strings.HasPrefix(call, "ctx.") })
-			if tt.mark == "" && at >= 0 || tt.mark != "" && (at < 0 || k.told[at] != tt.mark) {
+			if tt.mark == "" && at >= 0 || tt.mark != "" && (at < 0 || !regexp.MustCompile(tt.mark).MatchString(k.told[at])) {
 				t.Errorf("told %q, want the mark %q", k.told, tt.mark)
 			}
 			k.asked = nil
@@ -166,7 +171,7 @@ func outcome(t *testing.T, i *plugin.Instance, source string, status int32) []st
 	t.Helper()
 	k := web()
 	k.text["response.get_source"], k.status = source, status
-	k.shared = map[string]string{"traffic_split": "/b"}
+	k.shared = map[string]string{"traffic_split": i.MarkFor("b")}
 	if err := k.run(t, "log", i); err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +233,7 @@ func TestEjected(t *testing.T) {
 // A request that no backend of ours has got says nothing.
 func TestOutcomesOfOthers(t *testing.T) {
 	i := start(t, plugin.New(options), onRoute+watched)
-	for _, shared := range []map[string]string{nil, {"traffic_split": "nonsense"}, {"traffic_split": "/gone"}} {
+	for _, shared := range []map[string]string{nil, {"traffic_split": "nonsense"}, {"traffic_split": plugin.Mark("", split.Subject{}, "gone")}, {"traffic_split": plugin.Mark("", split.Subject{}, "b")}, {"traffic_split": "/b"}} {
 		for range 3 {
 			k := web()
 			k.shared, k.status = shared, 500

@@ -169,7 +169,7 @@ func (r *request) conclude(l *live, d split.Decision) error {
 		}
 	}
 	if l.observed {
-		return r.tell(l.marks[d.Backend])
+		return r.tell(l.markOf(d))
 	}
 	return nil
 }

@@ -15,15 +15,16 @@ import (
 type live struct {
 	split     *split.Split
 	state     *split.State
-	seq       int64     // of a row's config: higher with each that a worker of Kong's loads; 0: not known
-	note      string    // the key of what its state must not forget
-	backends  []backend // in the order of split.Backends
-	wants     wants     // of all of them
-	facts     []fact    // that a decision depends on
-	needsHTTP string    // parameters that a TCP or TLS connection cannot have
-	observed  bool      // what becomes of its requests matters
-	marks     []call    // for the log phase then, in the order of the backends
-	logs      bool      // decisions are added to what log plugins write
+	seq       int64                  // of a row's config: higher with each that a worker of Kong's loads; 0: not known
+	note      string                 // the key of what its state must not forget
+	backends  []backend              // in the order of split.Backends
+	wants     wants                  // of all of them
+	facts     []fact                 // that a decision depends on
+	needsHTTP string                 // parameters that a TCP or TLS connection cannot have
+	observed  bool                   // what becomes of its requests matters
+	entry     string                 // its name in the split files; empty: it is a row's own
+	marks     []atomic.Pointer[mark] // for the log phase then, in the order of the backends
+	logs      bool                   // decisions are added to what log plugins write
 	watches   watches
 	tally     tally
 }
@@ -32,7 +33,7 @@ type live struct {
 // is a row's own. was is the revision before it; nil: it is the first.
 func newLive(c *config.Config, s *split.Split, st *split.State, name string, was *live) *live {
 	l := &live{
-		split: s, state: st, note: noteKey(s, name), backends: make([]backend, len(c.Backends)), tally: newTally(s, was),
+		split: s, state: st, entry: name, note: noteKey(s, name), backends: make([]backend, len(c.Backends)), tally: newTally(s, was),
 		facts: factsOf(s.Needs()), needsHTTP: c.NeedsHTTP(),
 		observed: s.Ramp != nil && s.Ramp.Guard != nil, logs: c.LogDecision,
 	}
@@ -42,9 +43,7 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 		l.observed = l.observed || s.Backends[i].Passive != nil
 	}
 	if l.observed {
-		for i := range l.backends {
-			l.marks = append(l.marks, mark(name, l.backends[i].Name))
-		}
+		l.marks = make([]atomic.Pointer[mark], len(l.backends))
 	}
 	return l
 }

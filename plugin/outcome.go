@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,8 +11,9 @@ import (
 	"kong-traffic-split/plugin/split"
 )
 
-// markKey is where the access phase leaves for the log phase which backend it has
-// chosen: the split's name in the split files, a slash and the backend's name.
+// markKey is where the access phase leaves a mark for the log phase: the split's name
+// in the split files, what the outcome says something about, and the name of the
+// backend that it has chosen, with slashes between them.
 const markKey = "traffic_split"
 
 // What the log phase asks for, each as the call that asks for it.
@@ -41,9 +43,37 @@ func (i *Instance) observes() bool {
 	return i.file.observed()
 }
 
-// mark leaves a decision for the log phase.
-func mark(name, backend string) call {
-	return prepare("kong.ctx.shared.set", kv(markKey, name+"/"+backend))
+// mark leaves a decision for the log phase. It is the same for all decisions for a
+// backend until that is ejected, and so prepared.
+type mark struct {
+	subject split.Subject
+	call    call
+}
+
+// markOf returns the mark of a decision of l.
+func (l *live) markOf(d split.Decision) call {
+	last := l.marks[d.Backend].Load()
+	if last == nil || last.subject != d.Subject {
+		text := markText(l.entry, d.Subject, l.backends[d.Backend].Name)
+		last = &mark{d.Subject, prepare("kong.ctx.shared.set", kv(markKey, text))}
+		l.marks[d.Backend].Store(last)
+	}
+	return last.call
+}
+
+func markText(entry string, subject split.Subject, backend string) string {
+	return fmt.Sprintf("%s/%08x%08x/%s", entry, subject.Backend, subject.Ramp, backend)
+}
+
+// parseMark takes a mark apart. ok is false where it is none, or of a version before.
+func parseMark(text string) (entry, backend string, subject split.Subject, ok bool) {
+	entry, rest, _ := strings.Cut(text, "/")
+	hashes, backend, ok := strings.Cut(rest, "/")
+	if len(hashes) != 16 {
+		return "", "", subject, false
+	}
+	both, err := strconv.ParseUint(hashes, 16, 64)
+	return entry, backend, split.Subject{Backend: uint32(both >> 32), Ramp: uint32(both)}, ok && err == nil
 }
 
 // observe tells the split what has become of a request that it has decided.
@@ -55,7 +85,7 @@ func (r *request) observe() error {
 	if err := r.kong.Request.Ask(readMark.Method, stringArg(markKey), &mark); err != nil {
 		return err
 	}
-	name, backend, decided := strings.Cut(mark.GetStringValue(), "/")
+	name, backend, subject, decided := parseMark(mark.GetStringValue())
 	if !decided {
 		return nil
 	}
@@ -73,7 +103,9 @@ func (r *request) observe() error {
 	if i < 0 {
 		return nil // the weights have changed meanwhile
 	}
-	events := l.state.Observe(i, failed, time.Now())
+	events := l.state.Observe(split.Outcome{
+		Backend: i, Subject: subject, Failed: failed, Unusable: l.watches.unhealthy() | l.state.Missing(),
+	}, time.Now())
 	l.tally.observed(i, failed) // whoever sees the count sees what follows from it
 	return r.report(l, events)
 }

@@ -62,14 +62,19 @@ func (r *request) unhealthy(l *live) (unhealthy split.Set, err error) {
 		l.watches.start(r.plugin, l, s.Protocol)
 		l.watches.asked.Store(true)
 	}
-	if all := l.watches.byIndex.Load(); all != nil {
+	return l.watches.unhealthy(), nil
+}
+
+// unhealthy are the backends whose probes fail.
+func (w *watches) unhealthy() (unhealthy split.Set) {
+	if all := w.byIndex.Load(); all != nil {
 		for i, w := range *all {
 			if w != nil && !w.Healthy() {
 				unhealthy = unhealthy.With(i)
 			}
 		}
 	}
-	return unhealthy, nil
+	return unhealthy
 }
 
 // start begins the watches of l, if they have not begun for that protocol.

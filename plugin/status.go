@@ -24,8 +24,11 @@ type SplitStatus struct {
 // RampStatus is how a ramp does.
 type RampStatus struct {
 	Backend string `json:"backend"`
-	// RolledBack is since when its guard has taken it back; zero: it has not.
+	// RolledBack is since when its guard has rolled it back; zero: it has not.
 	RolledBack time.Time `json:"rolled_back,omitzero"`
+	// RollbackBlocked is since when its guard would roll it back if another backend
+	// could take its share; zero: it would not.
+	RollbackBlocked time.Time `json:"rollback_blocked,omitzero"`
 }
 
 // BackendStatus is how a backend does.
@@ -107,7 +110,7 @@ func (l *live) status(now time.Time) SplitStatus {
 		Backends: make([]BackendStatus, len(l.backends)), Unavailable: l.tally.unavailable.Load(),
 	}
 	if r := l.split.Ramp; r != nil {
-		s.Ramp = &RampStatus{Backend: l.split.Backends[r.Backend].Name, RolledBack: state.RolledBack}
+		s.Ramp = &RampStatus{Backend: l.split.Backends[r.Backend].Name, RolledBack: state.RolledBack, RollbackBlocked: state.Blocked}
 	}
 	for i := range l.backends {
 		b := BackendStatus{

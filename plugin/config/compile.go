@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,12 +60,20 @@ func (c *Config) revision() string {
 }
 
 func (b *Backend) compile() split.Backend {
-	out := split.Backend{Name: b.Name, Weight: b.Weight}
+	out := split.Backend{Name: b.Name, Weight: b.Weight, Destination: b.destination()}
 	if b.Health != nil && b.Health.Passive != nil {
 		p := b.Health.Passive
 		out.Passive = &split.Passive{Failures: p.Failures, Ejection: Seconds(p.Ejection)}
 	}
 	return out
+}
+
+// destination says where a backend is, as far as its configuration does.
+func (b *Backend) destination() string {
+	if b.Upstream != "" {
+		return "upstream " + b.Upstream
+	}
+	return strings.TrimPrefix(b.Protocol+"://"+net.JoinHostPort(b.Host, strconv.Itoa(b.Port)), "://")
 }
 
 // hashKeys are the key and the one for when it is absent.
@@ -96,6 +106,9 @@ func (s *Session) compile(identity string) *split.Session {
 		Secrets:    [][]byte{[]byte(s.Secret)},
 		Generation: s.Generation,
 	}
+	if out.Secure == split.SecureAuto && s.needsSecure() {
+		out.Secure = split.SecureAlways
+	}
 	if out.Cookie == "" { // two splits on one host do not overwrite each other's
 		out.Cookie = fmt.Sprintf("traffic_split_%016x", xxhash.Sum64String(identity))[:len("traffic_split_")+8]
 	}
@@ -103,6 +116,12 @@ func (s *Session) compile(identity string) *split.Session {
 		out.Secrets = append(out.Secrets, []byte(s.PreviousSecret))
 	}
 	return out
+}
+
+// needsSecure reports whether browsers drop the cookie unless it is for https alone. A
+// load balancer in front may end TLS, so that Kong sees http.
+func (s *Session) needsSecure() bool {
+	return s.SameSite == "None" || hostPrefix.MatchString(s.Cookie) || securePrefix.MatchString(s.Cookie)
 }
 
 func (r *Rule) compile(c *Config) split.Rule {
@@ -159,7 +178,10 @@ func (r *Ramp) compile(c *Config) *split.Ramp {
 		Steps:    r.Steps,
 	}
 	if g := r.Guard; g != nil {
-		out.Guard = &split.Guard{MaxErrorRatio: int(math.Round(g.MaxErrorRatio * 10000)), MinRequests: g.MinRequests, Window: Seconds(g.Window)}
+		out.Guard = &split.Guard{
+			RollbackTo:    int(math.Round(g.RollbackTo * 100)),
+			MaxErrorRatio: int(math.Round(g.MaxErrorRatio * 10000)), MinRequests: g.MinRequests, Window: Seconds(g.Window),
+		}
 	}
 	return out
 }

@@ -126,8 +126,9 @@ type Ramp struct {
 	Guard    *Guard // nil: it goes on whatever happens
 }
 
-// Guard takes a ramp back when too many of its backend's requests fail.
+// Guard rolls a ramp back when too many of its backend's requests fail.
 type Guard struct {
+	RollbackTo    float64 // percent, with two decimals at most
 	MaxErrorRatio float64 // above 0 and below 1
 	MinRequests   int
 	Window        float64

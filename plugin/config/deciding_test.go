@@ -101,10 +101,10 @@ func TestCompile(t *testing.T) {
 	got := c.Compile("shop")
 	want := &split.Split{
 		Backends: []split.Backend{
-			{Name: "v1", Weight: 3, Passive: &split.Passive{Failures: 5, Ejection: 30 * time.Second}},
-			{Name: "v2", Weight: 1, Passive: &split.Passive{Failures: 2, Ejection: 500 * time.Millisecond}},
-			{Name: "v3", Weight: 1},
-			{Name: "v4", Weight: 1},
+			{Name: "v1", Weight: 3, Destination: "a:80", Passive: &split.Passive{Failures: 5, Ejection: 30 * time.Second}},
+			{Name: "v2", Weight: 1, Destination: "b:80", Passive: &split.Passive{Failures: 2, Ejection: 500 * time.Millisecond}},
+			{Name: "v3", Weight: 1, Destination: "c:80"},
+			{Name: "v4", Weight: 1, Destination: "upstream d"},
 		},
 		Algorithm: split.Smooth, OnUnavailable: split.Fail, Revision: got.Revision, Identity: "shop", ForceHeader: "X-Backend",
 		Rules: []split.Rule{

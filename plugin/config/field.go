@@ -96,10 +96,11 @@ type check struct {
 	mutuallyExclusive []string // at most one of these is set
 	distinct          []string // these two strings are not the same
 
-	// Where ifField is set to ifEquals (where that is empty: to anything),
-	// thenField is required; or it must not be there (thenAbsent); or it is one
+	// Where ifField is set to ifEquals, or to what ifMatch matches (where there is
+	// neither: to anything), thenField is required; or it must not be there (thenAbsent); or it is one
 	// of thenOneOf, if it is there.
 	ifField, ifEquals, thenField string
+	ifMatch                      *regexp.Regexp
 	thenAbsent                   bool
 	thenOneOf                    []string
 

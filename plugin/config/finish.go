@@ -141,6 +141,6 @@ func finishRamp(r *reader, n *Node, path string, to any) {
 	case ramp.From == ramp.To:
 		r.report(n.orItself("to"), Join(path, "to"), "is the same as from, so that nothing would change")
 	case ramp.From > ramp.To && ramp.Guard != nil:
-		r.report(n.orItself("guard"), Join(path, "guard"), "goes with a share that grows; going back to from would send more to the backend that fails")
+		r.report(n.orItself("guard"), Join(path, "guard"), "goes with a share that grows: leave it out, or swap from and to")
 	}
 }

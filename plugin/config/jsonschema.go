@@ -124,6 +124,8 @@ func (c *check) jsonSchema() object {
 	condition := object{"required": []string{c.ifField}}
 	if c.ifEquals != "" {
 		condition["properties"] = object{c.ifField: object{"const": c.ifEquals}}
+	} else if c.ifMatch != nil {
+		condition["properties"] = object{c.ifField: object{"pattern": c.ifMatch.String()}}
 	}
 	then := object{"required": []string{c.thenField}}
 	switch {

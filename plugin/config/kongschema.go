@@ -126,8 +126,11 @@ func (c *check) kong() kongCheck {
 		ThenField: c.thenField, ThenMatch: map[string]any{"required": true},
 		ThenErr: c.thenField + ": " + c.message,
 	}
-	if c.ifEquals != "" {
+	switch {
+	case c.ifEquals != "":
 		conditional.IfMatch = map[string]any{"eq": c.ifEquals}
+	case c.ifMatch != nil:
+		conditional.IfMatch = map[string]any{"match": luaPattern(c.ifMatch.String()), "required": true} // else it holds where there is none
 	}
 	switch {
 	case c.thenAbsent:

@@ -35,6 +35,8 @@ func (r *reader) relation(f *field, c *check, n *Node, path string) {
 // applies says whether the condition of a check holds.
 func (c *check) applies(f *field, n *Node) bool {
 	switch v := n.Get(c.ifField); {
+	case c.ifMatch != nil:
+		return n.set(c.ifField) && v.Kind == String && c.ifMatch.MatchString(v.Text)
 	case c.ifEquals == "":
 		return n.set(c.ifField)
 	case v == nil || v.Kind == Null:

@@ -30,8 +30,12 @@ var ramp = field{
 		},
 		{
 			name: "guard", kind: kindRecord, example: `{max_error_ratio: 0.05}`, http: true, outcomes: true,
-			doc: "Takes the share back to `from`, and keeps it there until the configuration changes, when too many requests to the backend fail. Only where the share grows. The plugin server has to be started with `-outcomes` for it.",
+			doc: "Rolls the ramp back when too many requests to the backend fail and another one can take its share, and keeps it so until the ramp itself changes. Only where the share grows. The plugin server has to be started with `-outcomes` for it.",
 			fields: []field{
+				{
+					name: "rollback_to", kind: kindNumber, unit: unitPercent, def: 0.0, low: 0, high: 100, decimals: 2,
+					doc: "The share after a rollback, in percent; less where it was less.",
+				},
 				{
 					name: "max_error_ratio", kind: kindNumber, unit: unitRatio, required: true, low: 0.0001, high: 0.9999, decimals: 4,
 					doc: "The part of the requests that may fail: 0.05 is one of twenty.",

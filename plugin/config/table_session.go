@@ -9,7 +9,7 @@ var session = field{
 	fields: []field{
 		{
 			name: "cookie", kind: kindString, max: maxName, match: cookieName, derived: "`traffic_split_` and 8 hexadecimal digits that are the split's own",
-			doc: "The name of the cookie. Splits on one host need different ones.",
+			doc: "The name of the cookie. Splits on one host need different ones. One that begins with `__Secure-` or `__Host-` is for https only, and `__Host-` for all paths of one host.",
 		},
 		{
 			name: "max_age", kind: kindInteger, unit: unitSeconds, def: 0, min: 0, max: 34_560_000,
@@ -20,12 +20,12 @@ var session = field{
 			doc: "The path below which clients send the cookie.",
 		},
 		{
-			name: "domain", kind: kindString, max: 253, match: cookieDomain, derived: "the host that the client asked",
+			name: "domain", kind: kindString, max: 253, none: cookieDomainNot, match: cookieDomain, derived: "the host that the client asked",
 			doc: "The domain to whose hosts clients send the cookie.",
 		},
 		{
 			name: "secure", kind: kindString, def: "auto", oneOf: []string{"auto", "always", "never"},
-			doc: "Whether clients send the cookie by https only: `auto` where they came by https, `always` or `never`. Not `never` where `same_site` is `None`: browsers drop such a cookie.",
+			doc: "Whether clients send the cookie by https only: `auto` where they came by https, or browsers would drop the cookie otherwise (`same_site: None`, or a name that begins with `__Secure-` or `__Host-`); `always`; or `never`, which is refused there.",
 		},
 		{
 			name: "http_only", kind: kindBoolean, def: true,
@@ -52,6 +52,22 @@ var session = field{
 		{
 			ifField: "same_site", ifEquals: "None", thenField: "secure", thenOneOf: []string{"auto", "always"},
 			message: `must not be "never" where same_site is "None": browsers drop such a cookie`,
+		},
+		{
+			ifField: "cookie", ifMatch: hostPrefix, thenField: "secure", thenOneOf: []string{"auto", "always"},
+			message: `must not be "never" where the cookie's name begins with __Host-: browsers drop such a cookie`,
+		},
+		{
+			ifField: "cookie", ifMatch: securePrefix, thenField: "secure", thenOneOf: []string{"auto", "always"},
+			message: `must not be "never" where the cookie's name begins with __Secure-: browsers drop such a cookie`,
+		},
+		{
+			ifField: "cookie", ifMatch: hostPrefix, thenField: "path", thenOneOf: []string{"/"},
+			message: `must be "/" where the cookie's name begins with __Host-: browsers drop others`,
+		},
+		{
+			ifField: "cookie", ifMatch: hostPrefix, thenField: "domain", thenAbsent: true,
+			message: "does not go with a cookie whose name begins with __Host-, which is the host's alone: leave it out",
 		},
 		{
 			distinct: []string{"secret", "previous_secret"},

@@ -1,5 +1,7 @@
 package config
 
+import "regexp"
+
 // How long strings may be, in bytes. A session's cookie, which holds the name of a
 // backend, has a path and a domain, stays below the 4096 bytes that browsers keep.
 const (
@@ -63,8 +65,17 @@ var (
 		must("^[A-Za-z0-9!#$%&'*+.\\^_`|~-]+$", "be the name of a cookie: letters, digits and ! # $ % & ' * + - . ^ _ ` | ~"),
 	}
 	cookiePathNot = []rule{must(`[;`+control+`]`, "not have ; or control characters in it")}
-	cookieDomain  = []rule{must(`^[A-Za-z0-9.-]+$`, "be a domain: letters, digits, . and -")}
-	captureName   = []rule{
+	cookieDomain  = []rule{must(`^[A-Za-z0-9.-]+$`, beDomain)}
+	// What browsers drop the cookie for.
+	cookieDomainNot = []rule{
+		must(`^\.?[A-Za-z0-9-]*$`, "have a dot in it: browsers drop a cookie of a whole top-level domain; leave it out for the host alone"),
+		must(`\.$`, "not end with a dot"),
+		must(`\.[0-9]+$`, "be a domain and no address: leave it out for the host alone"),
+		must(`\.\.`, beDomain), must(`^\.?-`, beDomain), must(`-$`, beDomain), must(`-\.`, beDomain), must(`\.-`, beDomain),
+	}
+	hostPrefix   = regexp.MustCompile(`^__[Hh][Oo][Ss][Tt]-`) // in any case, as browsers see it
+	securePrefix = regexp.MustCompile(`^__[Ss][Ee][Cc][Uu][Rr][Ee]-`)
+	captureName  = []rule{
 		must(`^[A-Za-z_][A-Za-z0-9_]*$`, "be the name of a group in the route's path, as in (?<name>...): letters, digits and _"),
 	}
 	httpMethod = []rule{must(`^[A-Z]+$`, "be an HTTP method in upper case, such as GET")}
@@ -76,6 +87,7 @@ var (
 
 const (
 	beNetwork = "be an address or a network, such as 10.0.0.1 or 10.0.0.0/8"
+	beDomain  = "be a domain: letters, digits, . and -"
 	beTime    = "be a time as in RFC 3339, such as 2026-01-31T18:00:00Z or 2026-01-31T18:00:00+01:00"
 )
 

@@ -48,7 +48,7 @@ func (sh *shares) at(now time.Time, rolledBack bool) int {
 	}
 	share := r.ShareAt(now)
 	if rolledBack {
-		share = r.From
+		share = r.Guard.RollbackTo
 	}
 	if share == sh.share {
 		return share

@@ -149,7 +149,7 @@ func (c *choice) conclude(backend int, reason Reason, err error) (Decision, erro
 		c.noteFailed(err)
 		return Decision{}, err
 	}
-	d := Decision{Backend: backend, Reason: reason, Revision: c.s.Revision, pins: c.pins, had: c.had, others: c.others, stage: c.stage}
+	d := Decision{Backend: backend, Reason: reason, Revision: c.s.Revision, pins: c.pins, had: c.had, others: c.others, stage: c.stage, Subject: c.st.Subject(backend)}
 	if c.s.Ramp != nil {
 		d.RolledBack = c.st.rolledBack()
 	}
@@ -210,10 +210,10 @@ func (c *choice) weigh() {
 	if c.down == 0 || c.s.OnUnavailable != Redistribute {
 		return
 	}
-	if c.weights.weighted&^c.down == 0 {
+	if c.weights.weighted&^c.down == 0 && c.lastResort() < 0 {
 		c.down = c.absent
 	}
-	if c.weights.weighted&^c.down == 0 {
+	if c.weights.weighted&^c.down == 0 && c.lastResort() < 0 {
 		c.absent = c.f.Down
 		c.down = c.absent
 	}
@@ -240,7 +240,7 @@ func (c *choice) resume() int {
 	return -1
 }
 
-// tookBack tells whether the guard has taken back the ramp of backend i: no session
+// tookBack reports whether the guard has rolled back the ramp of backend i: no session
 // is good there, and none begins, as it would be void at once.
 func (c *choice) tookBack(i int) bool {
 	return c.s.Ramp != nil && c.s.Ramp.Backend == i && c.st.rolledBack()
@@ -271,19 +271,36 @@ func (c *choice) instead(i int) (int, Reason, error) {
 	case Redistribute:
 		return c.redistribute(Set(0).With(i))
 	case ToFallback:
-		switch to := c.s.Fallback; {
+		to, last := c.s.Fallback, c.lastResort()
+		switch {
+		case (to == i || c.down.Has(to)) && last >= 0:
+			return c.fallBack(i, last)
 		case to == i:
 			return -1, "", c.unavailable(i, "and it is the fallback itself")
 		case c.down.Has(to):
 			return -1, "", c.unavailable(i, "nor can its fallback "+strconv.Quote(c.s.Backends[to].Name))
 		default:
-			c.noteDown(i)
-			c.had = i
-			return to, ByFallback, nil
+			return c.fallBack(i, to)
 		}
 	default:
 		return -1, "", c.unavailable(i, `and on_unavailable is "fail"`)
 	}
+}
+
+// fallBack gives the request that backend i has to another one.
+func (c *choice) fallBack(i, to int) (int, Reason, error) {
+	c.noteDown(i)
+	c.had = i
+	return to, ByFallback, nil
+}
+
+// lastResort returns the backend whose ramp was rolled back, which takes requests while
+// no other can; -1: there is none, or it cannot either.
+func (c *choice) lastResort() int {
+	if c.s.Ramp == nil || !c.st.rolledBack() || c.down.Has(c.s.Ramp.Backend) || c.weighsByRule() {
+		return -1
+	}
+	return c.s.Ramp.Backend
 }
 
 // redistribute gives the request to one of those that are left, by key or by weight.
@@ -291,6 +308,9 @@ func (c *choice) instead(i int) (int, Reason, error) {
 func (c *choice) redistribute(unusable Set) (int, Reason, error) {
 	if c.weights.weighted&^c.down == 0 {
 		i := unusable.first()
+		if last := c.lastResort(); last >= 0 {
+			return c.fallBack(i, last)
+		}
 		others := c.weights.weighted &^ Set(0).With(i)
 		if others == 0 {
 			return -1, "", c.unavailable(i, "and no other has a weight above 0")

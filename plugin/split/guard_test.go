@@ -44,11 +44,12 @@ func TestGuard(t *testing.T) {
 		{"a ratio of just the limit", append(times(6, ok(m)), times(2, bad(m))...), nil},
 		{"a ratio above it", append(times(5, ok(m)), times(3, bad(m))...), back("3", "8")},
 		{"before the start", times(100, bad(-m)), nil},
-		{"at the start, where the share is the same", times(100, bad(0)), nil},
+		{"just before the start", times(100, bad(-1)), nil},
+		{"at the start", times(8, bad(0)), back("8", "8")},
 		{"from before the start, still in the window", append(times(8, bad(-m/2)), ok(m/5)), back("8", "9")},
 		{"after the end", times(8, bad(2*time.Hour)), back("8", "8")},
-		{"what is older than the window", append(times(7, bad(m)), times(8, ok(2*m+6*time.Second))...), nil},
-		{"what is just inside", append(append(times(4, bad(m)), times(3, ok(m))...), ok(2*m-6*time.Second)), back("4", "8")},
+		{"what is older than the window", append(times(7, bad(m)), append(times(1, bad(2*m+6*time.Second)), times(7, ok(2*m+6*time.Second))...)...), nil},
+		{"what is just inside", append(append(times(4, bad(m+6*time.Second-1)), times(3, ok(m+6*time.Second-1))...), ok(2*m+6*time.Second-1)), back("4", "8")},
 		{"after a long pause", append(times(7, bad(m)), times(7, bad(10*time.Hour))...), nil},
 		{"late ones count", append(append(times(4, ok(m)), ok(2*m-time.Second)), times(3, bad(m))...), back("3", "8")},
 		{"the clock is set back", append(append(times(7, ok(2*time.Hour)), times(7, ok(m))...), times(8, bad(20*m))...), back("8", "8")},
@@ -120,12 +121,13 @@ func TestWindowForgetsInAPause(t *testing.T) {
 	}
 }
 
-// Half way up the share falls back to where it began, stays there, and the sessions
+// Half way up the share falls to rollback_to, stays there, and the sessions
 // of that backend are void, not those of others. It pins nobody any more, not those
 // whom the share still sends there either.
 func TestRollback(t *testing.T) {
 	s := guarded()
 	s.Identity, s.Session = "shop", sessions().Session
+	s.Ramp.Guard.RollbackTo = 1000
 	st := split.NewState(s)
 	now := noon.Add(30 * time.Minute)
 	canary, stable := pinTo(t, s, "1", now), pinTo(t, s, "0", now)
@@ -196,9 +198,10 @@ func TestRollbackStaysWithItsRamp(t *testing.T) {
 		{"the start", func(s *split.Split) { s.Ramp.Start = noon.Add(1) }, false},
 		{"the duration", func(s *split.Split) { s.Ramp.Duration++ }, false},
 		{"steps", func(s *split.Split) { s.Ramp.Steps = 3 }, false},
-		{"the limit", func(s *split.Split) { s.Ramp.Guard.MaxErrorRatio = 2501 }, false},
-		{"the requests", func(s *split.Split) { s.Ramp.Guard.MinRequests++ }, false},
-		{"the window", func(s *split.Split) { s.Ramp.Guard.Window++ }, false},
+		{"the limit", func(s *split.Split) { s.Ramp.Guard.MaxErrorRatio = 2501 }, true},
+		{"the requests", func(s *split.Split) { s.Ramp.Guard.MinRequests++ }, true},
+		{"the window", func(s *split.Split) { s.Ramp.Guard.Window++ }, true},
+		{"the share to go back to", func(s *split.Split) { s.Ramp.Guard.RollbackTo = 5000 }, true},
 		{"no guard", func(s *split.Split) { s.Ramp.Guard = nil }, false},
 		{"another backend", func(s *split.Split) { s.Ramp.Backend = 0 }, false},
 		{"the backend's name", func(s *split.Split) { s.Backends[1].Name = "x" }, false},

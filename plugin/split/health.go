@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,22 +16,16 @@ import (
 type health struct {
 	anyEjected atomic.Bool // false: nobody is
 
-	mu       sync.Mutex // of all that is below
-	backends map[string]*condition
-	ramps    map[string]*course // by what rampText says
+	mu       sync.Mutex            // of all that is below
+	backends map[string]*condition // by name and destination
+	ramps    map[string]*course    // by what rampText says
 }
 
-// condition is how one backend does.
+// condition is how one backend does at one destination.
 type condition struct {
-	failures int       // in a row
-	until    time.Time // it is ejected; zero: it is not
-}
-
-// course is how one guarded ramp goes.
-type course struct {
-	rolledBack atomic.Bool // never false again
-	window     window      // of the ramp's backend
-	since      time.Time   // of the rollback
+	failures  int           // in a row
+	until     time.Time     // it is ejected; zero: it is not
+	ejections atomic.Uint32 // so far
 }
 
 func newHealth() *health {
@@ -47,7 +40,7 @@ func (h *health) of(s *Split) ([]*condition, *course) {
 	conditions := make([]*condition, len(s.Backends))
 	for i, b := range s.Backends {
 		if b.Passive != nil {
-			conditions[i] = entry(h.backends, b.Name)
+			conditions[i] = entry(h.backends, b.place())
 		}
 	}
 	if s.Ramp == nil || s.Ramp.Guard == nil {
@@ -64,51 +57,95 @@ func entry[T any](m map[string]*T, key string) *T {
 	return m[key]
 }
 
+// place is what a backend's condition is known by.
+func (b *Backend) place() string { return b.Name + "\n" + b.Destination }
+
+// A Subject is what the outcome of a request says something about: how the backend
+// does at that destination, since its last ejection, and its ramp. Zero: nothing.
+type Subject struct{ Backend, Ramp uint32 }
+
+// Subject returns what a request of backend i that is decided now will say something
+// about.
+func (st *State) Subject(i int) (subject Subject) {
+	if c := st.conditions[i]; c != nil {
+		subject.Backend = st.places[i] + c.ejections.Load()
+	}
+	if st.course != nil && st.split.Ramp.Backend == i {
+		subject.Ramp = st.ramp
+	}
+	return subject
+}
+
 // An Event is something that an outcome has led to.
 type Event struct {
+	Kind    EventKind
 	Backend string
-	Until   time.Time // the backend is ejected so long
-	Back    bool      // instead: the ramp of the backend is taken back
+	Until   time.Time // it is ejected
 	Failed  int       // requests, in a row or of the window's
 	Of      int       // requests of the window
 }
 
+// EventKind says what has happened.
+type EventKind int
+
+const (
+	// Ejected: the backend is out for a while.
+	Ejected EventKind = iota
+	// RolledBack: the backend's ramp is.
+	RolledBack
+	// Blocked: the backend's ramp would be rolled back, and nobody could take the share.
+	Blocked
+)
+
 // String says what has happened.
 func (e Event) String() string {
-	if e.Back {
+	switch e.Kind {
+	case RolledBack:
 		return fmt.Sprintf("the ramp of %q is taken back, and stays so until it is changed: %d of %d requests failed",
+			e.Backend, e.Failed, e.Of)
+	case Blocked:
+		return fmt.Sprintf("the ramp of %q is taken back only once another backend can take its share, and none can: %d of %d requests failed",
 			e.Backend, e.Failed, e.Of)
 	}
 	return fmt.Sprintf("%q is ejected until %s: %d requests in a row failed",
 		e.Backend, e.Until.UTC().Format(time.RFC3339), e.Failed)
 }
 
-// Observe takes note of what has become of a request that a backend got, at now,
-// and returns what that has led to. It allocates only then.
-func (st *State) Observe(backend int, failed bool, now time.Time) (events []Event) {
+// An Outcome is what has become of a request.
+type Outcome struct {
+	Backend  int     // that got it
+	Subject  Subject // of its decision
+	Failed   bool
+	Unusable Set // backends that could take no request now, as far as the caller knows
+}
+
+// Observe takes note of an outcome at now, and returns what that has led to. An
+// outcome that says nothing about the present, as its request was for another
+// destination or ramp, or from before an ejection, counts for nothing. It allocates
+// only where it returns something.
+func (st *State) Observe(o Outcome, now time.Time) (events []Event) {
 	h, s := st.health, st.split
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if c := st.conditions[backend]; c != nil {
-		p := s.Backends[backend].Passive
+	present := st.Subject(o.Backend)
+	if c := st.conditions[o.Backend]; c != nil && o.Subject.Backend == present.Backend {
+		p := s.Backends[o.Backend].Passive
 		switch {
-		case !failed:
+		case !o.Failed:
 			c.failures = 0
-		case now.Before(c.until): // a request that was under way
+		case now.Before(c.until): // it got the request all the same, as nobody else was left
 		default:
 			if c.failures++; c.failures >= p.Failures {
 				c.failures, c.until = 0, now.Add(p.Ejection)
+				c.ejections.Add(1)
 				h.anyEjected.Store(true)
-				events = append(events, Event{Backend: s.Backends[backend].Name, Until: c.until, Failed: p.Failures})
+				events = append(events, Event{Backend: s.Backends[o.Backend].Name, Until: c.until, Failed: p.Failures})
 			}
 		}
 	}
-	if c, r := st.course, s.Ramp; c != nil && r.Backend == backend && !c.rolledBack.Load() {
-		all, bad := c.window.add(r.Guard.Window, failed, now)
-		if all >= r.Guard.MinRequests && bad*whole > r.Guard.MaxErrorRatio*all && r.ShareAt(now) != r.From {
-			c.since = now
-			c.rolledBack.Store(true)
-			events = append(events, Event{Backend: s.Backends[backend].Name, Back: true, Failed: bad, Of: all})
+	if c := st.course; c != nil && s.Ramp.Backend == o.Backend && o.Subject.Ramp == present.Ramp && !c.rolledBack.Load() {
+		if e := st.judge(o.Failed, o.Unusable, now); e != nil {
+			events = append(events, *e)
 		}
 	}
 	return events
@@ -137,9 +174,6 @@ func (st *State) ejected(now time.Time) (out Set) {
 	return out
 }
 
-// rolledBack tells whether a guard has taken the ramp back.
-func (st *State) rolledBack() bool { return st.course != nil && st.course.rolledBack.Load() }
-
 // Prune forgets the backends and the ramps that none of these states has, which are
 // all that are left of those that go on from one another. It tells whether Memory may
 // be another one now.
@@ -159,56 +193,4 @@ func Prune(states ...*State) (changed bool) {
 		return gone
 	})
 	return changed
-}
-
-// sameRamp tells whether two splits have the same ramp, or none.
-func sameRamp(a, b *Split) bool { return a.rampText() == b.rampText() }
-
-// rampText names a ramp's content; empty where there is none.
-func (s *Split) rampText() string {
-	r := s.Ramp
-	if r == nil {
-		return ""
-	}
-	text := fmt.Sprintf("%s %d %d %d %d %d", strconv.Quote(s.Backends[r.Backend].Name), r.From, r.To,
-		r.Start.UnixNano(), r.Duration, r.Steps)
-	if g := r.Guard; g != nil {
-		text += fmt.Sprintf(" guard %d %d %d", g.MaxErrorRatio, g.MinRequests, g.Window)
-	}
-	return text
-}
-
-// parts is how many parts a window has: what is older than the window by up to one
-// of them still counts.
-const parts = 10
-
-// window counts requests of the last while.
-type window struct {
-	part   [parts]count
-	latest int64 // the number of the part that was counted in last, since 1970
-}
-
-type count struct{ all, failed int }
-
-// add counts a request, and returns how many there were in the window, and how many
-// of them failed.
-func (w *window) add(length time.Duration, failed bool, now time.Time) (all, bad int) {
-	number := now.UnixNano() / max(int64(length)/parts, 1)
-	if number < w.latest-parts { // the clock was set back, and all that is there would stay for long
-		*w = window{latest: number}
-	}
-	for w.latest < number {
-		// No more than all of them, however long nothing came.
-		w.latest = max(w.latest+1, number-parts+1)
-		w.part[w.latest%parts] = count{}
-	}
-	c := &w.part[w.latest%parts]
-	c.all++
-	if failed {
-		c.failed++
-	}
-	for _, c := range w.part {
-		all, bad = all+c.all, bad+c.failed
-	}
-	return all, bad
 }

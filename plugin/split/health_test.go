@@ -19,10 +19,15 @@ type outcome struct {
 func ok(at time.Duration) outcome  { return outcome{at, false} }
 func bad(at time.Duration) outcome { return outcome{at, true} }
 
+// failed is the outcome of a request that a backend got now.
+func failed(st *split.State, backend int) split.Outcome {
+	return split.Outcome{Backend: backend, Subject: st.Subject(backend), Failed: true}
+}
+
 // observe takes note of them, and returns what they led to, in words.
 func observe(st *split.State, backend int, outcomes ...outcome) (events []string) {
 	for _, o := range outcomes {
-		for _, e := range st.Observe(backend, o.failed, noon.Add(o.at)) {
+		for _, e := range st.Observe(split.Outcome{Backend: backend, Subject: st.Subject(backend), Failed: o.failed}, noon.Add(o.at)) {
 			events = append(events, e.String())
 		}
 	}
@@ -93,7 +98,7 @@ func TestBackendThatIsNotWatchedIsNotEjected(t *testing.T) {
 	s.Backends[1].Passive = &split.Passive{Failures: 1, Ejection: time.Hour}
 	st := split.NewState(s)
 	for range 100 {
-		if events := st.Observe(0, true, noon); events != nil {
+		if events := st.Observe(failed(st, 0), noon); events != nil {
 			t.Fatal(events)
 		}
 	}
@@ -158,9 +163,12 @@ func TestHealthFromManyGoroutines(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				st.Observe(g%2, (k+g)%3 == 0, now)
+				o := failed(st, g%2)
+				o.Failed = (k+g)%3 == 0
+				st.Observe(o, now)
 				if k%50 == 0 {
-					st.For(edited).Observe(1, true, now)
+					next := st.For(edited)
+					next.Observe(failed(next, 1), now)
 					st.Status(now)
 					st.Memory(noon)
 				}

@@ -8,8 +8,13 @@ import (
 
 // memory is what of a state outlives it.
 type memory struct {
-	Ejected    map[string]time.Time `json:"ejected,omitempty"`     // until when, by name
-	RolledBack map[string]time.Time `json:"rolled_back,omitempty"` // since when, by the ramp
+	Ejected    map[string]time.Time `json:"ejected,omitempty"`     // until when, by name and destination
+	RolledBack map[string]rollback  `json:"rolled_back,omitempty"` // by the ramp
+}
+
+type rollback struct {
+	Since time.Time `json:"since"`
+	Share int       `json:"share"` // since then, in hundredths of a percent
 }
 
 // Memory returns what must survive the state at now: ejections, and that ramps were
@@ -19,7 +24,7 @@ func (st *State) Memory(now time.Time) []byte {
 	h := st.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	m := memory{Ejected: map[string]time.Time{}, RolledBack: map[string]time.Time{}}
+	m := memory{Ejected: map[string]time.Time{}, RolledBack: map[string]rollback{}}
 	for name, c := range h.backends {
 		if now.Before(c.until) {
 			m.Ejected[name] = c.until
@@ -27,7 +32,7 @@ func (st *State) Memory(now time.Time) []byte {
 	}
 	for ramp, c := range h.ramps {
 		if c.rolledBack.Load() {
-			m.RolledBack[ramp] = c.since
+			m.RolledBack[ramp] = rollback{c.since, int(c.share.Load())}
 		}
 	}
 	if len(m.Ejected)+len(m.RolledBack) == 0 {
@@ -57,9 +62,10 @@ func (st *State) Recall(text []byte) error {
 			h.anyEjected.Store(true)
 		}
 	}
-	for ramp, since := range m.RolledBack {
+	for ramp, saved := range m.RolledBack {
 		if c := entry(h.ramps, ramp); !c.rolledBack.Load() {
-			c.since = since
+			c.since = saved.Since
+			c.share.Store(int64(min(max(saved.Share, 0), whole)))
 			c.rolledBack.Store(true)
 		}
 	}

@@ -17,6 +17,7 @@ const half = 30 * time.Minute
 func TestRecallWhatMemoryReturned(t *testing.T) {
 	full := func() *split.Split {
 		s := watched(guarded())
+		s.Ramp.Guard.RollbackTo = 1000
 		s.Backends = append(s.Backends, split.Backend{Name: "2", Passive: &split.Passive{Failures: 1, Ejection: time.Hour}})
 		return s
 	}

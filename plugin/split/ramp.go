@@ -72,10 +72,10 @@ func (g *stage) is(share int, now time.Time) bool {
 	return !g.since.IsZero() && (g.share == share || now.Before(g.since))
 }
 
-// shareAt is the share of the ramp's backend, which a guard may have taken back.
+// shareAt is the share of the ramp's backend, which a guard may have rolled back.
 func (st *State) shareAt(now time.Time) int {
 	if st.rolledBack() {
-		return st.split.Ramp.From
+		return int(st.course.share.Load())
 	}
 	return st.split.Ramp.ShareAt(now)
 }

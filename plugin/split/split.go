@@ -54,6 +54,8 @@ func (s *Split) index(name string) int {
 type Backend struct {
 	Name   string
 	Weight int // 0..MaxWeight; a share relative to the sum; 0 takes no new traffic
+	// Destination says where it is: what is known of its health holds there only.
+	Destination string
 
 	Passive *Passive // nil: what becomes of its requests is not watched
 }
@@ -142,8 +144,9 @@ type Ramp struct {
 	Guard    *Guard // nil: it goes on whatever happens
 }
 
-// A Guard takes a ramp back to From when too many of its backend's requests fail.
+// A Guard rolls a ramp back when too many of its backend's requests fail.
 type Guard struct {
+	RollbackTo    int // the share then, in hundredths of a percent, where it is not less already
 	MaxErrorRatio int // in hundredths of a percent, as shares are, so that just the limit is not above it
 	MinRequests   int // in the window, before it judges
 	Window        time.Duration
@@ -227,9 +230,10 @@ type Needs struct {
 type Decision struct {
 	Backend    int // index in the split's Backends
 	Reason     Reason
-	Revision   string // the split's
-	SetCookie  string // what pins the client, as the value of a Set-Cookie header; empty: nothing changes
-	RolledBack bool   // the guard has taken the ramp back
+	Revision   string  // the split's
+	SetCookie  string  // what pins the client, as the value of a Set-Cookie header; empty: nothing changes
+	RolledBack bool    // the guard has rolled the ramp back
+	Subject    Subject // what its outcome says something about
 
 	pins   bool   // it is worth a session, whichever backend takes its place
 	had    int    // where it is the fallback, whose place that has taken

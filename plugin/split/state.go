@@ -3,6 +3,8 @@ package split
 import (
 	"slices"
 	"sync"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // State is what a split remembers from one choice to the next: whose turn it is,
@@ -21,6 +23,8 @@ type State struct {
 	health     *health
 	conditions []*condition // of health, by backend; nil for one that is not watched
 	course     *course      // of health; nil: the ramp has no guard
+	places     []uint32     // hashes of the backends' places, of those that are watched
+	ramp       uint32       // a hash of the ramp
 }
 
 // NewState returns the state of a split that has made no choice yet.
@@ -34,6 +38,10 @@ func newState(s *Split, from *State) *State {
 	}
 	st.health = from.health
 	st.conditions, st.course = st.health.of(s)
+	st.places, st.ramp = make([]uint32, len(s.Backends)), hash32(s.rampText())
+	for i := range s.Backends {
+		st.places[i] = hash32(s.Backends[i].place())
+	}
 	names := make([]string, len(s.Backends))
 	for i, b := range s.Backends {
 		names[i] = b.Name
@@ -62,7 +70,7 @@ func newState(s *Split, from *State) *State {
 // same way.
 func (st *State) Fits(s *Split) bool {
 	return slices.EqualFunc(st.split.Backends, s.Backends, func(a, b Backend) bool {
-		return sameName(a, b) && equal(a.Passive, b.Passive)
+		return sameName(a, b) && a.Destination == b.Destination && equal(a.Passive, b.Passive)
 	}) &&
 		slices.Equal(reduced(weightsOf(st.split.Backends), 0), reduced(weightsOf(s.Backends), 0)) &&
 		slices.EqualFunc(st.split.Rules, s.Rules, sameWeights) &&
@@ -130,6 +138,8 @@ func sameName(a, b Backend) bool { return a.Name == b.Name }
 func sameWeights(a, b Rule) bool {
 	return (a.Weights == nil) == (b.Weights == nil) && slices.Equal(reduced(wide(a.Weights), 0), reduced(wide(b.Weights), 0))
 }
+
+func hash32(text string) uint32 { return uint32(xxhash.Sum64String(text)) }
 
 // equal compares what two pointers point to.
 func equal[T comparable](a, b *T) bool {

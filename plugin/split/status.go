@@ -10,6 +10,7 @@ type Status struct {
 	Shares     []float64
 	Ejected    map[string]time.Time // until when, by name
 	RolledBack time.Time            // the ramp; zero: it was not
+	Blocked    time.Time            // since when it would be rolled back if somebody could take the share; zero: it would not
 }
 
 // Status tells how the backends do at now.
@@ -24,6 +25,8 @@ func (st *State) Status(now time.Time) Status {
 	}
 	if st.rolledBack() {
 		s.RolledBack = st.course.since
+	} else if st.course != nil {
+		s.Blocked = st.course.blocked
 	}
 	return s
 }

@@ -46,7 +46,7 @@ func TestShareOfTheOneThatIsOut(t *testing.T) {
 				s.OnUnavailable, s.Fallback = policy.on, 2
 				st := split.NewState(s)
 				if way.eject {
-					st.Observe(0, true, noon)
+					st.Observe(failed(st, 0), noon)
 				}
 				counts, failed, replaced := make([]int, 3), 0, 0
 				for range 1000 {
@@ -152,7 +152,7 @@ func TestRedistributeDoubtsHealthBeforeItFails(t *testing.T) {
 			s.OnUnavailable = split.Redistribute
 			st := split.NewState(s)
 			for _, i := range test.eject {
-				st.Observe(i, true, noon)
+				st.Observe(failed(st, i), noon)
 			}
 			counts := make([]int, 4)
 			for range 10 {

@@ -30,7 +30,8 @@ var (
 
 	share      = described("backend_share", "A backend's share of new clients, from 0 to 1, by the weights and the ramp.", "split", "backend")
 	up         = described("backend_up", "0 while a backend is ejected, its probes find it unhealthy, or Kong does not have its Upstream. None while that is not known, before the first request that it may be for.", "split", "backend")
-	rolledBack = described("ramp_rolled_back", "1 where the guard has taken the ramp of a backend back.", "split", "backend")
+	rolledBack = described("ramp_rolled_back", "1 where the guard has rolled the ramp of a backend back.", "split", "backend")
+	blocked    = described("ramp_rollback_blocked", "1 where the guard would roll the ramp of a backend back if another one could take its share.", "split", "backend")
 )
 
 // collector makes the metrics of what its source says at that moment.
@@ -38,7 +39,7 @@ type collector struct{ Source }
 
 // Describe implements [prometheus.Collector].
 func (collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, filesGood, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, requests, unavailable, outcomes, share, up, rolledBack} {
+	for _, d := range []*prometheus.Desc{buildInfo, filesGood, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, requests, unavailable, outcomes, share, up, rolledBack, blocked} {
 		to <- d
 	}
 }
@@ -71,6 +72,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		counter(unavailable, s.Unavailable, s.Split)
 		if s.Ramp != nil {
 			gauge(rolledBack, number(!s.Ramp.RolledBack.IsZero()), s.Split, s.Ramp.Backend)
+			gauge(blocked, number(!s.Ramp.RollbackBlocked.IsZero()), s.Split, s.Ramp.Backend)
 		}
 		for _, b := range s.Backends {
 			gauge(share, b.Share, s.Split, b.Name)

@@ -83,6 +83,7 @@ func TestMetrics(t *testing.T) {
 		`probes_limit 6`,
 		`probes_unjudged_total 3`,
 		`probes_waiting 57`,
+		`ramp_rollback_blocked{backend="canary",split="shop"} 0`,
 		`ramp_rolled_back{backend="canary",split="shop"} 1`,
 		`requests_total{backend="a",reason="weight",split="web"} 1`,
 		`requests_total{backend="canary",reason="weight",split="shop"} 3`,
@@ -135,8 +136,8 @@ func TestMetricsThatCannotBe(t *testing.T) {
 	}
 	var log bytes.Buffer
 	w := get(t, s, &log, "GET", "/metrics")
-	if n := len(ours(w.Body.String())); w.Code != 200 || n != 25 {
-		t.Errorf("%d, %d samples, want 25", w.Code, n)
+	if n := len(ours(w.Body.String())); w.Code != 200 || n != 26 {
+		t.Errorf("%d, %d samples, want 26", w.Code, n)
 	}
 	if !strings.Contains(log.String(), "web") || !strings.Contains(log.String(), "UTF-8") {
 		t.Errorf("the log: %s", &log)

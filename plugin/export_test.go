@@ -1,0 +1,25 @@
+package plugin
+
+import (
+	"fmt"
+
+	"kong-traffic-split/plugin/split"
+)
+
+// MarkFor is the mark that a request leaves which is decided for a backend now.
+func (i *Instance) MarkFor(backend string) string {
+	l := i.live
+	if l == nil {
+		l, _ = i.file.get(i.entry)
+	}
+	at := l.index(backend)
+	if at < 0 {
+		panic(fmt.Sprintf("there is no backend %q", backend))
+	}
+	return markText(l.entry, l.state.Subject(at), backend)
+}
+
+// Mark is what MarkFor returns, of any subject.
+func Mark(entry string, subject split.Subject, backend string) string {
+	return markText(entry, subject, backend)
+}
