@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -71,6 +72,11 @@ func readRows(path, text string, kong declarative.File) (*splitsFile, error) {
 	configs := make([]*config.Config, len(rows))
 	for i, row := range rows {
 		c, wrong := config.DecodeRow(file.Locate(text, orEmpty(row.Config), append(row.Place, "config")...), config.References)
+		if text, err := json.Marshal(row.Config); err == nil && wrong == nil {
+			if err := config.CheckLength(len(text)); err != nil {
+				wrong = config.Problems{{Message: fmt.Sprintf("the config of row %d of the plugin %v", i+1, err)}}
+			}
+		}
 		for _, p := range wrong {
 			problems = append(problems, file.Problem{File: path, Problem: p})
 		}

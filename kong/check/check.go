@@ -29,7 +29,7 @@ func Load(f declarative.File, plugin string) (*Gateway, error) {
 	}
 	kong, err := loader.Load(f.Only(plugin))
 	if err != nil {
-		return nil, fmt.Errorf("Kong refuses it:\n%w", err)
+		return nil, fmt.Errorf("refused by Kong:\n%w", err)
 	}
 	g := &Gateway{kong: kong, plugin: plugin, services: map[string]*declarative.Service{}}
 	for _, s := range kong.Services {

@@ -12,8 +12,8 @@ import (
 // FromKong decodes and checks the JSON with which Kong starts an instance. What
 // Kong itself adds to a configuration is ignored. The error is a Problems.
 func FromKong(text []byte, options ...Option) (*Config, error) {
-	if len(text) > maxText {
-		return nil, Problems{{Message: fmt.Sprintf("the configuration that Kong sent is %d bytes long; at most %d are read: shorten its lists", len(text), maxText)}}
+	if err := CheckLength(len(text)); err != nil {
+		return nil, Problems{{Message: "the configuration that Kong sent " + err.Error()}}
 	}
 	n, err := parseJSON(text)
 	if err != nil {
@@ -24,6 +24,14 @@ func FromKong(text []byte, options ...Option) (*Config, error) {
 		return nil, problems
 	}
 	return c, nil
+}
+
+// CheckLength refuses a configuration that has too many bytes as JSON to be read.
+func CheckLength(bytes int) error {
+	if bytes > maxText {
+		return fmt.Errorf("is %d bytes long; at most %d are read: shorten its lists", bytes, maxText)
+	}
+	return nil
 }
 
 // DecodeRow checks the configuration of a plugin row, as Kong would send it or as a

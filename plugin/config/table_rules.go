@@ -27,7 +27,7 @@ var match = field{
 	fields: []field{
 		{
 			name: "headers", kind: kindMap, example: `{X-Beta: ["1"]}`, keys: &field{kind: kindString, max: maxName, match: headerName, doc: "The name of a request header."}, values: values,
-			doc: "Request headers by name, each with the values of which it has to have one: exact ones, or regular expressions (RE2) behind a `~`, which match anywhere unless they have ^ and $. `~` alone takes any value.",
+			doc: "Request headers by name, each with the values of which it has to have one: exact ones, or regular expressions (RE2) behind a `~`, which match anywhere unless they have ^ and $. `~` alone takes any value. Expressions are tried on values of up to 8 KiB, and all of them together are bounded.",
 		},
 		{
 			name: "cookies", kind: kindMap, example: `{beta: ["1"]}`, keys: &field{kind: kindString, max: maxName, match: cookieName, doc: "The name of a cookie."}, values: values,
