@@ -3,6 +3,7 @@
 package keeper
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -72,7 +73,7 @@ func openChild(linkFile, slotsFile int) (*Child, error) {
 	}
 	for {
 		m, err := l.receive()
-		if err != nil {
+		if err != nil && !errors.Is(err, errMissed) { // no connection comes before it has begun
 			return nil, err
 		}
 		if m.kind == began {
@@ -126,6 +127,10 @@ func (errHandOver) HandOver() bool { return true }
 func (c *Child) receive() {
 	for {
 		m, err := c.link.receive()
+		if errors.Is(err, errMissed) { // the keeper says so, and tries again
+			_ = c.link.send(message{kind: missed, number: m.number})
+			continue
+		}
 		if err != nil {
 			c.end(fmt.Errorf("the keeper is gone: %w", err))
 			return
@@ -150,8 +155,8 @@ func (c *Child) take(m message) {
 			return
 		}
 		sock, err := newConn(c, m.fd, int(m.number))
-		if err != nil {
-			c.closed(int(m.number))
+		if err != nil { // for want of descriptors, as above
+			_ = c.link.send(message{kind: missed, number: m.number})
 			return
 		}
 		select {

@@ -24,7 +24,13 @@ const (
 	// that are read it takes 1.4 s, measured on 2 cores; the rest is for a machine that
 	// is busy with much else, or swaps.
 	readyTime = 30 * time.Second
+	// hopeTime is how long there may be no child that is ready. Then the keeper ends, so
+	// that whoever supervises it knows, and starts it anew.
+	hopeTime = time.Minute
 )
+
+// hopeless reports whether no child has been ready for too long.
+func (k *keeper) hopeless() bool { return time.Since(k.servedAt) > hopeTime }
 
 // overdue kills p, which has had its time to be ready, unless it is: it hangs.
 func (k *keeper) overdue(p *process) {
@@ -39,6 +45,12 @@ func (k *keeper) overdue(p *process) {
 // buried goes on without p, which is dead.
 func (k *keeper) buried(p *process) {
 	state := p.cmd.ProcessState
+	if p.ready {
+		k.servedAt = time.Now()
+	}
+	if p.late {
+		k.exit = fmt.Errorf("process %d had not ended %v after the stop, and was killed", p.cmd.Process.Pid, stopTime)
+	}
 	switch {
 	case p == k.next:
 		k.next = nil
@@ -53,7 +65,7 @@ func (k *keeper) buried(p *process) {
 	case k.ending || k.socket == nil:
 		// One that is not ready ends of the signal, and one that has been replaced may
 		// have been killed.
-		if !state.Success() && (p.ready || !k.ending) && !p.replaced {
+		if !state.Success() && (p.ready || !k.ending) && !p.replaced && !p.late {
 			k.exit = &exec.ExitError{ProcessState: state}
 		}
 	case k.successor != nil:

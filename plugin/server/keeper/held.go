@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -47,7 +46,7 @@ func (k *keeper) give(number int, h *held) {
 	if h.owner == nil {
 		return
 	}
-	fd, err := unix.FcntlInt(uintptr(h.fd), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := duplicateOf(h.fd)
 	if err != nil {
 		k.Log.Error("a connection cannot be handed over", "error", err)
 		k.finish(number)
@@ -69,49 +68,103 @@ func (k *keeper) accepted(fd, number int) {
 // accept accepts connections until the socket is closed, each when a slot is
 // free for it.
 func (k *keeper) accept() {
-	warned := map[string]time.Time{} // of each text, when
-	warn := func(text string, args ...any) {
-		if now := time.Now(); now.Sub(warned[text]) > time.Minute {
-			warned[text] = now
-			k.Log.Warn(text, args...)
-		}
-	}
 	for {
 		if len(k.free) == 0 {
-			warn("all places for connections are taken, others have to wait; does the process need more open files (ulimit -n)?", "places", cap(k.free))
+			k.warn("all places for connections are taken, others have to wait; does the process need more open files (ulimit -n)?", "places", cap(k.free))
 		}
 		number := <-k.free
-		fd, err := accept(k.socket)
+		fd, err := k.acceptFrom(k.socket)
 		switch {
 		case err == nil:
 			k.slots.slot(number).clear()
-			k.events <- event{accepted: fd, number: number}
+			if !k.happens(event{accepted: fd, number: number}) {
+				_ = unix.Close(fd)
+				return
+			}
 			continue
 		case errors.Is(err, net.ErrClosed):
 			return
 		}
 		k.free <- number
-		warn("a connection cannot be accepted, trying again", "error", err)
+		k.warn("a connection cannot be accepted, trying again", "error", err)
 		time.Sleep(acceptPause)
 	}
 }
 
-// accept accepts a connection, and returns a descriptor of it.
-func accept(l net.Listener) (int, error) {
+// warn logs what may happen again and again, each text once a minute at most. It may be
+// called by several goroutines at once.
+func (k *keeper) warn(text string, args ...any) {
+	k.mu.Lock()
+	now := time.Now()
+	due := now.Sub(k.warned[text]) > time.Minute
+	if due {
+		k.warned[text] = now
+	}
+	k.mu.Unlock()
+	if due {
+		k.Log.Warn(text, args...)
+	}
+}
+
+// acceptFrom accepts a connection, and returns a descriptor of it.
+func (k *keeper) acceptFrom(l net.Listener) (int, error) {
 	sock, err := l.Accept()
 	if err != nil {
 		return 0, err
 	}
-	defer sock.Close()
-	raw, err := sock.(syscall.Conn).SyscallConn()
+	unixSock := sock.(*net.UnixConn)
+	fd, err := descriptor(unixSock)
+	if err != nil { // of what Kong has sent nothing was read: it sends it again on another one
+		k.ends.Go(func() { drain(unixSock) })
+		return 0, err
+	}
+	return fd, sock.Close()
+}
+
+// descriptor is another descriptor of sock.
+func descriptor(sock *net.UnixConn) (int, error) {
+	raw, err := sock.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
 	var duplicate int
-	if e := raw.Control(func(fd uintptr) { duplicate, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }); e != nil {
+	if e := raw.Control(func(fd uintptr) { duplicate, err = duplicateOf(int(fd)) }); e != nil {
 		return 0, e
 	}
 	return duplicate, err
+}
+
+// duplicateOf is another descriptor of what fd is one of. It is none of the standard
+// ones, which a process may have been started without: 0 is for none.
+func duplicateOf(fd int) (int, error) {
+	duplicate, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return 0, os.NewSyscallError("dup", err)
+	}
+	return duplicate, nil
+}
+
+// missedPause is until a connection is given once more that has come to a process that
+// may open no more files.
+const missedPause = 100 * time.Millisecond
+
+// missed gives a connection again, which p had no descriptor left for: meanwhile it
+// waits.
+func (k *keeper) missed(p *process, number int) {
+	h := k.held[number]
+	if h == nil || h.owner != p {
+		return
+	}
+	k.warn("the serving process has too many open files, and a connection has to wait: raise its limit (ulimit -n, LimitNOFILE)",
+		"pid", p.cmd.Process.Pid)
+	k.after(missedPause, func() { k.happens(event{missed: h, number: number}) })
+}
+
+// giveAgain gives a connection once more, if it is still the same process's.
+func (k *keeper) giveAgain(number int, h *held) {
+	if k.held[number] == h && h.owner != nil && h.owner == k.serving {
+		k.give(number, h)
+	}
 }
 
 // forget drops the keeper's part in a connection.
@@ -128,12 +181,21 @@ func (k *keeper) finish(number int) {
 	fd := k.held[number].fd
 	delete(k.held, number)
 	k.ends.Go(func() {
-		if sock, err := connOf(fd); err == nil {
-			drain(sock)
-		}
+		k.drainFile(fd)
 		k.slots.release(number)
 		k.free <- number
 	})
+}
+
+// drainFile ends the connection of a descriptor, and closes it.
+func (k *keeper) drainFile(fd int) {
+	_ = unix.Shutdown(fd, unix.SHUT_WR) // in any case before it is closed
+	sock, err := connOf(fd)
+	if err != nil {
+		k.warn("a connection is ended at once, and a request on it may fail", "error", err)
+		return
+	}
+	drain(sock)
 }
 
 // drain ends a connection and drops what still comes until Kong has closed it.

@@ -4,6 +4,7 @@ package keeper
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -42,6 +43,9 @@ type Options struct {
 	// Retired is called when another server has taken this one over, which saves what
 	// there is to be saved from then on. It must not wait. Nil: nobody wants to know.
 	Retired func()
+	// Signals are what the process is told: SIGTERM, SIGINT, SIGHUP and SIGUSR2. Nil: Run
+	// has them caught.
+	Signals <-chan os.Signal
 	Log     *slog.Logger
 
 	after func(time.Duration, func()) *time.Timer // nil: time.AfterFunc
@@ -52,8 +56,12 @@ type keeper struct {
 	Options
 	slots  *slots
 	events chan event
-	held   map[int]*held // connections, by slot
-	free   chan int      // slots
+
+	mu     sync.Mutex
+	warned map[string]time.Time // of each text of warn, when
+
+	held map[int]*held // connections, by slot
+	free chan int      // slots
 	// own are the keys that the children have changed, as long as the keeper before this
 	// one may have values to bequeath, which are older; nil: it has no more.
 	own map[string]bool
@@ -73,7 +81,18 @@ type keeper struct {
 	succession *succession // nil: nobody can succeed this keeper
 	successor  *link       // who is about to
 	retired    bool        // and has
+
+	waiting    []*link        // who stands by
+	offered    *link          // one of them, which is to take over now
+	stopping   bool           // to end once that one has
+	stopSignal syscall.Signal // why
+
+	servedAt time.Time     // when a child was ready last
+	over     chan struct{} // closed: nobody takes an event any more
 }
+
+// ErrSucceeded is that another server has taken this one's place, with all that it had.
+var ErrSucceeded = errors.New("another server has taken over")
 
 // event is what happens to a keeper.
 type event struct {
@@ -82,8 +101,14 @@ type event struct {
 	died    bool
 	late    bool
 
-	accepted int // the descriptor of a new connection, and
-	number   int // its slot
+	overtime bool // the children had their time to end
+
+	accepted int   // the descriptor of a new connection, or
+	missed   *held // one that has to be given again, and
+	number   int   // its slot
+
+	left     *link // who stood by, and does not any more
+	turnOver bool  // who was to take over had its time
 
 	successor  *link  // a server that has said message, to take this one's place
 	bequeathed []byte // the text of a note of the keeper before this one
@@ -92,8 +117,9 @@ type event struct {
 
 // Run is the keeper: it starts children of this executable until the process is
 // told to end by SIGTERM or SIGINT, which it passes on. It returns the last
-// child's error, an *exec.ExitError, or why it could not go on. A first child
-// that ends before it was ready is the last one.
+// child's error, an *exec.ExitError, or why it could not go on; [ErrSucceeded] where
+// another server has taken over, upon which it can be called again. A first child that
+// ends before it was ready is the last one.
 func Run(o Options) error {
 	most, err := mostConnections()
 	if err != nil {
@@ -101,7 +127,8 @@ func Run(o Options) error {
 	}
 	k := &keeper{
 		Options: o, events: make(chan event), held: map[int]*held{},
-		free: make(chan int, most), own: map[string]bool{},
+		free: make(chan int, most), own: map[string]bool{}, warned: map[string]time.Time{},
+		over: make(chan struct{}),
 	}
 	if k.after == nil {
 		k.after = time.AfterFunc
@@ -128,10 +155,28 @@ func Run(o Options) error {
 	if k.exe, err = os.Open("/proc/self/exe"); err != nil {
 		return fmt.Errorf("this executable: %w", err)
 	}
-	signals := make(chan os.Signal, 8)
-	// Caught to the very end of the process, so that a second one makes it no failure.
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR2)
-	return k.run(signals)
+	if k.Signals == nil {
+		signals := make(chan os.Signal, 8)
+		// Caught to the very end of the process, so that a second one makes it no failure.
+		signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR2)
+		k.Signals = signals
+	}
+	k.servedAt = time.Now()
+	defer k.slots.free()
+	defer k.exe.Close()
+	defer close(k.over)
+	return k.run(k.Signals)
+}
+
+// happens has an event taken, or drops it when the keeper is at its end. It reports
+// whether it was taken.
+func (k *keeper) happens(e event) bool {
+	select {
+	case k.events <- e:
+		return true
+	case <-k.over:
+		return false
+	}
 }
 
 func (k *keeper) run(signals <-chan os.Signal) error {
@@ -146,6 +191,14 @@ func (k *keeper) run(signals <-chan os.Signal) error {
 			switch {
 			case e.accepted != 0:
 				k.accepted(e.accepted, e.number)
+			case e.missed != nil:
+				k.giveAgain(e.number, e.missed)
+			case e.overtime:
+				k.killLate()
+			case e.left != nil:
+				k.left(e.left)
+			case e.turnOver:
+				k.turnOver()
 			case e.successor != nil:
 				k.asked(e.successor, e.message)
 			case e.bequeathed != nil:
@@ -182,6 +235,14 @@ func (k *keeper) run(signals <-chan os.Signal) error {
 			k.close()
 			return k.exit
 		case k.retired:
+			k.close()
+			if k.stopping {
+				return nil
+			}
+			return ErrSucceeded
+		case k.hopeless():
+			k.close()
+			return fmt.Errorf("no serving process has been ready for %v: the lines before this one say why", hopeTime)
 		case restart == nil:
 			restart = time.After(k.pause)
 		}
@@ -200,15 +261,40 @@ func (k *keeper) signal(s os.Signal) {
 	case syscall.SIGUSR2:
 		k.upgrade()
 	default:
-		k.ending = true
-		k.serving.signal(s)
-		k.next.signal(s)
-		if k.socket != nil && k.successor == nil { // who has it closed then
-			_ = k.socket.Close()
+		k.stop(s.(syscall.Signal))
+	}
+}
+
+// end has the children end, and with the last of them this process.
+func (k *keeper) end(s syscall.Signal) {
+	if !k.ending {
+		k.after(stopTime, func() { k.happens(event{overtime: true}) })
+	}
+	k.ending = true
+	k.serving.signal(s)
+	k.next.signal(s)
+	if k.socket != nil && k.successor == nil { // who has it closed then
+		_ = k.socket.Close()
+	}
+	if k.succession != nil {
+		_ = k.succession.Close()
+	}
+}
+
+// stopTime is how long the children may take to end once they are told to: more than a
+// server takes that cuts off what is left after its drain, and less than the 10 s after
+// which Docker kills.
+const stopTime = 9500 * time.Millisecond
+
+// killLate kills the children that have not ended in time: they hang.
+func (k *keeper) killLate() {
+	for _, p := range []*process{k.serving, k.next} {
+		if p == nil {
+			continue
 		}
-		if k.succession != nil {
-			_ = k.succession.Close()
-		}
+		k.Log.Error("a serving process does not end, and is killed", "pid", p.cmd.Process.Pid, "its time", stopTime)
+		p.late = true
+		p.signal(syscall.SIGKILL)
 	}
 }
 
@@ -223,11 +309,11 @@ func (k *keeper) start() error {
 }
 
 func (k *keeper) spawn(exe *os.File) (*process, error) {
-	p, err := spawn(exe, k.Args, k.slots, k.events)
+	p, err := spawn(exe, k.Args, k.slots, k.happens)
 	if err != nil {
 		return nil, err
 	}
-	k.after(readyTime, func() { k.events <- event{from: p, late: true} })
+	k.after(readyTime, func() { k.happens(event{from: p, late: true}) })
 	for _, key := range k.State.Keys("") {
 		p.post(message{kind: note, text: noteText(key, k.State.Get(key))})
 	}
@@ -252,6 +338,8 @@ func (k *keeper) told(p *process, m message) error {
 		if h := k.held[int(m.number)]; h != nil && h.owner == p {
 			k.forget(int(m.number))
 		}
+	case missed:
+		k.missed(p, int(m.number))
 	case note:
 		if p.ready {
 			k.noted(p, m.text)
@@ -300,6 +388,7 @@ func (k *keeper) isReady(p *process, spoken uint32) error {
 		return nil
 	}
 	p.ready = true
+	k.servedAt = time.Now()
 	for _, text := range p.unready {
 		k.noted(p, text)
 	}
@@ -312,9 +401,11 @@ func (k *keeper) isReady(p *process, spoken uint32) error {
 		k.replace()
 	case k.socket == nil:
 		socket, err := k.Listen()
-		if err != nil {
-			p.signal(syscall.SIGTERM)
-			return err
+		if err != nil { // the child's end is this one's
+			k.exit = err
+			p.replaced = true
+			k.end(syscall.SIGTERM)
+			return nil
 		}
 		k.socket = socket
 		go k.accept()
@@ -330,6 +421,12 @@ const endTime = time.Second
 func (k *keeper) close() {
 	if k.socket != nil {
 		_ = k.socket.Close()
+	}
+	if k.succession != nil {
+		_ = k.succession.Close()
+	}
+	for _, l := range k.waiting {
+		_ = l.sock.Close()
 	}
 	for number := range k.held {
 		k.finish(number)

@@ -27,9 +27,15 @@ const (
 	controlEnv = "KEEPER_TEST_CONTROL" // the test's, to which children connect
 )
 
+// exitSucceeded is how a keeper of the tests ends that another one has succeeded.
+const exitSucceeded = 4
+
 func TestMain(m *testing.M) {
 	if path := os.Getenv(controlEnv); path != "" {
 		err := runTestProcess(path)
+		if errors.Is(err, ErrSucceeded) {
+			os.Exit(exitSucceeded)
+		}
 		if ended, ok := errors.AsType[*exec.ExitError](err); ok {
 			os.Exit(max(ended.ExitCode(), 1))
 		}
@@ -67,27 +73,31 @@ func runTestProcess(control string) error {
 }
 
 // afterSignal is for time.AfterFunc: the time of everything that waits is over at
-// SIGUSR1.
+// SIGUSR1, but for that of a stop, which is at SIGWINCH.
 func afterSignal() func(time.Duration, func()) *time.Timer {
-	over := make(chan os.Signal, 1)
-	signal.Notify(over, syscall.SIGUSR1)
+	over := make(chan os.Signal, 2)
+	signal.Notify(over, syscall.SIGUSR1, syscall.SIGWINCH)
 	var mu sync.Mutex
-	var waiting []func()
+	waiting := map[os.Signal][]func(){}
 	go func() {
-		for range over {
+		for s := range over {
 			mu.Lock()
-			due := waiting
-			waiting = nil
+			due := waiting[s]
+			waiting[s] = nil
 			mu.Unlock()
 			for _, f := range due {
 				f()
 			}
 		}
 	}()
-	return func(_ time.Duration, f func()) *time.Timer {
+	return func(d time.Duration, f func()) *time.Timer {
+		s := syscall.SIGUSR1
+		if d == stopTime {
+			s = syscall.SIGWINCH
+		}
 		mu.Lock()
 		defer mu.Unlock()
-		waiting = append(waiting, f)
+		waiting[s] = append(waiting[s], f)
 		return nil
 	}
 }
@@ -101,6 +111,11 @@ type testChild struct {
 	orders  *bufio.Reader
 	conns   []net.Conn
 	serving sync.WaitGroup
+
+	files []*os.File // that are open for nothing
+
+	mu      sync.Mutex
+	leaving bool // no call is taken up any more
 }
 
 func (c *testChild) say(text string) { _, _ = fmt.Fprintln(c.control, text) }
@@ -148,10 +163,14 @@ func (c *testChild) run() error {
 	for {
 		sock, err := c.Accept()
 		if err != nil {
+			handsOver := errors.Is(err, errHandOver{})
+			c.mu.Lock()
+			c.leaving = handsOver // a read that is under way may still bring a call
+			c.mu.Unlock()
 			for _, sock := range c.conns {
 				_ = sock.SetReadDeadline(time.Now())
 			}
-			if errors.Is(err, errHandOver{}) { // and so reads no call any more
+			if handsOver {
 				c.say("hands over")
 			}
 			c.serving.Wait()
@@ -162,6 +181,21 @@ func (c *testChild) run() error {
 	}
 }
 
+// fill opens as many files as this process may.
+func (c *testChild) fill() {
+	limit := &syscall.Rlimit{Cur: 64, Max: 64}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, limit); err != nil {
+		panic(err)
+	}
+	for {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			return
+		}
+		c.files = append(c.files, f)
+	}
+}
+
 func (c *testChild) serve(sock *Conn) {
 	r := bufio.NewReader(sock)
 	for {
@@ -169,7 +203,10 @@ func (c *testChild) serve(sock *Conn) {
 		if errors.Is(err, io.EOF) {
 			_ = sock.Close()
 		}
-		if err != nil {
+		c.mu.Lock()
+		leaving := c.leaving
+		c.mu.Unlock()
+		if err != nil || leaving {
 			return // otherwise the process ends
 		}
 		word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -178,6 +215,12 @@ func (c *testChild) serve(sock *Conn) {
 		case word == "hold" && tries == 0, word == "wait":
 			c.say("holding")
 			c.order()
+		case word == "fill":
+			c.fill()
+		case word == "empty":
+			for _, f := range c.files {
+				_ = f.Close()
+			}
 		case word == "note":
 			c.Set("note", []byte("kept"))
 		case word == "noted":

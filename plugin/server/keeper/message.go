@@ -30,6 +30,9 @@ const (
 	note                     // both ways: text is a key and its value
 	handOver                 // to the child: end what is in hand, and then yourself
 	ask                      // to the keeper before this one: what is noted under the key text
+	standBy                  // to the keeper at work: this process takes over when that one ends
+	turn                     // to who stands by: take over now
+	missed                   // of who should have got the connection in slot number: it came without its descriptor
 )
 
 // message is what keeper and child tell each other.
@@ -37,7 +40,7 @@ type message struct {
 	kind   kind
 	number uint32
 	text   []byte
-	fd     int // of a connection; 0: none
+	fd     int // of a connection; 0, which is never one's: none
 }
 
 // drop closes what a message that is not sent would have brought.
@@ -52,6 +55,10 @@ const (
 	// maxText is the longest text: a note is the configuration of a plugin row.
 	maxText = 64 << 20
 )
+
+// errMissed is that a message has lost its descriptor: the system drops it where the
+// process that receives it may open no more files.
+var errMissed = errors.New("a connection has come without its descriptor, as this process has too many open files: raise its limit (ulimit -n, LimitNOFILE)")
 
 // link carries messages over a stream socket. One goroutine at a time receives;
 // any may send.
@@ -93,7 +100,8 @@ func (l *link) send(m message) error {
 }
 
 // receive waits for the next message. It returns io.EOF when the other side has
-// ended.
+// ended, and errMissed, beside the message, where its descriptor is missing: after that
+// the next message can be received.
 func (l *link) receive() (message, error) {
 	head := make([]byte, messageHead)
 	oob := make([]byte, unix.CmsgSpace(4))
@@ -116,7 +124,9 @@ func (l *link) receive() (message, error) {
 		return m, fmt.Errorf("a message of %d bytes, and at most %d are allowed", length, maxText)
 	}
 	m.text = make([]byte, length)
-	_, err = io.ReadFull(l.sock, m.text)
+	if _, err = io.ReadFull(l.sock, m.text); err == nil && m.kind == conn && m.fd == 0 {
+		err = errMissed
+	}
 	return m, err
 }
 

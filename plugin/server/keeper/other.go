@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 
 	"kong-traffic-split/plugin/state"
 )
@@ -22,8 +23,28 @@ type Options struct {
 	State      state.Store
 	Changes    <-chan string
 	Retired    func()
+	Signals    <-chan os.Signal
 	Log        *slog.Logger
 }
+
+// ErrSucceeded is that another server has taken this one's place.
+var ErrSucceeded = errors.New("another server has taken over")
+
+// A StandBy is the place of a process that waits to take over from the keeper at work.
+// On this system there is none.
+type StandBy struct {
+	PID        int
+	Turn, Gone <-chan struct{}
+}
+
+// Register fails: only Linux has what a keeper needs.
+func Register(string) (*StandBy, error) { return nil, errors.ErrUnsupported }
+
+// Untrusted returns false.
+func Untrusted(error) bool { return false }
+
+// Close does nothing.
+func (*StandBy) Close() error { return nil }
 
 // Run fails: only Linux has what a keeper needs.
 func Run(Options) error { return errors.ErrUnsupported }

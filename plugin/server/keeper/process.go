@@ -21,6 +21,7 @@ type process struct {
 	unready  [][]byte // texts of notes from before it was ready
 	overdue  bool     // it was not ready in time
 	replaced bool     // it is to leave everything to another one
+	late     bool     // it did not end in time, and is killed
 
 	mu     sync.Mutex
 	outbox []message // the keeper must never wait for a child
@@ -28,9 +29,9 @@ type process struct {
 	dead   bool
 }
 
-// spawn starts a child of the executable exe, and gives events what it says and,
+// spawn starts a child of the executable exe, and tells happens what it says and,
 // in the end, its death.
-func spawn(exe *os.File, args []string, memory *slots, events chan<- event) (*process, error) {
+func spawn(exe *os.File, args []string, memory *slots, happens func(event) bool) (*process, error) {
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
@@ -56,18 +57,18 @@ func spawn(exe *os.File, args []string, memory *slots, events chan<- event) (*pr
 		return nil, errors.Join(err, l.sock.Close())
 	}
 	go p.transmit()
-	go p.receive(events)
+	go p.receive(happens)
 	return p, nil
 }
 
 // receive hands on what the child says, and waits for its end.
-func (p *process) receive(events chan<- event) {
+func (p *process) receive(happens func(event) bool) {
 	for {
 		m, err := p.link.receive()
 		if err != nil {
 			break
 		}
-		events <- event{from: p, message: m}
+		happens(event{from: p, message: m})
 	}
 	_ = p.cmd.Process.Kill() // if it is not dead: it cannot be heard any more
 	_ = p.cmd.Wait()         // its error is in cmd.ProcessState
@@ -76,7 +77,7 @@ func (p *process) receive(events chan<- event) {
 	p.posted.Signal()
 	p.mu.Unlock()
 	_ = p.link.sock.Close()
-	events <- event{from: p, died: true}
+	happens(event{from: p, died: true})
 }
 
 // post sends m in the background.

@@ -107,14 +107,29 @@ func (r *running) signal(s syscall.Signal) {
 	}
 }
 
+// await waits until is returns no error.
+func (r *running) await(what string, is func() error) {
+	r.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		err := is()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			r.t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
 // logs waits for a text in the log.
 func (r *running) logs(text string) {
 	r.t.Helper()
-	for end := time.Now().Add(patience); !strings.Contains(r.log.String(), text); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			r.t.Fatalf("nothing like %q is logged", text)
+	r.await("the log", func() error {
+		if !strings.Contains(r.log.String(), text) {
+			return fmt.Errorf("has nothing like %q", text)
 		}
-	}
+		return nil
+	})
 }
 
 // A peer is the other end of lines: a child, or who is served.
@@ -692,8 +707,7 @@ func TestAKeeperIsSucceeded(t *testing.T) {
 		kong.answers("call", next, 0)
 	}
 
-	former.signal(syscall.SIGTERM)
-	if code := former.ends(); code != 0 {
+	if code := former.ends(); code != exitSucceeded {
 		t.Errorf("the former one ends with %d", code)
 	}
 	busy.send("call")

@@ -169,6 +169,13 @@ func openSlots(file *os.File) (*slots, error) {
 
 func (s *slots) slot(i int) *slot { return (*slot)(unsafe.Pointer(&s.mem[i*slotSize])) }
 
+// free gives the memory back, when no child is left that uses it. Its addresses stay
+// taken: a connection may still be on its way to its end.
+func (s *slots) free() {
+	_ = s.file.Close()
+	_ = unix.Madvise(s.mem, unix.MADV_REMOVE)
+}
+
 // release gives back the memory of slot i.
 func (s *slots) release(i int) {
 	// An error leaves it in use until the slot is used again, that is all.

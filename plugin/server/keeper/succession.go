@@ -4,9 +4,11 @@ package keeper
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 	"unsafe"
 
@@ -16,11 +18,15 @@ import (
 // A keeper may be succeeded by another one, as it is when Kong reloads and starts
 // the plugin server anew before it stops the old one: the new one has taken the
 // socket over then, and asks the old one, on a socket for that purpose, for its
-// connections. The old one has nothing to do from then on, and waits to be ended.
+// connections. The old one has nothing to do from then on; see [ErrSucceeded].
 
 // askTime is how long a keeper waits for what another one asks or answers: that one
 // may be busy, or hang.
 const askTime = 5 * time.Second
+
+// inheritTime is how long a keeper waits for the next thing that the one before it hands
+// over: that one waits for what is in flight first, for handOverTime.
+const inheritTime = 10 * time.Second
 
 // succession is where successors ask.
 type succession struct {
@@ -31,19 +37,34 @@ type succession struct {
 
 // listenForSuccessors opens the socket at path, which is for this user alone.
 func listenForSuccessors(path string) (*succession, error) {
-	if there, err := os.Lstat(path); err == nil && there.Mode().Type() == os.ModeSocket {
-		_ = os.Remove(path) // of a keeper that is dead, or of the one that is succeeded now
+	// A socket that is there is of a keeper that is dead, or of the one that is succeeded.
+	if there, err := os.Lstat(path); err == nil && there.Mode().Type() != os.ModeSocket {
+		return nil, fmt.Errorf("%s: something else than a socket is there; remove it", path)
 	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	// In a folder that nobody else can enter, until it has its mode.
+	private, err := os.MkdirTemp(filepath.Dir(path), ".")
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(private)
+	temp := filepath.Join(private, "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: temp, Net: "unix"})
 	if err != nil {
 		return nil, err
 	}
 	l.SetUnlinkOnClose(false)
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(err, l.Close(), os.Remove(path))
+	err = os.Chmod(temp, 0o600)
+	var own os.FileInfo
+	if err == nil {
+		own, err = os.Lstat(temp)
 	}
-	own, err := os.Lstat(path)
-	return &succession{l, path, own}, err
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.Close(), os.Remove(temp))
+	}
+	return &succession{l, path, own}, nil
 }
 
 // Close removes the socket, unless a successor has put its own there.
@@ -56,8 +77,11 @@ func (s *succession) Close() error {
 
 // before is a link to the keeper before this one.
 func (k *keeper) before() (*link, error) {
-	sock, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: k.Succession, Net: "unix"})
-	return &link{sock: sock}, err
+	l, _, err := dialKeeper(k.Succession)
+	if Untrusted(err) {
+		k.Log.Error("connections and saved state are not asked for", "error", err)
+	}
+	return l, err
 }
 
 // askEarly asks the keeper before this one, if there is one that answers, for the
@@ -134,11 +158,16 @@ func (k *keeper) awaitSuccessors() {
 		}
 		go func() {
 			l := &link{sock: sock}
-			_ = sock.SetDeadline(time.Now().Add(askTime))
-			if asked, err := l.receive(); err != nil || asked.kind != handOver && asked.kind != ask {
+			if _, err := trust(sock, os.Geteuid()); err != nil {
+				k.warn("who asks for connections and saved state does not get them", "error", err)
 				_ = sock.Close()
-			} else {
-				k.events <- event{successor: l, message: asked}
+				return
+			}
+			_ = sock.SetDeadline(time.Now().Add(askTime))
+			asked, err := l.receive()
+			known := asked.kind == handOver || asked.kind == ask || asked.kind == standBy
+			if err != nil || !known || !k.happens(event{successor: l, message: asked}) {
+				_ = sock.Close()
 			}
 		}()
 	}
@@ -146,8 +175,12 @@ func (k *keeper) awaitSuccessors() {
 
 // asked does what a successor asks for.
 func (k *keeper) asked(successor *link, m message) {
-	if m.kind == handOver {
+	switch m.kind {
+	case handOver:
 		k.retire(successor, m.number)
+		return
+	case standBy:
+		k.standsBy(successor)
 		return
 	}
 	answer := message{kind: note, text: noteText(string(m.text), k.State.Get(string(m.text)))}
@@ -182,48 +215,90 @@ func (k *keeper) bequeath() {
 	// Not before: those who had connected when the successor took the place of the
 	// socket would be reset.
 	_ = k.socket.Close()
-	defer k.successor.sock.Close()
 	_ = k.successor.sock.SetDeadline(time.Now().Add(handOverTime)) // the one from when it asked may be over
 	for _, key := range k.State.Keys("") {
 		// An error is the successor's death. Then Kong sees the connections end.
 		_ = k.successor.send(message{kind: note, text: noteText(key, k.State.Get(key))})
 	}
+	sent := map[uint32]int{} // descriptors of connections, by slot
 	for number, h := range k.held {
-		fd, err := unix.FcntlInt(uintptr(h.fd), unix.F_DUPFD_CLOEXEC, 0)
+		fd, err := duplicateOf(h.fd)
 		if err == nil {
-			err = k.successor.send(message{kind: conn, text: k.slots.slot(number).bytes(), fd: fd})
+			err = k.successor.send(message{kind: conn, number: uint32(number), text: k.slots.slot(number).bytes(), fd: fd})
 		}
 		if err != nil {
+			k.warn("a connection cannot be handed over, and ends", "error", err)
 			k.finish(number)
-		} else {
-			k.forget(number)
+			continue
+		}
+		sent[uint32(number)] = h.fd
+		delete(k.held, number)
+	}
+	_ = k.successor.sock.CloseWrite()
+	k.ends.Go(func() { k.awaitReceipt(k.successor, sent) })
+	k.Log.Info("another server has taken the connections over; this one is no longer needed")
+}
+
+// awaitReceipt lets go of connections that were sent to a successor when that one has
+// them, and ends those that have come there without their descriptors.
+func (k *keeper) awaitReceipt(successor *link, sent map[uint32]int) {
+	defer successor.sock.Close()
+	for {
+		m, err := successor.receive()
+		if err != nil { // its end, or its time is over
+			break
+		}
+		if fd, ok := sent[m.number]; ok && m.kind == missed {
+			delete(sent, m.number)
+			k.ends.Go(func() { k.drainFile(fd) })
 		}
 	}
-	k.Log.Info("another server has taken the connections over; this one is no longer needed")
+	for _, fd := range sent {
+		_ = unix.Close(fd)
+	}
 }
 
 // succeed asks the keeper before this one for all that it has. It runs on a
 // goroutine of its own.
 func (k *keeper) succeed(before *link) {
-	defer func() { k.events <- event{inherited: true} }()
+	defer k.happens(event{inherited: true})
 	defer before.sock.Close()
+	_ = before.sock.SetDeadline(time.Now().Add(inheritTime))
 	if before.send(message{kind: handOver, number: version}) != nil {
 		return
 	}
 	for {
 		m, err := before.receive()
 		switch {
+		case errors.Is(err, errMissed): // that one ends it
+			k.warn("a connection of the server before this one ends", "error", err)
+			_ = before.send(message{kind: missed, number: m.number})
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			k.Log.Warn("the server before this one does not hand its connections over, and should be stopped", "its time", inheritTime)
+			return
 		case err != nil:
 			m.drop()
 			return
 		case m.kind == note:
-			k.events <- event{bequeathed: m.text}
-		case m.kind == conn && m.fd != 0:
-			number := <-k.free
-			k.slots.slot(number).set(m.text)
-			k.events <- event{accepted: m.fd, number: number}
+			k.happens(event{bequeathed: m.text})
+		case m.kind == conn:
+			k.takeUp(m)
 		}
+		_ = before.sock.SetDeadline(time.Now().Add(inheritTime))
 	}
+}
+
+// takeUp takes a connection of the keeper before this one, when there is a place for it.
+func (k *keeper) takeUp(m message) {
+	select {
+	case number := <-k.free:
+		k.slots.slot(number).set(m.text)
+		if k.happens(event{accepted: m.fd, number: number}) {
+			return
+		}
+	case <-k.over:
+	}
+	m.drop()
 }
 
 // bequeathed takes a value of the keeper before this one, unless a child of this one

@@ -1,0 +1,64 @@
+//go:build linux
+
+package keeper
+
+import (
+	"fmt"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// peerOf is who has the other end of sock: where it was dialled, who listens there.
+func peerOf(sock *net.UnixConn) (*unix.Ucred, error) {
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var peer *unix.Ucred
+	if e := raw.Control(func(fd uintptr) { peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); e != nil {
+		return nil, e
+	}
+	return peer, os.NewSyscallError("getsockopt", err)
+}
+
+// trust returns the process at the other end of sock, or an error where that is of
+// neither this process's user nor root: it would have what no other may see, and decide
+// where requests go.
+func trust(sock *net.UnixConn, user int) (pid int, err error) {
+	peer, err := peerOf(sock)
+	if err != nil {
+		return 0, err
+	}
+	if peer.Uid != uint32(user) && peer.Uid != 0 {
+		return 0, fmt.Errorf("there is process %d of user %d, which is neither root nor this server's user, %d", peer.Pid, peer.Uid, user)
+	}
+	return int(peer.Pid), nil
+}
+
+// dialKeeper connects to the socket for successors at path, and returns whose it is.
+// An error that is an [untrustedError] says that somebody else is there.
+func dialKeeper(path string) (*link, int, error) {
+	sock, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, 0, err
+	}
+	pid, err := trust(sock, os.Geteuid())
+	if err != nil {
+		_ = sock.Close()
+		return nil, 0, &untrustedError{path, err}
+	}
+	return &link{sock: sock}, pid, nil
+}
+
+// An untrustedError is that a socket is somebody's who must not have it.
+type untrustedError struct {
+	path string
+	err  error
+}
+
+func (e *untrustedError) Error() string {
+	return fmt.Sprintf("%s is not trusted: %v; remove it, and let nobody else write to its folder", e.path, e.err)
+}
+func (e *untrustedError) Unwrap() error { return e.err }

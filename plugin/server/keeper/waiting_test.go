@@ -1,0 +1,148 @@
+//go:build linux
+
+package keeper
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// standsBy registers with the keeper, and waits until that knows.
+func (r *running) standsBy() *StandBy {
+	r.t.Helper()
+	var place *StandBy
+	before := strings.Count(r.log.String(), "another server stands by")
+	r.await("a place to stand by", func() (err error) {
+		place, err = Register(r.path + ".next")
+		return err
+	})
+	r.t.Cleanup(func() { _ = place.Close() })
+	r.await("that it stands by", func() error {
+		if strings.Count(r.log.String(), "another server stands by") == before {
+			return os.ErrNotExist
+		}
+		return nil
+	})
+	return place
+}
+
+// A server that is told to end goes on until one that stands by has taken over: nobody
+// finds the place empty.
+func TestOneThatStandsByTakesOverBeforeTheEnd(t *testing.T) {
+	r := run(t)
+	old := r.ready()
+	idle := r.dial()
+	idle.send("note")
+	idle.answers("note", old, 0)
+	place := r.standsBy()
+	if place.PID != r.cmd.Process.Pid {
+		t.Errorf("it stands by for %d, want %d", place.PID, r.cmd.Process.Pid)
+	}
+	r.signal(syscall.SIGTERM)
+	<-place.Turn
+	idle.send("call")
+	idle.answers("call", old, 0) // until then
+	former := *r
+	r.start()
+	next := r.ready()
+	old.says("hands over")
+	if code := former.ends(); code != 0 {
+		t.Errorf("the former one ends with %d", code)
+	}
+	<-place.Gone
+	for _, kong := range []*peer{idle, r.dial()} {
+		kong.send("noted")
+		kong.answers("kept", next, 0)
+	}
+}
+
+// Of those that stand by, one that does not take over is no reason not to end.
+func TestOneThatStandsByDoesNotTakeOver(t *testing.T) {
+	for name, does := range map[string]func(r *running, first, second *StandBy){
+		"is gone, the second one hangs": func(r *running, first, second *StandBy) {
+			<-first.Turn
+			_ = first.Close()
+			<-second.Turn
+			r.signal(syscall.SIGUSR1) // its time is over
+			r.logs("has not taken over in time")
+		},
+		"both are gone": func(_ *running, first, second *StandBy) {
+			<-first.Turn
+			_ = first.Close()
+			<-second.Turn
+			_ = second.Close()
+		},
+		"is not waited for": func(r *running, first, _ *StandBy) {
+			<-first.Turn
+			r.signal(syscall.SIGTERM)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t)
+			child := r.ready()
+			kong := r.dial()
+			first, second := r.standsBy(), r.standsBy()
+			r.signal(syscall.SIGTERM)
+			does(r, first, second)
+			child.says("terminated")
+			kong.ended()
+			if code := r.ends(); code != 0 {
+				t.Errorf("it ends with %d", code)
+			}
+		})
+	}
+}
+
+// One that has given its place up is not waited for.
+func TestOneStandsByNoMore(t *testing.T) {
+	r := run(t)
+	child := r.ready()
+	place := r.standsBy()
+	_ = place.Close()
+	r.signal(syscall.SIGTERM)
+	child.says("terminated")
+	if code := r.ends(); code != 0 {
+		t.Errorf("it ends with %d", code)
+	}
+}
+
+// What hangs does not keep a server from ending, which says so.
+func TestAStopWithAChildThatHangs(t *testing.T) {
+	for _, upgrading := range []bool{false, true} {
+		r := run(t)
+		child := r.ready()
+		r.dial()
+		hanging := child
+		if upgrading {
+			r.signal(syscall.SIGUSR2)
+			hanging = r.child()
+		}
+		if err := syscall.Kill(hanging.pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		r.signal(syscall.SIGTERM)
+		if upgrading {
+			child.says("terminated")
+			child.ended()
+		}
+		r.noMore()
+		r.signal(syscall.SIGWINCH) // its time is over
+		if code := r.ends(); code != 1 {
+			t.Errorf("it ends with %d", code)
+		}
+		r.logs("a serving process does not end, and is killed")
+	}
+}
+
+// noMore waits until the keeper has taken a signal to end: its socket is gone.
+func (r *running) noMore() {
+	r.t.Helper()
+	r.await("the end of the socket", func() error {
+		if _, err := os.Lstat(r.path); err == nil {
+			return os.ErrExist
+		}
+		return nil
+	})
+}
