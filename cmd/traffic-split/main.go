@@ -50,7 +50,7 @@ type options struct {
 	statusHosts                      []string
 	access                           server.Access
 	dump, version, healthcheck       bool
-	supervise, outcomes              bool
+	supervise, outcomes, takeOver    bool
 }
 
 func main() {
@@ -114,6 +114,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.version, "version", false, "print the version, and exit")
 	flags.BoolVar(&o.outcomes, "outcomes", false, "have Kong tell what becomes of requests, which guards of ramps and passive health checks need; it costs every request with the plugin")
 	flags.BoolVar(&o.supervise, "supervise", keeper.Supported, "serve in a child process that is replaced when it dies, and, on SIGUSR2, by the executable that is now at this one's path; no connection is lost (Linux only)")
+	flags.BoolVar(&o.takeOver, "takeover", false, "take over at once from a server that answers on the socket, as at a reload of Kong that starts it (default: stand by until that one ends, and take over then)")
 	flags.BoolVar(&o.healthcheck, "healthcheck", false, "exit with 0 if a server answers on the socket, otherwise with 1")
 	flags.Usage = func() {
 		fmt.Fprintf(stderr, "%s is the plugin server of Kong's traffic-split plugin.\n\nFlags:\n", plugin.Name)
@@ -151,35 +152,24 @@ func run(o options, stdout io.Writer) error {
 	case err != nil:
 		return err
 	case child != nil:
-		return serve(o, child, child, log)
+		return serve(context.Background(), o, child, nil, child, log)
 	}
-	// Not before this server is about to serve: a server that it has waited for may have
-	// saved something until then.
-	var saved *state.File
-	if o.state != "" {
-		saved = openState(o.state, log)
-		defer saved.Close()
+	at, err := placeOf(o)
+	if err != nil {
+		return err
 	}
-	switch {
-	case o.supervise:
-		keeping := keeper.Options{
-			Args:       os.Args,
-			Listen:     func() (net.Listener, error) { return listen(o, log) },
-			Succession: o.socket + ".keeper",
-			Early:      []string{server.ReservedIDs},
-			Log:        log,
-		}
-		if o.splits != "" {
-			keeping.Early = append(keeping.Early, file.NoteKey(o.splits))
-		}
-		if saved != nil {
-			keeping.State, keeping.Changes, keeping.Retired = saved, saved.Changes(), saved.Retire
-		}
-		return keeper.Run(keeping)
-	case saved != nil:
-		return serve(o, nil, saved, log)
+	// What is wrong with it is said now, and not when it takes over.
+	info, err := server.PrepareInfo(o.infoFile, describe(o), o.socket)
+	if err != nil {
+		return err
 	}
-	return serve(o, nil, new(state.Memory), log)
+	if err := info.Discard(); err != nil {
+		return err
+	}
+	if o.supervise {
+		return supervise(o, at, log)
+	}
+	return serveAlone(o, at, log)
 }
 
 // describe is the plugin without what it needs to run.
@@ -193,12 +183,12 @@ func describe(o options) server.Plugin {
 	}
 }
 
-// serve runs the server until SIGTERM or SIGINT: the child of a keeper, or, where
-// that is nil, all by itself.
-func serve(o options, child *keeper.Child, saved state.Store, log *slog.Logger) error {
+// serve runs the server until SIGTERM or SIGINT, or the end of parent: the child of a
+// keeper, or, where that is nil, all by itself, on the socket that open opens.
+func serve(parent context.Context, o options, child *keeper.Child, open func() (net.Listener, error), saved state.Store, log *slog.Logger) error {
 	// The signals stay caught to the very end: one that comes once the server has ended
 	// of itself, as when another one goes on, must not make that end a failure.
-	signalled, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	signalled, _ := signal.NotifyContext(parent, syscall.SIGTERM, syscall.SIGINT)
 	ctx, stop := context.WithCancel(signalled)
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP) // without split files too: it must not end the server
@@ -246,7 +236,7 @@ func serve(o options, child *keeper.Child, saved state.Store, log *slog.Logger) 
 		}
 		return s.Serve(ctx, child)
 	}
-	socket, err := listen(o, log)
+	socket, err := open()
 	if err != nil {
 		return err
 	}
@@ -273,15 +263,12 @@ func (w watch) Status() plugin.ProbeStatus {
 // listen opens the socket, or takes the one that this process was handed over, and
 // then puts the info file in its place: one that was there is of a server that may
 // run, and stays where this one cannot.
-func listen(o options, log *slog.Logger) (net.Listener, error) {
+func listen(o options, at *server.StandBy, takeOver bool, log *slog.Logger) (net.Listener, error) {
 	info, err := server.PrepareInfo(o.infoFile, describe(o), o.socket)
 	if err != nil {
 		return nil, err
 	}
-	socket, err := server.Activated()
-	if socket == nil && err == nil {
-		socket, err = server.Listen(o.socket, o.access, log)
-	}
+	socket, err := at.Listen(context.Background(), o.access, takeOver)
 	if err != nil {
 		return nil, errors.Join(err, info.Discard())
 	}

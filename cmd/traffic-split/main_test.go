@@ -254,7 +254,7 @@ func TestAServerIsSucceededWhileTheSplitFileIsWrong(t *testing.T) {
 
 	write("splits: 1\n")
 	former.says("the split file is wrong; the splits from before stay in use")
-	next := start(t, nil, "-socket", path, "-file", splits)
+	next := start(t, nil, "-takeover", "-socket", path, "-file", splits)
 	next.says("the split file is wrong; the splits from before stay in use")
 	next.says(splits + ":1:9: splits: expected a map, not 1")
 	former.says("this one is no longer needed")

@@ -30,12 +30,12 @@ func TestTheStateOfAServerThatIsSucceeded(t *testing.T) {
 		former := start(t, nil, args...)
 		former.answers(path)
 		former.saves(saved)
-		next := start(t, nil, args...)
+		next := start(t, nil, append(args, "-takeover")...)
 		if supervise == "true" {
 			former.says("this one is no longer needed")
 			next.saves(saved) // before the end of the former one
 		} else {
-			next.says("another server answers on the socket")
+			next.says("another server has the socket")
 		}
 		former.signal(syscall.SIGTERM)
 		if code := former.ends(); code != 0 {

@@ -95,7 +95,7 @@ func (d *Demo) startGateway(ctx context.Context, plugin string) error {
 		Plugins:           []string{"bundled", pluginName},
 		PluginServers: []standin.PluginServer{{
 			Name:     pluginName,
-			StartCmd: fmt.Sprintf("'%s' -kong-prefix '%s'", plugin, d.dir),
+			StartCmd: fmt.Sprintf("'%s' -takeover -kong-prefix '%s'", plugin, d.dir),
 			QueryCmd: fmt.Sprintf("'%s' -kong-prefix '%s' -dump", plugin, d.dir),
 		}},
 		Workers:  workers,

@@ -14,7 +14,7 @@ import (
 // Healthcheck returns nil when a server of the plugin called name answers on
 // the socket at path, before ctx is done, as it would answer Kong.
 func Healthcheck(ctx context.Context, path, name string) error {
-	names, err := pluginNames(ctx, path)
+	names, err := askNames(ctx, path)
 	if err != nil {
 		return fmt.Errorf("no plugin server answers on %s: %w", path, err)
 	}
@@ -24,14 +24,19 @@ func Healthcheck(ctx context.Context, path, name string) error {
 	return nil
 }
 
-// pluginNames asks the server at path for the names of its plugins.
-func pluginNames(ctx context.Context, path string) ([]string, error) {
+// askNames asks the server at path for the names of its plugins.
+func askNames(ctx context.Context, path string) ([]string, error) {
 	var dialer net.Dialer
 	sock, err := dialer.DialContext(ctx, "unix", path)
 	if err != nil {
 		return nil, err
 	}
 	defer sock.Close()
+	return pluginNames(ctx, sock)
+}
+
+// pluginNames asks the server at the other end of sock for the names of its plugins.
+func pluginNames(ctx context.Context, sock net.Conn) ([]string, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := sock.SetDeadline(deadline); err != nil {
 			return nil, err

@@ -111,7 +111,7 @@ func TestListenTakesTheSocketOfAServerThatAnswers(t *testing.T) {
 	if err := <-refused; err != nil {
 		t.Errorf("a connection was refused: %v", err)
 	}
-	if want := `level=WARN msg="another server answers on the socket;`; !strings.Contains(said.String(), want) {
+	if want := `level=WARN msg="another server has the socket;`; !strings.Contains(said.String(), want) {
 		t.Errorf("the log says %q, want %s…", &said, want)
 	}
 	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
@@ -128,7 +128,7 @@ func TestListenRefuses(t *testing.T) {
 	for path, want := range map[string]string{
 		file:    "socket " + file + ": something else than a socket is there; remove it or choose another path",
 		long:    "socket " + long + ": a path of 121 bytes, and the system takes 107; choose a shorter one",
-		nowhere: "socket " + nowhere + ": its folder has to exist and be writable: bind: no such file or directory",
+		nowhere: "socket " + nowhere + ": its folder has to exist and be writable: no such file or directory",
 	} {
 		if l, err := Listen(path, Access{Mode: 0o600}, quiet); err == nil || err.Error() != want {
 			t.Errorf("Listen returns %v, %v, want %q", l, err, want)

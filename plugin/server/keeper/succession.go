@@ -236,7 +236,7 @@ func (k *keeper) bequeath() {
 	}
 	_ = k.successor.sock.CloseWrite()
 	k.ends.Go(func() { k.awaitReceipt(k.successor, sent) })
-	k.Log.Info("another server has taken the connections over; this one is no longer needed")
+	k.Log.Info("another server has taken over, with all connections; this one is no longer needed")
 }
 
 // awaitReceipt lets go of connections that were sent to a successor when that one has
