@@ -57,10 +57,10 @@
 //	    numbers-oddly its calls, never-reads, or reads-slowly
 //	memory MiB
 //	    the process that serves has no more resident memory than that
-//	[!] gateway [-http2] [-https port] [-managed] [-conf name=value]... kong.yml
+//	[!] gateway [-http2] [-https port] [-managed [-standby]] [-conf name=value]... kong.yml
 //	    starts the gateway with a declarative file and waits until it serves;
 //	    with -https it listens there too; with -managed it starts the plugin
-//	    server itself; -conf is a setting of kong.conf, such as
+//	    server itself, with -takeover unless -standby is there; -conf is a setting of kong.conf, such as
 //	    stream_listen=127.0.0.1:$port; negated, it has to refuse to start, and
 //	    stderr is what it says
 //	gateway reload

@@ -44,7 +44,7 @@ func (e errNotStarted) Error() string { return "the gateway did not start:\n" + 
 // cmdGateway starts the gateway with a declarative file. Negated, it has to
 // refuse to start; what it says is then the standard error.
 func (s *scene) cmdGateway(args []string) (string, error) {
-	const usage = "gateway [-http2] [-https port] [-managed] [-conf name=value]... kong.yml | gateway reload"
+	const usage = "gateway [-http2] [-https port] [-managed [-standby]] [-conf name=value]... kong.yml | gateway reload"
 	if len(args) == 1 && args[0] == "reload" && s.gateway != nil && s.plugin == nil {
 		return "", s.gateway.renewPlugin()
 	}
@@ -52,6 +52,7 @@ func (s *scene) cmdGateway(args []string) (string, error) {
 	http2 := flags.Bool("http2", false, "")
 	https := flags.String("https", "", "")
 	managed := flags.Bool("managed", false, "")
+	standby := flags.Bool("standby", false, "")
 	var settings []string
 	flags.Func("conf", "", func(setting string) error {
 		name, value, _ := strings.Cut(setting, "=")
@@ -73,7 +74,7 @@ func (s *scene) cmdGateway(args []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	g, err := newGateway(s, file, *http2, *https, settings)
+	g, err := newGateway(s, file, *http2, *https, append(s.pluginServer(!*standby), settings...))
 	if err != nil {
 		return "", err
 	}
@@ -114,8 +115,7 @@ func (g *gateway) renewPlugin() error {
 	return nil
 }
 
-// newGateway sets a gateway up. The settings, as environment variables, come on
-// top.
+// newGateway sets a gateway up. The settings are environment variables.
 func newGateway(s *scene, file string, http2 bool, https string, settings []string) (*gateway, error) {
 	proxy, err := freePort()
 	if err != nil {
@@ -152,7 +152,7 @@ func newGateway(s *scene, file string, http2 bool, https string, settings []stri
 		"KONG_PROXY_LISTEN=" + listen,
 		"KONG_STATUS_LISTEN=off",
 	}
-	g.env = append(append(g.env, s.pluginServer()...), settings...)
+	g.env = append(g.env, settings...)
 	if path := kongPath(); path != "" {
 		g.engine = &kong{path: path, env: append(g.env, nginxUser()...), prefix: g.prefix}
 	} else {
@@ -162,8 +162,8 @@ func newGateway(s *scene, file string, http2 bool, https string, settings []stri
 }
 
 // pluginServer tells the gateway of the plugin server that runs beside it, or
-// how to start one.
-func (s *scene) pluginServer() []string {
+// how to start one, which takes over at once where that is said.
+func (s *scene) pluginServer(takeOver bool) []string {
 	const variable = "KONG_PLUGINSERVER_TRAFFIC_SPLIT_"
 	if s.plugin != nil {
 		return []string{
@@ -173,10 +173,14 @@ func (s *scene) pluginServer() []string {
 	}
 	socket := filepath.Join(s.dir, "plugin.socket")
 	command := filepath.Join(s.bin, "traffic-split") + " -socket " + socket
+	started := command
+	if takeOver {
+		started += " -takeover"
+	}
 	return []string{
 		variable + "QUERY_CMD=" + command + " -dump",
 		variable + "SOCKET=" + socket,
-		variable + "START_CMD=" + command,
+		variable + "START_CMD=" + started,
 	}
 }
 

@@ -66,7 +66,7 @@ func TestKongManagesTheServer(t *testing.T) {
 	checkEnvironment(t, kong, map[string]string{
 		"KONG_PLUGINSERVER_NAMES":                   "traffic-split",
 		"KONG_PLUGINS":                              "bundled,traffic-split",
-		"KONG_PLUGINSERVER_TRAFFIC_SPLIT_START_CMD": executable + " -kong-prefix " + prefix,
+		"KONG_PLUGINSERVER_TRAFFIC_SPLIT_START_CMD": executable + " -takeover -kong-prefix " + prefix,
 		"KONG_PLUGINSERVER_TRAFFIC_SPLIT_QUERY_CMD": executable + " -dump",
 	}, "KONG_PLUGINSERVER_TRAFFIC_SPLIT_SOCKET") // by default in the prefix, for both
 	want := "kong health && traffic-split -healthcheck -kong-prefix " + prefix
