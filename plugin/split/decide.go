@@ -41,7 +41,7 @@ func Instead(s *Split, st *State, d Decision, f *Facts) (Decision, error) {
 	if d.Reason == BySession { // which is as good as none then
 		return Decide(s, st, f)
 	}
-	c := choice{s: s, st: st, f: f, pins: d.pins, others: d.others, undone: d}
+	c := choice{s: s, st: st, f: f, pins: d.pins, others: d.others, undo: d.stage, undone: d.Backend}
 	c.rule = c.holding()
 	c.weigh()
 	had := d.Backend
@@ -101,9 +101,10 @@ type choice struct {
 	renews  bool   // the session's cookie has to be signed with the new secret
 	had     int    // the backend whose place the fallback takes
 
-	others bool     // the turns are of those whom something else than the weights decides about
-	stage  *stage   // by which a turn was taken; nil: none was
-	undone Decision // whose turn is taken back where another one is taken
+	others bool   // the turns are of those whom something else than the weights decides about
+	stage  *stage // by which a turn was taken; nil: none was
+	undo   *stage // by which a turn was taken that another one is taken instead of; nil: none was
+	undone int    // the backend whose turn it was
 }
 
 func (c *choice) decide() (backend int, reason Reason, err error) {
@@ -336,8 +337,8 @@ func (c *choice) next(g *stage) int {
 		l = c.turns.others
 	}
 	c.stage = g
-	if c.undone.stage != nil {
-		return l.instead(c.undone.stage, c.undone.Backend, g)
+	if c.undo != nil {
+		return l.instead(c.undo, c.undone, g)
 	}
 	return l.next(g)
 }

@@ -9,7 +9,7 @@ import (
 const (
 	// maxSchedule is the longest schedule that is kept, in choices and so in bytes.
 	// Weights whose sum, divided by their common divisor, is above it are dealt out
-	// step by step for good. At this length a thousand splits need 16 MiB at most.
+	// step by step for good. At this length a thousand ledgers need 16 MiB at most.
 	maxSchedule = 1 << 14
 	// settled is how many choices by the same stage are made before they are written
 	// down, where there was another stage before: two that take turns never are.

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -216,5 +219,80 @@ func TestForgottenRevisionStillChooses(t *testing.T) {
 	split.Prune(next)
 	if got := fmt.Sprint(count(t, old, st, 400), count(t, s, next, 400)); got != "[300 100] [200 200]" {
 		t.Errorf("chose %s", got)
+	}
+}
+
+// Many choose by any of the revisions that are in use, some backends being out for
+// some of them, while others come and go: in the end each backend has its shares.
+func TestManyChooseWhileRevisionsComeAndGo(t *testing.T) {
+	random := seeded(7)
+	edit := func() *split.Split {
+		s := smooth(1+random.IntN(400), 1+random.IntN(400), 1+random.IntN(9), 1)
+		s.OnUnavailable = split.Redistribute
+		return s
+	}
+	first := edit()
+	var current atomic.Pointer[[]revision]
+	current.Store(&[]revision{{first, split.NewState(first)}})
+	const goroutines, choices = 4, 3000
+	owed := make([][]float64, goroutines)
+	var choosers sync.WaitGroup
+	for g := range goroutines {
+		owed[g] = make([]float64, 4)
+		choosers.Go(func() {
+			for k := range choices {
+				live := *current.Load()
+				one := live[k%len(live)]
+				gone := split.Set(0)
+				if k/500%2 == 1 {
+					gone = set(g % 4)
+				}
+				d, err := split.Choose(one.s, one.st, &split.Facts{Unhealthy: gone}, func(int) (bool, error) { return true, nil })
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				total := 0.0
+				for i, b := range one.s.Backends {
+					if !gone.Has(i) {
+						total += float64(b.Weight)
+					}
+				}
+				for i, b := range one.s.Backends {
+					if !gone.Has(i) {
+						owed[g][i] += float64(b.Weight) / total
+					}
+				}
+				owed[g][d.Backend]--
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { choosers.Wait(); close(done) }()
+	for editing := true; editing; {
+		select {
+		case <-done:
+			editing = false
+		default:
+			live := *current.Load()
+			s := edit()
+			next := append(slices.Clone(live), revision{s, live[len(live)-1].st.For(s)})
+			if len(next) > 3 {
+				next = next[1:]
+			}
+			current.Store(&next)
+			var states []*split.State
+			for _, r := range next {
+				states = append(states, r.st)
+			}
+			split.Prune(states...)
+			runtime.Gosched()
+		}
+	}
+	for i := range 4 {
+		off := owed[0][i] + owed[1][i] + owed[2][i] + owed[3][i]
+		if math.Abs(off) >= 2 {
+			t.Errorf("backend %d is off by %.3f", i, off)
+		}
 	}
 }

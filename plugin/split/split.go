@@ -236,8 +236,8 @@ type Decision struct {
 	Subject    Subject // what its outcome says something about
 
 	pins   bool   // it is worth a session, whichever backend takes its place
-	had    int    // where it is the fallback, whose place that has taken
 	others bool   // it is of those whom something else than the weights decides about
+	had    int    // where it is the fallback, whose place that has taken
 	stage  *stage // by which a turn was taken; nil: none was
 }
 
