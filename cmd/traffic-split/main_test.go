@@ -220,6 +220,7 @@ func TestWhatKeepsTheServerFromStarting(t *testing.T) {
 		"a mode that is none":        {[]string{"-socket-mode", "rw"}, 2, `invalid value "rw" for flag -socket-mode: not a mode such as 0660`},
 		"a port without an address":  {[]string{"-status-listen", "8007"}, 2, `invalid value "8007" for flag -status-listen: not an address and a port such as 127.0.0.1:8007`},
 		"a port that is none":        {[]string{"-status-listen", "127.0.0.1:80070"}, 2, `invalid value "127.0.0.1:80070" for flag -status-listen: port "80070" is not in 0..65535`},
+		"a name with a port":         {[]string{"-status-host", "split.example.com:8007"}, 2, `invalid value "split.example.com:8007" for flag -status-host: not a host name such as split.example.com, without a port`},
 		"a user who is none":         {[]string{"-socket-owner", "no-such-user"}, 1, "the socket's user: user: unknown user no-such-user"},
 		"split files that are none":  {[]string{"-file", "/no/such/file"}, 1, "traffic-split: -file /no/such/file:"},
 		"a folder that is not there": {[]string{"-socket", "/no/such/folder/s"}, 1, "its folder has to exist and be writable"},
