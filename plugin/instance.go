@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
+	"time"
 
 	pdk "github.com/Kong/go-pdk"
 
@@ -168,10 +169,14 @@ func (r *request) conclude(l *live, d split.Decision) error {
 			return err
 		}
 	}
-	if l.observed {
-		return r.tell(l.markOf(d))
+	if !l.observed {
+		return nil
 	}
-	return nil
+	if !r.stream && l.tally.silence.decided(time.Now()) {
+		r.plugin.Log.Error("Kong tells no outcomes of requests, so that neither guard nor passive health checks work: "+
+			"it has the dump of a server without -outcomes; write it anew and run kong reload", "split", l.split.Identity)
+	}
+	return r.tell(l.markOf(d))
 }
 
 // learn has what is the same for all requests remembered, whichever backend this

@@ -89,15 +89,16 @@ func (r *request) observe() error {
 	if !decided {
 		return nil
 	}
-	failed, counts, err := r.outcome()
-	if err != nil || !counts {
-		return err
-	}
 	l := r.live
 	if l == nil {
 		if l, _ = r.file.get(name); l == nil {
 			return nil
 		}
+	}
+	l.tally.silence.told()
+	failed, counts, err := r.outcome()
+	if err != nil || !counts {
+		return err
 	}
 	i := l.index(backend)
 	if i < 0 {

@@ -17,6 +17,10 @@ type SplitStatus struct {
 	// Ramp is nil where there is none.
 	Ramp     *RampStatus     `json:"ramp,omitempty"`
 	Backends []BackendStatus `json:"backends"`
+	// OutcomesMissing is since when Kong should have told the outcome of some request,
+	// and has not, so that neither guard nor passive health checks work; nil where none
+	// matters, and zero where nothing is wrong.
+	OutcomesMissing *time.Time `json:"outcomes_missing,omitempty"`
 	// Unavailable are the requests that no backend could take.
 	Unavailable uint64 `json:"unavailable"`
 }
@@ -108,6 +112,9 @@ func (l *live) status(now time.Time) SplitStatus {
 	s := SplitStatus{
 		Split: l.split.Identity, Revision: l.split.Revision,
 		Backends: make([]BackendStatus, len(l.backends)), Unavailable: l.tally.unavailable.Load(),
+	}
+	if l.observed {
+		s.OutcomesMissing = new(l.tally.silence.since(now))
 	}
 	if r := l.split.Ramp; r != nil {
 		s.Ramp = &RampStatus{Backend: l.split.Backends[r.Backend].Name, RolledBack: state.RolledBack, RollbackBlocked: state.Blocked}

@@ -12,6 +12,7 @@ import (
 // concurrent use.
 type tally struct {
 	unavailable *atomic.Uint64  // requests that no backend could take
+	silence     *silence        // whether outcomes come
 	backends    []*backendTally // in the order of the split's
 }
 
@@ -24,9 +25,9 @@ type backendTally struct {
 // newTally returns the tally of s, which goes on from that of the revision before
 // it. was is nil for the first.
 func newTally(s *split.Split, was *live) tally {
-	t := tally{unavailable: new(atomic.Uint64), backends: make([]*backendTally, len(s.Backends))}
+	t := tally{unavailable: new(atomic.Uint64), silence: new(silence), backends: make([]*backendTally, len(s.Backends))}
 	if was != nil {
-		t.unavailable = was.tally.unavailable
+		t.unavailable, t.silence = was.tally.unavailable, was.tally.silence
 	}
 	for i, b := range s.Backends {
 		if at := was.index(b.Name); at >= 0 {

@@ -26,6 +26,7 @@ var (
 
 	requests    = described("requests_total", "Requests and connections that a backend got, by the reason.", "split", "backend", "reason")
 	unavailable = described("unavailable_total", "Requests and connections that no backend could take.", "split")
+	missing     = described("outcomes_missing", "1 where a guard or passive health checks need outcomes of requests and Kong tells none: it has the dump of a server without -outcomes.", "split")
 	outcomes    = described("outcomes_total", "Requests of a split with a guard or passive health, by what has become of them: ok, or failed on account of the backend.", "split", "backend", "outcome")
 
 	share      = described("backend_share", "A backend's share of new clients, from 0 to 1, by the weights and the ramp.", "split", "backend")
@@ -39,7 +40,7 @@ type collector struct{ Source }
 
 // Describe implements [prometheus.Collector].
 func (collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, filesGood, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, requests, unavailable, outcomes, share, up, rolledBack, blocked} {
+	for _, d := range []*prometheus.Desc{buildInfo, filesGood, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, requests, unavailable, missing, outcomes, share, up, rolledBack, blocked} {
 		to <- d
 	}
 }
@@ -70,6 +71,9 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	}
 	for _, s := range c.Splits(time.Now()) {
 		counter(unavailable, s.Unavailable, s.Split)
+		if since := s.OutcomesMissing; since != nil {
+			gauge(missing, number(!since.IsZero()), s.Split)
+		}
 		if s.Ramp != nil {
 			gauge(rolledBack, number(!s.Ramp.RolledBack.IsZero()), s.Split, s.Ramp.Backend)
 			gauge(blocked, number(!s.Ramp.RollbackBlocked.IsZero()), s.Split, s.Ramp.Backend)

@@ -30,7 +30,7 @@ func source() Source {
 		Splits: func(time.Time) []plugin.SplitStatus {
 			return []plugin.SplitStatus{
 				{
-					Split: "shop", Revision: "abc", Unavailable: 5,
+					OutcomesMissing: &noon, Split: "shop", Revision: "abc", Unavailable: 5,
 					Ramp: &plugin.RampStatus{Backend: "canary", RolledBack: noon},
 					Backends: []plugin.BackendStatus{
 						{Name: "stable", Share: 0.75, Up: new(true), Requests: map[split.Reason]uint64{split.ByWeight: 7, split.BySession: 2}, Outcomes: &plugin.Outcomes{OK: 9}},
@@ -75,6 +75,7 @@ func TestMetrics(t *testing.T) {
 		`backend_up{backend="stable",split="shop"} 1`,
 		`build_info{version="1.2.3"} 1`,
 		`file_last_reload_successful 0`,
+		`outcomes_missing{split="shop"} 1`,
 		`outcomes_total{backend="canary",outcome="failed",split="shop"} 2`,
 		`outcomes_total{backend="canary",outcome="ok",split="shop"} 1`,
 		`outcomes_total{backend="stable",outcome="failed",split="shop"} 0`,
@@ -136,8 +137,8 @@ func TestMetricsThatCannotBe(t *testing.T) {
 	}
 	var log bytes.Buffer
 	w := get(t, s, &log, "GET", "/metrics")
-	if n := len(ours(w.Body.String())); w.Code != 200 || n != 26 {
-		t.Errorf("%d, %d samples, want 26", w.Code, n)
+	if n := len(ours(w.Body.String())); w.Code != 200 || n != 27 {
+		t.Errorf("%d, %d samples, want 27", w.Code, n)
 	}
 	if !strings.Contains(log.String(), "web") || !strings.Contains(log.String(), "UTF-8") {
 		t.Errorf("the log: %s", &log)
@@ -208,6 +209,7 @@ func TestJSON(t *testing.T) {
           }
         }
       ],
+      "outcomes_missing": "2026-11-01T12:00:00Z",
       "unavailable": 5
     },
     {

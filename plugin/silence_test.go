@@ -1,0 +1,75 @@
+package plugin_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"kong-traffic-split/plugin"
+)
+
+// Where outcomes matter and Kong tells none, for so long that it is no chance, log and
+// status say so, once and for as long as it is so.
+func TestNoOutcomesCome(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		config        string
+		before, after int           // decisions, and more of them
+		pause         time.Duration // between those
+		missing       bool
+	}{
+		{"enough, and long ago", watched, 50, 1, time.Minute, true},
+		{"too few", watched, 49, 1, time.Minute, false},
+		{"not long ago", watched, 50, 1, time.Minute - 1, false},
+		{"many, not long ago", watched, 1, 1000, time.Second, false},
+		{"a guard", guarded, 50, 1, time.Hour, true},
+		{"nothing depends on it", ab, 50, 50, time.Hour, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				with := options
+				with.Log = slog.New(slog.NewTextHandler(&log, nil))
+				p := plugin.New(with)
+				i := start(t, p, onRoute+test.config)
+				decide := func(n int) {
+					for range n {
+						if err := web().access(t, i); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				missing := func() bool {
+					since := p.Status(time.Now())[0].OutcomesMissing
+					return since != nil && !since.IsZero()
+				}
+				decide(test.before)
+				time.Sleep(test.pause)
+				decide(test.after)
+				if missing() != test.missing {
+					t.Errorf("missing: %t", missing())
+				}
+				decide(10)
+				said := strings.Count(log.String(), "Kong tells no outcomes of requests")
+				if said == 1 != test.missing || said > 1 {
+					t.Errorf("said %d times:\n%s", said, &log)
+				}
+				if test.config == ab {
+					return
+				}
+				outcome(t, i, "service", 200)
+				if missing() {
+					t.Error("missing still, when one has come")
+				}
+				decide(50)
+				time.Sleep(time.Minute)
+				if !missing() {
+					t.Error("not missing, when none comes any more")
+				}
+			})
+		})
+	}
+}
