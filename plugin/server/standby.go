@@ -49,6 +49,8 @@ type StandBy struct {
 	Log      *slog.Logger
 
 	turn *Turn
+	// dead: there was a server that can be asked for a turn, and it has ended
+	dead bool
 }
 
 // An occupant is who has a socket.
@@ -163,7 +165,7 @@ func (s *StandBy) look(ctx context.Context) *occupant {
 	switch {
 	case err == nil:
 		return &occupant{pid: pid, sock: sock}
-	case own && s.turn == nil:
+	case own && s.turn == nil, s.dead: // systemd holds the socket, and nobody serves
 		_ = sock.Close()
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -183,7 +185,9 @@ func (s *StandBy) register() {
 	if s.Register == nil || s.turn != nil {
 		return
 	}
-	s.turn, _ = s.Register() // without one it is seen all the same when that one ends
+	var err error // without a turn it is seen all the same when that one ends
+	s.turn, err = s.Register()
+	s.dead = errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // owns reports whether sock leads to the socket that this process was handed: both have
@@ -196,6 +200,17 @@ func (s *StandBy) owns(sock net.Conn) bool {
 	return ok && peerPID(own) == peerPID(sock)
 }
 
+// another is another listener on the same socket, so that this one can be used again after
+// that one is closed.
+func another(own net.Listener) (net.Listener, error) {
+	file, err := own.(*net.UnixListener).File()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return net.FileListener(file)
+}
+
 // Listen opens the socket, or takes the one that was handed over where that is still the
 // one at its path. Where takeOver is false and another server has taken the socket since
 // Wait, it returns [ErrTaken].
@@ -203,10 +218,8 @@ func (s *StandBy) Listen(ctx context.Context, access Access, takeOver bool) (net
 	unlock := lockFolder(s.Path)
 	defer unlock()
 	if !takeOver {
-		if at := (&StandBy{Path: s.Path, Plugin: s.Plugin, Own: s.Own}).look(ctx); at != nil {
-			if at.sock != nil {
-				_ = at.sock.Close()
-			}
+		if at := (&StandBy{Path: s.Path, Plugin: s.Plugin, Own: s.Own}).look(ctx); at != nil && at.sock != nil {
+			_ = at.sock.Close()
 			return nil, ErrTaken
 		}
 	}
@@ -216,7 +229,7 @@ func (s *StandBy) Listen(ctx context.Context, access Access, takeOver bool) (net
 	if sock, err := net.DialTimeout("unix", s.Path, dialTime); err == nil {
 		defer sock.Close()
 		if s.owns(sock) {
-			return s.Own, nil
+			return another(s.Own)
 		}
 	}
 	s.Log.Warn("the socket that systemd has handed over is not at its path any more, where another server was: this one opens its own there; restart the socket unit when it suits",
