@@ -318,6 +318,9 @@ func TestDeathsAreCountedOfTheCallInHand(t *testing.T) {
 		s.settle()
 		s.settle() // of a process that has not come to it
 		c = kept.take(t)
+		c.Try()
+		c.Spare()
+		s.settle() // of one that has waited for Kong
 	}
 	if _, err := c.Read(buf); err != nil {
 		t.Fatal(err)
