@@ -28,37 +28,44 @@ func TestALargeCallThatProcessesDieOfIsAnswered(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	large := strings.Repeat("x", 100<<10)
-	path, err := proto.Marshal(&pb.String{V: "/" + large + "/exit"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	large, medium := strings.Repeat("x", 100<<10), strings.Repeat("x", 10<<10)
 	start := func(config string) *pb.RpcCall {
 		return &pb.RpcCall{Call: &pb.RpcCall_CmdStartInstance{CmdStartInstance: &pb.CmdStartInstance{Name: "traffic-split", Config: []byte(config)}}}
 	}
 	id := dialPlugin(t, p.socket).start(`{"backends":[{"host":"localhost"}]}`)
+	event := func() *pb.RpcCall {
+		return &pb.RpcCall{Call: &pb.RpcCall_CmdHandleEvent{CmdHandleEvent: &pb.CmdHandleEvent{InstanceId: id, EventName: "access"}}}
+	}
 	for _, tt := range []struct {
 		name string
 		call *pb.RpcCall
+		path string // where it asks for that
+		sent int    // at least
 	}{
-		{"a start", start(`{"__plugin_id":"exit","backends":[{"host":"localhost","request_headers":{"set":{"X":"` + large + `"}}}]}`)},
-		{"an event", &pb.RpcCall{Call: &pb.RpcCall_CmdHandleEvent{CmdHandleEvent: &pb.CmdHandleEvent{InstanceId: id, EventName: "access"}}}},
+		{"a start", start(`{"__plugin_id":"exit","backends":[{"host":"localhost","request_headers":{"set":{"X":"` + large + `"}}}]}`), "", deaths + 1},
+		{"an event", event(), "/" + large + "/exit", deaths + 1},
+		// Another process goes on with it, until what was replied to each is too long.
+		{"an event of medium length", event(), "/" + medium + "/exit", 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for sent := 1; ; sent++ {
+			path, err := proto.Marshal(&pb.String{V: tt.path})
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := strings.Count(p.log.String(), "the serving process has died")
+			sent := 0
+			for err := io.EOF; err != nil; {
+				if !errors.Is(err, io.EOF) || sent > deaths {
+					t.Fatalf("sent %d times, it ends with %v, and Kong would not repeat it:\n%s", sent, err, p.log)
+				}
 				kong := dialPlugin(t, p.socket)
 				kong.call(tt.call)
-				err := answered(kong.sock, path)
-				switch {
-				case err == nil && sent == deaths+1:
-					return
-				case err == nil:
-					t.Fatalf("it is answered after %d deaths, and should be after %d", sent-1, deaths)
-				case !errors.Is(err, io.EOF):
-					t.Fatalf("after %d deaths: %v, and Kong would not repeat it", sent-1, err)
-				case sent > deaths:
-					t.Fatalf("it is not answered after %d deaths:\n%s", sent, p.log)
-				}
+				sent++
+				err = answered(kong.sock, path)
+			}
+			died := strings.Count(p.log.String(), "the serving process has died") - before
+			if died != deaths || sent < tt.sent {
+				t.Errorf("sent %d times, it is answered after %d deaths, and should be after %d", sent, died, deaths)
 			}
 		})
 	}

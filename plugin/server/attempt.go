@@ -25,7 +25,7 @@ const (
 	// maxKept is the most bytes of an exchange, in frames, that another process is sure to
 	// find in the connection's journal, which plugin/server/keeper has room for. Kong
 	// repeats a call with more on another connection, so State has how many processes have
-	// died with it.
+	// died with it; and with each call with which one has, as that may follow.
 	maxKept = 48 << 10
 )
 
@@ -51,7 +51,7 @@ type attempt struct {
 // begin begins to work on a call.
 func (c *conn) begin(call *pb.RpcCall) {
 	c.attempt = attempt{call: call}
-	c.facts = c.facts[:0]
+	c.facts, c.reply = c.facts[:0], c.reply[:0]
 	_ = c.resume() // what handles the call asks c.deaths
 }
 
@@ -62,10 +62,7 @@ func (c *conn) resume() error {
 	if a.call == nil || a.turn != nil || a.refused {
 		return nil
 	}
-	if a.key == "" && c.size > maxKept {
-		a.key = c.deathsKey()
-		c.deaths = max(c.deaths, c.server.trials.join(a.key, c.server.State))
-	}
+	c.count()
 	if err := died(c.deaths); err != nil {
 		a.refused = true
 		return err
@@ -79,6 +76,25 @@ func (c *conn) resume() error {
 		c.server.trials.count(a.key, +1, c.server.State)
 	}
 	return nil
+}
+
+// count finds out how many processes have died with the call in hand where its journal
+// may not have it, or not for long: there is what was replied to each of them. An event
+// is known by these replies, so it is nothing before they are there.
+func (c *conn) count() {
+	a, trials := &c.attempt, &c.server.trials
+	if a.key != "" {
+		return
+	}
+	counts := c.size > maxKept || c.deaths > 0
+	isAsked := len(c.facts) > 0 || len(c.reply) > 0
+	if !counts && !trials.any(c.server.State) || a.call.GetCmdHandleEvent() != nil && !isAsked {
+		return
+	}
+	if key := c.deathsKey(); counts || trials.known(key, c.server.State) {
+		a.key = key
+		c.deaths = trials.join(key, c.deaths, c.server.State)
+	}
 }
 
 // rest pauses the work on the call in hand while it waits for the other side.
@@ -117,5 +133,6 @@ func (c *conn) deathsKey() string {
 	sum := sha256.New()
 	sum.Write(text)
 	sum.Write(c.facts)
+	sum.Write(c.reply)
 	return deathsPrefix + hex.EncodeToString(sum.Sum(nil)[:16])
 }

@@ -204,7 +204,7 @@ func TestDeathsAreForgotten(t *testing.T) {
 	s := New(pluginOf(nil), quiet)
 	s.State.Set(deathsPrefix+"a", []byte("3"))
 	s.State.Set(deathsPrefix+"b", []byte("3"))
-	if deaths := s.trials.join(deathsPrefix+"b", s.State); deaths != 3 {
+	if deaths := s.trials.join(deathsPrefix+"b", 0, s.State); deaths != 3 {
 		t.Errorf("%d deaths with b", deaths)
 	}
 	s.sweep()

@@ -3,6 +3,7 @@ package server
 import (
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"kong-traffic-split/plugin/state"
 )
@@ -14,6 +15,9 @@ const deathsPrefix = "deaths/"
 // trials count, in saved state, the processes that have died with a call in hand which
 // no journal has. The zero value is ready, and safe for concurrent use.
 type trials struct {
+	looked sync.Once
+	found  atomic.Bool // there may be calls that processes before this one have died with
+
 	mu    sync.Mutex
 	byKey map[string]*trial
 }
@@ -25,20 +29,36 @@ type trial struct {
 	tried  int // of them
 }
 
-// join begins with a call, and returns how many processes before this one have died with
-// it in hand.
-func (t *trials) join(key string, saved state.Store) (deaths int) {
+// any reports whether there may be a call that processes before this one have died with.
+func (t *trials) any(saved state.Store) bool {
+	t.looked.Do(func() { t.found.Store(len(saved.Keys(deathsPrefix)) > 0) })
+	return t.found.Load()
+}
+
+// known reports whether that is one of them.
+func (t *trials) known(key string, saved state.Store) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byKey[key] != nil || saved.Get(key) != nil
+}
+
+// join begins with a call, with which its journal says that so many processes have died,
+// and returns how many have.
+func (t *trials) join(key string, deaths int, saved state.Store) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.byKey == nil {
 		t.byKey = map[string]*trial{}
 	}
-	if t.byKey[key] == nil {
-		deaths, _ = strconv.Atoi(string(saved.Get(key))) // none where nothing is
-		t.byKey[key] = &trial{deaths: deaths}
+	its := t.byKey[key]
+	if its == nil {
+		its = new(trial)
+		its.deaths, _ = strconv.Atoi(string(saved.Get(key))) // none where nothing is
+		t.byKey[key] = its
 	}
-	t.byKey[key].calls++
-	return t.byKey[key].deaths
+	its.deaths = max(its.deaths, deaths)
+	its.calls++
+	return its.deaths
 }
 
 // count notes that one call more is tried, or one less: where one is, the death of this
@@ -88,4 +108,6 @@ func (t *trials) forget(saved state.Store) {
 			saved.Set(key, nil)
 		}
 	}
+	t.looked.Do(func() {})
+	t.found.Store(len(t.byKey) > 0)
 }
