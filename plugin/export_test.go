@@ -8,9 +8,10 @@ import (
 
 // MarkFor is the mark that a request leaves which is decided for a backend now.
 func (i *Instance) MarkFor(backend string) string {
-	l := i.live
+	s := i.serving.Load()
+	l := s.live
 	if l == nil {
-		l, _ = i.file.get(i.entry)
+		l, _ = i.plugin.file.get(s.entry)
 	}
 	at := l.index(backend)
 	if at < 0 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,12 +19,21 @@ import (
 type Instance struct {
 	plugin    *Plugin
 	placement placement
+	seq       int64       // of the config; 0: not known
+	row       *rowConfigs // of all instances of the plugin row
 
-	live    *live // the row's own split; nil where it comes from a split file
-	release func()
+	config *config.Config // nil: it is wrong
+	text   []byte         // of a wrong one: what Kong has sent
+	wrong  atomic.Pointer[refusal]
+	failed atomic.Pointer[failure]     // what is wrong with a config that is right otherwise
+	saved  atomic.Pointer[savedConfig] // as which the config was saved; nil: it was not yet
 
-	file  *fileSplits
-	entry string // the split file's entry; empty: the one named like the route
+	serving atomic.Pointer[serving] // nil: no config that could be used
+
+	mu     sync.Mutex // held to change what it serves
+	closed atomic.Bool
+	begin  sync.Once    // its first request or connection
+	last   atomic.Int64 // when the last one came, in Unix nanoseconds
 
 	streams atomic.Bool // it has had TCP or TLS connections, and so has no requests
 	begun   atomic.Bool // it has had one of either
@@ -32,31 +42,100 @@ type Instance struct {
 	service remembered[config.Service]
 }
 
+// serving is the config by which an instance decides: its own, or the last good one of
+// its row. It does not change.
+type serving struct {
+	live    *live // the row's own split; nil where it comes from a split file
+	release func()
+	entry   string // the split file's entry; empty: the one named like the route
+
+	good        *savedConfig // nil: it is the instance's own
+	lacksSecret bool         // and so does not pin clients
+	err         error        // why it cannot be used
+}
+
+// failure is a mistake in a config that only requests show.
+type failure struct {
+	error
+	ofFiles bool          // it is one in the split files, or that those lack something
+	files   *fileRevision // what they were then
+}
+
 // Handle runs a phase of one request. An error that the client is to see has
 // the methods Status and Message; Error is for Kong's log.
 func (i *Instance) Handle(phase string, k *pdk.PDK) error {
 	r := &request{Instance: i, kong: k, stream: phase == "preread"}
-	if r.stream && !i.streams.Load() {
-		i.streams.Store(true)
-	}
 	switch phase {
 	case "access", "preread":
-		l, err := r.split()
-		if l == nil || err != nil {
-			return err
-		}
-		return r.send(l)
+		return r.decide()
 	case "log":
 		return r.observe()
 	}
 	return nil
 }
 
+// enter notes that a request or connection has come, and returns what decides it.
+func (i *Instance) enter(stream bool, now time.Time) (*serving, error) {
+	i.begin.Do(func() {
+		if stream {
+			i.streams.Store(true)
+			i.refuseHTTP()
+		}
+	})
+	i.last.Store(now.UnixNano())
+	i.row.came(i, now)
+	wrong := i.wrong.Load()
+	if wrong == nil {
+		return i.serving.Load(), nil
+	}
+	return i.fallBack(wrong, now)
+}
+
+// refuseHTTP refuses a config that cannot be on a TCP or TLS route.
+func (i *Instance) refuseHTTP() {
+	if s := i.serving.Load(); s != nil && s.live != nil && s.live.needsHTTP != "" && i.wrong.Load() == nil {
+		i.wrong.Store(refuseHTTP(s.live.needsHTTP))
+	}
+}
+
+// fallBack returns the last good config of the row at its place, instead of a wrong one.
+func (i *Instance) fallBack(wrong *refusal, now time.Time) (*serving, error) {
+	good := i.row.goodAt(i.placement.key(), now)
+	if good == nil {
+		return nil, wrong
+	}
+	s := i.serving.Load()
+	if s == nil || s.good != good {
+		s = i.restore(good)
+	}
+	if s.err != nil {
+		return nil, &refusal{wrong.status, wrong.message, fmt.Errorf("%w (%w)", wrong.reason, s.err)}
+	}
+	return s, nil
+}
+
+func (i *Instance) lastCame() time.Time { return time.Unix(0, i.last.Load()) }
+
+// problem is what is wrong with the config, as far as is known; nil: nothing.
+func (i *Instance) problem() error {
+	if wrong := i.wrong.Load(); wrong != nil {
+		return wrong
+	}
+	if f := i.failed.Load(); f != nil && (!f.ofFiles || f.files == i.plugin.file.current.Load()) {
+		return f.error
+	}
+	return nil
+}
+
 // Close lets go of the row's state.
 func (i *Instance) Close() {
-	if i.release != nil {
-		i.release()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.closed.Store(true)
+	if s := i.serving.Load(); s != nil && s.release != nil {
+		s.release()
 	}
+	i.plugin.configs.drop(i.row)
 }
 
 // request is one request, or connection, in the phase that Kong has called for it.
@@ -66,14 +145,38 @@ type request struct {
 	stream bool // it is a TCP or TLS connection: Kong does not look into it
 }
 
+// decide has the request decided, and notes how it went.
+func (r *request) decide() error {
+	now := time.Now()
+	s, err := r.enter(r.stream, now)
+	if err != nil {
+		return err
+	}
+	l, err := r.split(s, now)
+	if err == nil && l != nil {
+		err = r.send(l)
+	}
+	var wrong *refusal
+	switch {
+	case err == nil && s.good == nil:
+		r.row.succeeded(r.Instance, now)
+	case errors.As(err, &wrong) && wrong.message == misconfiguredMessage:
+		f := &failure{error: wrong.reason, ofFiles: s.live == nil, files: r.plugin.file.current.Load()}
+		if was := r.failed.Swap(f); was == nil || was.ofFiles && was.files != f.files || was.Error() != f.Error() {
+			r.row.fails(now)
+		}
+	}
+	return err
+}
+
 // split returns the split that the request is for. It is nil where the request is
 // to pass untouched: a row on a service, a consumer or everywhere meets routes
 // that have no entry in the split files.
-func (r *request) split() (*live, error) {
-	if r.live != nil {
-		return r.live, nil
+func (r *request) split(s *serving, now time.Time) (*live, error) {
+	if s.live != nil {
+		return s.live, nil
 	}
-	name := r.entry
+	name := s.entry
 	if name == "" {
 		rt, err := r.askRoute()
 		if err != nil {
@@ -81,11 +184,14 @@ func (r *request) split() (*live, error) {
 		}
 		name = rt.name
 	}
-	l, loaded := r.file.get(name)
-	if l != nil || r.placement.RouteID == "" {
+	if r.placement.RouteID == "" {
+		l, _ := r.plugin.file.get(name)
 		return l, nil
 	}
+	l, loaded := r.plugin.file.onRoute(name, now)
 	switch {
+	case l != nil:
+		return l, nil
 	case !loaded:
 		return nil, misconfigured("the config has no backends, and the server has no split files: set backends, or start the server with -file")
 	case name == "":
@@ -99,7 +205,7 @@ func (r *request) split() (*live, error) {
 // when it is told whether it has an Upstream, so a decision may need another.
 func (r *request) send(l *live) error {
 	if r.stream && l.needsHTTP != "" {
-		return misconfigured("%s: Kong does not look into a TCP or TLS connection: leave it out, or put the plugin on another route", l.needsHTTP)
+		return refuseHTTP(l.needsHTTP)
 	}
 	if err := r.learn(l.wants); err != nil {
 		return err
@@ -229,6 +335,11 @@ const misconfiguredMessage = "The traffic split of this route is not configured 
 // a request, can see to be wrong.
 func misconfigured(format string, args ...any) error {
 	return &refusal{500, misconfiguredMessage, fmt.Errorf(format, args...)}
+}
+
+// refuseHTTP refuses parameters that a TCP or TLS connection cannot have.
+func refuseHTTP(parameters string) *refusal {
+	return &refusal{500, misconfiguredMessage, fmt.Errorf("%s: Kong does not look into a TCP or TLS connection: leave it out, or put the plugin on another route", parameters)}
 }
 
 // unavailable refuses a request that no backend can take: with 503 where there is

@@ -1,9 +1,11 @@
 package plugin
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/split"
@@ -27,6 +29,10 @@ type live struct {
 	logs      bool                   // decisions are added to what log plugins write
 	watches   watches
 	tally     tally
+
+	config      *config.Config
+	used        atomic.Int64 // of one in the split files: when a row on a route last used it, in Unix seconds, to the hour
+	lacksSecret bool         // it is one of an earlier process, whose secrets are not saved
 }
 
 // newLive makes a revision live. name is the split's in the split files; empty: it
@@ -35,7 +41,7 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 	l := &live{
 		split: s, state: st, entry: name, note: noteKey(s, name), backends: make([]backend, len(c.Backends)), tally: newTally(s, was),
 		facts: factsOf(s.Needs()), needsHTTP: c.NeedsHTTP(),
-		observed: s.Ramp != nil && s.Ramp.Guard != nil, logs: c.LogDecision,
+		observed: s.Ramp != nil && s.Ramp.Guard != nil, logs: c.LogDecision, config: c,
 	}
 	for i := range c.Backends {
 		l.backends[i] = newBackend(c, i)
@@ -207,15 +213,19 @@ type fileSplits struct {
 // fileRevision is what all the split files together say at a time.
 type fileRevision struct {
 	splits   map[string]*live
-	observed bool // the outcome of some split's requests matters
+	gone     map[string]*live     // that are in the files no more, and stay in use for rows on routes
+	since    map[string]time.Time // they are gone
+	observed bool                 // the outcome of some split's requests matters
 }
 
 func (f *fileSplits) set(splits map[string]*config.Config) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	old := map[string]*live{}
-	if r := f.current.Load(); r != nil {
-		old = r.splits
+	before := f.current.Load()
+	if before != nil {
+		maps.Copy(old, before.gone)
+		maps.Copy(old, before.splits)
 	}
 	next := &fileRevision{splits: make(map[string]*live, len(splits))}
 	for name, c := range splits {
@@ -224,6 +234,9 @@ func (f *fileSplits) set(splits map[string]*config.Config) {
 		if was := old[name]; was != nil {
 			l = newLive(c, s, was.state.For(s), name, was)
 			l.watches.after(&was.watches, f.plugin, l)
+			if l.used.Store(was.used.Load()); l.isUsed(time.Now()) {
+				f.plugin.saveConfig(savedSplits+name, newSavedConfig(c, "", time.Unix(l.used.Load(), 0)))
+			}
 		} else {
 			l = newLive(c, s, split.NewState(s), name, nil)
 			f.plugin.recall(l)
@@ -234,8 +247,14 @@ func (f *fileSplits) set(splits map[string]*config.Config) {
 		next.splits[name] = l
 		next.observed = next.observed || l.observed
 	}
+	f.keep(next, old, before == nil)
+	next.stamp(before)
 	f.current.Store(next)
+	f.sayVanished(before, next)
 	for name, was := range old {
+		if next.gone[name] == was {
+			continue
+		}
 		was.watches.stop()
 		if l := next.splits[name]; l == nil {
 			f.plugin.forget(was)
@@ -260,6 +279,9 @@ func (f *fileSplits) refresh() {
 	defer f.mu.Unlock()
 	if r := f.current.Load(); r != nil {
 		for _, l := range r.splits {
+			f.plugin.remember(l)
+		}
+		for _, l := range r.gone {
 			f.plugin.remember(l)
 		}
 	}

@@ -22,7 +22,15 @@ func (n notes) Set(key string, value []byte) {
 		delete(n, key)
 	}
 }
-func (n notes) Keys(string) []string { return slices.Sorted(maps.Keys(n)) }
+
+func (n notes) Keys(prefix string) (keys []string) {
+	for _, key := range slices.Sorted(maps.Keys(n)) {
+		if strings.HasPrefix(key, prefix) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
 
 const guarded = `"ramp":{"backend":"b","start":"2026-01-31T18:00:00Z","duration":60,"guard":{"max_error_ratio":0.5,"min_requests":2}},` +
 	`"backends":[{"name":"a","host":"10.0.0.1","host_header":"a","health":{"passive":{"failures":2}}},{"name":"b","host":"10.0.0.2","host_header":"b"}]`
@@ -117,7 +125,7 @@ func TestARampStaysTakenBack(t *testing.T) {
 	// Another ramp is a new beginning, and so is this one after that.
 	other := start(t, p, numbered(4, otherRamp))
 	third.Close()
-	if len(kept) > 0 {
+	if len(kept.Keys("split/")) > 0 {
 		t.Errorf("it stays noted: %s", kept)
 	}
 	again := start(t, p, numbered(5, guarded))
@@ -141,7 +149,7 @@ func TestARampStaysTakenBackThroughALateEnd(t *testing.T) {
 	fail(t, second)
 	late := start(t, p, former)
 	second.Close()
-	if len(kept) != 1 {
+	if len(kept.Keys("split/")) != 1 {
 		t.Errorf("noted: %s", kept)
 	}
 	again := start(t, p, present)
@@ -162,25 +170,24 @@ func TestRowsWithoutAnIDHaveNothingInCommon(t *testing.T) {
 
 // So it is in the split files.
 func TestARampOfASplitFileThatWasAnother(t *testing.T) {
-	kept := notes{}
-	with := options
-	with.State = kept
-	p := plugin.New(with)
-	set := func(text string) { p.SetSplits(map[string]*config.Config{"web": mustConfig(t, "{"+text+"}")}) }
-	for name, another := range map[string]func(){
-		"another ramp": func() { set(otherRamp) },
-		"no split":     func() { p.SetSplits(nil) },
-	} {
-		set(guarded)
-		i := start(t, p, onRoute+`"split":"web"`)
+	web := func(text string) map[string]*config.Config {
+		return map[string]*config.Config{"web": mustConfig(t, "{"+text+"}")}
+	}
+	for name, another := range map[string]map[string]*config.Config{"another ramp": web(otherRamp), "no split": nil} {
+		kept := notes{}
+		with := options
+		with.State = kept
+		p := plugin.New(with)
+		p.SetSplits(web(guarded))
+		i := start(t, p, `"__plugin_id":"p1","service_id":"s1","split":"web"`) // on a route it would stay in use
 		fail(t, i)
-		if got := targets(t, i); got != "a a" || len(kept) != 1 {
-			t.Errorf("%s: before, requests go to %s, and %d is noted", name, got, len(kept))
+		if got := targets(t, i); got != "a a" || len(kept.Keys("split/")) != 1 {
+			t.Errorf("%s: before, requests go to %s, and %d is noted", name, got, len(kept.Keys("split/")))
 		}
-		another()
-		set(guarded)
-		if got := targets(t, i); got != "b b" || len(kept) > 0 {
-			t.Errorf("%s: then they go to %s, and %d is noted", name, got, len(kept))
+		p.SetSplits(another)
+		p.SetSplits(web(guarded))
+		if got := targets(t, i); got != "b b" || len(kept.Keys("split/")) > 0 {
+			t.Errorf("%s: then they go to %s, and %d is noted", name, got, len(kept.Keys("split/")))
 		}
 	}
 }

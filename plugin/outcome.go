@@ -34,13 +34,14 @@ func (i *Instance) outcomeReads() []read {
 // observes tells whether the outcome of the row's requests matters. Of a TCP or TLS
 // connection Kong tells none, and raises an error where it is asked.
 func (i *Instance) observes() bool {
+	s := i.serving.Load()
 	switch {
-	case i.streams.Load():
+	case i.streams.Load(), s == nil, s.err != nil:
 		return false
-	case i.live != nil:
-		return i.live.observed
+	case s.live != nil:
+		return s.live.observed
 	}
-	return i.file.observed()
+	return i.plugin.file.observed()
 }
 
 // mark leaves a decision for the log phase. It is the same for all decisions for a
@@ -89,9 +90,12 @@ func (r *request) observe() error {
 	if !decided {
 		return nil
 	}
-	l := r.live
+	l := r.serving.Load().live
 	if l == nil {
-		if l, _ = r.file.get(name); l == nil {
+		if l, _ = r.plugin.file.get(name); l == nil {
+			l = r.plugin.file.gone(name)
+		}
+		if l == nil {
 			return nil
 		}
 	}
@@ -172,6 +176,7 @@ func (p *Plugin) remember(l *live) {
 func (p *Plugin) Refresh() {
 	p.rows.refresh()
 	p.file.refresh()
+	p.forgetConfigs(time.Now())
 }
 
 // forget drops what is noted of l, whose split is gone.
@@ -199,5 +204,9 @@ func (p *Plugin) Noted(key string) {
 		p.rows.recall(id)
 	} else if name, ok := strings.CutPrefix(key, fileNotes); ok {
 		p.file.recall(name)
+	} else if id, ok := strings.CutPrefix(key, savedRows); ok {
+		p.configs.noted(id)
+	} else if name, ok := strings.CutPrefix(key, savedSplits); ok {
+		p.file.noted(name)
 	}
 }

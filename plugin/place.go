@@ -15,9 +15,10 @@ import (
 // placement is where a plugin row sits in Kong's configuration, from what Kong
 // adds to its config.
 type placement struct {
-	PluginID  string `json:"__plugin_id"`
-	RouteID   string `json:"route_id"`
-	ServiceID string `json:"service_id"`
+	PluginID   string `json:"__plugin_id"`
+	RouteID    string `json:"route_id"`
+	ServiceID  string `json:"service_id"`
+	ConsumerID string `json:"consumer_id"`
 	// Seq numbers the configs that a worker of Kong's has loaded, from 1.
 	Seq json.Number `json:"__seq__"`
 }
@@ -27,6 +28,12 @@ func decodePlacement(text []byte) (p placement, err error) {
 		return p, fmt.Errorf("what Kong adds to the config: %w", err)
 	}
 	return p, nil
+}
+
+// key names the place: of rows that have the same id, the same one is only where nobody
+// has moved it.
+func (p *placement) key() string {
+	return "route=" + p.RouteID + " service=" + p.ServiceID + " consumer=" + p.ConsumerID
 }
 
 // route is what the plugin wants to know of the Kong route of a request.

@@ -7,6 +7,7 @@ package plugin
 import (
 	"log/slog"
 	"sync"
+	"time"
 
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/state"
@@ -50,6 +51,7 @@ type Options struct {
 type Plugin struct {
 	Options
 	rows        rows
+	configs     configs
 	file        fileSplits
 	remembering sync.Mutex // held while something is saved
 }
@@ -61,6 +63,7 @@ func New(o Options) *Plugin {
 	}
 	p := &Plugin{Options: o}
 	p.rows = rows{plugin: p, byID: map[string]*row{}}
+	p.configs = configs{plugin: p, byID: map[string]*rowConfigs{}}
 	p.file.plugin = p
 	return p
 }
@@ -74,24 +77,27 @@ func (p *Plugin) ConfigOptions() []config.Option {
 	return []config.Option{config.WithoutOutcomes}
 }
 
-// Start makes an instance for one plugin row from the JSON that Kong sends. The
-// error names everything that is wrong with the row's config, and is what its
-// requests are to be refused with.
+// Start makes an instance for one plugin row from the JSON that Kong sends. Where the
+// row's config is wrong, it serves by the row's last good one at the same place, or
+// else refuses all requests. The error is what they are to be refused with where it is
+// not even known of which row it is.
 func (p *Plugin) Start(text []byte) (*Instance, error) {
-	c, err := config.FromKong(text, p.ConfigOptions()...)
-	if err != nil {
-		return nil, &refusal{status: 500, message: misconfiguredMessage, reason: err}
-	}
 	place, err := decodePlacement(text)
 	if err != nil {
 		return nil, &refusal{status: 500, message: misconfiguredMessage, reason: err}
 	}
-	i := &Instance{plugin: p, placement: place}
-	if len(c.Backends) > 0 {
-		i.live, i.release = p.rows.add(place, c)
-	} else {
-		i.entry, i.file = c.Split, &p.file
+	i := &Instance{plugin: p, placement: place, row: p.configs.of(place.PluginID)}
+	i.seq, _ = place.Seq.Int64()
+	if i.config, err = config.FromKong(text, p.ConfigOptions()...); err == nil {
+		s := new(serving)
+		s.use(i, i.config)
+		i.serving.Store(s)
+		return i, nil
 	}
+	i.text = text
+	wrong := &refusal{status: 500, message: misconfiguredMessage, reason: err}
+	i.wrong.Store(wrong)
+	_, _ = i.fallBack(wrong, time.Now()) // already now, before Kong closes the one that serves so far
 	return i, nil
 }
 

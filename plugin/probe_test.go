@@ -128,7 +128,7 @@ func TestWatchesOfAFile(t *testing.T) {
 		served.SetSplits(splits)
 	}
 	set("10.0.0.1")
-	i := start(t, served, onRoute+`"split":"web"`)
+	i := start(t, served, `"__plugin_id":"p1","service_id":"s1","split":"web"`)
 	set("10.0.0.2")
 	if p.log != nil {
 		t.Errorf("before the first request: %q", p.log)

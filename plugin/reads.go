@@ -77,9 +77,13 @@ func (i *Instance) Reads(phase string) (reads []read) {
 // wants says what the split that a request will most likely be for depends on.
 // One that is named like the route is not known before the route is.
 func (i *Instance) wants(stream bool) (wants, []fact) {
-	l := i.live
+	s := i.serving.Load()
+	if s == nil || s.err != nil {
+		return wants{}, nil
+	}
+	l := s.live
 	if l == nil {
-		name := i.entry
+		name := s.entry
 		if name == "" {
 			rt, known := i.route.known()
 			if !known {
@@ -87,7 +91,9 @@ func (i *Instance) wants(stream bool) (wants, []fact) {
 			}
 			name = rt.name
 		}
-		l, _ = i.file.get(name)
+		if l, _ = i.plugin.file.get(name); l == nil && i.placement.RouteID != "" {
+			l = i.plugin.file.gone(name)
+		}
 	}
 	switch {
 	case l == nil:

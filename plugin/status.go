@@ -103,6 +103,9 @@ func (f *fileSplits) all() []*live {
 		for _, l := range r.splits {
 			all = append(all, l)
 		}
+		for _, l := range r.gone {
+			all = append(all, l)
+		}
 	}
 	return all
 }

@@ -202,7 +202,7 @@ func serve(parent context.Context, o options, child *keeper.Child, open func() (
 	if child != nil {
 		child.Notify(p.Noted)
 	}
-	seen := status.Source{Version: plugin.Version, Splits: p.Status, Hosts: o.statusHosts}
+	seen := status.Source{Version: plugin.Version, Splits: p.Status, ConfigErrors: p.ConfigErrors, Hosts: o.statusHosts}
 	if host, _, err := net.SplitHostPort(o.status); err == nil {
 		seen.Hosts = append(seen.Hosts, host)
 	}

@@ -20,6 +20,7 @@ var kept = []state.Kept{
 	{Prefix: server.ReservedIDs},
 	{Prefix: "split/", For: 30 * 24 * time.Hour}, // Kong does not say that a row is deleted
 	{Prefix: "unhealthy/"},
+	{Prefix: plugin.SavedConfigs, For: 26 * time.Hour}, // a day after their last use, as they say themselves
 }
 
 // refreshPause is how often what is in use is saved again, so that it does not grow

@@ -16,6 +16,8 @@ var (
 	buildInfo = described("build_info", "1, with the version of the plugin.", "version")
 	filesGood = described("file_last_reload_successful", "0 while the split files are wrong, and the last good ones are in use.")
 
+	configError = described("config_error", "1 while the config of a plugin row, or of a split in the files, is wrong: the last good one is in use where there is one. None where it is right.", "split")
+
 	stateSaved    = described("state_saved", "0 while what must outlive a restart cannot be saved, or not all of it.")
 	statePutAside = described("state_put_aside", "Files of saved state that could not be used and were put aside, until somebody removes them.")
 
@@ -40,7 +42,7 @@ type collector struct{ Source }
 
 // Describe implements [prometheus.Collector].
 func (collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, filesGood, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, requests, unavailable, missing, outcomes, share, up, rolledBack, blocked} {
+	for _, d := range []*prometheus.Desc{buildInfo, filesGood, configError, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, requests, unavailable, missing, outcomes, share, up, rolledBack, blocked} {
 		to <- d
 	}
 }
@@ -56,6 +58,15 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	gauge(buildInfo, 1, c.Version)
 	if c.Problems != nil {
 		gauge(filesGood, number(len(c.Problems()) == 0))
+	}
+	if c.ConfigErrors != nil {
+		of := map[string]bool{}
+		for _, e := range c.ConfigErrors() {
+			if !of[e.Split] { // a split in the files may be called like a row
+				of[e.Split] = true
+				gauge(configError, 1, e.Split)
+			}
+		}
 	}
 	if c.State != nil {
 		s := c.State()

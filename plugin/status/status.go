@@ -23,6 +23,8 @@ type Source struct {
 	Version string
 	// Splits tells how all splits do at now.
 	Splits func(now time.Time) []plugin.SplitStatus
+	// ConfigErrors tells which configs are wrong. Nil: nobody knows.
+	ConfigErrors func() []plugin.ConfigError
 	// Problems is what is wrong with the split files, of which the last good ones are
 	// in use. Nil: there are no split files.
 	Problems func() []string
@@ -99,11 +101,12 @@ func writeMetrics(to io.Writer, from prometheus.Gatherer, log *slog.Logger) erro
 
 // report is what GET /status answers.
 type report struct {
-	Version    string               `json:"version"`
-	SplitFiles *splitFiles          `json:"split_files,omitempty"`
-	State      *SavedState          `json:"state,omitempty"`
-	Probes     *Probes              `json:"probes,omitempty"`
-	Splits     []plugin.SplitStatus `json:"splits"`
+	Version      string               `json:"version"`
+	SplitFiles   *splitFiles          `json:"split_files,omitempty"`
+	State        *SavedState          `json:"state,omitempty"`
+	Probes       *Probes              `json:"probes,omitempty"`
+	ConfigErrors []plugin.ConfigError `json:"config_errors"`
+	Splits       []plugin.SplitStatus `json:"splits"`
 }
 
 type splitFiles struct {
@@ -112,6 +115,9 @@ type splitFiles struct {
 
 func (s *Source) report() report {
 	r := report{Version: s.Version, Splits: s.Splits(time.Now())}
+	if r.ConfigErrors = []plugin.ConfigError{}; s.ConfigErrors != nil {
+		r.ConfigErrors = s.ConfigErrors()
+	}
 	if s.Problems != nil {
 		r.SplitFiles = &splitFiles{append([]string{}, s.Problems()...)}
 	}

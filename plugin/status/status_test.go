@@ -26,6 +26,9 @@ func source() Source {
 		State: func() SavedState {
 			return SavedState{Path: "/s", Problem: "disk full", PutAside: []string{"/s.damaged"}}
 		},
+		ConfigErrors: func() []plugin.ConfigError {
+			return []plugin.ConfigError{{Split: "p1", Route: "r1", Error: "rules: wrong", Since: noon, InUse: "the last good one"}, {Split: "p1"}}
+		},
 		Probes: func() Probes { return Probes{InFlight: 6, Waiting: 57, Limit: 6, Unjudged: 3} },
 		Splits: func(time.Time) []plugin.SplitStatus {
 			return []plugin.SplitStatus{
@@ -74,6 +77,7 @@ func TestMetrics(t *testing.T) {
 		`backend_up{backend="canary",split="shop"} 0`,
 		`backend_up{backend="stable",split="shop"} 1`,
 		`build_info{version="1.2.3"} 1`,
+		`config_error{split="p1"} 1`,
 		`file_last_reload_successful 0`,
 		`outcomes_missing{split="shop"} 1`,
 		`outcomes_total{backend="canary",outcome="failed",split="shop"} 2`,
@@ -137,8 +141,8 @@ func TestMetricsThatCannotBe(t *testing.T) {
 	}
 	var log bytes.Buffer
 	w := get(t, s, &log, "GET", "/metrics")
-	if n := len(ours(w.Body.String())); w.Code != 200 || n != 27 {
-		t.Errorf("%d, %d samples, want 27", w.Code, n)
+	if n := len(ours(w.Body.String())); w.Code != 200 || n != 28 {
+		t.Errorf("%d, %d samples, want 28", w.Code, n)
 	}
 	if !strings.Contains(log.String(), "web") || !strings.Contains(log.String(), "UTF-8") {
 		t.Errorf("the log: %s", &log)
@@ -167,6 +171,21 @@ func TestJSON(t *testing.T) {
     "limit": 6,
     "unjudged": 3
   },
+  "config_errors": [
+    {
+      "split": "p1",
+      "route_id": "r1",
+      "error": "rules: wrong",
+      "since": "2026-11-01T12:00:00Z",
+      "in_use": "the last good one"
+    },
+    {
+      "split": "p1",
+      "error": "",
+      "since": "0001-01-01T00:00:00Z",
+      "in_use": ""
+    }
+  ],
   "splits": [
     {
       "split": "shop",

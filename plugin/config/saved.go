@@ -1,0 +1,109 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+)
+
+// Saved is what may be saved of a checked configuration: its parameters in JSON, as
+// Kong would send them, without any secret.
+func (c *Config) Saved() ([]byte, error) {
+	return json.Marshal(row.saved(reflect.ValueOf(c).Elem()))
+}
+
+// Restore makes a configuration of what [Config.Saved] has returned, with the secrets of the
+// JSON that Kong sends now, which may be wrong. Where that has none that are right,
+// clients are not pinned: lacks says so then. Nothing is refused for want of outcomes: a
+// guard that is told of none does nothing.
+func Restore(saved, now []byte) (c *Config, lacks bool, err error) {
+	v, err := decodeAny(saved)
+	if err != nil {
+		return nil, false, fmt.Errorf("the saved configuration cannot be read: %w", err)
+	}
+	all, _ := v.(map[string]any)
+	session, _ := all["session"].(map[string]any)
+	if session == nil {
+		c, err = fromAny(all)
+		return c, false, err
+	}
+	secret, previous := secretsOf(now)
+	for _, given := range []map[string]string{{"secret": secret, "previous_secret": previous}, {"secret": secret}} {
+		for _, name := range []string{"secret", "previous_secret"} {
+			delete(session, name)
+			if s := given[name]; s != "" {
+				session[name] = s
+			}
+		}
+		if c, err = fromAny(all); err == nil {
+			return c, false, nil
+		}
+	}
+	delete(all, "session")
+	c, err = fromAny(all)
+	return c, true, err
+}
+
+func fromAny(v map[string]any) (*Config, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return FromKong(text)
+}
+
+// secretsOf are the secrets of the sessions in what Kong sends; empty where there are
+// none.
+func secretsOf(text []byte) (secret, previous string) {
+	if len(text) > maxText {
+		return "", ""
+	}
+	v, _ := decodeAny(text)
+	all, _ := v.(map[string]any)
+	session, _ := all["session"].(map[string]any)
+	secret, _ = session["secret"].(string)
+	previous, _ = session["previous_secret"].(string)
+	return secret, previous
+}
+
+// saved is what is saved of a value of the kind of f; nil: it is absent.
+func (f *field) saved(v reflect.Value) any {
+	if f.kind != kindInteger && f.kind != kindNumber && f.kind != kindBoolean || f.def == nil {
+		if v.IsZero() {
+			return nil
+		}
+	}
+	switch f.kind {
+	case kindRecord:
+		v = reflect.Indirect(v)
+		all := map[string]any{}
+		for i := range f.fields {
+			p := &f.fields[i]
+			if p.kind == kindString && p.secret {
+				continue
+			}
+			if value := p.saved(v.FieldByName(goName(p.name))); value != nil {
+				all[p.name] = value
+			}
+		}
+		return all
+	case kindArray:
+		all := make([]any, v.Len())
+		for i := range all {
+			// A value in a list is there, whatever it is.
+			if all[i] = f.elements.saved(v.Index(i)); all[i] == nil {
+				all[i] = v.Index(i).Interface()
+			}
+		}
+		return all
+	}
+	return v.Interface()
+}
+
+// decodeAny reads JSON, with numbers as they are written.
+func decodeAny(text []byte) (v any, err error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	return v, d.Decode(&v)
+}

@@ -1,0 +1,385 @@
+package plugin
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kong-traffic-split/plugin/config"
+)
+
+const (
+	// SavedConfigs is how the keys of the last good configurations in the saved state
+	// begin.
+	SavedConfigs = "config/"
+
+	savedRows   = SavedConfigs + "row/"   // and the row's id
+	savedSplits = SavedConfigs + "split/" // and the split's name
+
+	// configLife is how long a last good configuration is good after its last request,
+	// and stampPause how exactly that is known. Kong does not say which rows are gone, and
+	// without a database it gives their ids to others.
+	configLife = 24*time.Hour + stampPause
+	stampPause = time.Hour
+	// maxSavedConfig is how long one may be, in bytes.
+	maxSavedConfig = 256 << 10
+	// overlap is how long Kong's workers may take to load a configuration one after
+	// another, until all of them have it.
+	overlap = 10 * time.Second
+)
+
+// savedConfig is the last good configuration of a plugin row or of an entry of the
+// split files. It does not change.
+type savedConfig struct {
+	// Placement is where the row was: what was good there says nothing about another
+	// place. Empty: it is an entry.
+	Placement string          `json:"placement,omitempty"`
+	Used      time.Time       `json:"used"` // to the hour
+	Config    json.RawMessage `json:"config"`
+	// TooLong says that there was one which is too long to be saved.
+	TooLong bool `json:"too_long,omitempty"`
+}
+
+func (s *savedConfig) expired(now time.Time) bool { return now.Sub(s.Used) > configLife }
+func (s *savedConfig) stale(now time.Time) bool   { return now.Sub(s.Used) >= stampPause }
+
+// newSavedConfig is what is saved of c.
+func newSavedConfig(c *config.Config, placement string, now time.Time) *savedConfig {
+	s := &savedConfig{Placement: placement, Used: now.UTC().Truncate(time.Second)}
+	text, err := c.Saved()
+	if s.TooLong = err != nil || len(text) > maxSavedConfig; !s.TooLong {
+		s.Config = text
+	}
+	return s
+}
+
+// savedConfig returns what is saved under a key, nil where nothing is that is still good.
+func (p *Plugin) savedConfig(key string, now time.Time) *savedConfig {
+	text := p.State.Get(key)
+	if text == nil {
+		return nil
+	}
+	var s savedConfig
+	if err := json.Unmarshal(text, &s); err != nil {
+		p.Log.Error("a saved configuration cannot be read", "key", key, "error", err)
+		return nil
+	}
+	if s.expired(now) {
+		return nil
+	}
+	return &s
+}
+
+func (p *Plugin) saveConfig(key string, s *savedConfig) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		p.Log.Error("a configuration cannot be saved", "key", key, "error", err)
+		return
+	}
+	p.State.Set(key, text)
+	if s.TooLong {
+		p.Log.Warn("a configuration is too long to be saved: should the next one be wrong, it would not stay in use", "key", key, "limit_bytes", maxSavedConfig)
+	}
+}
+
+// forgetConfigs drops the last good configurations that are so no more.
+func (p *Plugin) forgetConfigs(now time.Time) {
+	for _, key := range p.State.Keys(SavedConfigs) {
+		if !strings.HasPrefix(key, SavedConfigs) {
+			continue
+		}
+		var s savedConfig
+		if json.Unmarshal(p.State.Get(key), &s) != nil || s.expired(now) {
+			p.State.Set(key, nil)
+		}
+	}
+}
+
+// configs are those of all plugin rows, by the row's id. Safe for concurrent use.
+type configs struct {
+	plugin *Plugin
+	mu     sync.Mutex
+	byID   map[string]*rowConfigs
+}
+
+// rowConfigs says which of a row's configurations is the present one, whether it is
+// wrong, and which was the last good one.
+//
+// Kong starts an instance for each configuration that a worker loads, and numbers them
+// (__seq__), but each worker counts by itself, and anew when Kong restarts; and for the
+// late end of an old request it starts an old one once more. So a start says nothing.
+// The present one is that of the last request, except that while others of higher
+// numbers have requests too, it is theirs: Kong's workers reload one after another.
+type rowConfigs struct {
+	plugin    *Plugin
+	id        string
+	instances int // of configs' lock
+
+	present atomic.Pointer[Instance] // may be closed; nil: there was no request yet
+	// doubtful has had a request since the present one, and may be the next one, after a
+	// restart of Kong's, or of a worker that has not loaded the present one yet.
+	doubtful atomic.Pointer[Instance]
+	good     atomic.Pointer[savedConfig]
+
+	mu    sync.Mutex // held to change any of these
+	said  string     // what the log says is wrong
+	since time.Time
+}
+
+// of returns the configurations of a row, for one more instance.
+func (cs *configs) of(id string) *rowConfigs {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	r := cs.byID[id]
+	if r == nil {
+		r = &rowConfigs{plugin: cs.plugin, id: id}
+		if id != "" { // rows without an id have nothing in common
+			r.good.Store(cs.plugin.savedConfig(savedRows+id, time.Now()))
+		}
+		cs.byID[id] = r
+	}
+	r.instances++
+	return r
+}
+
+// drop forgets an instance, and a row with its last one.
+func (cs *configs) drop(r *rowConfigs) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if r.instances--; r.instances == 0 && cs.byID[r.id] == r {
+		delete(cs.byID, r.id)
+	}
+}
+
+// noted has a row that knows of no good config know the one that another process has
+// saved just now.
+func (cs *configs) noted(id string) {
+	cs.mu.Lock()
+	r := cs.byID[id]
+	cs.mu.Unlock()
+	if r == nil || id == "" {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.good.Load() == nil {
+		r.good.Store(cs.plugin.savedConfig(savedRows+id, time.Now()))
+	}
+}
+
+// came notes a request or connection of i, whose time is set.
+func (r *rowConfigs) came(i *Instance, now time.Time) {
+	if r.present.Load() == i {
+		if d := r.doubtful.Load(); d != nil && now.Sub(d.lastCame()) > overlap {
+			r.mu.Lock()
+			r.doubtful.Store(nil)
+			r.say(now)
+			r.mu.Unlock()
+		}
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if was := r.present.Load(); was != nil && was != i && !i.follows(was, now) {
+		r.doubtful.Store(i)
+	} else {
+		r.present.Store(i)
+		r.doubtful.Store(nil)
+	}
+	r.say(now)
+}
+
+// follows reports whether i, which has a request, is newer than what was the present
+// one until now.
+func (i *Instance) follows(was *Instance, now time.Time) bool {
+	return i.seq > was.seq || i.seq == was.seq && (was.closed.Load() || i.seq == 0) || now.Sub(was.lastCame()) > overlap
+}
+
+// wrong returns the instance whose config is in use, or would be, and cannot be used;
+// nil: there is none.
+func (r *rowConfigs) wrong() (*Instance, error) {
+	p := r.present.Load()
+	if p == nil {
+		return nil, nil
+	}
+	if err := p.problem(); err != nil {
+		return p, err
+	}
+	if d := r.doubtful.Load(); d != nil && d.lastCame().After(p.lastCame()) {
+		if err := d.problem(); err != nil {
+			return d, err
+		}
+	}
+	return nil, nil
+}
+
+// say has the log say that the row's config is wrong, or right again: once. The caller
+// holds mu.
+func (r *rowConfigs) say(now time.Time) {
+	i, err := r.wrong()
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text == r.said {
+		return
+	}
+	r.said, r.since = text, now
+	if err == nil {
+		r.plugin.Log.Info("the config of a plugin row is right again", "split", r.id)
+		return
+	}
+	s := i.configError(err)
+	r.plugin.Log.Error("the config of a plugin row is wrong", "split", r.id, "route_id", s.Route, "service_id", s.Service,
+		"consumer_id", s.Consumer, "in_use", s.InUse, "error", text)
+}
+
+// fails notes what is wrong with a config that only a request shows.
+func (r *rowConfigs) fails(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.say(now)
+}
+
+// succeeded notes that i, whose config is right, has decided a request: from then on it
+// is the last good one.
+func (r *rowConfigs) succeeded(i *Instance, now time.Time) {
+	if good := r.good.Load(); good == i.saved.Load() && good != nil && !good.stale(now) || r.present.Load() != i || r.id == "" {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.present.Load() != i {
+		return
+	}
+	good, was := newSavedConfig(i.config, i.placement.key(), now), r.good.Load()
+	if was != nil && !was.stale(now) && was.Placement == good.Placement && bytes.Equal(was.Config, good.Config) && was.TooLong == good.TooLong {
+		i.saved.Store(was)
+		return
+	}
+	i.saved.Store(good)
+	r.good.Store(good)
+	r.plugin.saveConfig(savedRows+r.id, good)
+}
+
+// goodAt returns the last good config of the row at a placement, nil where there is
+// none; it is in use now.
+func (r *rowConfigs) goodAt(placement string, now time.Time) *savedConfig {
+	good := r.good.Load()
+	if good == nil || good.Placement != placement || good.expired(now) {
+		return nil
+	}
+	if !good.stale(now) {
+		return good
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.good.Load() == good {
+		used := *good
+		used.Used = now.UTC().Truncate(time.Second)
+		r.good.Store(&used)
+		r.plugin.saveConfig(savedRows+r.id, &used)
+	}
+	return r.good.Load()
+}
+
+// ConfigError says which config is wrong, why, and what is in use instead.
+type ConfigError struct {
+	// Split is the id of its plugin row, or its name in the split files.
+	Split    string    `json:"split"`
+	Route    string    `json:"route_id,omitempty"`
+	Service  string    `json:"service_id,omitempty"`
+	Consumer string    `json:"consumer_id,omitempty"`
+	Error    string    `json:"error"`
+	Since    time.Time `json:"since"`
+	InUse    string    `json:"in_use"`
+}
+
+// ConfigErrors tells which configs are wrong, in the order of their splits' names.
+func (p *Plugin) ConfigErrors() []ConfigError {
+	all := append([]ConfigError{}, p.file.configErrors()...)
+	p.configs.mu.Lock()
+	rows := make([]*rowConfigs, 0, len(p.configs.byID))
+	for _, r := range p.configs.byID {
+		rows = append(rows, r)
+	}
+	p.configs.mu.Unlock()
+	for _, r := range rows {
+		r.mu.Lock()
+		if i, err := r.wrong(); err != nil {
+			s := i.configError(err)
+			s.Since = r.since
+			all = append(all, s)
+		}
+		r.mu.Unlock()
+	}
+	slices.SortFunc(all, func(a, b ConfigError) int { return cmp.Compare(a.Split, b.Split) })
+	return all
+}
+
+func (i *Instance) configError(err error) ConfigError {
+	return ConfigError{
+		Split: i.placement.PluginID, Route: i.placement.RouteID, Service: i.placement.ServiceID, Consumer: i.placement.ConsumerID,
+		Error: err.Error(), InUse: i.inUse(),
+	}
+}
+
+// inUse says what is in use instead of a config that is wrong.
+func (i *Instance) inUse() string {
+	switch s := i.serving.Load(); {
+	case i.wrong.Load() == nil:
+		return "this one; requests for which that matters are answered with 500"
+	case s == nil || s.err != nil:
+		return "none: requests are answered with 500, as no config of this row was good at this place within a day"
+	case s.lacksSecret:
+		return "the last good one, but clients are not pinned: session.secret is not saved, and the wrong one has none that is right"
+	}
+	return "the last good one"
+}
+
+// restore has i use a last good config.
+func (i *Instance) restore(good *savedConfig) *serving {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	was := i.serving.Load()
+	if was != nil && was.good != nil && was.good.TooLong == good.TooLong && bytes.Equal(was.good.Config, good.Config) {
+		same := *was // but for the time of its last use
+		same.good = good
+		i.serving.Store(&same)
+		return &same
+	}
+	s := &serving{good: good}
+	c, lacksSecret, err := config.Restore(good.Config, i.text)
+	switch {
+	case good.TooLong:
+		s.err = fmt.Errorf("the last good config is longer than %d bytes, the most that is saved", maxSavedConfig)
+	case err != nil:
+		s.err = fmt.Errorf("the last good config cannot be used: %w", err)
+	default:
+		s.lacksSecret = lacksSecret
+		s.use(i, c)
+	}
+	i.serving.Store(s)
+	if was != nil && was.release != nil {
+		was.release() // requests in flight end with it all the same
+	}
+	if i.closed.Load() && s.release != nil {
+		s.release()
+	}
+	return s
+}
+
+// use has s serve a config.
+func (s *serving) use(i *Instance, c *config.Config) {
+	if len(c.Backends) > 0 {
+		s.live, s.release = i.plugin.rows.add(i.placement, c)
+	} else {
+		s.entry = c.Split
+	}
+}
