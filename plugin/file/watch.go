@@ -23,10 +23,12 @@ type Watcher struct {
 
 	splits map[string]*config.Config // in use
 	texts  []text                    // read last, right or wrong
+	fewer  []text                    // that lack splits in use, and are to be read once more; nil: there are none
 	wrong  atomic.Pointer[Problems]  // with them; nil: nothing is
 
 	notifier notifier
 	every    time.Duration // how often the files are read, notified or not
+	doubt    time.Duration // how long files that lack splits have to rest before they are believed
 	rest     time.Duration // how long they have to rest after a notification before they are read
 }
 
@@ -39,7 +41,7 @@ func Open(path string, log *slog.Logger, saved state.Store, use func(map[string]
 	w := &Watcher{
 		path: path, log: log, state: saved, use: use, options: options, reload: make(chan struct{}, 1),
 		notifier: newNotifier(path, log),
-		every:    2 * time.Second, rest: 100 * time.Millisecond,
+		every:    2 * time.Second, rest: 100 * time.Millisecond, doubt: 500 * time.Millisecond,
 	}
 	texts, problems := gather(path)
 	var splits map[string]*config.Config
@@ -94,14 +96,19 @@ func (w *Watcher) Run(ctx context.Context) {
 	defer w.notifier.stop()
 	again := time.NewTicker(w.every)
 	defer again.Stop()
-	var rested <-chan time.Time
-	w.read(false) // what changed since Open
+	var rested, believed <-chan time.Time
+	read := func(asked bool) {
+		if believed = nil; w.read(asked) {
+			believed = time.After(w.doubt)
+		}
+	}
+	read(false) // what changed since Open
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-w.reload:
-			w.read(true)
+			read(true)
 		case e := <-events:
 			if w.notifier.concerns(e) {
 				rested = time.After(w.rest)
@@ -110,41 +117,64 @@ func (w *Watcher) Run(ctx context.Context) {
 			w.log.Warn("notifications of changes were lost", "path", w.path, "error", err)
 		case <-rested:
 			rested = nil
-			w.read(false)
+			read(false)
 			w.notifier.follow()
+		case <-believed:
+			read(false)
 		case <-again.C:
-			w.read(false)
+			if believed == nil {
+				read(false)
+			}
 			w.notifier.follow()
 		}
 	}
 }
 
 // read reads the files and puts their splits to use. Unless it was asked for,
-// it does nothing where they say what they said before.
-func (w *Watcher) read(asked bool) {
+// it does nothing where they say what they said before. It reports whether they are to
+// be read again before they are believed: where they lack splits that are in use, they
+// may be right as they are and yet half written.
+func (w *Watcher) read(asked bool) (again bool) {
 	texts, problems := gather(w.path)
 	if problems != nil {
-		w.texts = nil
+		w.texts, w.fewer = nil, nil
 		w.refuse(problems, asked)
-		return
+		return false
 	}
 	if slices.Equal(texts, w.texts) && !asked {
-		return
+		w.fewer = nil
+		return false
 	}
-	w.texts = texts
 	splits, problems := parse(texts, w.options)
 	if problems != nil {
+		w.texts, w.fewer = texts, nil
 		w.refuse(problems, asked)
-		return
+		return false
 	}
+	if w.lacks(splits) && !slices.Equal(texts, w.fewer) {
+		w.fewer = texts
+		return true
+	}
+	w.texts, w.fewer = texts, nil
 	w.wrong.Store(nil)
 	changes := compare(w.splits, splits)
 	if len(changes) == 0 {
 		w.log.Info("splits read; nothing changed", "path", w.path, "splits", len(splits))
-		return
+		return false
 	}
 	w.put(splits, texts) // before the log says so
 	w.log.Info("splits read", append([]any{"path", w.path, "splits", len(splits)}, changes...)...)
+	return false
+}
+
+// lacks reports whether splits lack one that is in use.
+func (w *Watcher) lacks(splits map[string]*config.Config) bool {
+	for name := range w.splits {
+		if splits[name] == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // refuse says once what is wrong, and again where it was asked for.

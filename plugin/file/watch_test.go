@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -335,4 +337,37 @@ func TestReadsOneRevision(t *testing.T) {
 	}
 	close(stop)
 	<-done
+}
+
+// A file that is half written may be right as it is: what it lacks is not dropped before
+// it has rested.
+func TestAHalfWrittenFile(t *testing.T) {
+	w := &Watcher{path: filepath.Join(t.TempDir(), "splits.yaml"), log: slog.New(slog.DiscardHandler)}
+	var used []string
+	w.use = func(splits map[string]*config.Config) {
+		used = append(used, strings.Join(slices.Sorted(maps.Keys(splits)), " "))
+	}
+	const half, whole = "splits:\n  a: {backends: [{host: a}]}\n", "splits:\n  a: {backends: [{host: a}]}\n  b: {backends: [{host: b}]}\n"
+	for _, step := range []struct {
+		content string
+		again   bool
+		used    string
+	}{
+		{whole, false, "a b"},
+		{half, true, "a b"},
+		{whole, false, "a b"},
+		{half, true, "a b"},
+		{half + "  c: {backends: [{host: c}]}\n", true, "a b"},
+		{half, true, "a b"},
+		{half, false, "a"},
+		{"splits:\n  c: {backends: [{host: c}]}\n", true, "a"},
+		{"splits:\n  c: {backends: [{host: c}]}\n", false, "c"},
+	} {
+		if err := os.WriteFile(w.path, []byte(step.content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if again := w.read(false); again != step.again || used[len(used)-1] != step.used {
+			t.Errorf("%q: again %v, in use %q; want %v, %q", step.content, again, used[len(used)-1], step.again, step.used)
+		}
+	}
 }
