@@ -68,8 +68,8 @@ func listen(path string, access Access, log *slog.Logger) (net.Listener, error) 
 		return nil, errors.New("something else than a socket is there; remove it or choose another path")
 	}
 	if sock, err := net.DialTimeout("unix", path, dialTime); err == nil {
-		_ = sock.Close()
 		log.Warn("another server has the socket; it gets no new connections from now on, and should be stopped", "pid", peerPID(sock), "socket", path)
+		_ = sock.Close()
 	}
 	warnOfFolder(path, log)
 	l := &listener{path: path, access: access, log: log, closed: make(chan struct{})}
