@@ -24,7 +24,7 @@ var row = field{
 		session,
 		{
 			name: "rules", kind: kindArray, example: `[{match: {headers: {X-Beta: ["1"]}}, backend: canary}]`, max: 256, elements: &routingRule, http: true,
-			doc: "Decisions by what is in a request, in order. The first rule that matches counts: its `backend` takes the request, or its `weights` take the place of the backends' own, for this request.",
+			doc: "Decisions by what is in a request, in order. The first rule that matches counts: its `backend` takes the request, or its `weights` take the place of the backends' own, for this request. A session with a backend that has no weight there does not count.",
 		},
 		{
 			name: "force_header", kind: kindString, max: maxName, match: headerName, derived: "off", http: true,

@@ -232,6 +232,10 @@ func (c *choice) resume() int {
 		c.note("session", "the request has no valid cookie %s", c.s.Session.Cookie)
 	case c.down.Has(i):
 		c.note("session", "the cookie names %q, which cannot be used", c.s.Backends[i].Name)
+	case c.weighsByRule() && !c.weights.weighted.Has(i):
+		if c.explains() {
+			c.note("session", "the cookie names %q, which has no weight in rules[%s]", c.s.Backends[i].Name, strconv.Itoa(c.rule))
+		}
 	case c.tookBack(i):
 		c.note("session", "the cookie names %q, whose ramp was taken back", c.s.Backends[i].Name)
 	default:

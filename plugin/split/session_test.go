@@ -143,7 +143,16 @@ func TestSessions(t *testing.T) {
 			split.Facts{Cookies: valid, Down: set(2)},
 			0, split.ByWeight, no,
 		},
-		{"before a rule's weights", func(s *split.Split) { s.Rules = []split.Rule{{Weights: []int{1, 0, 1}}} }, split.Facts{Cookies: valid}, 1, split.BySession, no},
+		{"before a rule's weights", func(s *split.Split) { s.Rules = []split.Rule{{Weights: []int{9, 1, 0}}} }, split.Facts{Cookies: valid}, 1, split.BySession, no},
+		{"of weight 0 in a rule", func(s *split.Split) { s.Rules = []split.Rule{{Weights: []int{1, 0, 1}}} }, split.Facts{Cookies: valid}, 0, split.ByWeight, yes},
+		{
+			"of weight 0 in a rule that does not hold",
+			func(s *split.Split) {
+				s.Rules = []split.Rule{{Match: split.Match{Methods: []string{"PUT"}}, Weights: []int{1, 0, 1}}}
+			},
+			split.Facts{Cookies: valid},
+			1, split.BySession, no,
+		},
 		{"by a rule's weights", func(s *split.Split) { s.Rules = []split.Rule{{Weights: []int{0, 0, 1}}} }, split.Facts{}, 2, split.ByWeight, yes},
 	} {
 		s := sessions()
