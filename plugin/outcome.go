@@ -99,7 +99,9 @@ func (r *request) observe() error {
 			return nil
 		}
 	}
-	l.tally.silence.told()
+	if l.tally.silence.told() {
+		r.plugin.Log.Info("Kong tells outcomes of requests again", "split", l.split.Identity)
+	}
 	failed, counts, err := r.outcome()
 	if err != nil || !counts {
 		return err

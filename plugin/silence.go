@@ -1,7 +1,7 @@
 package plugin
 
 import (
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -17,34 +17,45 @@ const (
 // has the dump of a server that was started without -outcomes. Its zero value is ready,
 // and safe for concurrent use.
 type silence struct {
-	decisions atomic.Int64 // since the last outcome
-	last      atomic.Int64 // when the last that it takes was made, in ns since 1970; 0: it was not yet
-	said      atomic.Bool
+	mu        sync.Mutex
+	decisions int       // since the last outcome, as far as it takes them
+	last      time.Time // when the last that it takes was made; zero: it was not yet
+	said      bool
 }
 
 // decided counts a decision at now, and reports whether it is to be said, once, that no
 // outcomes come.
 func (s *silence) decided(now time.Time) bool {
-	if s.decisions.Add(1) == silentDecisions {
-		s.last.Store(now.UnixNano())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.decisions < silentDecisions {
+		if s.decisions++; s.decisions == silentDecisions {
+			s.last = now
+		}
+		return false
 	}
-	return !s.since(now).IsZero() && !s.said.Swap(true)
+	if s.said || now.Sub(s.last) < silentFor {
+		return false
+	}
+	s.said = true
+	return true
 }
 
-// told takes note of an outcome.
-func (s *silence) told() {
-	if s.decisions.Load() > 0 {
-		s.decisions.Store(0)
-		s.last.Store(0)
-		s.said.Store(false)
-	}
+// told takes note of an outcome, and reports whether it had been said that none come.
+func (s *silence) told() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.said
+	s.decisions, s.last, s.said = 0, time.Time{}, false
+	return was
 }
 
 // since is since when outcomes should have come at now; zero: nothing is wrong.
 func (s *silence) since(now time.Time) time.Time {
-	last := s.last.Load()
-	if last == 0 || now.UnixNano()-last < int64(silentFor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last.IsZero() || now.Sub(s.last) < silentFor {
 		return time.Time{}
 	}
-	return time.Unix(0, last)
+	return s.last
 }

@@ -43,8 +43,7 @@ func TestNoOutcomesCome(t *testing.T) {
 					}
 				}
 				missing := func() bool {
-					since := p.Status(time.Now())[0].OutcomesMissing
-					return since != nil && !since.IsZero()
+					return !p.Status(time.Now())[0].OutcomesMissing.IsZero()
 				}
 				decide(test.before)
 				time.Sleep(test.pause)
@@ -71,5 +70,61 @@ func TestNoOutcomesCome(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Where requests last, the outcomes of a few say that Kong tells them; what a client
+// breaks off is one.
+func TestOutcomesThatComeLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plugin.New(options)
+		i := start(t, p, onRoute+watched)
+		for range 10 {
+			for range 49 {
+				if err := web().access(t, i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Hour)
+			if since := p.Status(time.Now())[0].OutcomesMissing; !since.IsZero() {
+				t.Fatalf("missing since %s", since)
+			}
+			outcome(t, i, "service", 499)
+		}
+	})
+}
+
+// What was decided while nothing depended on outcomes, or before that, has none to
+// wait for once something does.
+func TestOutcomesOfBeforeTheGuard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plugin.New(options)
+		for _, config := range []string{guarded, ab} {
+			i := start(t, p, onRoute+config)
+			for range 50 {
+				if err := web().access(t, i); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		time.Sleep(time.Hour)
+		start(t, p, onRoute+guarded)
+		if since := p.Status(time.Now())[0].OutcomesMissing; !since.IsZero() {
+			t.Errorf("missing since %s", since)
+		}
+	})
+}
+
+// A guard says whether it can judge.
+func TestGuardsThatCannotJudge(t *testing.T) {
+	p := plugin.New(options)
+	i := start(t, p, onRoute+guarded)
+	var judges []bool
+	for range 2 {
+		outcome(t, i, "service", 200)
+		judges = append(judges, p.Status(time.Now())[0].Ramp.Guard.Judges)
+	}
+	if judges[0] || !judges[1] {
+		t.Errorf("after one and two requests of two: %v", judges)
 	}
 }

@@ -18,9 +18,9 @@ type SplitStatus struct {
 	Ramp     *RampStatus     `json:"ramp,omitempty"`
 	Backends []BackendStatus `json:"backends"`
 	// OutcomesMissing is since when Kong should have told the outcome of some request,
-	// and has not, so that neither guard nor passive health checks work; nil where none
-	// matters, and zero where nothing is wrong.
-	OutcomesMissing *time.Time `json:"outcomes_missing,omitempty"`
+	// and has not, so that neither guard nor passive health checks work; zero where
+	// nothing is wrong, or none matters.
+	OutcomesMissing time.Time `json:"outcomes_missing,omitzero"`
 	// Unavailable are the requests that no backend could take.
 	Unavailable uint64 `json:"unavailable"`
 }
@@ -33,6 +33,18 @@ type RampStatus struct {
 	// RollbackBlocked is since when its guard would roll it back if another backend
 	// could take its share; zero: it would not.
 	RollbackBlocked time.Time `json:"rollback_blocked,omitzero"`
+	// Guard is nil where there is none.
+	Guard *GuardStatus `json:"guard,omitempty"`
+}
+
+// GuardStatus is what a guard knows of the ramp's backend.
+type GuardStatus struct {
+	// Requests of its window, those of them that failed, and how many there have to be
+	// before they are judged: while there are fewer, the guard does nothing.
+	Requests    int  `json:"requests"`
+	Failed      int  `json:"failed"`
+	MinRequests int  `json:"min_requests"`
+	Judges      bool `json:"judges"`
 }
 
 // BackendStatus is how a backend does.
@@ -117,10 +129,13 @@ func (l *live) status(now time.Time) SplitStatus {
 		Backends: make([]BackendStatus, len(l.backends)), Unavailable: l.tally.unavailable.Load(),
 	}
 	if l.observed {
-		s.OutcomesMissing = new(l.tally.silence.since(now))
+		s.OutcomesMissing = l.tally.silence.since(now)
 	}
 	if r := l.split.Ramp; r != nil {
 		s.Ramp = &RampStatus{Backend: l.split.Backends[r.Backend].Name, RolledBack: state.RolledBack, RollbackBlocked: state.Blocked}
+		if g := r.Guard; g != nil {
+			s.Ramp.Guard = &GuardStatus{state.Requests, state.Failed, g.MinRequests, state.Requests >= g.MinRequests}
+		}
 	}
 	for i := range l.backends {
 		b := BackendStatus{

@@ -60,7 +60,7 @@ func TestStatus(t *testing.T) {
 		return &plugin.ProbeStatus{Target: host, Healthy: healthy, Since: time.Unix(0, 0)}
 	}
 	want := []plugin.SplitStatus{
-		{Split: "p1", OutcomesMissing: new(time.Time{}), Ramp: &plugin.RampStatus{Backend: "b", RolledBack: status[0].Ramp.RolledBack}, Backends: []plugin.BackendStatus{
+		{Split: "p1", Ramp: &plugin.RampStatus{Backend: "b", RolledBack: status[0].Ramp.RolledBack, Guard: status[0].Ramp.Guard}, Backends: []plugin.BackendStatus{
 			{Name: "a", Share: 1, Up: new(true), Requests: got(map[split.Reason]uint64{split.ByWeight: 3}), Outcomes: &plugin.Outcomes{OK: 3}},
 			{Name: "b", Up: new(true), Requests: got(map[split.Reason]uint64{split.ByWeight: 2}), Outcomes: &plugin.Outcomes{Failed: 2}},
 		}},

@@ -27,7 +27,10 @@ type backendTally struct {
 func newTally(s *split.Split, was *live) tally {
 	t := tally{unavailable: new(atomic.Uint64), silence: new(silence), backends: make([]*backendTally, len(s.Backends))}
 	if was != nil {
-		t.unavailable, t.silence = was.tally.unavailable, was.tally.silence
+		t.unavailable = was.tally.unavailable
+		if was.observed {
+			t.silence = was.tally.silence
+		}
 	}
 	for i, b := range s.Backends {
 		if at := was.index(b.Name); at >= 0 {
@@ -37,7 +40,7 @@ func newTally(s *split.Split, was *live) tally {
 		}
 	}
 	if was != nil && slices.Equal(t.backends, was.tally.backends) {
-		return was.tally // of which there need not be two
+		t.backends = was.tally.backends // of which there need not be two
 	}
 	return t
 }

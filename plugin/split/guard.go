@@ -109,10 +109,22 @@ func (w *window) add(length time.Duration, failed bool, now time.Time) (all, bad
 	if failed {
 		c.failed++
 	}
+	return w.sum()
+}
+
+// sum returns how many requests there are, and how many of them failed.
+func (w *window) sum() (all, bad int) {
 	for _, c := range w.part {
 		all, bad = all+c.all, bad+c.failed
 	}
 	return all, bad
+}
+
+// at returns what is in the window at now.
+func (w *window) at(now time.Time) (all, bad int) {
+	passed := *w
+	passed.move(now.UnixNano() / w.unit())
+	return passed.sum()
 }
 
 // unit is a part's time, in ns.

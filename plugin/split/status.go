@@ -11,6 +11,8 @@ type Status struct {
 	Ejected    map[string]time.Time // until when, by name
 	RolledBack time.Time            // the ramp; zero: it was not
 	Blocked    time.Time            // since when it would be rolled back if somebody could take the share; zero: it would not
+	// What is in the window of the ramp's guard: requests, and those that failed.
+	Requests, Failed int
 }
 
 // Status tells how the backends do at now.
@@ -22,6 +24,9 @@ func (st *State) Status(now time.Time) Status {
 		if c != nil && now.Before(c.until) {
 			s.Ejected[st.split.Backends[i].Name] = c.until
 		}
+	}
+	if st.course != nil {
+		s.Requests, s.Failed = st.course.window.at(now)
 	}
 	if st.rolledBack() {
 		s.RolledBack = st.course.since

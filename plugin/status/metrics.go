@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"kong-traffic-split/plugin"
 )
 
 func described(name, help string, labels ...string) *prometheus.Desc {
@@ -82,8 +84,8 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	}
 	for _, s := range c.Splits(time.Now()) {
 		counter(unavailable, s.Unavailable, s.Split)
-		if since := s.OutcomesMissing; since != nil {
-			gauge(missing, number(!since.IsZero()), s.Split)
+		if slices.ContainsFunc(s.Backends, func(b plugin.BackendStatus) bool { return b.Outcomes != nil }) {
+			gauge(missing, number(!s.OutcomesMissing.IsZero()), s.Split)
 		}
 		if s.Ramp != nil {
 			gauge(rolledBack, number(!s.Ramp.RolledBack.IsZero()), s.Split, s.Ramp.Backend)

@@ -33,7 +33,7 @@ func source() Source {
 		Splits: func(time.Time) []plugin.SplitStatus {
 			return []plugin.SplitStatus{
 				{
-					OutcomesMissing: &noon, Split: "shop", Revision: "abc", Unavailable: 5,
+					OutcomesMissing: noon, Split: "shop", Revision: "abc", Unavailable: 5,
 					Ramp: &plugin.RampStatus{Backend: "canary", RolledBack: noon},
 					Backends: []plugin.BackendStatus{
 						{Name: "stable", Share: 0.75, Up: new(true), Requests: map[split.Reason]uint64{split.ByWeight: 7, split.BySession: 2}, Outcomes: &plugin.Outcomes{OK: 9}},
