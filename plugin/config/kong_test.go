@@ -217,6 +217,7 @@ func FuzzFromKong(f *testing.F) {
 			return
 		}
 		checkInvariants(t, c)
+		checkSaved(t, c, text)
 		var value any
 		if err := json.Unmarshal(text, &value); err != nil {
 			return // a number that is too large, in what Kong adds

@@ -163,6 +163,7 @@ func TestRandomConfigs(t *testing.T) {
 		if err == nil {
 			accepted++
 			checkInvariants(t, c)
+			checkSaved(rt, c, text)
 			var value any
 			if err := json.Unmarshal(text, &value); err != nil {
 				rt.Fatal(err)

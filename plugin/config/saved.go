@@ -69,10 +69,8 @@ func secretsOf(text []byte) (secret, previous string) {
 
 // saved is what is saved of a value of the kind of f; nil: it is absent.
 func (f *field) saved(v reflect.Value) any {
-	if f.kind != kindInteger && f.kind != kindNumber && f.kind != kindBoolean || f.def == nil {
-		if v.IsZero() {
-			return nil
-		}
+	if v.IsZero() && f.def == nil { // what has a default may be set to zero
+		return nil
 	}
 	switch f.kind {
 	case kindRecord:

@@ -1,8 +1,11 @@
 package config
 
 import (
+	"reflect"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func TestSavedHasNoSecret(t *testing.T) {
@@ -48,5 +51,19 @@ func TestRestoreTakesTheSecretsOfNow(t *testing.T) {
 		if secret != tt.secret || previous != tt.previous || lacks != tt.lacks {
 			t.Errorf("%.80s: got %q, %q, %v", tt.now, string(secret), string(previous), lacks)
 		}
+	}
+}
+
+// checkSaved checks that a configuration comes back from what is saved of it and the
+// secrets in text, which it is of.
+func checkSaved(t rapid.TB, c *Config, text []byte) {
+	t.Helper()
+	saved, err := c.Saved()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, lacks, err := Restore(saved, text)
+	if err != nil || lacks || !reflect.DeepEqual(back, c) {
+		t.Fatalf("%s is saved as\n%s\nand comes back as %+v, %v, %v", text, saved, back, lacks, err)
 	}
 }
