@@ -91,7 +91,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	})
 	flags.StringVar(&o.infoFile, "info-file", "", "also write what -dump prints to the file at `path`, for a query_cmd that reads it with cat")
 	flags.StringVar(&o.splits, "file", "", "read splits from the YAML file, or the folder of them, at `path`; it is watched, and read again on SIGHUP")
-	flags.StringVar(&o.state, "state", defaultState(), "save rollbacks, ejections and which backends are unhealthy in the file at `path`, so that they outlive a restart (default: traffic-split.state in systemd's STATE_DIRECTORY, else nowhere)")
+	flags.StringVar(&o.state, "state", defaultState(), "save rollbacks, ejections, which backends are unhealthy and the last good configs in the file at `path`, so that they outlive a restart (default: traffic-split.state in systemd's STATE_DIRECTORY, else nowhere)")
 	flags.Func("status-listen", "serve /metrics for Prometheus, and /status in JSON, to whoever can reach this `address:port`, such as 127.0.0.1:8007 (default: nowhere)", func(text string) error {
 		_, port, err := net.SplitHostPort(text)
 		if err != nil {
@@ -200,7 +200,10 @@ func serve(parent context.Context, o options, child *keeper.Child, open func() (
 	defer probes.Close()
 	p := plugin.New(plugin.Options{Outcomes: o.outcomes, Probers: probers{probes}, State: saved, Log: log})
 	if child != nil {
-		child.Notify(p.Noted)
+		child.Notify(func(key string) {
+			p.Noted(key)
+			probes.Noted(key)
+		})
 	}
 	seen := status.Source{Version: plugin.Version, Splits: p.Status, ConfigErrors: p.ConfigErrors, Hosts: o.statusHosts}
 	if host, _, err := net.SplitHostPort(o.status); err == nil {

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,7 +33,6 @@ type Probers struct {
 
 	mu      sync.Mutex
 	by      map[Target]*prober
-	recall  *time.Timer // ends the watches of what an earlier process has found unhealthy
 	closed  bool
 	running sync.WaitGroup
 }
@@ -68,20 +68,34 @@ func prepare(log *slog.Logger, saved state.Store) *Probers {
 
 // goOn probes what an earlier process has found unhealthy.
 func (p *Probers) goOn() {
-	var watches []*Watch
 	for _, key := range p.saved.Keys(savedPrefix) {
-		var t Target
-		if json.Unmarshal(p.saved.Get(key), &t) == nil && key == savedPrefix+t.Key() {
-			watches = append(watches, p.Watch(t))
-		} else {
-			p.saved.Set(key, nil) // nobody would ever ask for it
+		p.Noted(key)
+	}
+}
+
+// Noted takes over what another process has found, and saved under the key, as if it had
+// been there from the beginning; of other keys it takes nothing. A target that was probed
+// here already is as these probes say.
+func (p *Probers) Noted(key string) {
+	text := p.saved.Get(key)
+	if text == nil || !strings.HasPrefix(key, savedPrefix) {
+		return
+	}
+	var t Target
+	if json.Unmarshal(text, &t) != nil || key != savedPrefix+t.Key() {
+		p.saved.Set(key, nil) // nobody would ever ask for it
+		return
+	}
+	w := p.Watch(t)
+	time.AfterFunc(recallTime, w.Stop)
+	p.mu.Lock()
+	for _, r := range p.by {
+		if r.key == w.prober.key {
+			r.recall()
 		}
 	}
-	p.recall = time.AfterFunc(recallTime, func() {
-		for _, w := range watches {
-			w.Stop()
-		}
-	})
+	p.mu.Unlock()
+	p.save(t)
 }
 
 // Counts says how the probes do.
@@ -107,11 +121,11 @@ func (p *Probers) Watch(t Target) *Watch {
 // is one, has ended. The caller holds the lock.
 func (p *Probers) start(t Target, before *prober) *prober {
 	r := &prober{
-		target: t, log: p.log, changed: func() { p.save(t) }, places: p.places,
+		target: t, key: t.Key(), log: p.log, changed: func() { p.save(t) }, places: p.places,
 		probe: newProbe(t, p.dial), phase: p.phase(t.Interval),
 		since: time.Now(), done: make(chan struct{}),
 	}
-	if healthy := p.saved.Get(savedPrefix+t.Key()) == nil; healthy {
+	if healthy := p.saved.Get(savedPrefix+r.key) == nil; healthy {
 		r.healthy.Store(true)
 	} else {
 		r.phase = 0 // at once: it may be healthy by now
@@ -152,7 +166,7 @@ func (p *Probers) save(t Target) {
 	key := t.Key()
 	var value []byte
 	for other, r := range p.by {
-		if !r.healthy.Load() && other.Key() == key {
+		if !r.healthy.Load() && r.key == key {
 			value, _ = json.Marshal(other) // strings and numbers can be
 			break
 		}
@@ -167,9 +181,6 @@ func (p *Probers) save(t Target) {
 func (p *Probers) Close() {
 	p.mu.Lock()
 	p.closed = true
-	if p.recall != nil {
-		p.recall.Stop()
-	}
 	for _, r := range p.by {
 		r.stop()
 	}

@@ -12,6 +12,7 @@ import (
 // A prober probes one target, one probe at a time.
 type prober struct {
 	target  Target
+	key     string // the target's
 	log     *slog.Logger
 	changed func() // its health has
 	places  *places
@@ -23,7 +24,8 @@ type prober struct {
 	done    chan struct{}
 
 	healthy atomic.Bool
-	against int // probes in a row that say the contrary of healthy; run's own
+	probed  atomic.Bool // a probe has said something of the target
+	against int         // probes in a row that say the contrary of healthy; run's own
 
 	mu        sync.Mutex
 	since     time.Time
@@ -79,6 +81,7 @@ func (r *prober) failed(err error) {
 
 // count takes the result of a probe into account.
 func (r *prober) count(err error) {
+	r.probed.Store(true)
 	if err != nil {
 		r.failed(err)
 	}
@@ -109,6 +112,14 @@ func (r *prober) change(healthy bool, err error) {
 		r.log.Warn("backend is unhealthy", "target", r.target.String(), "failed", r.target.Unhealthy, "error", err)
 	}
 	r.changed()
+}
+
+// recall makes the target unhealthy, as another process has found it, unless it was probed
+// already.
+func (r *prober) recall() {
+	if !r.probed.Load() {
+		r.healthy.Store(false)
+	}
 }
 
 func (r *prober) state() State {

@@ -125,3 +125,49 @@ func TestUnhealthyTargetsAreForgotten(t *testing.T) {
 		})
 	}
 }
+
+// What another process says only later, as at a takeover, holds as well: for who watches
+// the target already, for who does so later, and it is forgotten like all else.
+func TestATargetThatAnotherProcessFindsUnhealthy(t *testing.T) {
+	for name, test := range map[string]struct {
+		before  time.Duration // how long it was watched by then; negative: it was not
+		healthy bool          // then
+	}{
+		"watched just now": {0, false},
+		"not watched":      {-1, false},
+		"probed":           {time.Second, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				saved, other := new(state.Memory), new(state.Memory)
+				b := &backend{down: errDown}
+				theirs, _ := begin(t, b, other)
+				theirs.Watch(one)
+				after(time.Minute)
+				theirs.Close()
+				b.set(nil)
+				p, _ := begin(t, b, saved)
+				p.phase = func(time.Duration) time.Duration { return time.Second / 2 }
+				if test.before >= 0 {
+					defer p.Watch(one).Stop()
+					after(test.before)
+				}
+				for _, key := range other.Keys("") {
+					saved.Set(key, other.Get(key))
+					p.Noted(key)
+				}
+				p.Noted("split/row/1")
+				p.Noted(savedPrefix + "nobody's")
+				w := p.Watch(one)
+				if w.Healthy() != test.healthy || test.healthy != (saved.Keys("") == nil) {
+					t.Errorf("healthy: %t, saved is %q", w.Healthy(), saved.Keys(""))
+				}
+				w.Stop()
+				after(recallTime + time.Second)
+				if saved.Keys("") != nil {
+					t.Errorf("after a while saved is %q", saved.Keys(""))
+				}
+			})
+		})
+	}
+}
