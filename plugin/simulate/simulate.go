@@ -98,7 +98,7 @@ func (p *player) play(k int) {
 	client.went(d)
 	failed := p.ratios[d.Backend] > 0 && p.failures.Float64() < p.ratios[d.Backend]
 	p.result.chosen(d, point, failed)
-	for _, e := range p.state.Observe(split.Outcome{Backend: d.Backend, Subject: d.Subject, Failed: failed, Unusable: p.down}, f.Now) {
+	for _, e := range p.state.Observe(split.Outcome{Backend: d.Backend, Subject: d.Subject, Failed: failed, Unusable: p.down | f.Unhealthy}, f.Now) {
 		p.rolledBack = p.rolledBack || e.Kind == split.RolledBack
 		p.result.happened(f.Now, e)
 	}

@@ -3,6 +3,7 @@ package simulate_test
 import (
 	"math"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,6 +122,24 @@ func TestGuardRollsBack(t *testing.T) {
 	}
 	if ill.MaxDeviation >= 2 {
 		t.Errorf("what is taken back is not due: %v", ill.MaxDeviation)
+	}
+}
+
+// As the plugin, which does not roll back either while nobody else could take the share.
+func TestGuardWithoutAlternative(t *testing.T) {
+	for _, o := range []simulate.Options{{Down: []string{"a", "c"}}, {Unhealthy: []string{"a", "c"}}} {
+		s := ramped()
+		s.OnUnavailable = split.Redistribute
+		s.Ramp.Guard = &split.Guard{MaxErrorRatio: 2000, MinRequests: 50, Window: 10 * time.Minute}
+		o.Fail = map[string]float64{"b": 0.5}
+		r := play(t, s, o)
+		if len(r.Events) != 1 {
+			t.Fatalf("%+v: events %v, want one", o, r.Events)
+		}
+		want := `the ramp of "b" is taken back only once another backend can take its share, and none can: `
+		if !strings.HasPrefix(r.Events[0].Text, want) {
+			t.Errorf("%+v: got %q", o, r.Events[0].Text)
+		}
 	}
 }
 
