@@ -193,7 +193,7 @@ func (p *Plugin) forget(l *live) {
 // recall has l know what is noted of it, by an earlier process too.
 func (p *Plugin) recall(l *live) {
 	if memory := p.State.Get(l.note); memory != nil {
-		if err := l.state.Recall(memory); err != nil {
+		if err := l.state.Recall(memory, time.Now()); err != nil {
 			p.Log.Error("what is noted of a split cannot be read", "split", l.split.Identity, "error", err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 // memory is what of a state outlives it.
 type memory struct {
 	Ejected    map[string]time.Time `json:"ejected,omitempty"`     // until when, by name and destination
+	At         time.Time            `json:"at,omitzero"`           // when that was so
 	RolledBack map[string]rollback  `json:"rolled_back,omitempty"` // by the ramp
 }
 
@@ -28,6 +29,7 @@ func (st *State) Memory(now time.Time) []byte {
 	for name, c := range h.backends {
 		if now.Before(c.until) {
 			m.Ejected[name] = c.until
+			m.At = now
 		}
 	}
 	for ramp, c := range h.ramps {
@@ -47,8 +49,9 @@ func (st *State) Memory(now time.Time) []byte {
 
 // Recall takes over what Memory has returned, in addition to what was observed since.
 // What is of a backend or a ramp that is not there, or not yet, is kept until Prune.
-// After an error nothing has changed.
-func (st *State) Recall(text []byte) error {
+// At now no ejection lasts longer than it did when it was saved, though the clock may have
+// been set back since. After an error nothing has changed.
+func (st *State) Recall(text []byte, now time.Time) error {
 	var m memory
 	if err := json.Unmarshal(text, &m); err != nil {
 		return fmt.Errorf("the memory of a split: %w", err)
@@ -57,6 +60,11 @@ func (st *State) Recall(text []byte) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for name, until := range m.Ejected {
+		rest := until.Sub(now)
+		if !m.At.IsZero() {
+			rest = min(rest, until.Sub(m.At))
+		}
+		until = now.Add(rest) // whatever becomes of the clock
 		if c := entry(h.backends, name); c.until.Before(until) {
 			c.until = until
 			h.anyEjected.Store(true)

@@ -42,7 +42,7 @@ func TestRecallWhatMemoryReturned(t *testing.T) {
 		s := full()
 		test.change(s)
 		st := split.NewState(s)
-		if err := st.Recall(memory); err != nil {
+		if err := st.Recall(memory, now); err != nil {
 			t.Fatal(err)
 		}
 		status := st.Status(now)
@@ -66,7 +66,7 @@ func TestRecallWhatMemoryReturned(t *testing.T) {
 	}
 
 	again := split.NewState(full())
-	if err := again.Recall(memory); err != nil {
+	if err := again.Recall(memory, now); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(memory), string(again.Memory(now))); diff != "" {
@@ -81,11 +81,39 @@ func TestRecallAddsToWhatWasObserved(t *testing.T) {
 	observe(other, 1, times(8, bad(half))...)
 	observe(st, 0, times(8, bad(half+time.Second))...)
 	before := st.Status(noon.Add(half)).Ejected
-	if err := st.Recall(other.Memory(noon.Add(half))); err != nil {
+	if err := st.Recall(other.Memory(noon.Add(half)), noon.Add(half)); err != nil {
 		t.Fatal(err)
 	}
 	if got := st.Status(noon.Add(half)); got.RolledBack.IsZero() || len(before) != 1 || len(got.Ejected) != 2 {
 		t.Errorf("before %v were ejected, then %+v", before, got)
+	}
+}
+
+// An ejection that was saved ends in its time, though the clock has been set since.
+func TestRecallWhereTheClockWasSet(t *testing.T) {
+	s := watched(guarded())
+	other := split.NewState(s)
+	observe(other, 1, times(8, bad(half))...)
+	ejected := noon.Add(half)
+	rest := other.Status(ejected).Ejected["1"].Sub(ejected)
+	memory := other.Memory(ejected)
+	for name, test := range map[string]struct {
+		set  time.Duration
+		want time.Duration // from then on
+	}{
+		"as it was": {0, rest},
+		"on":        {rest / 2, rest / 2},
+		"too far":   {2 * rest, 0},
+		"back":      {-24 * time.Hour, rest},
+	} {
+		st := split.NewState(s)
+		now := ejected.Add(test.set)
+		if err := st.Recall(memory, now); err != nil {
+			t.Fatal(err)
+		}
+		if until, is := st.Status(now).Ejected["1"]; is != (test.want > 0) || is && !until.Equal(now.Add(test.want)) {
+			t.Errorf("%s: it is ejected until %v, want %v from %v on", name, until, test.want, now)
+		}
 	}
 }
 
@@ -116,7 +144,7 @@ func TestMemoryOfNothing(t *testing.T) {
 	if got := st.Memory(noon); got != nil {
 		t.Errorf("got %s", got)
 	}
-	if err := st.Recall([]byte("{}")); err != nil {
+	if err := st.Recall([]byte("{}"), noon); err != nil {
 		t.Error(err)
 	}
 }
@@ -124,7 +152,7 @@ func TestMemoryOfNothing(t *testing.T) {
 func TestRecallOfGarbageChangesNothing(t *testing.T) {
 	for _, text := range []string{"", "\xff", "[]", `{"ejected":{"0":1}}`, `{"ejected":{"0":"2099-01-01T00:00"}}`, `{"rolled_back":true}`} {
 		st := split.NewState(watched(guarded()))
-		if err := st.Recall([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), "the memory of a split: ") {
+		if err := st.Recall([]byte(text), noon); err == nil || !strings.HasPrefix(err.Error(), "the memory of a split: ") {
 			t.Errorf("%q: %v", text, err)
 		}
 		if got := st.Memory(noon); got != nil {
@@ -133,7 +161,7 @@ func TestRecallOfGarbageChangesNothing(t *testing.T) {
 	}
 	for _, text := range []string{"null", "{}", `{"ejected":{"gone":"2099-01-01T00:00:00Z"}}`, `{"rolled_back":{}}`, `{"other":1}`} {
 		st := split.NewState(watched(guarded()))
-		if err := st.Recall([]byte(text)); err != nil {
+		if err := st.Recall([]byte(text), noon); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 		split.Prune(st)
