@@ -29,7 +29,7 @@ var errStalled = errors.New("the other side keeps the server waiting")
 // deadline of the socket's each time.
 func (c *conn) wait(limit time.Duration, do func() error) error {
 	c.rest()
-	c.due.Store(c.server.now().Add(limit).UnixNano())
+	c.due.Store(int64(c.server.age() + limit))
 	err := do()
 	c.due.Store(0)
 	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.stalled.Load() {
@@ -38,9 +38,12 @@ func (c *conn) wait(limit time.Duration, do func() error) error {
 	return err
 }
 
+// age is how long the server has been there, whatever becomes of the clock meanwhile.
+func (s *Server) age() time.Duration { return s.now().Sub(s.started) }
+
 // endStalled ends the connections that have waited for too long.
 func (s *Server) endStalled() {
-	now := s.now().UnixNano()
+	now := int64(s.age())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
