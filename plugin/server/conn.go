@@ -47,6 +47,8 @@ type conn struct {
 	owed   []string
 	unsent int // calls in out, silent or not
 
+	unheard bool // nothing was ever read from it
+
 	again  int  // replies to an earlier process, behind the RPC call that is read next
 	deaths int  // of earlier processes, with the RPC call in hand that is read next, or was read last
 	fresh  bool // the RPC call that was read last came to this process first
@@ -63,7 +65,7 @@ type conn struct {
 }
 
 func newConn(server *Server, sock journal) *conn {
-	c := &conn{server: server, sock: sock, r: bufio.NewReader(sock)}
+	c := &conn{server: server, sock: sock, r: bufio.NewReader(sock), unheard: !sock.Heard()}
 	owed, again, tries := sock.Resumed()
 	c.owe(owed)
 	c.again, c.deaths = again, tries
@@ -92,7 +94,8 @@ func (c *conn) next() ([]byte, error) {
 	return frame, err
 }
 
-// readCall reads the next RPC call, for whose first byte it waits for ever.
+// readCall reads the next RPC call, for whose first byte it waits for ever, but on a new
+// connection.
 func (c *conn) readCall() ([]byte, error) {
 	if len(c.owed) > 0 {
 		if err := c.dropOwed(); err != nil {
@@ -100,7 +103,7 @@ func (c *conn) readCall() ([]byte, error) {
 		}
 		c.sock.Mark(c.r.Buffered())
 	}
-	if _, err := c.r.Peek(1); err != nil {
+	if err := c.awaitCall(); err != nil {
 		return nil, err
 	}
 	c.size = 0
@@ -112,6 +115,19 @@ func (c *conn) readCall() ([]byte, error) {
 	}
 	c.fresh = true
 	return frame, err
+}
+
+// awaitCall waits for the first byte of a call.
+func (c *conn) awaitCall() error {
+	if !c.unheard {
+		_, err := c.r.Peek(1)
+		return err
+	}
+	c.unheard = false
+	return c.wait(frameTime, func() error {
+		_, err := c.r.Peek(1)
+		return err
+	})
 }
 
 // readNext reads the next frame that somebody waits for.

@@ -13,6 +13,8 @@ type journal interface {
 	// so many replies of Kong come before the next call, and so many after it; so
 	// many processes have died with that call in hand.
 	Resumed() (owed, again, tries int)
+	// Heard reports whether anything was read from it, by an earlier process too.
+	Heard() bool
 	// Try notes that a call with which processes have died in hand is tried now: when
 	// this one dies as well, it may be because of it.
 	Try()
@@ -29,10 +31,11 @@ type journal interface {
 	Mark(unread int)
 }
 
-// fleeting is a connection that ends with this process.
+// fleeting is a new connection, which ends with this process.
 type fleeting struct{ net.Conn }
 
 func (fleeting) Resumed() (owed, again, tries int) { return 0, 0, 0 }
+func (fleeting) Heard() bool                       { return false }
 func (fleeting) Try()                              {}
 func (fleeting) Spare()                            {}
 func (fleeting) Mark(int)                          {}

@@ -9,10 +9,11 @@ import (
 )
 
 // What a connection waits for has an end, but for the next call: Kong's pool keeps idle
-// connections as long as it wants to.
+// connections as long as it wants to. It never makes one without a call for it.
 const (
-	// frameTime is how long a call may take to arrive once its first byte is there. Kong
-	// sends all of it at once; a worker may be held up in the middle.
+	// frameTime is how long a call may take to arrive once its first byte is there, and
+	// that one once there is a connection. Kong sends all of it at once; a worker may be
+	// held up in the middle.
 	frameTime = 10 * time.Second
 	// stallTime is how long the other side may take to reply to a call of its PDK, or to
 	// read what it is sent. Kong gives a plugin server the same time.

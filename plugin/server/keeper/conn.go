@@ -95,6 +95,9 @@ func (c *Conn) Resumed() (owed, again, tries int) {
 	return int(c.resumed.owed), int(c.resumed.again), int(c.slot.tries.Load())
 }
 
+// Heard reports whether anything was read, by an earlier process too.
+func (c *Conn) Heard() bool { return c.slot.spare.Load() != unheard }
+
 // Try notes that the call that is in hand is tried now, where processes have died
 // with it in hand. The death of this one counts as well only from then on.
 func (c *Conn) Try() { c.slot.spare.Store(0) }
@@ -131,6 +134,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 	if c.moved == 0 {
 		return 0, io.EOF
+	}
+	if s.spare.Load() == unheard {
+		s.spare.Store(0)
 	}
 	m.end += uint16(c.moved)
 	s.mark.Store(m.word())

@@ -440,3 +440,39 @@ func TestTheEndsOfAConnection(t *testing.T) {
 		t.Errorf("a write after Kong's end: %v", err)
 	}
 }
+
+// A connection is new until something is read from it: to the processes after the first
+// one as well, and where one dies as soon as something is there.
+func TestAConnectionIsNewUntilSomethingIsRead(t *testing.T) {
+	for name, test := range map[string]struct {
+		reads func(c *Conn)
+		heard bool
+		tries int // that have died of what was read
+	}{
+		"nothing":             {func(*Conn) {}, false, 0},
+		"a byte":              {func(c *Conn) { _, _ = c.Read(make([]byte, 1)) }, true, 1},
+		"and dies of it":      {func(c *Conn) { c.slot.journal[0], c.slot.receive.moved = 'x', 1 }, true, 1},
+		"a call, answered":    {func(c *Conn) { _, _ = c.Read(make([]byte, 1)); _ = c.Finish([]byte("y"), 0, 0) }, true, 0},
+		"a byte, and is idle": {func(c *Conn) { _, _ = c.Read(make([]byte, 1)); c.Mark(0); c.slot.receive.setBytes(0) }, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k, kong := newKept(t, newTestSlots(t))
+			t.Cleanup(func() { _, _ = kong.Close(), unix.Close(k.fd) })
+			if _, err := kong.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			first := k.take(t)
+			if first.Heard() {
+				t.Error("something was read from a new connection")
+			}
+			test.reads(first)
+			_ = first.UnixConn.Close()
+			first.slot.settle()
+			next := k.take(t)
+			defer next.UnixConn.Close()
+			if _, _, tries := next.Resumed(); next.Heard() != test.heard || tries != test.tries {
+				t.Errorf("the next process is told %t and %d, want %t and %d", next.Heard(), tries, test.heard, test.tries)
+			}
+		})
+	}
+}

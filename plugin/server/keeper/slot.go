@@ -32,7 +32,7 @@ type slot struct {
 	total atomic.Uint32 // bytes of the send under way; 0: none
 	at    atomic.Uint32 // where the receive under way, or the last one, begins in the journal
 	tries atomic.Uint32 // processes that have died with the present call in hand
-	spare atomic.Uint32 // not 0: one has, and the next one does not try the call at the moment
+	spare atomic.Uint32 // not 0: one has, and the next one does not try the call at the moment; or unheard
 	lost  atomic.Uint32 // not 0: cannot be taken up
 
 	send, receive call
@@ -44,6 +44,9 @@ const (
 	slotHead    = 256 // bytes, at least what comes before the journal
 	journalSize = slotSize - slotHead
 )
+
+// unheard is what spare is until anything is read: so there is no call to die of.
+const unheard = 2
 
 // The journal begins within what clear clears.
 const _ = slotHead - unsafe.Offsetof(slot{}.journal)
@@ -112,6 +115,9 @@ func (s *slot) settle() bool {
 		m.end = uint16(received)
 		s.mark.Store(m.word())
 	}
+	if m.end > m.start && s.spare.Load() == unheard { // it has died just then
+		s.spare.Store(0)
+	}
 	if (m.end > m.start || m.again > 0) && s.spare.Load() == 0 {
 		s.tries.Add(1)
 		s.spare.Store(1)
@@ -135,6 +141,7 @@ func (s *slot) complete(m mark) {
 // clear makes a slot ready for a new connection.
 func (s *slot) clear() {
 	*(*[slotHead]byte)(unsafe.Pointer(s)) = [slotHead]byte{}
+	s.spare.Store(unheard)
 }
 
 // slots is the memory that the keeper shares with its children.
