@@ -55,6 +55,7 @@ func (g *guard) ended(err error, now time.Time) {
 		if g.ends.Load() != 0 {
 			g.ends.Store(0)
 		}
+	case errors.Is(err, errStalled): // a worker that hangs does so with all that it has in flight
 	case !byKong(err):
 		g.mu.Lock()
 		g.last, g.reason = now, err

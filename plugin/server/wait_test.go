@@ -170,3 +170,28 @@ func TestWhoKeepsTheServerWaitingIsEnded(t *testing.T) {
 		})
 	}
 }
+
+// A worker that hangs with many events of an instance in flight says nothing of the
+// instance: those of others are handled as before.
+func TestAWorkerThatHangsIsNoFaultOfTheInstance(t *testing.T) {
+	plugin := pluginOf(func(_ string, kong *pdk.PDK) error {
+		_, err := kong.Request.GetHost()
+		return err
+	})
+	inBubble(t, plugin, func(t *testing.T, s *inMemory) {
+		id := s.start(startOf(`{}`), 0).id
+		for range 2 * maxEnds {
+			s.dial().sends(eventOf(t, id, "access"), 2)
+		}
+		time.Sleep(stallTime + watchPause)
+		synctest.Wait()
+		if len(s.conns) > 0 {
+			t.Errorf("%d connections are there, and all should be ended", len(s.conns))
+		}
+		other := s.dial()
+		other.sends(eventOf(t, id, "access"), 0)
+		if method, err := wire.ReadFrame(other, nil); string(method) != "kong.request.get_host" {
+			t.Errorf("the event of another worker calls %q, %v", method, err)
+		}
+	})
+}
