@@ -160,7 +160,7 @@ func (s *StandBy) look(ctx context.Context) *occupant {
 	names, err := pluginNames(ctx, sock)
 	stop()
 	if err == nil && !slices.Equal(names, []string{s.Plugin}) {
-		err = fmt.Errorf("a server of %q answers", names)
+		err = fmt.Errorf("a server of %s answers", shown(fmt.Sprintf("%q", names)))
 	}
 	switch {
 	case err == nil:

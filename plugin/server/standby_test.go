@@ -10,6 +10,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"google.golang.org/protobuf/proto"
+
+	"kong-traffic-split/kong/wire"
 )
 
 // standBy has one stand by at path, and returns its log, and how it ends.
@@ -45,7 +50,17 @@ func TestAServerStandsByWhileAnotherOneAnswers(t *testing.T) {
 
 // Who has the socket and does not answer, or is something else, is not robbed of it.
 func TestAServerStandsByWhileAnotherOneDoesNotAnswer(t *testing.T) {
+	other, err := proto.Marshal(&pb.RpcReturn{Return: &pb.RpcReturn_PluginNames{
+		PluginNames: &pb.PluginNames{Names: []string{"other", strings.Repeat("x", 1<<20)}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, does := range map[string]func(net.Conn){
+		`a server of [\"other\" \"xxx`: func(sock net.Conn) {
+			_, _ = wire.ReadFrame(sock, nil)
+			_, _ = sock.Write(wire.AppendFrame(nil, other))
+		},
 		"no answer within 1s": func(net.Conn) {},
 		"frame of 1347703880 bytes": func(sock net.Conn) {
 			_, _ = sock.Read(make([]byte, 1024))
@@ -72,6 +87,9 @@ func TestAServerStandsByWhileAnotherOneDoesNotAnswer(t *testing.T) {
 			said, free := standBy(t, path)
 			awaitLog(t, said, "another server has the socket, and does not answer")
 			awaitLog(t, said, name)
+			if length, most := len(said.String()), 2*maxReason; length > most {
+				t.Errorf("%d bytes are logged, %d are enough", length, most)
+			}
 			_ = l.Close()
 			if err := <-free; err != nil {
 				t.Error(err)
