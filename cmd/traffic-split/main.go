@@ -51,6 +51,7 @@ type options struct {
 	access                           server.Access
 	dump, version, healthcheck       bool
 	supervise, outcomes, takeOver    bool
+	linger                           time.Duration // how long to go on for another server, once told to end
 }
 
 func main() {
@@ -146,6 +147,9 @@ func run(o options, stdout io.Writer) error {
 		defer cancel()
 		return server.Healthcheck(ctx, o.socket, plugin.Name)
 	}
+	// Who reads the log may be gone before this process is to end: a worker of Kong's that
+	// has started it, at a reload.
+	signal.Ignore(syscall.SIGPIPE)
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	child, err := keeper.Inherited()
 	switch {
@@ -153,6 +157,10 @@ func run(o options, stdout io.Writer) error {
 		return err
 	case child != nil:
 		return serve(context.Background(), o, child, nil, child, log)
+	}
+	told := keeper.Detached()
+	if o.supervise && told == nil && isKongs(o) {
+		return keeper.Detach(os.Args)
 	}
 	at, err := placeOf(o)
 	if err != nil {
@@ -167,7 +175,7 @@ func run(o options, stdout io.Writer) error {
 		return err
 	}
 	if o.supervise {
-		return supervise(o, at, log)
+		return supervise(o, at, told, log)
 	}
 	return serveAlone(o, at, log)
 }

@@ -11,13 +11,15 @@ import (
 	"testing"
 )
 
-// saves waits until the file at path is saved by s, or its serving process's parent.
+// saves waits until the file at path is saved by s, or by the keeper that it stands for.
 func (s *serving) saves(path string) {
 	s.t.Helper()
 	s.until("it saves", func() bool {
-		pid, _ := os.ReadFile(path + ".lock")
+		text, _ := os.ReadFile(path + ".lock")
+		pid, own := strings.TrimSpace(string(text)), strconv.Itoa(s.cmd.Process.Pid)
+		status, _ := os.ReadFile("/proc/" + pid + "/status")
 		_, err := os.Stat(path)
-		return err == nil && strings.TrimSpace(string(pid)) == strconv.Itoa(s.cmd.Process.Pid)
+		return err == nil && (pid == own || strings.Contains(string(status), "\nPPid:\t"+own+"\n"))
 	})
 }
 
@@ -43,6 +45,7 @@ func TestTheStateOfAServerThatIsSucceeded(t *testing.T) {
 		}
 		next.saves(saved)
 		next.signal(syscall.SIGTERM)
+		next.signal(syscall.SIGTERM) // it need not wait for another one
 		if code := next.ends(); code != 0 || strings.Contains(next.log.String(), "level=ERROR") {
 			t.Errorf("the next one ends with %d:\n%s", code, next.log)
 		}

@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+	"time"
 
 	"kong-traffic-split/plugin"
 	"kong-traffic-split/plugin/file"
@@ -21,8 +24,18 @@ var errStopped = errors.New("told to end")
 // supervise keeps the socket and the connections for children that serve, and stands by
 // while another server does: at first, unless it is told to take over, and whenever
 // another one has taken over from this one.
-func supervise(o options, at place, log *slog.Logger) error {
+//
+// One that Kong has started does so in a process of its own, and goes on for a while when
+// Kong ends it, for the next one that Kong starts.
+func supervise(o options, at place, told <-chan struct{}, log *slog.Logger) error {
 	signals := make(chan os.Signal, 8)
+	if told != nil {
+		o.linger = lingerTime
+		go func() {
+			<-told
+			signals <- syscall.SIGTERM
+		}()
+	}
 	// Caught to the very end of the process, so that a second one makes it no failure.
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR2)
 	takeOver := o.takeOver
@@ -75,6 +88,7 @@ func keep(o options, at place, takeOver bool, signals <-chan os.Signal, log *slo
 		Listen:     func() (net.Listener, error) { return listen(o, standBy, takeOver, log) },
 		Succession: at.keeper(),
 		Early:      []string{server.ReservedIDs},
+		Linger:     o.linger,
 		Signals:    signals,
 		Log:        log,
 	}
@@ -87,6 +101,18 @@ func keep(o options, at place, takeOver bool, signals <-chan os.Signal, log *slo
 		keeping.State, keeping.Changes, keeping.Retired = saved, saved.Changes(), saved.Retire
 	}
 	return keeper.Run(keeping)
+}
+
+// lingerTime is how long a server that Kong has started goes on once Kong tells it to end:
+// at a reload, the worker that is to go may do so before the one that comes has started
+// the next server, by a second or two, and more on a busy machine.
+const lingerTime = 5 * time.Second
+
+// isKongs reports whether Kong has started this process, and so will start another one
+// when it reloads.
+func isKongs(o options) bool {
+	parent, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", os.Getppid())) // not there but on Linux
+	return o.takeOver || strings.TrimSpace(string(parent)) == "nginx"
 }
 
 // until waits for wait, unless a signal says that the process is to end.

@@ -36,6 +36,7 @@ type Gateway struct {
 	loader    *declarative.Loader
 	handlers  []*handler
 	processes []*serverProcess
+	reloads   int
 	current   atomic.Pointer[generation]
 
 	connections atomic.Uint64
@@ -118,6 +119,12 @@ func (g *Gateway) Reload() error {
 	g.processes = nil
 	for _, p := range processes {
 		p.stop()
+	}
+	if g.reloads++; g.reloads%2 == 1 { // the first one was the start
+		for _, p := range processes {
+			p.close()
+		}
+		processes = nil
 	}
 	for _, server := range g.PluginServers {
 		if server.StartCmd != "" {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"sync"
 	"syscall"
@@ -14,13 +15,15 @@ import (
 // respawnInterval is the least time between two starts of a plugin server.
 const respawnInterval = time.Second
 
-// stopPatience is how long a plugin server may take to end.
-const stopPatience = 10 * time.Second
+// killTime is how long a plugin server that is told to end has before it is killed: as
+// long as Kong's worker that has told it needs to end.
+const killTime = 50 * time.Millisecond
 
-// overlap is how long a plugin server lives on at least after a reload has
-// started its successor, which needs some time to take the socket over. Kong's
-// worker 0, which ends the server when it ends itself, takes about as long.
-const overlap = 5 * time.Second
+// overlap is how long a plugin server lives on after a reload has started its successor.
+// Kong's worker 0, which ends the server when it ends itself, sees that up to 10 s after
+// the reload, or before its successor has started one: at every second reload of the
+// stand-in the server is ended first.
+const overlap = 2 * time.Second
 
 // maxLogLine is the longest line of a plugin server that is logged whole.
 const maxLogLine = 64 << 10
@@ -38,6 +41,8 @@ type serverProcess struct {
 
 // startProcess starts the server's start command, and again when it ends.
 func startProcess(server PluginServer, log *errorLog) *serverProcess {
+	// By which a server knows that Kong has started it.
+	_ = os.WriteFile("/proc/self/comm", []byte("nginx"), 0) // not there but on Linux
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &serverProcess{server: server, log: log, stop: cancel, done: make(chan struct{})}
 	go p.keep(ctx)
@@ -116,14 +121,14 @@ func (p *serverProcess) logLines(output io.Reader, pid int) {
 	}
 }
 
-// close asks the server to end, waits for it, and ends it where it does not.
+// close asks the server to end, and soon kills it.
 func (p *serverProcess) close() {
 	p.stop()
 	p.signal(syscall.SIGTERM)
 	p.log.kong(levelNotice, "process.lua", "[pluginserver] successfully stopped pluginserver '%s'", p.server.Name)
 	select {
 	case <-p.done:
-	case <-time.After(stopPatience):
+	case <-time.After(killTime):
 		p.signal(syscall.SIGKILL)
 		<-p.done
 	}

@@ -43,6 +43,10 @@ type Options struct {
 	// Retired is called when another server has taken this one over, which saves what
 	// there is to be saved from then on. It must not wait. Nil: nobody wants to know.
 	Retired func()
+	// Linger is how long a keeper that is told to end goes on where nobody stands by yet:
+	// whoever tells it may start another server a moment later. It ends as soon as that
+	// one has taken over, or it is told to end again.
+	Linger time.Duration
 	// Signals are what the process is told: SIGTERM, SIGINT, SIGHUP and SIGUSR2. Nil: Run
 	// has them caught.
 	Signals <-chan os.Signal
@@ -85,6 +89,7 @@ type keeper struct {
 	waiting    []*link        // who stands by
 	offered    *link          // one of them, which is to take over now
 	stopping   bool           // to end once that one has
+	lingering  bool           // stopping, and nobody is there yet
 	stopSignal syscall.Signal // why
 
 	servedAt time.Time     // when a child was ready last
@@ -109,6 +114,7 @@ type event struct {
 
 	left     *link // who stood by, and does not any more
 	turnOver bool  // who was to take over had its time
+	lingered bool  // nobody has come in the time that there was for it
 
 	successor  *link  // a server that has said message, to take this one's place
 	bequeathed []byte // the text of a note of the keeper before this one
@@ -199,6 +205,8 @@ func (k *keeper) run(signals <-chan os.Signal) error {
 				k.left(e.left)
 			case e.turnOver:
 				k.turnOver()
+			case e.lingered:
+				k.lingered()
 			case e.successor != nil:
 				k.asked(e.successor, e.message)
 			case e.bequeathed != nil:

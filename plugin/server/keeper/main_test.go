@@ -60,6 +60,7 @@ func runTestProcess(control string) error {
 			Listen:     func() (net.Listener, error) { return listenForSuccessors(os.Getenv(socketEnv)) },
 			Succession: os.Getenv(socketEnv) + ".next",
 			Early:      []string{"other", "note"},
+			Linger:     lingers(),
 			after:      afterSignal(),
 			Log:        slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		})
@@ -70,6 +71,16 @@ func runTestProcess(control string) error {
 	}
 	c := &testChild{Child: child, control: sock, orders: bufio.NewReader(sock)}
 	return c.run()
+}
+
+// lingerEnv is set for a keeper that lingers.
+const lingerEnv = "KEEPER_TEST_LINGER"
+
+func lingers() time.Duration {
+	if os.Getenv(lingerEnv) == "" {
+		return 0
+	}
+	return time.Minute
 }
 
 // afterSignal is for time.AfterFunc: the time of everything that waits is over at

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"time"
 
 	"kong-traffic-split/plugin/state"
 )
@@ -23,6 +24,7 @@ type Options struct {
 	State      state.Store
 	Changes    <-chan string
 	Retired    func()
+	Linger     time.Duration
 	Signals    <-chan os.Signal
 	Log        *slog.Logger
 }
@@ -69,3 +71,9 @@ func (*Child) Keys(string) []string { return nil }
 
 // Notify does nothing.
 func (*Child) Notify(func(key string)) {}
+
+// Detach fails: only Linux has what a keeper needs.
+func Detach([]string) error { return errors.ErrUnsupported }
+
+// Detached returns nil: nobody stands for this process.
+func Detached() <-chan struct{} { return nil }

@@ -22,7 +22,7 @@ const (
 
 // standsBy notes that another server stands by.
 func (k *keeper) standsBy(l *link) {
-	if len(k.waiting) == maxWaiting || k.stopping || k.successor != nil {
+	if len(k.waiting) == maxWaiting || k.stopping && !k.lingering || k.successor != nil {
 		_ = l.sock.Close()
 		return
 	}
@@ -37,6 +37,11 @@ func (k *keeper) standsBy(l *link) {
 		pid = int(peer.Pid)
 	}
 	k.Log.Info("another server stands by, and takes over when this one ends", "pid", pid)
+	if k.lingering {
+		k.lingering = false
+		k.after(turnTime, func() { k.happens(event{turnOver: true}) })
+		k.offer()
+	}
 }
 
 // left forgets one that has stood by.
@@ -56,13 +61,25 @@ func (k *keeper) left(l *link) {
 // stop begins to end, at s: with a server that stands by, as soon as that one has taken
 // over. A second signal does not wait for that.
 func (k *keeper) stop(s syscall.Signal) {
-	if !k.stopping && len(k.waiting) > 0 && k.quiet() && k.socket != nil {
-		k.stopping, k.stopSignal = true, s
-		k.after(turnTime, func() { k.happens(event{turnOver: true}) })
-		k.offer()
+	if k.stopping || !k.quiet() || k.socket == nil || len(k.waiting) == 0 && k.Linger == 0 {
+		k.end(s)
 		return
 	}
-	k.end(s)
+	k.stopping, k.stopSignal = true, s
+	if len(k.waiting) == 0 {
+		k.lingering = true
+		k.after(k.Linger, func() { k.happens(event{lingered: true}) })
+		return
+	}
+	k.after(turnTime, func() { k.happens(event{turnOver: true}) })
+	k.offer()
+}
+
+// lingered ends without another server, as none has come.
+func (k *keeper) lingered() {
+	if k.lingering && k.successor == nil && !k.ending {
+		k.end(k.stopSignal)
+	}
 }
 
 // offer lets the next one that stands by take over, or ends where there is none.

@@ -95,6 +95,47 @@ func TestOneThatStandsByDoesNotTakeOver(t *testing.T) {
 	}
 }
 
+// One that lingers goes on when it is told to end, until another one comes, which may
+// stand by or take over at once; or until its time is over, or it is told again.
+func TestOneLingers(t *testing.T) {
+	for name, does := range map[string]func(r *running) (taken bool){
+		"and another one comes, which stands by": func(r *running) bool {
+			<-r.standsBy().Turn
+			return true
+		},
+		"and another one takes over": func(*running) bool { return true },
+		"and nobody comes": func(r *running) bool {
+			r.signal(syscall.SIGUSR1) // its time is over
+			return false
+		},
+		"and is told again": func(r *running) bool {
+			r.signal(syscall.SIGTERM)
+			return false
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t, "env", lingerEnv+"=1")
+			child := r.ready()
+			kong := r.dial()
+			r.signal(syscall.SIGTERM)
+			kong.send("call")
+			kong.answers("call", child, 0)
+			former := *r
+			if does(r) {
+				r.start()
+				r.ready()
+				child.says("hands over")
+			} else {
+				child.says("terminated")
+				kong.ended()
+			}
+			if code := former.ends(); code != 0 {
+				t.Errorf("it ends with %d", code)
+			}
+		})
+	}
+}
+
 // One that has given its place up is not waited for.
 func TestOneStandsByNoMore(t *testing.T) {
 	r := run(t)
