@@ -155,7 +155,7 @@ func (r *run) begin(ctx context.Context, o Options) (err error) {
 		if err := l.begin("the whole run", fixed[row]); err != nil {
 			return err
 		}
-		c := httpClient(r.gateway.proxy, row)
+		c := httpClient(r.gateway.proxy, row, true)
 		if row == tcp {
 			c = tcpClient(fmt.Sprintf("127.0.0.1:%d", r.gateway.stream), row)
 		}

@@ -302,7 +302,7 @@ func (r *run) settled(ctx context.Context) error {
 	}
 	want := fmt.Sprint(r.config.revision)
 	in := 0
-	c, l := httpClient(r.gateway.proxy, inline), r.ledgers[inline]
+	c, l := httpClient(r.gateway.proxy, inline, false), r.ledgers[inline] // each to whichever worker takes it
 	return await("the last configuration", func() bool {
 		began := time.Now()
 		backend, revision, problem := c(ctx)
@@ -314,7 +314,7 @@ func (r *run) settled(ctx context.Context) error {
 		if in++; revision != want {
 			in = 0
 		}
-		return in >= 20*r.workers || ctx.Err() != nil
+		return in >= 50*r.workers || ctx.Err() != nil
 	})
 }
 
