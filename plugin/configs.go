@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -27,11 +28,14 @@ const (
 	// without a database it gives their ids to others.
 	configLife = 24*time.Hour + stampPause
 	stampPause = time.Hour
-	// maxSavedConfig is how long one may be, in bytes.
+	// maxSavedConfig is how long one may be to be saved, in bytes. A longer one ends with
+	// the process.
 	maxSavedConfig = 256 << 10
 	// overlap is how long Kong's workers may take to load a configuration one after
 	// another, until all of them have it.
 	overlap = 10 * time.Second
+	// tellPause is how long Kong's log is not told again what is wrong.
+	tellPause = time.Minute
 )
 
 // savedConfig is the last good configuration of a plugin row or of an entry of the
@@ -42,21 +46,40 @@ type savedConfig struct {
 	Placement string          `json:"placement,omitempty"`
 	Used      time.Time       `json:"used"` // to the hour
 	Config    json.RawMessage `json:"config"`
-	// TooLong says that there was one which is too long to be saved.
+	// TooLong says that it is too long to be saved: another process lacks it.
 	TooLong bool `json:"too_long,omitempty"`
+
+	// config is what it was made of in this process, with its secrets; nil: another
+	// process has saved it.
+	config *config.Config
 }
+
+// same reports whether s and other are the same config, with the same secrets.
+func (s *savedConfig) same(other *savedConfig) bool {
+	return s.Placement == other.Placement && s.TooLong == other.TooLong && bytes.Equal(s.Config, other.Config) && s.session() == other.session()
+}
+
+// session is that of its config, as far as it is known.
+func (s *savedConfig) session() config.Session {
+	if s.config == nil || s.config.Session == nil {
+		return config.Session{}
+	}
+	return *s.config.Session
+}
+
+// lost reports whether it was too long to be saved by the process that had it.
+func (s *savedConfig) lost() bool { return s.TooLong && s.config == nil }
 
 func (s *savedConfig) expired(now time.Time) bool { return now.Sub(s.Used) > configLife }
 func (s *savedConfig) stale(now time.Time) bool   { return now.Sub(s.Used) >= stampPause }
 
 // newSavedConfig is what is saved of c.
-func newSavedConfig(c *config.Config, placement string, now time.Time) *savedConfig {
-	s := &savedConfig{Placement: placement, Used: now.UTC().Truncate(time.Second)}
+func newSavedConfig(c *config.Config, placement string, now time.Time) (*savedConfig, error) {
 	text, err := c.Saved()
-	if s.TooLong = err != nil || len(text) > maxSavedConfig; !s.TooLong {
-		s.Config = text
+	if err != nil {
+		return nil, err
 	}
-	return s
+	return &savedConfig{Placement: placement, Used: now.UTC().Truncate(time.Second), Config: text, TooLong: len(text) > maxSavedConfig, config: c}, nil
 }
 
 // savedConfig returns what is saved under a key, nil where nothing is that is still good.
@@ -77,14 +100,18 @@ func (p *Plugin) savedConfig(key string, now time.Time) *savedConfig {
 }
 
 func (p *Plugin) saveConfig(key string, s *savedConfig) {
-	text, err := json.Marshal(s)
+	saved := *s
+	if s.TooLong {
+		saved.Config = nil
+	}
+	text, err := json.Marshal(&saved)
 	if err != nil {
 		p.Log.Error("a configuration cannot be saved", "key", key, "error", err)
 		return
 	}
 	p.State.Set(key, text)
 	if s.TooLong {
-		p.Log.Warn("a configuration is too long to be saved: should the next one be wrong, it would not stay in use", "key", key, "limit_bytes", maxSavedConfig)
+		p.Log.Warn("a configuration is too long to be saved: should the next one be wrong, it stays in use only until the server is restarted", "key", key, "limit_bytes", maxSavedConfig)
 	}
 }
 
@@ -99,6 +126,9 @@ func (p *Plugin) forgetConfigs(now time.Time) {
 			p.State.Set(key, nil)
 		}
 	}
+	p.configs.mu.Lock()
+	defer p.configs.mu.Unlock()
+	maps.DeleteFunc(p.configs.kept, func(_ string, s *savedConfig) bool { return s.expired(now) })
 }
 
 // configs are those of all plugin rows, by the row's id. Safe for concurrent use.
@@ -106,46 +136,80 @@ type configs struct {
 	plugin *Plugin
 	mu     sync.Mutex
 	byID   map[string]*rowConfigs
+	kept   map[string]*savedConfig // of rows without instances, with what is not saved of them
+	starts uint64
 }
 
 // rowConfigs says which of a row's configurations is the present one, whether it is
 // wrong, and which was the last good one.
 //
-// Kong starts an instance for each configuration that a worker loads, and numbers them
-// (__seq__), but each worker counts by itself, and anew when Kong restarts; and for the
-// late end of an old request it starts an old one once more. So a start says nothing.
-// The present one is that of the last request, except that while others of higher
-// numbers have requests too, it is theirs: Kong's workers reload one after another.
+// Kong starts an instance for each configuration that a worker has loaded, but for the
+// late end of an old request it starts an old one once more: so a start says nothing, and
+// the log phase neither. Its numbers (__seq__) say little: each worker counts by itself,
+// and anew when Kong restarts. What counts is the first request of an instance: it is the
+// present one from then on, unless the present one was started later. A worker that has
+// not reloaded yet has had that request, and is not heard again.
+//
+// Except where it has its first request just then: it makes the old configuration the
+// present one, until its own first request after its reload. If that does not come, the
+// right one is the present one again as soon as the old one has had no request for overlap.
 type rowConfigs struct {
 	plugin    *Plugin
 	id        string
 	instances int // of configs' lock
 
 	present atomic.Pointer[Instance] // may be closed; nil: there was no request yet
-	// doubtful has had a request since the present one, and may be the next one, after a
-	// restart of Kong's, or of a worker that has not loaded the present one yet.
+	// doubtful has had a request since the present one: it is of a worker that has another
+	// configuration.
 	doubtful atomic.Pointer[Instance]
 	good     atomic.Pointer[savedConfig]
 
-	mu    sync.Mutex // held to change any of these
-	said  string     // what the log says is wrong
-	since time.Time
+	mu     sync.Mutex   // held to change any of these
+	before *savedConfig // the last good one before good, another one; nil: not known
+	said   string       // what the log says is wrong
+	since  time.Time
+
+	telling sync.Mutex
+	told    map[string]time.Time // when Kong's log was last told a reason
 }
 
-// of returns the configurations of a row, for one more instance.
-func (cs *configs) of(id string) *rowConfigs {
+// tells reports whether Kong's log is to be told a reason now: it is not more than once
+// in a tellPause.
+func (r *rowConfigs) tells(reason string, now time.Time) bool {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	if at, ok := r.told[reason]; ok && now.Sub(at) < tellPause {
+		return false
+	}
+	maps.DeleteFunc(r.told, func(_ string, at time.Time) bool { return now.Sub(at) >= tellPause })
+	if r.told == nil {
+		r.told = map[string]time.Time{}
+	}
+	r.told[reason] = now
+	return true
+}
+
+// of returns the configurations of a row, for one more instance, and which start of an
+// instance that is.
+func (cs *configs) of(id string) (*rowConfigs, uint64) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	r := cs.byID[id]
 	if r == nil {
 		r = &rowConfigs{plugin: cs.plugin, id: id}
 		if id != "" { // rows without an id have nothing in common
-			r.good.Store(cs.plugin.savedConfig(savedRows+id, time.Now()))
+			saved, kept := cs.plugin.savedConfig(savedRows+id, time.Now()), cs.kept[id]
+			if saved != nil && kept != nil && saved.TooLong == kept.TooLong && (saved.TooLong || bytes.Equal(saved.Config, kept.Config)) {
+				saved = kept // no other process has saved another one
+			}
+			r.good.Store(saved)
+			delete(cs.kept, id)
 		}
 		cs.byID[id] = r
 	}
 	r.instances++
-	return r
+	cs.starts++
+	return r, cs.starts
 }
 
 // drop forgets an instance, and a row with its last one.
@@ -154,6 +218,9 @@ func (cs *configs) drop(r *rowConfigs) {
 	defer cs.mu.Unlock()
 	if r.instances--; r.instances == 0 && cs.byID[r.id] == r {
 		delete(cs.byID, r.id)
+		if good := r.good.Load(); good != nil && (good.TooLong || good.session().Secret != "") {
+			cs.kept[r.id] = good
+		}
 	}
 }
 
@@ -186,19 +253,15 @@ func (r *rowConfigs) came(i *Instance, now time.Time) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if was := r.present.Load(); was != nil && was != i && !i.follows(was, now) {
+	first := !i.arrived
+	i.arrived = true
+	if was := r.present.Load(); was != nil && was != i && !(first && i.started > was.started) && now.Sub(was.lastCame()) <= overlap {
 		r.doubtful.Store(i)
 	} else {
 		r.present.Store(i)
 		r.doubtful.Store(nil)
 	}
 	r.say(now)
-}
-
-// follows reports whether i, which has a request, is newer than what was the present
-// one until now.
-func (i *Instance) follows(was *Instance, now time.Time) bool {
-	return i.seq > was.seq || i.seq == was.seq && (was.closed.Load() || i.seq == 0) || now.Sub(was.lastCame()) > overlap
 }
 
 // wrong returns the instance whose config is in use, or would be, and cannot be used;
@@ -240,32 +303,57 @@ func (r *rowConfigs) say(now time.Time) {
 		"consumer_id", s.Consumer, "in_use", s.InUse, "error", text)
 }
 
-// fails notes what is wrong with a config that only a request shows.
-func (r *rowConfigs) fails(now time.Time) {
+// fails notes what is wrong with the config of i that only a request shows. If it is the
+// last good one, as its other requests went well, the one before that is so again; where
+// there was none it stays, since what it can do is better than nothing.
+func (r *rowConfigs) fails(i *Instance, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if good := r.good.Load(); good != nil && good == i.saved.Load() && !i.isGood() && r.before != nil {
+		r.setGood(r.before)
+		r.before = nil
+	}
 	r.say(now)
 }
 
-// succeeded notes that i, whose config is right, has decided a request: from then on it
-// is the last good one.
+// isGood reports whether requests have shown nothing that is wrong with the config.
+func (i *Instance) isGood() bool {
+	f := i.failed.Load()
+	return f == nil || f.ofFiles
+}
+
+// succeeded notes that i, whose config is right as far as is known, has decided a request:
+// from then on it is the last good one.
 func (r *rowConfigs) succeeded(i *Instance, now time.Time) {
 	if good := r.good.Load(); good == i.saved.Load() && good != nil && !good.stale(now) || r.present.Load() != i || r.id == "" {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.present.Load() != i {
+	was := r.good.Load()
+	// One that is known to be wrong does not become the last good one, but stays so.
+	if r.present.Load() != i || !i.isGood() && (was == nil || was != i.saved.Load()) {
 		return
 	}
-	good, was := newSavedConfig(i.config, i.placement.key(), now), r.good.Load()
-	if was != nil && !was.stale(now) && was.Placement == good.Placement && bytes.Equal(was.Config, good.Config) && was.TooLong == good.TooLong {
+	good, err := newSavedConfig(i.config, i.placement.key(), now)
+	switch {
+	case err != nil:
+		r.plugin.Log.Error("a configuration cannot be saved", "key", savedRows+r.id, "error", err)
+	case was != nil && was.same(good) && !was.stale(now):
 		i.saved.Store(was)
-		return
+	default:
+		if was != nil && !was.same(good) {
+			r.before = was
+		}
+		i.saved.Store(good)
+		r.setGood(good)
 	}
-	i.saved.Store(good)
-	r.good.Store(good)
-	r.plugin.saveConfig(savedRows+r.id, good)
+}
+
+// setGood makes s the last good config. The caller holds mu.
+func (r *rowConfigs) setGood(s *savedConfig) {
+	r.good.Store(s)
+	r.plugin.saveConfig(savedRows+r.id, s)
 }
 
 // goodAt returns the last good config of the row at a placement, nil where there is
@@ -283,8 +371,7 @@ func (r *rowConfigs) goodAt(placement string, now time.Time) *savedConfig {
 	if r.good.Load() == good {
 		used := *good
 		used.Used = now.UTC().Truncate(time.Second)
-		r.good.Store(&used)
-		r.plugin.saveConfig(savedRows+r.id, &used)
+		r.setGood(&used)
 	}
 	return r.good.Load()
 }
@@ -348,22 +435,24 @@ func (i *Instance) restore(good *savedConfig) *serving {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	was := i.serving.Load()
-	if was != nil && was.good != nil && was.good.TooLong == good.TooLong && bytes.Equal(was.good.Config, good.Config) {
+	if was != nil && was.good != nil && was.good.same(good) {
 		same := *was // but for the time of its last use
 		same.good = good
 		i.serving.Store(&same)
 		return &same
 	}
 	s := &serving{good: good}
-	c, lacksSecret, err := config.Restore(good.Config, i.text)
-	switch {
-	case good.TooLong:
+	if good.lost() {
 		s.err = fmt.Errorf("the last good config is longer than %d bytes, the most that is saved", maxSavedConfig)
-	case err != nil:
+	} else if err := i.plugin.guard(func() error {
+		c, lacksSecret, err := config.Restore(good.Config, i.text, good.config)
+		if err == nil {
+			s.lacksSecret = lacksSecret
+			s.use(i, c)
+		}
+		return err
+	}); err != nil {
 		s.err = fmt.Errorf("the last good config cannot be used: %w", err)
-	default:
-		s.lacksSecret = lacksSecret
-		s.use(i, c)
 	}
 	i.serving.Store(s)
 	if was != nil && was.release != nil {

@@ -162,15 +162,19 @@ func TestWorkersReloadAWrongConfigOneAfterAnother(t *testing.T) {
 		two = f.start(3, other)
 		expect(two, "b", false)
 
-		// A worker that counts from 1 again, as Kong restarts it.
+		// Kong restarts: its workers count from 1 again, and it closes nothing.
 		one = f.start(1, wrong)
 		expect(one, "b", true)
-		expect(two, "b", false)
-		time.Sleep(time.Minute)
+		one = f.start(1, other)
+		expect(one, "b", false)
+
+		// A worker that has not reloaded yet has its first request.
+		two = f.start(1, wrong)
+		expect(two, "b", true)
 		expect(one, "b", true)
-		time.Sleep(time.Minute)
-		one = f.start(0, good)
-		expect(one, "a", false)
+		time.Sleep(time.Minute) // it has no request after its reload
+		expect(one, "b", false)
+		expect(f.start(2, wrong), "b", true)
 	})
 }
 
@@ -206,7 +210,8 @@ func TestTheLastGoodConfigOutlivesTheServer(t *testing.T) {
 }
 
 func TestAConfigThatIsTooLongIsNotSaved(t *testing.T) {
-	f := newFailStatic(t, notes{})
+	saved := notes{}
+	f := newFailStatic(t, saved)
 	f.expect(f.start(1, other), "b", false)
 	var values []string
 	for range 300 {
@@ -216,9 +221,164 @@ func TestAConfigThatIsTooLongIsNotSaved(t *testing.T) {
 	if !strings.Contains(f.log.String(), "too long to be saved") {
 		t.Errorf("the log: %s", &f.log)
 	}
+	f.expect(f.start(3, wrong), "a", true)
+	if text := fmt.Sprintf("%s", saved); len(text) > 1000 {
+		t.Errorf("saved are %d bytes", len(text))
+	}
+	f = newFailStatic(t, saved)
 	f.expect(f.start(3, wrong), "", true)
 	if e := f.ConfigErrors()[0]; !strings.HasPrefix(e.InUse, "none: ") {
 		t.Errorf("got %+v", e)
+	}
+}
+
+// So it is for the process that had it, though the row has had no instance since: Kong
+// ends those that are idle.
+func TestWhatIsNotSavedOutlivesTheInstances(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFailStatic(t, notes{})
+		first := f.start(1, good)
+		f.expect(first, "a", false)
+		first.Close()
+		time.Sleep(time.Hour)
+		f.Refresh()
+		none := strings.Replace(wrong, "sixteen letters!", "", 1)
+		second := f.start(2, none)
+		f.expect(second, "a", true)
+		if e := f.ConfigErrors()[0]; e.InUse != "the last good one" {
+			t.Errorf("got %+v", e)
+		}
+		second.Close()
+		time.Sleep(26 * time.Hour)
+		f.Refresh()
+		f.expect(f.start(3, wrong), "", true)
+	})
+}
+
+// A reference that does not resolve does not turn sessions off while the process runs;
+// the secret is the last one that was right.
+func TestAnEmptySecretLeavesTheLastOneInUse(t *testing.T) {
+	f := newFailStatic(t, notes{})
+	f.expect(f.start(1, good), "a", false)
+	f.expect(f.start(2, strings.Replace(good, "sixteen letters!", "another sixteen!!", 1)), "a", false)
+	cookie := func(i *plugin.Instance) string {
+		k := web()
+		if err := k.access(t, i); err != nil {
+			t.Fatal(err)
+		}
+		for _, told := range k.told {
+			if _, cookie, ok := strings.Cut(told, "Set-Cookie="); ok {
+				cookie, _, _ = strings.Cut(cookie, ";")
+				return cookie
+			}
+		}
+		return ""
+	}
+	want := cookie(f.start(3, strings.Replace(good, "sixteen letters!", "another sixteen!!", 1)))
+	empty := f.start(4, strings.Replace(good, "sixteen letters!", "", 1))
+	if got := cookie(empty); got != want || got == "" {
+		t.Errorf("the cookie is %q, want %q", got, want)
+	}
+	f.red(true)
+}
+
+// Kong's log says what is wrong, the same once a minute.
+func TestKongsLogSaysWhatIsWrong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFailStatic(t, notes{})
+		f.SetSplits(map[string]*config.Config{"web": mustConfig(t, "{"+other+"}")})
+		f.goes(f.start(1, good))
+		row := start(t, f.Plugin, `"__plugin_id":"p2","route_id":"r2","split":"web"`)
+		f.goes(row)
+		f.SetSplits(map[string]*config.Config{})
+		for name, i := range map[string]*plugin.Instance{
+			`log.err [traffic-split] rules[0].backend: "x" is not the name of a backend`:       f.start(2, wrong),
+			`log.err [traffic-split] no split named "web" in the split files any more: add it`: row,
+		} {
+			said := 0
+			for range 20 {
+				k := web()
+				if err := k.access(t, i); err != nil {
+					t.Fatal(err)
+				}
+				said += strings.Count(fmt.Sprint(k.told), name)
+				time.Sleep(10 * time.Second)
+			}
+			if said != 4 {
+				t.Errorf("%s: said %d times in 200 s, want 4", name, said)
+			}
+		}
+	})
+}
+
+// A config of which a request has shown that it is wrong is not the last good one, though
+// other requests go well: the one before is.
+func TestWhatARequestHasShownToBeWrongIsNotTheLastGood(t *testing.T) {
+	const half = `"backends":[{"name":"a","host":"10.0.0.9","host_header":"half"},{"name":"n","host":"b.internal","host_header":"n"}]`
+	goes := func(f *failStatic, i *plugin.Instance) string {
+		k := web()
+		k.service["host"] = "10.0.0.7"
+		if err := k.access(t, i); err != nil {
+			return ""
+		}
+		return fmt.Sprint(k.told)
+	}
+	for _, before := range []string{"", other} {
+		f := newFailStatic(t, notes{})
+		if before != "" {
+			f.expect(f.start(1, before), "b", false)
+		}
+		i := f.start(2, half)
+		for n := range 6 {
+			if got := goes(f, i); (got == "") != (n%2 == 1) {
+				t.Fatalf("request %d goes to %q", n, got)
+			}
+			f.red(n > 0)
+		}
+		want := "half"
+		if before != "" {
+			want = "b"
+		}
+		f.expect(f.start(3, wrong), want, true)
+	}
+}
+
+// What Kong adds to the config is wrong: nothing else would show that.
+func TestAnUnknownPlacement(t *testing.T) {
+	f := newFailStatic(t, notes{})
+	f.expect(start(t, f.Plugin, `"__plugin_id":"p1",`+good), "a", false) // everywhere
+	f.expect(start(t, f.Plugin, `"__plugin_id":"p1","route_id":7,`+good), "", true)
+	if e := f.ConfigErrors()[0]; e.Split != "p1" || !strings.HasPrefix(e.Error, "what Kong adds to the config: ") {
+		t.Errorf("got %+v", e)
+	}
+	f = newFailStatic(t, notes{})
+	f.expect(start(t, f.Plugin, `]`), "", true)
+}
+
+// panicking panics once, when what is saved of a split is read.
+type panicking struct {
+	notes
+	panicked bool
+}
+
+func (p *panicking) Get(key string) []byte {
+	if strings.HasPrefix(key, "split/row/") && !p.panicked {
+		p.panicked = true
+		panic("out of range")
+	}
+	return p.notes.Get(key)
+}
+
+// A config that makes the plugin panic is one that is wrong.
+func TestAConfigThatPanics(t *testing.T) {
+	f := newFailStatic(t, notes{})
+	first := f.start(1, good)
+	f.expect(first, "a", false)
+	first.Close()
+	f.State = &panicking{notes: f.saved}
+	f.expect(f.start(2, other), "a", true)
+	if e := f.ConfigErrors()[0]; e.Error != "panic: out of range" || !strings.Contains(f.log.String(), "configs_test.go") {
+		t.Errorf("got %+v\n%s", e, &f.log)
 	}
 }
 
@@ -273,8 +433,9 @@ func TestASplitThatVanishes(t *testing.T) {
 	f.expect(route, "a", false)
 	f.expect(service, "a", false)
 	set("")
+	f.expect(service, "[]", false) // untouched
 	f.expect(route, "a", true)
-	f.expect(service, "[]", true) // untouched
+	f.expect(service, "[]", true)
 	if e := f.ConfigErrors()[0]; e.Split != "web" || !strings.Contains(e.Error, "any more") {
 		t.Errorf("got %+v", e)
 	}
@@ -290,4 +451,29 @@ func TestASplitThatVanishes(t *testing.T) {
 	if text := fmt.Sprintf("%s", saved); strings.Contains(text, "sixteen") {
 		t.Errorf("saved is %s", text)
 	}
+}
+
+// The rows are removed first, and then the split: nothing is wrong. Nor is it any more once
+// the rows are removed afterwards.
+func TestASplitThatIsEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFailStatic(t, notes{})
+		f.SetSplits(map[string]*config.Config{"web": mustConfig(t, "{"+good+"}")})
+		row := start(t, f.Plugin, `"__plugin_id":"p1","route_id":"r1","split":"web"`)
+		f.expect(row, "a", false)
+		f.SetSplits(map[string]*config.Config{})
+		f.red(false)
+		if strings.Contains(f.log.String(), "vanished") {
+			t.Errorf("the log: %s", &f.log)
+		}
+		since := time.Now()
+		f.expect(row, "a", true)
+		time.Sleep(time.Minute)
+		f.expect(row, "a", true)
+		if e := f.ConfigErrors()[0]; !e.Since.Equal(since) || strings.Count(f.log.String(), "vanished") != 1 {
+			t.Errorf("got %+v, want since %s; the log:\n%s", e, since, &f.log)
+		}
+		time.Sleep(time.Hour + time.Second)
+		f.red(false)
+	})
 }

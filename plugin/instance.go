@@ -19,8 +19,9 @@ import (
 type Instance struct {
 	plugin    *Plugin
 	placement placement
-	seq       int64       // of the config; 0: not known
 	row       *rowConfigs // of all instances of the plugin row
+	started   uint64      // higher than that of all instances that were started before
+	arrived   bool        // it has had a request or connection; of the row's lock
 
 	config *config.Config // nil: it is wrong
 	text   []byte         // of a wrong one: what Kong has sent
@@ -152,6 +153,11 @@ func (r *request) decide() error {
 	if err != nil {
 		return err
 	}
+	if s.good != nil {
+		if err := r.logWrong(r.wrong.Load(), r.inUse(), now); err != nil {
+			return err
+		}
+	}
 	l, err := r.split(s, now)
 	if err == nil && l != nil {
 		err = r.send(l)
@@ -163,10 +169,19 @@ func (r *request) decide() error {
 	case errors.As(err, &wrong) && wrong.message == misconfiguredMessage:
 		f := &failure{error: wrong.reason, ofFiles: s.live == nil, files: r.plugin.file.current.Load()}
 		if was := r.failed.Swap(f); was == nil || was.ofFiles && was.files != f.files || was.Error() != f.Error() {
-			r.row.fails(now)
+			r.row.fails(r.Instance, now)
 		}
 	}
 	return err
+}
+
+// logWrong tells Kong's log what is wrong that the client does not notice.
+func (r *request) logWrong(wrong error, inUse string, now time.Time) error {
+	reason := wrong.Error()
+	if !r.row.tells(reason, now) {
+		return nil
+	}
+	return r.kong.Log.Err("[" + Name + "] " + reason + "; in use is " + inUse)
 }
 
 // split returns the split that the request is for. It is nil where the request is
@@ -188,8 +203,10 @@ func (r *request) split(s *serving, now time.Time) (*live, error) {
 		l, _ := r.plugin.file.get(name)
 		return l, nil
 	}
-	l, loaded := r.plugin.file.onRoute(name, now)
+	l, vanished, loaded := r.plugin.file.onRoute(name, now)
 	switch {
+	case vanished:
+		return l, r.logWrong(goneError{name}, l.inUse(), now)
 	case l != nil:
 		return l, nil
 	case !loaded:

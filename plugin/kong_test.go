@@ -143,7 +143,7 @@ func (k *kong) answer(method string, args []byte) ([]byte, error) {
 		k.shared[key] = value
 		k.tell(name, key+"="+value)
 		return nil, err
-	case "log.warn":
+	case "log.warn", "log.err":
 		var list structpb.ListValue
 		err := proto.Unmarshal(args, &list)
 		for _, v := range list.Values {
@@ -180,7 +180,7 @@ func (k *kong) answer(method string, args []byte) ([]byte, error) {
 // inPreread are the methods that Kong has for TCP and TLS connections, as far as
 // they are used.
 var inPreread = map[string]bool{
-	"nginx.get_ctx": true, "client.get_forwarded_ip": true, "service.set_target": true,
+	"nginx.get_ctx": true, "client.get_forwarded_ip": true, "service.set_target": true, "log.err": true,
 }
 
 func (k *kong) tell(method, what string) { k.told = append(k.told, method+" "+what) }

@@ -32,6 +32,8 @@ type live struct {
 
 	config      *config.Config
 	used        atomic.Int64 // of one in the split files: when a row on a route last used it, in Unix seconds, to the hour
+	missed      atomic.Int64 // of one that has vanished from there: when a row on a route last used it since, in Unix seconds
+	missedSince atomic.Int64 // when that began
 	lacksSecret bool         // it is one of an earlier process, whose secrets are not saved
 }
 
@@ -213,9 +215,8 @@ type fileSplits struct {
 // fileRevision is what all the split files together say at a time.
 type fileRevision struct {
 	splits   map[string]*live
-	gone     map[string]*live     // that are in the files no more, and stay in use for rows on routes
-	since    map[string]time.Time // they are gone
-	observed bool                 // the outcome of some split's requests matters
+	gone     map[string]*live // that are in the files no more, and stay in use for rows on routes
+	observed bool             // the outcome of some split's requests matters
 }
 
 func (f *fileSplits) set(splits map[string]*config.Config) {
@@ -235,7 +236,7 @@ func (f *fileSplits) set(splits map[string]*config.Config) {
 			l = newLive(c, s, was.state.For(s), name, was)
 			l.watches.after(&was.watches, f.plugin, l)
 			if l.used.Store(was.used.Load()); l.isUsed(time.Now()) {
-				f.plugin.saveConfig(savedSplits+name, newSavedConfig(c, "", time.Unix(l.used.Load(), 0)))
+				f.saveConfig(l, time.Unix(l.used.Load(), 0))
 			}
 		} else {
 			l = newLive(c, s, split.NewState(s), name, nil)
@@ -248,9 +249,7 @@ func (f *fileSplits) set(splits map[string]*config.Config) {
 		next.observed = next.observed || l.observed
 	}
 	f.keep(next, old, before == nil)
-	next.stamp(before)
 	f.current.Store(next)
-	f.sayVanished(before, next)
 	for name, was := range old {
 		if next.gone[name] == was {
 			continue

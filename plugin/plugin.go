@@ -5,7 +5,9 @@
 package plugin
 
 import (
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -63,7 +65,7 @@ func New(o Options) *Plugin {
 	}
 	p := &Plugin{Options: o}
 	p.rows = rows{plugin: p, byID: map[string]*row{}}
-	p.configs = configs{plugin: p, byID: map[string]*rowConfigs{}}
+	p.configs = configs{plugin: p, byID: map[string]*rowConfigs{}, kept: map[string]*savedConfig{}}
 	p.file.plugin = p
 	return p
 }
@@ -79,26 +81,40 @@ func (p *Plugin) ConfigOptions() []config.Option {
 
 // Start makes an instance for one plugin row from the JSON that Kong sends. Where the
 // row's config is wrong, it serves by the row's last good one at the same place, or
-// else refuses all requests. The error is what they are to be refused with where it is
-// not even known of which row it is.
-func (p *Plugin) Start(text []byte) (*Instance, error) {
+// else refuses all requests.
+func (p *Plugin) Start(text []byte) *Instance {
 	place, err := decodePlacement(text)
+	i := &Instance{plugin: p, placement: place}
+	i.row, i.started = p.configs.of(place.PluginID)
+	if err == nil {
+		err = p.guard(func() (err error) {
+			if i.config, err = config.FromKong(text, p.ConfigOptions()...); err == nil {
+				s := new(serving)
+				s.use(i, i.config)
+				i.serving.Store(s)
+			}
+			return err
+		})
+	}
 	if err != nil {
-		return nil, &refusal{status: 500, message: misconfiguredMessage, reason: err}
+		i.text = text
+		wrong := &refusal{status: 500, message: misconfiguredMessage, reason: err}
+		i.wrong.Store(wrong)
+		_, _ = i.fallBack(wrong, time.Now()) // already now, before Kong closes the one that serves so far
 	}
-	i := &Instance{plugin: p, placement: place, row: p.configs.of(place.PluginID)}
-	i.seq, _ = place.Seq.Int64()
-	if i.config, err = config.FromKong(text, p.ConfigOptions()...); err == nil {
-		s := new(serving)
-		s.use(i, i.config)
-		i.serving.Store(s)
-		return i, nil
-	}
-	i.text = text
-	wrong := &refusal{status: 500, message: misconfiguredMessage, reason: err}
-	i.wrong.Store(wrong)
-	_, _ = i.fallBack(wrong, time.Now()) // already now, before Kong closes the one that serves so far
-	return i, nil
+	return i
+}
+
+// guard makes an error of a panic of what serves a config: there may be another one to
+// go on with.
+func (p *Plugin) guard(serve func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.Log.Error("panic while a config was read", "panic", v, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", v)
+		}
+	}()
+	return serve()
 }
 
 // SetSplits makes splits, by name, the ones that rows without backends of their

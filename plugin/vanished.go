@@ -15,6 +15,9 @@ import (
 // reason for that. Rows on a service, a consumer or everywhere let their requests pass
 // untouched then.
 
+// missPause is for how long after its last request a split that has vanished is missed.
+const missPause = time.Hour
+
 // goneError says that a split is in use that is in the split files no more.
 type goneError struct{ name string }
 
@@ -31,18 +34,45 @@ func (f *fileSplits) gone(name string) *live {
 }
 
 // onRoute returns the split of that name for a row on a route, nil if there is none.
-// loaded says whether there are split files at all.
-func (f *fileSplits) onRoute(name string, now time.Time) (l *live, loaded bool) {
+// vanished says that it is in the split files no more, loaded whether there are any.
+func (f *fileSplits) onRoute(name string, now time.Time) (l *live, vanished, loaded bool) {
 	if l, loaded = f.get(name); l == nil {
-		l = f.gone(name)
-	}
-	if l == nil {
-		return nil, loaded
+		if l = f.gone(name); l == nil {
+			return nil, false, loaded
+		}
+		vanished = true
+		f.miss(l, now)
 	}
 	if used := l.used.Load(); now.Unix()-used >= int64(stampPause/time.Second) && l.used.CompareAndSwap(used, now.Unix()) {
-		f.plugin.saveConfig(savedSplits+name, newSavedConfig(l.config, "", now))
+		f.saveConfig(l, now)
 	}
-	return l, loaded
+	return l, vanished, loaded
+}
+
+// saveConfig saves the config of l, which was used then.
+func (f *fileSplits) saveConfig(l *live, used time.Time) {
+	s, err := newSavedConfig(l.config, "", used)
+	if err != nil {
+		f.plugin.Log.Error("a configuration cannot be saved", "key", savedSplits+l.entry, "error", err)
+		return
+	}
+	f.plugin.saveConfig(savedSplits+l.entry, s)
+}
+
+// miss notes that a row on a route uses l, which has vanished. Only that is an error: who
+// ends a split removes the rows first.
+func (f *fileSplits) miss(l *live, now time.Time) {
+	last := l.missed.Load()
+	if now.Unix() <= last || !l.missed.CompareAndSwap(last, now.Unix()) || now.Unix()-last <= int64(missPause/time.Second) {
+		return
+	}
+	l.missedSince.Store(now.Unix())
+	f.plugin.Log.Error("a split has vanished from the split files", "split", l.entry, "error", goneError{l.entry}, "in_use", l.inUse())
+}
+
+// isMissed reports whether a row on a route uses l, which has vanished, as far as is known.
+func (l *live) isMissed(now time.Time) bool {
+	return now.Unix()-l.missed.Load() <= int64(missPause/time.Second)
 }
 
 // isUsed reports whether a row on a route has used l within a day.
@@ -76,7 +106,7 @@ func (f *fileSplits) restore(to *fileRevision, name string, now time.Time) {
 	if saved == nil || saved.TooLong {
 		return
 	}
-	c, lacksSecret, err := config.Restore(saved.Config, nil)
+	c, lacksSecret, err := config.Restore(saved.Config, nil, nil)
 	if err != nil {
 		f.plugin.Log.Error("the last good config of a split cannot be used", "split", name, "error", err)
 		return
@@ -97,15 +127,6 @@ func (r *fileRevision) vanished(name string, l *live) {
 	r.observed = r.observed || l.observed
 }
 
-// sayVanished has the log say once which splits have vanished.
-func (f *fileSplits) sayVanished(before, next *fileRevision) {
-	for name, l := range next.gone {
-		if before == nil || before.gone[name] == nil {
-			f.plugin.Log.Error("a split has vanished from the split files", "split", name, "error", goneError{name}, "in_use", l.inUse())
-		}
-	}
-}
-
 // inUse says what of a split that has vanished is in use.
 func (l *live) inUse() string {
 	if l.lacksSecret {
@@ -114,15 +135,15 @@ func (l *live) inUse() string {
 	return "the last one, for rows on routes"
 }
 
-// configErrors are those of the splits that have vanished.
+// configErrors are those of the splits that have vanished, and are missed.
 func (f *fileSplits) configErrors() (all []ConfigError) {
 	r := f.current.Load()
 	if r == nil {
 		return nil
 	}
 	for name, l := range r.gone {
-		if l.isUsed(time.Now()) {
-			all = append(all, ConfigError{Split: name, Error: goneError{name}.Error(), Since: r.since[name], InUse: l.inUse()})
+		if l.isMissed(time.Now()) {
+			all = append(all, ConfigError{Split: name, Error: goneError{name}.Error(), Since: time.Unix(l.missedSince.Load(), 0), InUse: l.inUse()})
 		}
 	}
 	return all
@@ -137,20 +158,7 @@ func (f *fileSplits) noted(name string) {
 		return
 	}
 	next := *was
-	next.gone, next.since = maps.Clone(was.gone), maps.Clone(was.since)
+	next.gone = maps.Clone(was.gone)
 	f.restore(&next, name, time.Now())
-	next.stamp(was)
 	f.current.Store(&next)
-	f.sayVanished(was, &next)
-}
-
-// stamp notes since when splits have vanished.
-func (r *fileRevision) stamp(before *fileRevision) {
-	since := map[string]time.Time{}
-	for name := range r.gone {
-		if since[name] = time.Now(); before != nil && before.gone[name] != nil {
-			since[name] = before.since[name]
-		}
-	}
-	r.since = since
 }

@@ -237,7 +237,7 @@ func serve(parent context.Context, o options, child *keeper.Child, open func() (
 		working.Go(func() { status.Serve(ctx, o.status, status.Handler(seen, log), log) })
 	}
 	served := describe(o)
-	served.Start = func(text []byte) (server.Instance, error) { return p.Start(text) }
+	served.Start = func(text []byte) (server.Instance, error) { return p.Start(text), nil }
 	s := server.New(served, log)
 	s.State = saved
 	working.Go(func() { refresh(ctx, p) })

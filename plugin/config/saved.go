@@ -14,10 +14,11 @@ func (c *Config) Saved() ([]byte, error) {
 }
 
 // Restore makes a configuration of what [Config.Saved] has returned, with the secrets of the
-// JSON that Kong sends now, which may be wrong. Where that has none that are right,
-// clients are not pinned: lacks says so then. Nothing is refused for want of outcomes: a
-// guard that is told of none does nothing.
-func Restore(saved, now []byte) (c *Config, lacks bool, err error) {
+// JSON that Kong sends now, which may be wrong. Where that has none that are right, they are
+// those of before, the configuration that was saved; nil: this process never had it. Without
+// either clients are not pinned: lacks says so then. Nothing is refused for want of outcomes:
+// a guard that is told of none does nothing.
+func Restore(saved, now []byte, before *Config) (c *Config, lacks bool, err error) {
 	v, err := decodeAny(saved)
 	if err != nil {
 		return nil, false, fmt.Errorf("the saved configuration cannot be read: %w", err)
@@ -29,7 +30,12 @@ func Restore(saved, now []byte) (c *Config, lacks bool, err error) {
 		return c, false, err
 	}
 	secret, previous := secretsOf(now)
-	for _, given := range []map[string]string{{"secret": secret, "previous_secret": previous}, {"secret": secret}} {
+	candidates := []map[string]string{{"secret": secret, "previous_secret": previous}, {"secret": secret}}
+	if before != nil && before.Session != nil {
+		s := before.Session
+		candidates = append(candidates, map[string]string{"secret": string(s.Secret), "previous_secret": string(s.PreviousSecret)})
+	}
+	for _, given := range candidates {
 		for _, name := range []string{"secret", "previous_secret"} {
 			delete(session, name)
 			if s := given[name]; s != "" {

@@ -39,7 +39,7 @@ func TestRestoreTakesTheSecretsOfNow(t *testing.T) {
 		{sessions, `no JSON`, "", "", true},
 		{sessions, `{"session":{"secret":"sixteen letters!"},"x":"` + strings.Repeat("x", maxText) + `"}`, "", "", true},
 	} {
-		c, lacks, err := Restore([]byte(tt.saved), []byte(tt.now))
+		c, lacks, err := Restore([]byte(tt.saved), []byte(tt.now), nil)
 		if err != nil {
 			t.Errorf("%.80s: %v", tt.now, err)
 			continue
@@ -62,7 +62,7 @@ func checkSaved(t rapid.TB, c *Config, text []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, lacks, err := Restore(saved, text)
+	back, lacks, err := Restore(saved, text, nil)
 	if err != nil || lacks || !reflect.DeepEqual(back, c) {
 		t.Fatalf("%s is saved as\n%s\nand comes back as %+v, %v, %v", text, saved, back, lacks, err)
 	}

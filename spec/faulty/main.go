@@ -51,8 +51,7 @@ func serve(socket, info string) error {
 			if bytes.Contains(text, []byte(`"__plugin_id":"exit"`)) {
 				os.Exit(3)
 			}
-			i, err := p.Start(text)
-			return faulty{i}, err
+			return faulty{p.Start(text)}, nil
 		},
 	}
 	child, err := keeper.Inherited()
