@@ -305,12 +305,13 @@ func (r *rowConfigs) say(now time.Time) {
 
 // fails notes what is wrong with the config of i that only a request shows. If it is the
 // last good one, as its other requests went well, the one before that is so again; where
-// there was none it stays, since what it can do is better than nothing.
+// none was at this place it stays, since what it can do is better than nothing.
 func (r *rowConfigs) fails(i *Instance, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if good := r.good.Load(); good != nil && good == i.saved.Load() && !i.isGood() && r.before != nil {
-		r.setGood(r.before)
+	good, before := r.good.Load(), r.before
+	if good != nil && good == i.saved.Load() && !i.isGood() && before != nil && before.Placement == good.Placement && !before.expired(now) {
+		r.setGood(before)
 		r.before = nil
 	}
 	r.say(now)

@@ -323,10 +323,10 @@ func TestWhatARequestHasShownToBeWrongIsNotTheLastGood(t *testing.T) {
 		}
 		return fmt.Sprint(k.told)
 	}
-	for _, before := range []string{"", other} {
+	for _, before := range []string{"", "r1", "r2"} {
 		f := newFailStatic(t, notes{})
 		if before != "" {
-			f.expect(f.start(1, before), "b", false)
+			f.expect(start(t, f.Plugin, fmt.Sprintf(`"__plugin_id":"p1","route_id":%q,%s`, before, other)), "b", false)
 		}
 		i := f.start(2, half)
 		for n := range 6 {
@@ -336,7 +336,7 @@ func TestWhatARequestHasShownToBeWrongIsNotTheLastGood(t *testing.T) {
 			f.red(n > 0)
 		}
 		want := "half"
-		if before != "" {
+		if before == "r1" {
 			want = "b"
 		}
 		f.expect(f.start(3, wrong), want, true)
