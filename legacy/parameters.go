@@ -123,6 +123,7 @@ type Ramp struct {
 
 // Guard is a ramp's guard.
 type Guard struct {
+	RollbackTo    float64 `json:"rollback_to"`
 	MaxErrorRatio float64 `json:"max_error_ratio"`
 	MinRequests   int     `json:"min_requests"`
 	Window        float64 `json:"window"`
