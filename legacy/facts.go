@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	gopath "path"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +31,11 @@ func (r *request) facts() (split.Facts, error) {
 	f.Cookies = ask(n.Cookies, "kong.nginx.get_var", "http_cookie")
 	f.HTTPS = ask(n.HTTPS, "kong.request.get_forwarded_scheme") == "https"
 	f.IP, _ = netip.ParseAddr(ask(n.IP, "kong.client.get_forwarded_ip")) // of a Unix socket's client there is none
-	for _, name := range n.Headers {
+	headers := n.Headers
+	if f.Method == http.MethodOptions {
+		headers = slices.Concat(headers, n.OptionsHeaders)
+	}
+	for _, name := range headers {
 		if value := ask(true, "kong.request.get_header", name); value != "" {
 			f.Headers = append(f.Headers, split.Header{Name: name, Value: value})
 		}

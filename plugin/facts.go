@@ -17,6 +17,9 @@ type fact struct {
 	read
 	call call
 	take func(f *split.Facts, reply reply) error
+	// options says that it is asked for only where the method is OPTIONS, which is asked
+	// for before.
+	options bool
 }
 
 // reply decodes what Kong has replied to a call.
@@ -51,12 +54,19 @@ func factsOf(n split.Needs) (facts []fact) {
 	texts(n.IP, "kong.client.get_forwarded_ip", "", func(f *split.Facts, text string) {
 		f.IP, _ = netip.ParseAddr(text) // of a Unix socket's client there is none
 	})
-	for _, name := range n.Headers {
+	header := func(name string) {
 		texts(true, "kong.request.get_header", name, func(f *split.Facts, text string) {
 			if text != "" {
 				f.Headers = append(f.Headers, split.Header{Name: name, Value: text})
 			}
 		})
+	}
+	for _, name := range n.Headers {
+		header(name)
+	}
+	for _, name := range n.OptionsHeaders {
+		header(name)
+		facts[len(facts)-1].options = true
 	}
 	if n.Captures {
 		facts = append(facts, newFact("kong.request.get_uri_captures", "", takeCaptures))
@@ -97,6 +107,9 @@ func takeConsumer(f *split.Facts, r reply) error {
 func (r *request) ask(facts []fact) (split.Facts, error) {
 	f := split.Facts{Now: time.Now()}
 	for i := range facts {
+		if facts[i].options && f.Method != "OPTIONS" {
+			continue
+		}
 		c := facts[i].call
 		err := facts[i].take(&f, func(to proto.Message) error { return r.kong.Request.Ask(c.method, c.args, to) })
 		if err != nil {

@@ -55,7 +55,9 @@ func (i *Instance) Reads(phase string) (reads []read) {
 	}
 	w, facts := i.wants(phase == "preread")
 	for n := range facts {
-		reads = append(reads, facts[n].read)
+		if !facts[n].options { // few requests are of that method
+			reads = append(reads, facts[n].read)
+		}
 	}
 	rt, routeKnown := i.route.known()
 	_, serviceKnown := i.service.known()

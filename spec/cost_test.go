@@ -39,7 +39,7 @@ func TestTurns(t *testing.T) {
 	}{
 		{"weights alone", `"backends":[{"host":"10.0.0.1","host_header":"a"},{"host":"10.0.0.2","host_header":"b"}]`, "access", 1, 0},
 		{"an Upstream", `"backends":[{"upstream":"up"}]`, "access", 2, 0},
-		{"a session", `"session":{"secret":"sixteen letters!"},"backends":[{"host":"a"}]`, "access", 2, 2},
+		{"a session", `"session":{"secret":"sixteen letters!"},"backends":[{"host":"a"}]`, "access", 2, 3},
 		{"everything", fmt.Sprintf(everything, `"host":"b.internal"`), "access", 2, 12},
 		{"everything, with an Upstream", fmt.Sprintf(everything, `"upstream":"up"`), "access", 3, 12},
 		{"the log phase of everything", fmt.Sprintf(everything, `"host":"b.internal"`), "log", 2, 3},

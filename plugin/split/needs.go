@@ -17,8 +17,7 @@ func (s *Split) Needs() Needs {
 	}
 	if s.Session != nil {
 		n.Cookies, n.Method = true, true
-		n.header(originHeader)
-		n.header(preflightHeader)
+		n.OptionsHeaders = []string{originHeader, preflightHeader}
 		n.HTTPS = s.Session.Secure == SecureAuto
 	}
 	for _, k := range s.HashOn {

@@ -23,8 +23,8 @@ func TestNeeds(t *testing.T) {
 	}{
 		{"weights", split.Split{Algorithm: split.Random, OnUnavailable: split.Redistribute, Ramp: &split.Ramp{}}, split.Needs{}},
 		{"force header", split.Split{ForceHeader: "X-Backend"}, split.Needs{Headers: []string{"X-Backend"}}},
-		{"session", split.Split{Session: &split.Session{Secure: split.SecureAlways}}, split.Needs{Cookies: true, Method: true, Headers: cors}},
-		{"session, secure by the client's scheme", split.Split{Session: &split.Session{Secure: split.SecureAuto}}, split.Needs{Cookies: true, Method: true, Headers: cors, HTTPS: true}},
+		{"session", split.Split{Session: &split.Session{Secure: split.SecureAlways}}, split.Needs{Cookies: true, Method: true, OptionsHeaders: cors}},
+		{"session, secure by the client's scheme", split.Split{Session: &split.Session{Secure: split.SecureAuto}}, split.Needs{Cookies: true, Method: true, OptionsHeaders: cors, HTTPS: true}},
 		{"rule for everything", rule(split.Match{}), split.Needs{}},
 		{"rule by header", rule(split.Match{Headers: one("X-Beta")}), split.Needs{Headers: []string{"X-Beta"}}},
 		{"rule by cookie", rule(split.Match{Cookies: one("beta")}), split.Needs{Cookies: true}},

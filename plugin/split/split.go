@@ -223,6 +223,7 @@ type Consumer struct{ ID, CustomID, Username string }
 // Needs are the facts that a split reads.
 type Needs struct {
 	Headers                                                     []string
+	OptionsHeaders                                              []string // where the method is OPTIONS
 	Method, Path, Query, Cookies, Captures, IP, Consumer, HTTPS bool
 }
 
