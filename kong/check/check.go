@@ -54,7 +54,7 @@ func (g *Gateway) Refused(row *declarative.Plugin, c *config.Config) (reasons []
 			reasons = append(reasons, reason)
 		}
 	}
-	if r := g.route(row.Route); r != nil && !slices.ContainsFunc(r.Protocols, func(p string) bool { return slices.Contains(row.Protocols, p) }) {
+	if r := g.route(row.Route); r != nil && !runsOn(row, r) {
 		refuse("its protocols, %s, are not those of the %s, %s, so that it never runs there: set the row's protocols", strings.Join(row.Protocols, ", "), nameOf(r), strings.Join(r.Protocols, ", "))
 	}
 	for _, route := range g.routes(row) {
@@ -99,18 +99,46 @@ func (g *Gateway) route(ref *declarative.Ref) *declarative.Route {
 	return nil
 }
 
-// routes are those whose requests a row is for.
+// routes are those whose requests a row is for, as far as no other row of the plugin
+// takes its place there.
 func (g *Gateway) routes(row *declarative.Plugin) (routes []*declarative.Route) {
+	rows := g.Rows()
 	for _, r := range g.kong.Routes {
 		switch {
 		case row.Route != nil && row.Route.ID != r.ID,
 			row.Service != nil && (r.Service == nil || row.Service.ID != r.Service.ID),
-			!slices.ContainsFunc(r.Protocols, func(p string) bool { return slices.Contains(row.Protocols, p) }):
+			!runsOn(row, r),
+			slices.ContainsFunc(rows, func(other *declarative.Plugin) bool { return replaces(other, row, r) }):
 		default:
 			routes = append(routes, r)
 		}
 	}
 	return routes
+}
+
+// runsOn reports whether a row has a protocol of the route's.
+func runsOn(row *declarative.Plugin, r *declarative.Route) bool {
+	return slices.ContainsFunc(r.Protocols, func(p string) bool { return slices.Contains(row.Protocols, p) })
+}
+
+// replaces reports whether all requests of a route get another row than this one, which
+// is for it too: Kong runs the plugin once, for the most specific row. A row on the
+// consumer comes before one without; then one on the route, and one on the Service.
+func replaces(other, row *declarative.Plugin, r *declarative.Route) bool {
+	if other.Consumer != nil || row.Consumer != nil || !runsOn(other, r) {
+		return false
+	}
+	onRoute := other.Route != nil && other.Route.ID == r.ID
+	onService := other.Service != nil && r.Service != nil && other.Service.ID == r.Service.ID
+	switch {
+	case other.Route != nil && !onRoute, other.Service != nil && !onService:
+		return false
+	case row.Route != nil:
+		return row.Service == nil && onRoute && onService
+	case row.Service != nil:
+		return onRoute
+	}
+	return onRoute || onService
 }
 
 // isStream reports whether a route is of Kong's other side, which passes on connections.

@@ -2,6 +2,7 @@ package check
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"kong-traffic-split/kong/declarative"
@@ -16,6 +17,7 @@ services:
 - {name: db, url: "tcp://10.0.0.1:5432", routes: [{name: db, protocols: [tcp], destinations: [{port: 5432}]}]}
 - {name: alone, url: "http://alone.test"}
 routes: [{name: lost, paths: [/lost]}]
+consumers: [{username: ann}]
 plugins:
 `
 
@@ -36,6 +38,16 @@ func TestRefused(t *testing.T) {
 		`{name: p, route: db, config: {backends: [{host: 10.0.0.2}]}}`: {`its protocols, http, https, grpc, grpcs, are not those of the route "db", tcp, so that it never runs there: set the row's protocols`},
 		`{name: p, route: lost, config: {backends: [{host: a}]}}`:      {`the route "lost" has no Service, so that Kong answers with 503 whatever the plugin does: give it one`},
 		`{name: p, service: alone, config: {backends: [{host: a}]}}`:   nil,
+
+		// Where another row takes its place, nothing is refused.
+		`{name: p, protocols: [http, tcp], config: ` + session + `}` + onDB("service: db"):                  nil,
+		`{name: p, protocols: [http, tcp], config: ` + session + `}` + onDB("route: db"):                    nil,
+		`{name: p, protocols: [http, tcp], service: db, config: ` + session + `}` + onDB("route: db"):       nil,
+		`{name: p, protocols: [http, tcp], service: db, config: ` + session + `}` + onDB("service: web"):    {needs},
+		`{name: p, protocols: [http, tcp], route: db, config: ` + session + `}` + onDB("service: db"):       {needs},
+		`{name: p, protocols: [http, tcp], config: ` + session + `}` + onDB("route: db, consumer: ann"):     {needs},
+		`{name: p, protocols: [http, tcp], config: ` + session + `}` + onDB("route: db, enabled: false"):    {needs},
+		`{name: p, protocols: [http, tcp], config: ` + session + `}` + onDB("route: db, protocols: [http]"): {needs},
 	} {
 		f, err := declarative.Parse([]byte(two + "- " + row))
 		if err != nil {
@@ -58,6 +70,14 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s\ngot  %q\nwant %q", row, got, want)
 		}
 	}
+}
+
+// onDB is one more row, for TCP.
+func onDB(place string) string {
+	if !strings.Contains(place, "protocols") {
+		place += ", protocols: [tcp]"
+	}
+	return "\n- {name: p, " + place + ", config: {backends: [{host: 10.0.0.2}]}}"
 }
 
 // nodeOf is a value of encoding/json's as a node.
