@@ -49,7 +49,6 @@ var configError = regexp.MustCompile(`(?m)^traffic_split_config_error\{.*\} 1$`)
 type run struct {
 	dir, saved string
 	ownDisk    bool // saved is one that can be filled
-	workers    int
 	began      time.Time
 	random     *rand.Rand
 
@@ -62,7 +61,6 @@ type run struct {
 	config     *configuration
 	splits     int // the split file's revision
 	rolledBack bool
-	rampNumber int
 
 	log    io.Writer
 	mu     sync.Mutex
@@ -88,7 +86,7 @@ func playAll(ctx context.Context, o Options, all []fault) (report Report, err er
 		return Report{}, err
 	}
 	r := &run{
-		dir: dir, saved: filepath.Join(dir, "saved"), workers: o.Workers, log: o.Log,
+		dir: dir, saved: filepath.Join(dir, "saved"), log: o.Log,
 		began: time.Now(), random: rand.New(rand.NewPCG(o.Seed, o.Seed)),
 		ledgers: map[string]*ledger{},
 		report:  Report{Seed: o.Seed, Requests: map[string]int{}, Faults: map[string]int{}},
@@ -146,7 +144,7 @@ func (r *run) begin(ctx context.Context, o Options) (err error) {
 	}
 	fixed := map[string]shares{
 		tcp:     {"tcp-a": 2. / 3, "tcp-b": 1. / 3},
-		guarded: {"stable": .5, "canary": .5},
+		guarded: evenRamp,
 		passive: sharesOf(passiveWeights),
 		missing: {"missing-a": 2. / 3, "missing-b": 1. / 3},
 	}
@@ -155,7 +153,7 @@ func (r *run) begin(ctx context.Context, o Options) (err error) {
 		if err := l.begin("the whole run", fixed[row]); err != nil {
 			return err
 		}
-		c := httpClient(r.gateway.proxy, row, true)
+		c := httpClient(r.gateway.proxy, row)
 		if row == tcp {
 			c = tcpClient(fmt.Sprintf("127.0.0.1:%d", r.gateway.stream), row)
 		}

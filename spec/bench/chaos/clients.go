@@ -20,10 +20,10 @@ const patience = 20 * time.Second
 // revision, and what is wrong with the answer.
 type client func(ctx context.Context) (backend, revision, problem string)
 
-// httpClient returns a client of a row's path on the gateway, which keeps its connections
-// or not. An answer 500 of a backend's own is an answer like any other.
-func httpClient(address, row string, keeps bool) client {
-	c := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableKeepAlives: !keeps}}
+// httpClient returns a client of a row's path on the gateway. An answer 500 of a
+// backend's own is an answer like any other.
+func httpClient(address, row string) client {
+	c := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	url := fmt.Sprintf("http://%s/%s/", address, row)
 	return func(ctx context.Context) (backend, revision, problem string) {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

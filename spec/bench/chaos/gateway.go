@@ -123,8 +123,19 @@ func (g *gateway) serves() bool {
 	return r.Body.Close() == nil
 }
 
+// errExiting is that a worker of Kong's has the request that is about to end.
+var errExiting = errors.New("the worker is about to end")
+
 // post gives the gateway another configuration, and reports whether it was taken.
 func (g *gateway) post(ctx context.Context, declarative string) (taken bool, err error) {
+	err = errExiting
+	for end := time.Now().Add(patience); errors.Is(err, errExiting) && time.Now().Before(end); {
+		taken, err = g.postOnce(ctx, declarative)
+	}
+	return taken, err
+}
+
+func (g *gateway) postOnce(ctx context.Context, declarative string) (taken bool, err error) {
 	body, err := json.Marshal(map[string]string{"config": declarative})
 	if err != nil {
 		return false, err
@@ -149,6 +160,8 @@ func (g *gateway) post(ctx context.Context, declarative string) (taken bool, err
 		return true, nil
 	case answer.StatusCode == http.StatusBadRequest:
 		return false, nil
+	case answer.StatusCode == http.StatusServiceUnavailable:
+		return false, fmt.Errorf("POST /config: %w: %s", errExiting, text)
 	}
 	return false, fmt.Errorf("POST /config: status %d: %s", answer.StatusCode, text)
 }

@@ -30,6 +30,9 @@ var backendsOf = map[string][]string{
 	missing:  {"missing-a", "missing-b"},
 }
 
+// evenRamp are guarded's shares while its ramp is not rolled back.
+var evenRamp = shares{"stable": .5, "canary": .5}
+
 // What the rows have that is judged by time.
 const (
 	ejection   = 4 * time.Second
@@ -46,6 +49,7 @@ type configuration struct {
 	revision  int            // of inline's weights
 	weights   map[string]int // inline's
 	broken    bool           // inline has a rule that names no backend: the plugin alone can see it
+	ramp      int            // the number of guarded's ramp
 	rampStart time.Time
 }
 
@@ -72,7 +76,7 @@ services:
 	route(inline, rule+"backends: ["+c.backends(c.weights, c.revision, "")+"]")
 	route(fromFile, "")
 	route(guarded, fmt.Sprintf(`ramp: {backend: canary, from: 0, to: 50, start: "%s", duration: 1, guard: {max_error_ratio: 0.2, min_requests: %d, window: 5}}, backends: [%s]`,
-		c.rampStart.UTC().Format(time.RFC3339), guardNeeds, c.backends(map[string]int{"stable": 1, "canary": 1}, 0, "")))
+		c.rampStart.UTC().Format(time.RFC3339), guardNeeds, c.backends(map[string]int{"stable": 1, "canary": 1}, c.ramp, "")))
 	route(passive, fmt.Sprintf(`on_unavailable: redistribute, backends: [%s]`,
 		c.backends(passiveWeights, 0, fmt.Sprintf(`, health: {passive: {failures: 3, ejection: %d}}`, int(ejection.Seconds())))))
 	route(missing, `on_unavailable: redistribute, backends: [{upstream: no-1}, {upstream: no-2}, {upstream: no-3, weight: 5}, `+
