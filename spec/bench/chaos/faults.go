@@ -160,10 +160,15 @@ func (r *run) post(ctx context.Context) error {
 }
 
 func (r *run) otherConfig(ctx context.Context) error {
+	r.nextConfig()
+	return r.post(ctx)
+}
+
+// nextConfig has the configuration have other weights.
+func (r *run) nextConfig() {
 	r.config.revision++
 	r.config.weights = r.weights(inline)
 	r.ledgers[inline].declare(fmt.Sprint(r.config.revision), sharesOf(r.config.weights))
-	return r.post(ctx)
 }
 
 // brokenConfig has a row get a config that only the plugin can refuse: the last good
@@ -239,11 +244,16 @@ func (r *run) vanishedSplit(ctx context.Context) error {
 }
 
 func (r *run) reload(ctx context.Context) error {
-	// A real one starts from its file.
+	// A real one starts from its file, and may do so only after a while: until then nothing
+	// else is to change.
+	r.nextConfig()
 	if err := os.WriteFile(filepath.Join(r.dir, "kong.yml"), []byte(r.config.text()), 0o644); err != nil {
 		return err
 	}
-	return r.gateway.reload(ctx)
+	if err := r.gateway.reload(ctx); err != nil {
+		return err
+	}
+	return await("the configuration in the file", func() bool { return r.ledgers[inline].only(fmt.Sprint(r.config.revision), 50) })
 }
 
 // eject has a backend fail until it is ejected. Then it gets nothing, and the others
@@ -264,6 +274,11 @@ func (r *run) eject(ctx context.Context) error {
 	return errors.Join(err, l.begin("healthy", sharesOf(passiveWeights)))
 }
 
+// saveTime is longer than it takes until what has changed is in the file of the saved
+// state, which is written once a second at most: a parent that is killed before that
+// takes it along.
+const saveTime = 1500 * time.Millisecond
+
 // rollBack has the canary fail until its ramp is rolled back, which stays so until the
 // ramp begins anew.
 func (r *run) rollBack(ctx context.Context) error {
@@ -276,6 +291,7 @@ func (r *run) rollBack(ctx context.Context) error {
 	err = errors.Join(err, r.server.awaitMetric(ctx, `traffic_split_ramp_rolled_back\{.*\} 1`))
 	canary.failing.Store(false)
 	r.rolledBack = true
+	time.Sleep(saveTime)
 	return errors.Join(err, l.begin("rolled back", shares{"stable": 1, "canary": 0}))
 }
 

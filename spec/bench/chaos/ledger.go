@@ -39,6 +39,8 @@ type ledger struct {
 	phase    *phase // nil: answers are not counted
 	failed   []failure
 	answers  int
+	latest   string // the revision of the latest answers
+	inRow    int    // how many they are
 }
 
 // A phase is a while in which the shares of a row are known.
@@ -84,6 +86,13 @@ func (l *ledger) begin(name string, fixed shares) error {
 	return err
 }
 
+// only reports whether the latest n answers are all by that revision.
+func (l *ledger) only(revision string, n int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.latest == revision && l.inRow >= n
+}
+
 // renew begins the same phase once more, while no request is under way: so counts
 // are compared without a margin. It returns what is wrong with the one that ends.
 func (l *ledger) renew() error {
@@ -122,6 +131,9 @@ func (l *ledger) answered(backend, revision string, began time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.answers++
+	if l.inRow++; l.latest != revision {
+		l.latest, l.inRow = revision, 1
+	}
 	p := l.phase
 	if p == nil || began.Before(p.begun) {
 		return
