@@ -41,7 +41,9 @@ func died(deaths int) error {
 // An attempt is the work on a call that is in hand.
 type attempt struct {
 	call *pb.RpcCall // nil: none is
-	turn *turn       // nil: it is not its turn, or it needs none
+	turn *turn       // nil: it has had none, or needs none
+	// resting says that it waits for the other side, in its turn still or not.
+	resting bool
 	// key is under which State has the deaths with it; empty: the journal has them.
 	key     string
 	counted bool // there, for the case that this process dies
@@ -59,8 +61,11 @@ func (c *conn) begin(call *pb.RpcCall) {
 // processes have died with it. It returns an error, once, when they were too many.
 func (c *conn) resume() error {
 	a := &c.attempt
-	if a.call == nil || a.turn != nil || a.refused {
+	if a.call == nil || a.refused || a.turn != nil && !a.resting {
 		return nil
+	}
+	if a.resting = false; a.turn != nil && a.turn.isOver() {
+		a.turn = nil
 	}
 	c.count()
 	if err := died(c.deaths); err != nil {
@@ -68,7 +73,9 @@ func (c *conn) resume() error {
 		return err
 	}
 	if c.deaths > 0 {
-		a.turn = c.server.turns.take()
+		if a.turn == nil {
+			a.turn = c.server.turns.take()
+		}
 		c.sock.Try()
 	}
 	if a.key != "" && !a.counted {
@@ -86,7 +93,9 @@ func (c *conn) count() {
 	if a.key != "" {
 		return
 	}
-	counts := c.size > maxKept || c.deaths > 0
+	// A short one never fills the journal, in all its tries; and by its content it would
+	// be one with many others, which processes do not die of.
+	counts := c.size > maxKept || c.deaths > 0 && c.size > maxKept/maxDeaths
 	isAsked := len(c.facts) > 0 || len(c.reply) > 0
 	if !counts && !trials.any(c.server.State) || a.call.GetCmdHandleEvent() != nil && !isAsked {
 		return
@@ -97,19 +106,19 @@ func (c *conn) count() {
 	}
 }
 
-// rest pauses the work on the call in hand while it waits for the other side.
+// rest pauses the work on the call in hand while it waits for the other side. Its turn
+// goes on meanwhile, as long as turns do: who comes next could be taken for it otherwise.
 func (c *conn) rest() {
 	a := &c.attempt
-	if a.turn == nil {
+	if a.turn == nil || a.resting {
 		return
 	}
+	a.resting = true
 	c.sock.Spare()
 	if a.counted {
 		a.counted = false
 		c.server.trials.count(a.key, -1, c.server.State)
 	}
-	c.server.turns.end(a.turn)
-	a.turn = nil
 }
 
 // end ends the work on the call in hand: this process has not died of it.

@@ -145,3 +145,20 @@ func (d dying) Set(key string, value []byte) {
 		d.Store.Set(key, value)
 	}
 }
+
+// A call that processes die of is refused where its instance is not there yet, and
+// nobody else is: the instance is started for the next call.
+func TestACallThatIsRefusedIsNotItsInstancesFault(t *testing.T) {
+	saved := new(state.Memory)
+	s := New(pluginOf(nil), quiet)
+	s.State = saved
+	id := s.start(startOf(`{"__seq__":1}`), 0).id
+	next := New(pluginOf(nil), quiet)
+	next.State = saved
+	if inst := next.find(id, maxDeaths); inst == nil || inst.Handle("access", nil) == nil {
+		t.Errorf("the call is not refused: %+v", inst)
+	}
+	if _, refuses := next.find(id, 0).Instance.(unstarted); refuses {
+		t.Error("the next call is refused, too")
+	}
+}

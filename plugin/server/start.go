@@ -105,7 +105,9 @@ func (s *Server) drop(id int32) {
 }
 
 // find returns the instance called id, for a call that so many processes have died of,
-// or nil. One that an earlier process has saved is started again.
+// or nil. One that an earlier process has saved is started again; but not for a call that
+// is refused anyway, as it may be of the start that processes die, nor is it to blame for
+// the call: that gets an instance of its own, which refuses it.
 func (s *Server) find(id int32, deaths int) *instance {
 	if inst := s.instances.find(id); inst != nil {
 		return inst
@@ -113,6 +115,14 @@ func (s *Server) find(id int32, deaths int) *instance {
 	if s.State.Get(noteKey(id)) == nil {
 		return nil
 	}
+	if err := died(deaths); err != nil {
+		return &instance{Instance: unstarted{err}, id: id, started: s.now()}
+	}
+	return s.revive(id)
+}
+
+// revive starts the instance called id again; nil: it is not saved.
+func (s *Server) revive(id int32) *instance {
 	defer s.changing.lock(id)()
 	if inst := s.instances.find(id); inst != nil {
 		return inst
@@ -122,17 +132,14 @@ func (s *Server) find(id int32, deaths int) *instance {
 	if text == nil || proto.Unmarshal(text, &cmd) != nil {
 		return nil
 	}
-	inst := s.startAs(id, &cmd, sha256.Sum256(text), deaths)
-	if died(deaths) != nil {
-		s.State.Set(noteKey(id), nil) // the next process would die of it as well
-	}
-	return inst
+	return s.startAs(id, &cmd, sha256.Sum256(text), 0)
 }
 
 // reviveAll starts all instances that an earlier process has saved, so that those which
 // Kong never uses again are dropped like any other: in the order in which they were
 // started first, as those of the present config have come last. One that processes die
-// of is given up like a call.
+// of is forgotten: Kong starts it again where it uses it, and that call is known for what
+// it is.
 func (s *Server) reviveAll(ctx context.Context) {
 	var saved []int32
 	for _, key := range s.State.Keys(notePrefix) {
@@ -159,8 +166,13 @@ func (s *Server) reviveAll(ctx context.Context) {
 		if id == last {
 			had = deaths + 1
 		}
+		if err := died(had); err != nil {
+			s.log.Error("an instance is not started again", "instance", id, "error", err)
+			s.State.Set(noteKey(id), nil)
+			continue
+		}
 		s.State.Set(revivingKey, fmt.Appendln(nil, id, had))
-		s.find(id, had)
+		s.revive(id)
 	}
 	s.State.Set(revivingKey, nil)
 }

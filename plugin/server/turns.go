@@ -18,6 +18,16 @@ type turn struct {
 	timer *time.Timer
 }
 
+// isOver reports whether a turn has ended.
+func (t *turn) isOver() bool {
+	select {
+	case <-t.over:
+		return true
+	default:
+		return false
+	}
+}
+
 // take waits until it is nobody's turn, for turnWait at most, and returns the next one.
 func (t *turns) take() *turn {
 	mine := &turn{over: make(chan struct{})}
