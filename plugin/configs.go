@@ -3,11 +3,9 @@ package plugin
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,120 +14,12 @@ import (
 )
 
 const (
-	// SavedConfigs is how the keys of the last good configurations in the saved state
-	// begin.
-	SavedConfigs = "config/"
-
-	savedRows   = SavedConfigs + "row/"   // and the row's id
-	savedSplits = SavedConfigs + "split/" // and the split's name
-
-	// configLife is how long a last good configuration is good after its last request,
-	// and stampPause how exactly that is known. Kong does not say which rows are gone, and
-	// without a database it gives their ids to others.
-	configLife = 24*time.Hour + stampPause
-	stampPause = time.Hour
-	// maxSavedConfig is how long one may be to be saved, in bytes. A longer one ends with
-	// the process.
-	maxSavedConfig = 256 << 10
 	// overlap is how long Kong's workers may take to load a configuration one after
 	// another, until all of them have it.
 	overlap = 10 * time.Second
 	// tellPause is how long Kong's log is not told again what is wrong.
 	tellPause = time.Minute
 )
-
-// savedConfig is the last good configuration of a plugin row or of an entry of the
-// split files. It does not change.
-type savedConfig struct {
-	// Placement is where the row was: what was good there says nothing about another
-	// place. Empty: it is an entry.
-	Placement string          `json:"placement,omitempty"`
-	Used      time.Time       `json:"used"` // to the hour
-	Config    json.RawMessage `json:"config"`
-	// TooLong says that it is too long to be saved: another process lacks it.
-	TooLong bool `json:"too_long,omitempty"`
-
-	// config is what it was made of in this process, with its secrets; nil: another
-	// process has saved it.
-	config *config.Config
-}
-
-// same reports whether s and other are the same config, with the same secrets.
-func (s *savedConfig) same(other *savedConfig) bool {
-	return s.Placement == other.Placement && s.TooLong == other.TooLong && bytes.Equal(s.Config, other.Config) && s.session() == other.session()
-}
-
-// session is that of its config, as far as it is known.
-func (s *savedConfig) session() config.Session {
-	if s.config == nil || s.config.Session == nil {
-		return config.Session{}
-	}
-	return *s.config.Session
-}
-
-// lost reports whether it was too long to be saved by the process that had it.
-func (s *savedConfig) lost() bool { return s.TooLong && s.config == nil }
-
-func (s *savedConfig) expired(now time.Time) bool { return now.Sub(s.Used) > configLife }
-func (s *savedConfig) stale(now time.Time) bool   { return now.Sub(s.Used) >= stampPause }
-
-// newSavedConfig is what is saved of c.
-func newSavedConfig(c *config.Config, placement string, now time.Time) (*savedConfig, error) {
-	text, err := c.Saved()
-	if err != nil {
-		return nil, err
-	}
-	return &savedConfig{Placement: placement, Used: now.UTC().Truncate(time.Second), Config: text, TooLong: len(text) > maxSavedConfig, config: c}, nil
-}
-
-// savedConfig returns what is saved under a key, nil where nothing is that is still good.
-func (p *Plugin) savedConfig(key string, now time.Time) *savedConfig {
-	text := p.State.Get(key)
-	if text == nil {
-		return nil
-	}
-	var s savedConfig
-	if err := json.Unmarshal(text, &s); err != nil {
-		p.Log.Error("a saved configuration cannot be read", "key", key, "error", err)
-		return nil
-	}
-	if s.expired(now) {
-		return nil
-	}
-	return &s
-}
-
-func (p *Plugin) saveConfig(key string, s *savedConfig) {
-	saved := *s
-	if s.TooLong {
-		saved.Config = nil
-	}
-	text, err := json.Marshal(&saved)
-	if err != nil {
-		p.Log.Error("a configuration cannot be saved", "key", key, "error", err)
-		return
-	}
-	p.State.Set(key, text)
-	if s.TooLong {
-		p.Log.Warn("a configuration is too long to be saved: should the next one be wrong, it stays in use only until the server is restarted", "key", key, "limit_bytes", maxSavedConfig)
-	}
-}
-
-// forgetConfigs drops the last good configurations that are so no more.
-func (p *Plugin) forgetConfigs(now time.Time) {
-	for _, key := range p.State.Keys(SavedConfigs) {
-		if !strings.HasPrefix(key, SavedConfigs) {
-			continue
-		}
-		var s savedConfig
-		if json.Unmarshal(p.State.Get(key), &s) != nil || s.expired(now) {
-			p.State.Set(key, nil)
-		}
-	}
-	p.configs.mu.Lock()
-	defer p.configs.mu.Unlock()
-	maps.DeleteFunc(p.configs.kept, func(_ string, s *savedConfig) bool { return s.expired(now) })
-}
 
 // configs are those of all plugin rows, by the row's id. Safe for concurrent use.
 type configs struct {
