@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -19,23 +17,4 @@ func resident(pid int) (int, error) {
 	_, rest, _ := strings.Cut(string(status), "\nVmRSS:")
 	number, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
 	return strconv.Atoi(number)
-}
-
-// onlyChild is the process that another one has started.
-func onlyChild(pid int) (int, error) {
-	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	if err != nil {
-		return 0, err
-	}
-	var all bytes.Buffer
-	for _, list := range lists {
-		if children, err := os.ReadFile(list); err == nil { // or the thread has ended
-			all.Write(children)
-		}
-	}
-	children := strings.Fields(all.String())
-	if len(children) != 1 {
-		return 0, fmt.Errorf("process %d has the children %v, not one", pid, children)
-	}
-	return strconv.Atoi(children[0])
 }

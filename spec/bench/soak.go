@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"kong-traffic-split/spec/bench/chaos"
 )
 
 // maxMemory is how much resident memory the serving process may have, in KiB, when
@@ -184,7 +186,7 @@ func (k *soaking) look() (err error) {
 	if k.now.KeeperKiB, err = resident(keeper); err != nil {
 		return err
 	}
-	serving, err := onlyChild(keeper)
+	serving, err := chaos.OnlyChild(keeper)
 	if err != nil {
 		return err
 	}

@@ -167,7 +167,12 @@ func (s *server) serving() (int, error) {
 	s.mu.Lock()
 	parent := s.cmd.Process.Pid
 	s.mu.Unlock()
-	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
+	return OnlyChild(parent)
+}
+
+// OnlyChild is the one process that another one has started, as Linux tells it.
+func OnlyChild(pid int) (int, error) {
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
 		return 0, err
 	}
@@ -179,7 +184,7 @@ func (s *server) serving() (int, error) {
 	}
 	children := strings.Fields(all.String())
 	if len(children) != 1 {
-		return 0, fmt.Errorf("the plugin server has the children %v, not one", children)
+		return 0, fmt.Errorf("process %d has the children %v, not one", pid, children)
 	}
 	return strconv.Atoi(children[0])
 }
