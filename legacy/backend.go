@@ -15,6 +15,9 @@ import (
 // send tells Kong to send the request to b. found is false where Kong has no
 // Upstream of that name; then nothing of the request has changed.
 func (r *request) send(b *config.Backend) (found bool, err error) {
+	if b.Service {
+		return true, nil
+	}
 	s, err := r.askService()
 	if err != nil {
 		return false, err

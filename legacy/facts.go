@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -13,10 +14,15 @@ import (
 	"kong-traffic-split/plugin/split"
 )
 
-// facts asks Kong for what the split needs to know of the request.
+// facts asks Kong for what the split needs to know of the request, and makes the rest of
+// it be asked for where that counts.
 func (r *request) facts() (split.Facts, error) {
-	f := split.Facts{Now: time.Now()}
-	n := &r.needs
+	f := split.Facts{Now: time.Now(), More: func(f *split.Facts) error { return r.ask(f, &r.more) }}
+	return f, r.ask(&f, &r.needs)
+}
+
+// ask asks Kong for what n names.
+func (r *request) ask(f *split.Facts, n *split.Needs) error {
 	var failed error
 	ask := func(wanted bool, method string, args ...any) (text string) {
 		if wanted && failed == nil {
@@ -24,13 +30,15 @@ func (r *request) facts() (split.Facts, error) {
 		}
 		return text
 	}
-	f.Method = ask(n.Method, "kong.request.get_method")
-	f.Path = normal(ask(n.Path, "kong.request.get_path"))
-	f.Query = ask(n.Query, "kong.request.get_raw_query")
+	f.Method = cmp.Or(f.Method, ask(n.Method, "kong.request.get_method"))
+	f.Path = cmp.Or(f.Path, normal(ask(n.Path, "kong.request.get_path")))
+	f.Query = cmp.Or(f.Query, ask(n.Query, "kong.request.get_raw_query"))
 	// Not request.get_header, which has the first of several Cookie headers only.
-	f.Cookies = ask(n.Cookies, "kong.nginx.get_var", "http_cookie")
-	f.HTTPS = ask(n.HTTPS, "kong.request.get_forwarded_scheme") == "https"
-	f.IP, _ = netip.ParseAddr(ask(n.IP, "kong.client.get_forwarded_ip")) // of a Unix socket's client there is none
+	f.Cookies = cmp.Or(f.Cookies, ask(n.Cookies, "kong.nginx.get_var", "http_cookie"))
+	f.HTTPS = f.HTTPS || ask(n.HTTPS, "kong.request.get_forwarded_scheme") == "https"
+	if n.IP {
+		f.IP, _ = netip.ParseAddr(ask(true, "kong.client.get_forwarded_ip")) // of a Unix socket's client there is none
+	}
 	headers := n.Headers
 	if f.Method == http.MethodOptions {
 		headers = slices.Concat(headers, n.OptionsHeaders)
@@ -45,9 +53,9 @@ func (r *request) facts() (split.Facts, error) {
 		f.Consumer, failed = split.Consumer{ID: c.Id, CustomID: c.CustomId, Username: c.Username}, err
 	}
 	if failed != nil {
-		return f, fmt.Errorf("asking Kong for what the split depends on: %w", failed)
+		return fmt.Errorf("asking Kong for what the split depends on: %w", failed)
 	}
-	return f, nil
+	return nil
 }
 
 // text asks for a string, which is empty where there is none: go-pdk's own methods

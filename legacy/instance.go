@@ -15,10 +15,10 @@ type instance struct {
 	placement
 	refused error // why its requests are refused; nil: they are not
 
-	config *config.Config
-	split  *split.Split
-	state  *split.State
-	needs  split.Needs
+	config      *config.Config
+	split       *split.Split
+	state       *split.State
+	needs, more split.Needs
 
 	service atomic.Pointer[service] // what Kong has said of it last
 	reasons reasons
@@ -55,7 +55,7 @@ func start(text []byte) *instance {
 	}
 	i.split = c.Compile(i.Key)
 	i.state = live.state(i.Key, i.split)
-	i.needs = i.split.Needs()
+	i.needs, i.more = i.split.Needs()
 	return i
 }
 

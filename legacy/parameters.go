@@ -33,6 +33,7 @@ type Plugin struct {
 // Backend is an element of backends.
 type Backend struct {
 	Name            string          `json:"name"`
+	Service         bool            `json:"service"`
 	Upstream        string          `json:"upstream"`
 	Host            string          `json:"host"`
 	Port            int             `json:"port"`

@@ -21,6 +21,7 @@ func web() *kong {
 		host:    "shop.example:8000",
 		uri:     "/base/cart",
 		text:    map[string]string{},
+		ctx:     proxied,
 	}
 }
 
@@ -144,7 +145,7 @@ func TestWhatKongIsTold(t *testing.T) {
 				"response_header":"X-Backend"`,
 			want: []string{
 				"service.set_upstream up",
-				"service.request.set_headers X-A=[1]",
+				"service.request.set_headers X-A=1",
 				"service.request.set_headers X-B=[]",
 				"service.request.add_header X-C=2",
 				"response.add_header X-D=3",

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"strings"
+	"sync/atomic"
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -15,29 +16,44 @@ type backend struct {
 	config.Backend
 	target      string // the host, as Kong takes it
 	named       bool   // the destination is one that Kong looks up
-	destination call   // of set_upstream or set_target
+	destination call   // of set_upstream or set_target; none for the route's own Service
+	headers     []byte // that its requests have set or removed, as set_headers takes them
+	withoutHost call   // sets these, and leaves the Host alone; none where there are none
+	withHost    atomic.Pointer[hostCall]
 	calls       []call // that come after it
 }
 
-// newBackend prepares the backend at index i of c.
-func newBackend(c *config.Config, i int) backend {
-	b := backend{Backend: c.Backends[i], named: c.Backends[i].Named(), target: c.Backends[i].Host}
+// hostCall sets a Host header that is not a client's, with the other headers.
+type hostCall struct {
+	host string
+	call call
+}
+
+// prepare makes b the backend at index i of c.
+func (b *backend) prepare(c *config.Config, i int) {
+	b.Backend, b.named, b.target = c.Backends[i], c.Backends[i].Named(), c.Backends[i].Host
 	if strings.Contains(b.target, ":") { // without brackets, a Service with an IP address as its host goes nowhere
 		b.target = "[" + b.target + "]"
 	}
-	if b.Upstream != "" {
+	switch {
+	case b.Upstream != "":
 		b.destination = prepare("kong.service.set_upstream", stringArg(b.Upstream))
-	} else {
+	case b.Host != "":
 		b.destination = prepare("kong.service.set_target", &kong_plugin_protocol.Target{Host: b.target, Port: int32(b.Port)})
 	}
+	if b.headers = headers(&b.RequestHeaders); len(b.headers) > 0 {
+		b.withoutHost = setHeaders(b.headers)
+	}
 	b.calls = headerCalls(&b.Backend, c.ResponseHeader)
-	return b
 }
 
 // direct tells Kong to send the request to b, wherever it was told to before. found
 // is false where Kong has no Upstream of that name; then nothing of the request has
 // changed.
 func (r *request) direct(b *backend) (found bool, err error) {
+	if b.Service {
+		return true, r.restoreDestination()
+	}
 	if err := r.check(b); err != nil {
 		return false, err
 	}
@@ -51,6 +67,29 @@ func (r *request) direct(b *backend) (found bool, err error) {
 	return b.Upstream == "" || known.V, nil
 }
 
+// saveDestination saves where the route by itself sends the request, before Kong is asked
+// whether it has an Upstream by telling it to send the request there. No other call of
+// Kong's says so.
+func (r *request) saveDestination() error {
+	if r.destination != nil {
+		return nil
+	}
+	r.destination = new(structpb.Value)
+	return r.kong.Nginx.Ask("kong.nginx.get_ctx", stringArg(balancerKey), r.destination)
+}
+
+// restoreDestination restores what was saved.
+func (r *request) restoreDestination() error {
+	if r.destination == nil {
+		return nil
+	}
+	return r.tell(call{"kong.nginx.set_ctx", &kong_plugin_protocol.KV{K: balancerKey, V: r.destination}})
+}
+
+// balancerKey is where Kong keeps in a request's context where it is to go. It is a
+// table of Kong's own, which is written back as it was read.
+const balancerKey = "balancer_data"
+
 // apply tells Kong what else there is to a request that it sends to b.
 func (r *request) apply(b *backend) error {
 	if r.stream {
@@ -62,7 +101,7 @@ func (r *request) apply(b *backend) error {
 	if err := r.setPath(b); err != nil {
 		return err
 	}
-	if err := r.setHost(b); err != nil {
+	if err := r.setHeaders(b); err != nil {
 		return err
 	}
 	for _, c := range b.calls {
@@ -148,43 +187,59 @@ func servicePath(path, asked string) string {
 	return path
 }
 
-// setHost sets the Host header where it is not what Kong makes of it by itself:
-// after set_target the backend's host alone, even where the route preserves the
-// client's.
-func (r *request) setHost(b *backend) error {
-	host, err := r.hostHeader(b)
-	if err != nil || host == "" || host == b.target {
+// setHeaders sets and removes what b has other headers for than the client has sent, by
+// one call: Host among them where it is not what Kong makes of it by itself, which is
+// after set_target the backend's host alone, even where the route preserves the client's.
+func (r *request) setHeaders(b *backend) error {
+	host, isClients, err := r.hostHeader(b)
+	if err != nil {
 		return err
 	}
-	return r.tell(call{"kong.service.request.set_header", kv("Host", host)})
+	if host == "" || host == b.target {
+		if b.withoutHost.method == "" {
+			return nil
+		}
+		return r.tell(b.withoutHost)
+	}
+	last := b.withHost.Load()
+	if last == nil || last.host != host {
+		last = &hostCall{host, setHost(host, b.headers)}
+		if !isClients {
+			b.withHost.Store(last)
+		}
+	}
+	return r.tell(last.call)
 }
 
 // hostHeader is the Host header that b is to receive, empty where that is
-// Kong's business.
-func (r *request) hostHeader(b *backend) (string, error) {
+// Kong's business, and whether it is the one that the client has sent.
+func (r *request) hostHeader(b *backend) (host string, isClients bool, err error) {
 	switch {
 	case b.HostHeader != "" && b.HostHeader != "preserve":
-		return b.HostHeader, nil
-	case b.HostHeader == "" && b.Upstream != "":
-		return "", nil
+		return b.HostHeader, false, nil
+	case b.HostHeader == "" && b.Host == "":
+		return "", false, nil
 	}
 	preserve := b.HostHeader == "preserve"
-	if !preserve {
+	if !preserve || b.Upstream != "" {
 		rt, err := r.askRoute()
 		if err != nil {
-			return "", err
+			return "", false, err
 		}
-		preserve = rt.preserveHost
+		if b.Upstream != "" && rt.preserveHost {
+			return "", false, nil
+		}
+		preserve = preserve || rt.preserveHost
 	}
 	if preserve {
 		host, err := r.askString("kong.request.get_header", "host")
 		if host != "" || err != nil || b.Upstream != "" {
-			return host, err
+			return host, true, err
 		}
 		// HTTP/1.0 needs none; then Kong does as if nothing were to be preserved.
 	}
 	protocol, err := r.protocol(b)
-	return b.Authority(protocol), err
+	return b.Authority(protocol), false, err
 }
 
 // protocol is what Kong speaks to b, as far as the port in a Host header depends on

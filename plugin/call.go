@@ -31,27 +31,22 @@ func prepare(method string, args proto.Message) call {
 	if err != nil {
 		panic(err) // a checked configuration encodes
 	}
-	var encoded emptypb.Empty
-	encoded.ProtoReflect().SetUnknown(raw)
-	return call{method, &encoded}
+	return encoded(method, raw)
 }
 
-// headerCalls are the calls that change headers for b, as few as Kong allows.
-// All of request_headers' set and remove fit in one; a header that is added to
-// those of the client needs one of its own, since Kong breaks a list there. On
-// responses set_headers would erase what earlier plugins set.
+// encoded is a call whose arguments are encoded already.
+func encoded(method string, args []byte) call {
+	var unknown emptypb.Empty
+	unknown.ProtoReflect().SetUnknown(args)
+	return call{method, &unknown}
+}
+
+// headerCalls are the calls that change headers for b besides the one of setHeaders, as
+// few as Kong allows. A header that is added to those of the client needs one of its own,
+// since Kong breaks a list there. On responses set_headers would erase what earlier
+// plugins set.
 func headerCalls(b *config.Backend, responseHeader string) []call {
 	var calls []call
-	replaced := map[string][]string{}
-	for name, value := range b.RequestHeaders.Set {
-		replaced[name] = []string{value}
-	}
-	for _, name := range b.RequestHeaders.Remove {
-		replaced[name] = nil
-	}
-	if len(replaced) > 0 {
-		calls = append(calls, prepare("kong.service.request.set_headers", headers(replaced)))
-	}
 	for _, name := range slices.Sorted(maps.Keys(b.RequestHeaders.Add)) {
 		calls = append(calls, prepare("kong.service.request.add_header", kv(name, b.RequestHeaders.Add[name])))
 	}
@@ -64,33 +59,62 @@ func headerCalls(b *config.Backend, responseHeader string) []call {
 	return calls
 }
 
-// headers is a Struct of lists; a header with an empty one is removed.
-func headers(h map[string][]string) *structpb.Struct {
-	fields := make(map[string]*structpb.Value, len(h))
-	for name, values := range h {
-		list := &structpb.ListValue{}
-		for _, v := range values {
-			list.Values = append(list.Values, structpb.NewStringValue(v))
-		}
-		fields[name] = structpb.NewListValue(list)
+// headers are the request headers that are set or removed, encoded as entries of a
+// Struct. go-pdk would make lists of all the values, which Kong takes longer to read, and
+// of which it makes "table: 0x…" where it is the Host; a header with an empty list is
+// removed.
+func headers(h *config.RequestHeaders) (entries []byte) {
+	for _, name := range slices.Sorted(maps.Keys(h.Set)) {
+		entries = append(entries, header(name, h.Set[name])...)
 	}
-	return &structpb.Struct{Fields: fields}
+	for _, name := range h.Remove {
+		entries = appendEntry(entries, name, protowire.AppendBytes(protowire.AppendTag(nil, valueList, protowire.BytesType), nil))
+	}
+	return entries
 }
 
-// kv pairs a name with a value that may hold any bytes. protobuf's Go library
-// refuses to encode strings that are not UTF-8, though Kong takes them; the
-// same bytes pass as fields that the message does not know.
+// The numbers of fields of google.protobuf.Struct, of an entry of it, of Value, and of
+// Kong's KV.
+const (
+	structFields           = 1
+	entryKey, entryValue   = 1, 2
+	valueString, valueList = 3, 6
+	kvKey, kvValue         = 1, 2
+)
+
+// header is an entry of a Struct, whose value may hold any bytes.
+func header(name, value string) []byte { return appendEntry(nil, name, stringValue(value)) }
+
+func appendEntry(to []byte, name string, value []byte) []byte {
+	entry := protowire.AppendString(protowire.AppendTag(nil, entryKey, protowire.BytesType), name)
+	entry = protowire.AppendBytes(protowire.AppendTag(entry, entryValue, protowire.BytesType), value)
+	return protowire.AppendBytes(protowire.AppendTag(to, structFields, protowire.BytesType), entry)
+}
+
+// stringValue is a Value, encoded. protobuf's Go library refuses to encode strings that
+// are not UTF-8, though Kong takes them.
+func stringValue(s string) []byte {
+	return protowire.AppendString(protowire.AppendTag(nil, valueString, protowire.BytesType), s)
+}
+
+// setHeaders is the call that sets and removes headers, of these entries.
+func setHeaders(entries []byte) call { return encoded("kong.service.request.set_headers", entries) }
+
+// setHost is the call that sets the Host with other headers, or alone.
+func setHost(host string, entries []byte) call {
+	if len(entries) == 0 {
+		return prepare("kong.service.request.set_header", kv("Host", host))
+	}
+	return setHeaders(slices.Concat(header("Host", host), entries))
+}
+
+// kv pairs a name with a value that may hold any bytes.
 func kv(name, value string) proto.Message {
 	if utf8.ValidString(value) {
 		return &kong_plugin_protocol.KV{K: name, V: structpb.NewStringValue(value)}
 	}
-	const stringValue, k, v = 3, 1, 2 // field numbers of google.protobuf.Value and of KV
-	inner := protowire.AppendTag(nil, stringValue, protowire.BytesType)
-	inner = protowire.AppendString(inner, value)
-	raw := protowire.AppendTag(nil, k, protowire.BytesType)
-	raw = protowire.AppendString(raw, name)
-	raw = protowire.AppendTag(raw, v, protowire.BytesType)
-	raw = protowire.AppendBytes(raw, inner)
+	raw := protowire.AppendString(protowire.AppendTag(nil, kvKey, protowire.BytesType), name)
+	raw = protowire.AppendBytes(protowire.AppendTag(raw, kvValue, protowire.BytesType), stringValue(value))
 	m := &kong_plugin_protocol.KV{}
 	m.ProtoReflect().SetUnknown(raw)
 	return m

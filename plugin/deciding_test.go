@@ -6,9 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"github.com/google/go-cmp/cmp"
+
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"kong-traffic-split/plugin"
 	"kong-traffic-split/plugin/split"
@@ -133,10 +136,12 @@ func TestMarks(t *testing.T) {
 	tests := []struct {
 		name, config string
 		mark         string
+		unmarked     bool // but watched
 	}{
 		{name: "nothing depends on it", config: ab},
 		{name: "a ramp without a guard", config: `"ramp":{"backend":"b","start":"2026-01-31T18:00:00Z","duration":60,"to":1},` + ab},
 		{name: "a guard", config: `"ramp":{"backend":"b","start":"2026-01-31T18:00:00Z","duration":60,"to":1,"guard":{"max_error_ratio":0.1}},` + ab, mark: `^ctx\.shared\.set traffic_split=/0{16}/a$`},
+		{name: "the route's own Service, beside a guarded ramp", config: `"ramp":{"backend":"b","start":"2026-01-31T18:00:00Z","duration":60,"to":1,"guard":{"max_error_ratio":0.1}},"backends":[{"service":true},{"name":"b","host":"10.0.0.2"}]`, unmarked: true},
 		{name: "passive health checks", config: `"backends":[{"name":"a","host":"10.0.0.1","host_header":"a","health":{"passive":{}}}]`, mark: `^ctx\.shared\.set traffic_split=/[0-9a-f]{8}0{8}/a$`},
 		{
 			name: "the backend of a guarded ramp", mark: `^ctx\.shared\.set traffic_split=/0{8}[0-9a-f]{8}/a$`,
@@ -155,28 +160,41 @@ func TestMarks(t *testing.T) {
 				t.Errorf("told %q, want the mark %q", k.told, tt.mark)
 			}
 			k.asked = nil
-			reads := i.Reads("log")
+			reads, _ := i.Reads("log")
 			if err := k.run(t, "log", i); err != nil {
 				t.Fatal(err)
 			}
-			if len(k.asked) != len(reads) || (len(reads) > 0) != (tt.mark != "") {
+			if len(k.asked) != len(reads) || (len(reads) > 0) != (tt.mark != "" || tt.unmarked) {
 				t.Errorf("the log phase asks for %q, and %d are listed", k.asked, len(reads))
 			}
 		})
 	}
 }
 
-// outcome runs the log phase of a request that was given to b.
+// outcome runs the log phase of a request that was given to b, and that Kong has proxied
+// where it says so.
 func outcome(t *testing.T, i *plugin.Instance, source string, status int32) []string {
 	t.Helper()
+	return outcomeWith(t, i, source, status, proxied)
+}
+
+func outcomeWith(t *testing.T, i *plugin.Instance, source string, status int32, ctx map[string]*structpb.Value) []string {
+	t.Helper()
 	k := web()
-	k.text["response.get_source"], k.status = source, status
+	k.text["response.get_source"], k.status, k.ctx = source, status, ctx
 	k.shared = map[string]string{"traffic_split": i.MarkFor("b")}
 	if err := k.run(t, "log", i); err != nil {
 		t.Fatal(err)
 	}
 	return k.told
 }
+
+// What Kong leaves in the context of a request that it has sent to a backend, and of one
+// for whose backend it has found no address.
+var (
+	proxied   = map[string]*structpb.Value{"KONG_PROXIED": structpb.NewBoolValue(true), "KONG_UPSTREAM_DNS_START": structpb.NewNumberValue(1.7e12)}
+	noAddress = map[string]*structpb.Value{"KONG_UPSTREAM_DNS_START": structpb.NewNumberValue(1.7e12)}
+)
 
 const watched = `"backends":[{"name":"b","host":"10.0.0.2","host_header":"b","health":{"passive":{"failures":2}}}]`
 
@@ -185,33 +203,53 @@ func TestOutcomes(t *testing.T) {
 	for _, tt := range []struct {
 		source string
 		status int32
+		ctx    map[string]*structpb.Value
 		want   string
 	}{
-		{"service", 200, well},
-		{"service", 404, well},
-		{"service", 500, fails},
-		{"service", 503, fails},
-		{"service", 499, nothing},
-		{"error", 502, fails},
-		{"error", 504, fails},
-		{"error", 500, nothing},
-		{"error", 499, nothing},
-		{"exit", 503, fails}, // Kong found no address
-		{"exit", 500, nothing},
-		{"exit", 401, nothing},
+		{"service", 200, proxied, well},
+		{"service", 404, proxied, well},
+		{"service", 500, proxied, fails},
+		{"service", 503, proxied, fails},
+		{"service", 499, proxied, nothing},
+		{"error", 502, proxied, fails},
+		{"error", 504, proxied, fails},
+		{"error", 500, proxied, nothing},
+		{"error", 499, proxied, nothing},
+		{"error", 500, nil, nothing}, // a plugin throws
+		{"error", 502, nil, nothing},
+		{"exit", 503, noAddress, fails},
+		{"exit", 500, noAddress, fails}, // the name server fails
+		{"exit", 503, nil, nothing},     // another plugin answers so in access
+		{"exit", 503, proxied, nothing}, // or instead of the backend
+		{"exit", 401, nil, nothing},
 	} {
 		// Two failures in a row eject: after one, this one does where it fails,
 		// and the next one does where it says nothing.
 		i := start(t, plugin.New(options), onRoute+watched)
 		outcome(t, i, "service", 500)
 		got := well
-		if outcome(t, i, tt.source, tt.status) != nil {
+		if outcomeWith(t, i, tt.source, tt.status, tt.ctx) != nil {
 			got = fails
 		} else if outcome(t, i, "service", 500) != nil {
 			got = nothing
 		}
 		if got != tt.want {
-			t.Errorf("%s %d %s, want: %s", tt.source, tt.status, got, tt.want)
+			t.Errorf("%s %d with %v %s, want: %s", tt.source, tt.status, tt.ctx, got, tt.want)
+		}
+
+		// Without a mark, it is of the route's own Service.
+		p := plugin.New(options)
+		i = start(t, p, onRoute+`"ramp":{"backend":"b","start":"2026-01-31T18:00:00Z","duration":60,"to":1,"guard":{"max_error_ratio":0.1}},`+
+			`"backends":[{"name":"b","host":"10.0.0.2"},{"service":true}]`)
+		k := web()
+		k.text["response.get_source"], k.status, k.ctx = tt.source, tt.status, tt.ctx
+		if err := k.run(t, "log", i); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]plugin.Outcomes{well: {OK: 1}, fails: {Failed: 1}}[tt.want]
+		if b := p.Status(time.Now())[0].Backends; *b[1].Outcomes != want || *b[0].Outcomes != (plugin.Outcomes{}) {
+			t.Errorf("%s %d with %v and without a mark counts %+v of the Service and %+v of the other, want %+v and none",
+				tt.source, tt.status, tt.ctx, *b[1].Outcomes, *b[0].Outcomes, want)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package plugin
 import (
 	"fmt"
 	"net/netip"
-	"time"
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/proto"
@@ -103,18 +102,27 @@ func takeConsumer(f *split.Facts, r reply) error {
 	return err
 }
 
-// ask asks Kong for what a split needs to know of the request.
-func (r *request) ask(facts []fact) (split.Facts, error) {
-	f := split.Facts{Now: time.Now()}
+// readsOf are the calls that ask for facts, but for those that few requests need.
+func readsOf(facts []fact) (reads []read) {
+	for i := range facts {
+		if !facts[i].options {
+			reads = append(reads, facts[i].read)
+		}
+	}
+	return reads
+}
+
+// ask asks Kong for facts of the request.
+func (r *request) ask(f *split.Facts, facts []fact) error {
 	for i := range facts {
 		if facts[i].options && f.Method != "OPTIONS" {
 			continue
 		}
 		c := facts[i].call
-		err := facts[i].take(&f, func(to proto.Message) error { return r.kong.Request.Ask(c.method, c.args, to) })
+		err := facts[i].take(f, func(to proto.Message) error { return r.kong.Request.Ask(c.method, c.args, to) })
 		if err != nil {
-			return f, fmt.Errorf("asking Kong for what the split depends on: %s: %w", c.method, err)
+			return fmt.Errorf("asking Kong for what the split depends on: %s: %w", c.method, err)
 		}
 	}
-	return f, nil
+	return nil
 }

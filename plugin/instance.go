@@ -9,6 +9,7 @@ import (
 	"time"
 
 	pdk "github.com/Kong/go-pdk"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/split"
@@ -142,8 +143,9 @@ func (i *Instance) Close() {
 // request is one request, or connection, in the phase that Kong has called for it.
 type request struct {
 	*Instance
-	kong   *pdk.PDK
-	stream bool // it is a TCP or TLS connection: Kong does not look into it
+	kong        *pdk.PDK
+	stream      bool            // it is a TCP or TLS connection: Kong does not look into it
+	destination *structpb.Value // where Kong sends it by itself; nil: Kong was told nothing else yet
 }
 
 // decide has the request decided, and notes how it went.
@@ -160,7 +162,7 @@ func (r *request) decide() error {
 	}
 	l, err := r.split(s, now)
 	if err == nil && l != nil {
-		err = r.send(l)
+		err = r.send(l, now)
 	}
 	var wrong *refusal
 	switch {
@@ -220,20 +222,28 @@ func (r *request) split(s *serving, now time.Time) (*live, error) {
 
 // send decides which backend gets the request and tells Kong. Kong says only
 // when it is told whether it has an Upstream, so a decision may need another.
-func (r *request) send(l *live) error {
+func (r *request) send(l *live, now time.Time) error {
 	if r.stream && l.needsHTTP != "" {
 		return refuseHTTP(l.needsHTTP)
 	}
-	if err := r.learn(l.wants); err != nil {
+	if err := r.remember(l.wanted); err != nil {
 		return err
 	}
-	f, err := r.ask(l.facts)
-	if err != nil {
+	f := split.Facts{Now: now}
+	if err := r.ask(&f, l.facts); err != nil {
 		return err
+	}
+	var failed error // what Kong was asked for or told
+	if len(l.more) > 0 {
+		f.More = func(f *split.Facts) error {
+			failed = r.ask(f, l.more)
+			return failed
+		}
 	}
 	if l.split.Algorithm == split.Random {
 		f.Random = rand.Uint64()
 	}
+	var err error
 	if f.Unhealthy, err = r.unhealthy(l); err != nil {
 		return err
 	}
@@ -241,9 +251,14 @@ func (r *request) send(l *live) error {
 		l.state.Doubt() // Kong has another configuration
 	}
 	var asked *backend // at last
-	var failed error
 	d, err := split.Choose(l.split, l.state, &f, func(i int) (found bool, err error) {
 		asked = &l.backends[i]
+		if l.service >= 0 && l.split.OnUnavailable == split.Redistribute && l.state.Missing().Has(i) {
+			// If Kong has it again, the request may be for the Service all the same.
+			if failed = r.saveDestination(); failed != nil {
+				return false, failed
+			}
+		}
 		if found, failed = r.direct(asked); failed == nil {
 			r.sayMissing(l, i, found)
 		}
@@ -254,7 +269,7 @@ func (r *request) send(l *live) error {
 		if err := r.apply(asked); err != nil {
 			return err
 		}
-		return r.conclude(l, d)
+		return r.conclude(l, d, now)
 	case err == failed:
 		return err
 	case f.Down != 0:
@@ -280,7 +295,7 @@ func (r *request) sayMissing(l *live, i int, found bool) {
 
 // conclude counts a decision, and tells Kong what goes with it besides its
 // destination.
-func (r *request) conclude(l *live, d split.Decision) error {
+func (r *request) conclude(l *live, d split.Decision, now time.Time) error {
 	l.tally.chose(d)
 	if d.SetCookie != "" {
 		if err := r.tell(call{"kong.response.add_header", kv("Set-Cookie", d.SetCookie)}); err != nil {
@@ -295,26 +310,29 @@ func (r *request) conclude(l *live, d split.Decision) error {
 	if !l.observed {
 		return nil
 	}
-	if !r.stream && l.tally.silence.decided(time.Now()) {
+	if !r.stream && l.tally.silence.decided(now) {
 		r.plugin.Log.Error("Kong tells no outcomes of requests, so that neither guard nor passive health checks work: "+
 			"it has the dump of a server without -outcomes; write it anew and run kong reload", "split", l.split.Identity)
+	}
+	if l.entry == "" && d.Backend == l.service {
+		return nil // which the log phase takes for what is not marked
 	}
 	return r.tell(l.markOf(d))
 }
 
-// learn has what is the same for all requests remembered, whichever backend this
+// remember has what is the same for all requests remembered, whichever backend this
 // one is for: Reads would list it again and again until the backend's turn comes
 // that depends on it.
-func (r *request) learn(w wants) error {
+func (r *request) remember(w wants) error {
 	if r.stream || r.placement.RouteID == "" {
 		return nil
 	}
-	if w.service {
+	if w&wantsService != 0 {
 		if _, err := r.askService(); err != nil {
 			return err
 		}
 	}
-	if w.route {
+	if w&wantsRoute != 0 {
 		_, err := r.askRoute()
 		return err
 	}

@@ -35,6 +35,7 @@ type kong struct {
 	captures map[string]string
 	consumer *kong_plugin_protocol.Consumer
 	shared   map[string]string
+	ctx      map[string]*structpb.Value // besides route and service
 	status   int32
 	phase    string // that runs
 
@@ -98,6 +99,12 @@ func (k *kong) answer(method string, args []byte) ([]byte, error) {
 	switch name {
 	case "nginx.get_ctx":
 		k.asked = append(k.asked, text)
+		if v := k.ctx[text]; v != nil {
+			return proto.Marshal(v)
+		}
+		if text != "route" && text != "service" {
+			return proto.Marshal(structpb.NewNullValue())
+		}
 		s, err := structpb.NewStruct(map[string]map[string]any{"route": k.route, "service": k.service}[text])
 		if err != nil {
 			return nil, err
@@ -168,7 +175,7 @@ func (k *kong) answer(method string, args []byte) ([]byte, error) {
 			k.tell("service.request.set_headers", fmt.Sprintf("%s=%v", name, headers.AsMap()[name]))
 		}
 		return nil, err
-	case "service.request.set_header", "service.request.add_header", "response.add_header", "response.set_header", "log.set_serialize_value":
+	case "service.request.set_header", "service.request.add_header", "nginx.set_ctx", "response.add_header", "response.set_header", "log.set_serialize_value":
 		header, value, err := decodeKV(args)
 		k.tell(name, header+"="+value)
 		return nil, err

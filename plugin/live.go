@@ -15,20 +15,24 @@ import (
 // its tally it never changes; its state is shared with every revision that has the
 // same weights and ramp, and what befalls backends and ramps with all of them.
 type live struct {
-	split     *split.Split
-	state     *split.State
-	seq       int64                  // of a row's config: higher with each that a worker of Kong's loads; 0: not known
-	note      string                 // the key of what its state must not forget
-	backends  []backend              // in the order of split.Backends
-	wants     wants                  // of all of them
-	facts     []fact                 // that a decision depends on
-	needsHTTP string                 // parameters that a TCP or TLS connection cannot have
-	observed  bool                   // what becomes of its requests matters
-	entry     string                 // its name in the split files; empty: it is a row's own
-	marks     []atomic.Pointer[mark] // for the log phase then, in the order of the backends
-	logs      bool                   // decisions are added to what log plugins write
-	watches   watches
-	tally     tally
+	split             *split.Split
+	state             *split.State
+	seq               int64                  // of a row's config: higher with each that a worker of Kong's loads; 0: not known
+	note              string                 // the key of what its state must not forget
+	backends          []backend              // in the order of split.Backends
+	wanted            wants                  // what any of them depends on
+	wantedByAll       wants                  // likewise, what every one with a share does
+	probed            bool                   // some of them are
+	facts, more       []fact                 // that a decision depends on, and what only one that no session makes does
+	reads, laterReads []read                 // of these
+	needsHTTP         string                 // parameters that a TCP or TLS connection cannot have
+	service           int                    // the index of the backend that is the route's own Service; -1: none is
+	observed          bool                   // what becomes of its requests matters
+	entry             string                 // its name in the split files; empty: it is a row's own
+	marks             []atomic.Pointer[mark] // for the log phase then, in the order of the backends
+	logs              bool                   // decisions are added to what log plugins write
+	watches           watches
+	tally             tally
 
 	config      *config.Config
 	used        atomic.Int64 // of one in the split files: when a row on a route last used it, in Unix seconds, to the hour
@@ -42,14 +46,26 @@ type live struct {
 func newLive(c *config.Config, s *split.Split, st *split.State, name string, was *live) *live {
 	l := &live{
 		split: s, state: st, entry: name, note: noteKey(s, name), backends: make([]backend, len(c.Backends)), tally: newTally(s, was),
-		facts: factsOf(s.Needs()), needsHTTP: c.NeedsHTTP(),
+		wantedByAll: ^wants(0), service: -1, needsHTTP: c.NeedsHTTP(),
 		observed: s.Ramp != nil && s.Ramp.Guard != nil, logs: c.LogDecision, config: c,
 	}
+	needs, more := s.Needs()
+	l.facts, l.more = factsOf(needs), factsOf(more)
+	l.reads, l.laterReads = readsOf(l.facts), readsOf(l.more)
 	for i := range c.Backends {
-		l.backends[i] = newBackend(c, i)
-		l.wants.of(&c.Backends[i])
+		l.backends[i].prepare(c, i)
+		w := wantsOf(&c.Backends[i])
+		l.wanted |= w
+		if c.Backends[i].Weight > 0 {
+			l.wantedByAll &= w
+		}
+		if c.Backends[i].Service {
+			l.service = i
+		}
+		l.probed = l.probed || isProbed(&c.Backends[i])
 		l.observed = l.observed || s.Backends[i].Passive != nil
 	}
+	l.wantedByAll &= l.wanted // where none has a share
 	if l.observed {
 		l.marks = make([]atomic.Pointer[mark], len(l.backends))
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"kong-traffic-split/plugin"
 	"kong-traffic-split/plugin/config"
@@ -103,7 +104,7 @@ func TestAskingAgainChangesNothingElse(t *testing.T) {
 		}{
 			{nil, []string{"service.set_upstream up", "service.set_target 10.0.0.1 80", "service.request.set_header Host=a"}},
 			{nil, []string{"service.set_upstream up", "service.set_target 10.0.0.1 80", "service.request.set_header Host=a"}},
-			{[]string{"up"}, []string{"service.set_upstream up", "service.set_upstream up", "service.request.set_header Host=up.example", "service.request.set_headers X-Up=[1]"}},
+			{[]string{"up"}, []string{"service.set_upstream up", "service.set_upstream up", "service.request.set_headers Host=up.example", "service.request.set_headers X-Up=1"}},
 		} {
 			k := web()
 			k.upstreams = at.upstreams
@@ -153,4 +154,40 @@ func TestMissingUpstreamIsSaid(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An Upstream is asked for by sending the request there. Where Kong has it again and the
+// request is for the route's own Service all the same, it goes where it went before.
+func TestAskingAgainLeavesTheServiceAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := start(t, plugin.New(options), onRoute+`"on_unavailable":"redistribute","force_header":"X-Force","backends":[`+
+			`{"upstream":"up"},{"service":true}]`)
+		before := structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{"host": structpb.NewStringValue("web.internal")}})
+		for n, at := range []struct {
+			upstreams []string
+			want      []string
+		}{
+			{nil, []string{"service.set_upstream up"}}, // not there, so nothing has changed
+			{nil, nil},
+			{[]string{"up"}, nil}, // it is not asked for again within the second
+			{[]string{"up"}, []string{"service.set_upstream up", "nginx.set_ctx balancer_data={\"host\":\"web.internal\"}"}},
+			{[]string{"up"}, nil},
+		} {
+			if n == 3 {
+				time.Sleep(time.Second)
+			}
+			k := web()
+			k.upstreams, k.headers = at.upstreams, map[string]string{"X-Force": "service"}
+			k.ctx = map[string]*structpb.Value{"balancer_data": before}
+			if n == 0 {
+				k.headers = nil
+			}
+			if err := k.access(t, i); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(at.want, k.told); diff != "" {
+				t.Errorf("request %d: (-want +got):\n%s", n, diff)
+			}
+		}
+	})
 }

@@ -21,17 +21,11 @@ var (
 	readMark   = newRead("kong.ctx.shared.get", markKey)
 	readSource = read{Method: "kong.response.get_source"}
 	readStatus = read{Method: "kong.response.get_status"}
+
+	outcomeReads = []read{readMark, readSource, readStatus}
 )
 
-// outcomeReads lists what the log phase asks for, where it asks for anything.
-func (i *Instance) outcomeReads() []read {
-	if !i.observes() {
-		return nil
-	}
-	return []read{readMark, readSource, readStatus}
-}
-
-// observes tells whether the outcome of the row's requests matters. Of a TCP or TLS
+// observes reports whether the outcome of the row's requests matters. Of a TCP or TLS
 // connection Kong tells none, and raises an error where it is asked.
 func (i *Instance) observes() bool {
 	s := i.serving.Load()
@@ -86,29 +80,19 @@ func (r *request) observe() error {
 	if err := r.kong.Request.Ask(readMark.Method, stringArg(markKey), &mark); err != nil {
 		return err
 	}
-	name, backend, subject, decided := parseMark(mark.GetStringValue())
-	if !decided {
-		return nil
-	}
-	l := r.serving.Load().live
+	l, i, subject := r.decided(mark.GetStringValue())
 	if l == nil {
-		if l, _ = r.plugin.file.get(name); l == nil {
-			l = r.plugin.file.gone(name)
-		}
-		if l == nil {
-			return nil
-		}
+		return nil
 	}
 	if l.tally.silence.told() {
 		r.plugin.Log.Info("Kong tells outcomes of requests again", "split", l.split.Identity)
 	}
+	if i < 0 {
+		return nil
+	}
 	failed, counts, err := r.outcome()
 	if err != nil || !counts {
 		return err
-	}
-	i := l.index(backend)
-	if i < 0 {
-		return nil // the weights have changed meanwhile
 	}
 	events := l.state.Observe(split.Outcome{
 		Backend: i, Subject: subject, Failed: failed, Unusable: l.watches.unhealthy() | l.state.Missing(),
@@ -117,8 +101,37 @@ func (r *request) observe() error {
 	return r.report(l, events)
 }
 
-// outcome says whether a request has failed on account of its backend, and
-// whether it says anything about that at all.
+// decided finds the split that has decided a request, the backend that it has chosen,
+// and what the outcome says something about. The split is nil where none is known that
+// has; the backend is -1 where there is none, or it is there no more.
+//
+// What a row's own split leaves no mark for is of the backend that is the route's own
+// Service: Kong has the log phase handled by the row's config of the access phase. Or
+// it was not decided at all, as a plugin in front has answered: then the outcome does
+// not count.
+func (r *request) decided(mark string) (l *live, backend int, subject split.Subject) {
+	l = r.serving.Load().live
+	if l != nil && mark == "" {
+		if l.service >= 0 {
+			subject = l.state.Subject(l.service)
+		}
+		return l, l.service, subject
+	}
+	name, chosen, subject, ok := parseMark(mark)
+	switch {
+	case !ok:
+		return nil, -1, subject
+	case l == nil:
+		if l, _ = r.plugin.file.get(name); l == nil {
+			l = r.plugin.file.gone(name)
+		}
+	}
+	return l, l.index(chosen), subject
+}
+
+// outcome reports whether a request has failed on account of its backend, and
+// whether it says anything about that at all: it does where Kong has an answer, or has
+// tried to have one and failed. Other plugins answer with the same statuses.
 func (r *request) outcome() (failed, counts bool, err error) {
 	source, err := r.kong.Response.GetSource()
 	if err != nil {
@@ -129,17 +142,33 @@ func (r *request) outcome() (failed, counts bool, err error) {
 		return false, false, err
 	}
 	const clientGone = 499
-	switch {
-	case status == clientGone:
-		return false, false, nil
-	case source == "service":
-		return status >= 500, true, nil
-	case source == "error": // Kong has got no answer
-		failed = status == 502 || status == 504
-	case source == "exit": // no address for the backend's name
-		failed = status == 503
+	if source == "service" {
+		return status >= 500, status != clientGone, nil
 	}
-	return failed, failed, nil
+	if status < 500 {
+		return false, false, nil
+	}
+	proxied, err := r.isInContext("KONG_PROXIED") // set when the access phase has ended well
+	switch {
+	case err != nil:
+		return false, false, err
+	case source == "error" && proxied:
+		failed = status == 502 || status == 504
+	case source == "exit" && !proxied: // else a plugin has ended a request that has an answer
+		failed, err = r.isInContext("KONG_UPSTREAM_DNS_START") // when Kong began to look for an address, and found none
+	}
+	return failed, failed, err
+}
+
+// isInContext reports whether the request's context in Kong has a value of that name
+// that is true or a number.
+func (r *request) isInContext(key string) (bool, error) {
+	var v structpb.Value
+	if err := r.kong.Nginx.Ask("kong.nginx.get_ctx", stringArg(key), &v); err != nil {
+		return false, fmt.Errorf("asking Kong for %s: %w", key, err)
+	}
+	_, isNumber := v.Kind.(*structpb.Value_NumberValue)
+	return isNumber || v.GetBoolValue(), nil
 }
 
 // report says what an outcome has led to, once, and has it noted for a process

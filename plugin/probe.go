@@ -51,7 +51,7 @@ type watches struct {
 
 // unhealthy are the backends of l whose probes fail.
 func (r *request) unhealthy(l *live) (unhealthy split.Set, err error) {
-	if !l.wants.probes {
+	if !l.probed {
 		return 0, nil
 	}
 	s, err := r.askService()
@@ -101,7 +101,7 @@ func (w *watches) start(p *Plugin, l *live, protocol string) {
 func (w *watches) after(before *watches, p *Plugin, l *live) {
 	before.mu.Lock()
 	defer before.mu.Unlock()
-	if before.byIndex.Load() != nil && l.wants.probes {
+	if before.byIndex.Load() != nil && l.probed {
 		w.start(p, l, before.protocol)
 	}
 }

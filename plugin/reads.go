@@ -29,59 +29,86 @@ func newRead(method, arg string) read {
 	return read{method, args}
 }
 
-// wants is what the backends of a split depend on.
-type wants struct {
-	route, service, host, uri bool
-	named, probes             bool // both need the Service
-}
+// wants is what a backend depends on, as direct and apply ask for it.
+type wants uint8
 
-// of says what b depends on, as apply asks for it.
-func (w *wants) of(b *config.Backend) {
-	ownHost := b.Upstream == "" && b.HostHeader == ""
-	impliedPort := b.Protocol == "" && (b.Port == 80 || b.Port == 443)
-	w.route = w.route || ownHost
-	w.named = w.named || b.Named()
-	w.probes = w.probes || isProbed(b)
-	w.service = w.service || w.named || w.probes || b.Protocol != "" || b.Path != "" || ownHost && impliedPort
-	w.host = w.host || b.HostHeader == "preserve"
-	w.uri = w.uri || b.Path != ""
-}
+const (
+	wantsRoute               wants = 1 << iota
+	wantsService                   // its protocol and its kind of host
+	wantsServiceHost               // the kind of its host, of TCP and TLS connections too
+	wantsHost                      // the client's
+	wantsHostIfPreserved           // likewise, where the route preserves it
+	wantsHostUnlessPreserved       // likewise, where it does not
+	wantsURI
+)
 
-// Reads lists what the handler may ask Kong for, so that it can be asked for at
-// once: all that any of the backends depends on and that is not remembered.
-func (i *Instance) Reads(phase string) (reads []read) {
-	if phase == "log" {
-		return i.outcomeReads()
+func wantsOf(b *config.Backend) (w wants) {
+	if b.Named() {
+		w |= wantsService | wantsServiceHost
 	}
-	w, facts := i.wants(phase == "preread")
-	for n := range facts {
-		if !facts[n].options { // few requests are of that method
-			reads = append(reads, facts[n].read)
+	if b.Protocol != "" || b.Path != "" {
+		w |= wantsService
+	}
+	if b.Path != "" {
+		w |= wantsURI
+	}
+	switch {
+	case b.HostHeader == "preserve" && b.Upstream != "":
+		w |= wantsRoute | wantsHostUnlessPreserved
+	case b.HostHeader == "preserve":
+		w |= wantsHost
+	case b.HostHeader == "" && b.Host != "":
+		w |= wantsRoute | wantsHostIfPreserved
+		if b.Protocol == "" && (b.Port == 80 || b.Port == 443) { // of which one is implied
+			w |= wantsService
 		}
+	}
+	return w
+}
+
+// Reads lists what the handler may ask Kong for, so that it can be asked for at once.
+// First come the facts that any decision may depend on, and what is not remembered of
+// what all the backends depend on: to ask for more would cost every request what few of
+// them need. Later comes what only a client without a session needs.
+func (i *Instance) Reads(phase string) (first, later []read) {
+	if phase == "log" {
+		if i.observes() {
+			first = outcomeReads
+		}
+		return first, nil
+	}
+	l, w := i.wants(phase == "preread")
+	if l != nil {
+		first, later = l.reads, l.laterReads
 	}
 	rt, routeKnown := i.route.known()
 	_, serviceKnown := i.service.known()
-	if w.route && !routeKnown {
-		reads = append(reads, readRoute)
+	ifPreserved := wantsHostUnlessPreserved
+	if rt.preserveHost {
+		ifPreserved = wantsHostIfPreserved
 	}
-	if w.service && !serviceKnown {
-		reads = append(reads, readService)
+	for _, r := range [...]struct {
+		wanted bool
+		read
+	}{
+		{w&wantsRoute != 0 && !routeKnown, readRoute},
+		{w&wantsService != 0 && !serviceKnown, readService},
+		{w&(wantsHost|ifPreserved) != 0, readHost},
+		{w&wantsURI != 0, readURI},
+	} {
+		if r.wanted {
+			first = append(first[:len(first):len(first)], r.read)
+		}
 	}
-	if w.host || w.route && rt.preserveHost {
-		reads = append(reads, readHost)
-	}
-	if w.uri {
-		reads = append(reads, readURI)
-	}
-	return reads
+	return first, later
 }
 
-// wants says what the split that a request will most likely be for depends on.
-// One that is named like the route is not known before the route is.
-func (i *Instance) wants(stream bool) (wants, []fact) {
+// wants returns the split that a request will most likely be for, and what its backends
+// depend on. One that is named like the route is not known before the route is.
+func (i *Instance) wants(stream bool) (*live, wants) {
 	s := i.serving.Load()
 	if s == nil || s.err != nil {
-		return wants{}, nil
+		return nil, 0
 	}
 	l := s.live
 	if l == nil {
@@ -89,7 +116,7 @@ func (i *Instance) wants(stream bool) (wants, []fact) {
 		if name == "" {
 			rt, known := i.route.known()
 			if !known {
-				return wants{route: true}, nil
+				return nil, wantsRoute
 			}
 			name = rt.name
 		}
@@ -97,13 +124,21 @@ func (i *Instance) wants(stream bool) (wants, []fact) {
 			l = i.plugin.file.gone(name)
 		}
 	}
-	switch {
-	case l == nil:
-		return wants{}, nil
-	case !stream:
-		return l.wants, l.facts
-	case l.needsHTTP != "": // it is refused, and to ask would be an error in Kong
-		return wants{}, nil
+	if l == nil || stream && l.needsHTTP != "" { // it is refused, and to ask would be an error in Kong
+		return nil, 0
 	}
-	return wants{service: l.wants.named || l.wants.probes}, l.facts
+	w := l.wantedByAll
+	if i.placement.RouteID != "" {
+		w |= l.wanted & (wantsRoute | wantsService | wantsServiceHost) // which is remembered
+	}
+	if l.probed {
+		w |= wantsService | wantsServiceHost
+	}
+	if stream && w&wantsServiceHost == 0 {
+		return l, 0
+	}
+	if stream {
+		return l, wantsService
+	}
+	return l, w
 }

@@ -23,8 +23,21 @@ func nameOf(method string, args []byte) string {
 	return string(args[2:]) // behind tag and length
 }
 
+func namesOf(reads []struct {
+	Method string
+	Args   []byte
+},
+) []string {
+	names := []string{}
+	for _, r := range reads {
+		names = append(names, nameOf(r.Method, r.Args))
+	}
+	return names
+}
+
 // What Reads lists is what the handler asks for, so that nothing costs a round
-// trip of its own, and nothing is asked for in vain.
+// trip of its own, and nothing is asked for in vain. Behind a semicolon comes what is
+// listed for later.
 func TestReadsAreWhatTheHandlerAsksFor(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -35,14 +48,16 @@ func TestReadsAreWhatTheHandlerAsksFor(t *testing.T) {
 		{name: "an Upstream", config: onRoute + `"backends":[{"upstream":"up"}]`, want: []string{"[service]", "[]"}},
 		{name: "a host", config: onRoute + `"backends":[{"host":"a.internal"}]`, want: []string{"[route service]", "[]"}},
 		{name: "an address on another port", config: onRoute + `"backends":[{"host":"10.0.0.1","port":81}]`, want: []string{"[route]", "[]"}},
-		{name: "the client's Host", config: onRoute + `"backends":[{"upstream":"up","host_header":"preserve"}]`, want: []string{"[service host]", "[host]"}},
+		{name: "the route's own Service", config: onRoute + `"backends":[{"service":true}]`, want: []string{"[]", "[]"}},
+		{name: "the client's Host", config: onRoute + `"backends":[{"upstream":"up","host_header":"preserve"}]`, want: []string{"[route service host]", "[host]"}},
 		{name: "a path", config: onRoute + `"backends":[{"upstream":"up","path":"/v2"}]`, want: []string{"[service upstream_uri]", "[upstream_uri]"}},
 		{name: "a protocol", config: onRoute + `"backends":[{"host":"10.0.0.1","protocol":"https","host_header":"a"}]`, want: []string{"[service]", "[]"}},
 		{name: "hash_on", config: onRoute + `"hash_on":"header","hash_on_header":"X-User","hash_fallback":"uri_capture","hash_fallback_uri_capture":"user",` + address, want: []string{"[X-User request.get_uri_captures]", "[X-User request.get_uri_captures]"}},
 		{name: "hash_on of an address and a consumer", config: onRoute + `"hash_on":"ip","hash_fallback":"consumer",` + address, want: []string{"[client.get_forwarded_ip client.get_consumer]"}},
 		{name: "hash_on of a cookie and an argument", config: onRoute + `"hash_on":"cookie","hash_on_cookie":"user","hash_fallback":"query_arg","hash_fallback_query_arg":"user",` + address, want: []string{"[request.get_raw_query http_cookie]"}},
-		{name: "a session", config: onRoute + `"session":{"secret":"sixteen letters!"},` + address, want: []string{"[request.get_method http_cookie request.get_forwarded_scheme]"}},
-		{name: "a session whose cookie is Secure anyway", config: onRoute + `"session":{"secret":"sixteen letters!","secure":"always"},` + address, want: []string{"[request.get_method http_cookie]"}},
+		{name: "a session", config: onRoute + `"session":{"secret":"sixteen letters!"},` + address, want: []string{"[http_cookie]; [request.get_method request.get_forwarded_scheme]"}},
+		{name: "a session whose cookie is Secure anyway", config: onRoute + `"session":{"secret":"sixteen letters!","secure":"always"},` + address, want: []string{"[http_cookie]; [request.get_method]"}},
+		{name: "a session before hash_on", config: onRoute + `"hash_on":"ip","session":{"secret":"sixteen letters!","secure":"never"},` + address, want: []string{"[http_cookie]; [request.get_method client.get_forwarded_ip]"}},
 		{name: "force_header", config: onRoute + `"force_header":"X-Force",` + address, want: []string{"[X-Force]"}},
 		{name: "rules, each thing once", config: onRoute + `"force_header":"x-tier","rules":[` +
 			`{"match":{"headers":{"X-Tier":["gold"]},"methods":["GET"]},"backend":"10.0.0.1:80"},` +
@@ -57,16 +72,19 @@ func TestReadsAreWhatTheHandlerAsksFor(t *testing.T) {
 			p.SetSplits(map[string]*config.Config{"web": mustConfig(t, `{"backends":[{"upstream":"up","path":"/v2"}]}`)})
 			i := start(t, p, tt.config)
 			for n, want := range tt.want {
-				listed := []string{}
-				for _, r := range i.Reads("access") {
-					listed = append(listed, nameOf(r.Method, r.Args))
+				first, later := i.Reads("access")
+				listed := namesOf(first)
+				got := fmt.Sprint(listed)
+				if later != nil {
+					listed = append(listed, namesOf(later)...)
+					got += "; " + fmt.Sprint(namesOf(later))
 				}
 				k := web()
 				k.upstreams = []string{"up"}
 				if err := k.access(t, i); err != nil {
 					t.Fatal(err)
 				}
-				if got := fmt.Sprint(listed); got != want {
+				if got != want {
 					t.Errorf("request %d: Reads lists %s, want %s", n+1, got, want)
 				}
 				for what := range k.asked {
@@ -105,10 +123,8 @@ func TestReadsInPreread(t *testing.T) {
 			p := plugin.New(options)
 			p.SetSplits(map[string]*config.Config{"web": mustConfig(t, `{"backends":[{"upstream":"up"}]}`)})
 			i := start(t, p, tt.config)
-			listed := []string{}
-			for _, r := range i.Reads("preread") {
-				listed = append(listed, nameOf(r.Method, r.Args))
-			}
+			first, _ := i.Reads("preread")
+			listed := namesOf(first)
 			if got := fmt.Sprint(listed); got != tt.want {
 				t.Errorf("Reads lists %s, want %s", got, tt.want)
 			}
@@ -131,11 +147,42 @@ func TestReadsInPreread(t *testing.T) {
 func TestRememberedIsAskedForOnce(t *testing.T) {
 	i := start(t, plugin.New(options), onRoute+`"backends":[{"host":"10.0.0.1","host_header":"a"},{"host":"a.internal","weight":0}]`)
 	for n, want := range []int{2, 0, 0} {
-		if got := len(i.Reads("access")); got != want {
-			t.Errorf("request %d: %d reads, want %d", n+1, got, want)
+		if first, _ := i.Reads("access"); len(first) != want {
+			t.Errorf("request %d: %d reads, want %d", n+1, len(first), want)
 		}
 		if err := web().access(t, i); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// What only some backends depend on is asked for with their requests alone; what is
+// remembered, with the first.
+func TestReadsAreWhatAllBackendsDependOn(t *testing.T) {
+	const foreign = `{"name":"b","host":"b.internal","port":81,"path":"/v2"}`
+	for _, tt := range []struct{ name, config, want string }{
+		{"beside the route's own Service", onRoute + `"backends":[{"service":true},` + foreign + `]`, "[route service]"},
+		{"the same, of a row everywhere", `"backends":[{"service":true},` + foreign + `]`, "[]"},
+		{"beside one without a share", onRoute + `"backends":[{"service":true,"weight":0},` + foreign + `]`, "[route service upstream_uri]"},
+		{"two paths", onRoute + `"backends":[{"name":"a","host":"10.0.0.1","host_header":"a","path":"/v1"},` + foreign + `]`, "[route service upstream_uri]"},
+		{"none has a share", onRoute + `"backends":[{"service":true,"weight":0}]`, "[]"},
+	} {
+		i := start(t, plugin.New(options), tt.config)
+		if first, _ := i.Reads("access"); fmt.Sprint(namesOf(first)) != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, namesOf(first), tt.want)
+		}
+	}
+	i := start(t, plugin.New(options), onRoute+`"backends":[{"service":true},`+foreign+`]`)
+	for n, want := range [][]string{{"service", "route"}, {"upstream_uri"}, nil, {"upstream_uri"}} {
+		k := web()
+		if err := k.access(t, i); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, k.asked); diff != "" {
+			t.Errorf("request %d asks for (-want +got):\n%s", n+1, diff)
+		}
+		if n%2 == 0 && len(k.told) > 0 {
+			t.Errorf("request %d to the route's own Service tells Kong %q", n+1, k.told)
 		}
 	}
 }

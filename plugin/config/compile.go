@@ -70,7 +70,10 @@ func (b *Backend) compile() split.Backend {
 
 // destination says where a backend is, as far as its configuration does.
 func (b *Backend) destination() string {
-	if b.Upstream != "" {
+	switch {
+	case b.Service:
+		return "service"
+	case b.Upstream != "":
 		return "upstream " + b.Upstream
 	}
 	return strings.TrimPrefix(b.Protocol+"://"+net.JoinHostPort(b.Host, strconv.Itoa(b.Port)), "://")

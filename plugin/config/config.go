@@ -34,12 +34,14 @@ type Config struct {
 	Split          string // the entry of the split file that is meant; empty: the one named like the Kong route
 }
 
-// Backend is one destination: a Kong Upstream or a host, never both.
+// Backend is one destination: the route's own Service, a Kong Upstream or a host, and
+// only one of these.
 type Backend struct {
 	Name            string // never empty
-	Upstream        string // the name of a Kong Upstream; empty for a host
-	Host            string // a host name, an IPv4 address, or an IPv6 address without brackets; empty for an Upstream
-	Port            int    // 1 to 65535; 0 for an Upstream
+	Service         bool   // whatever the route does by itself
+	Upstream        string // the name of a Kong Upstream; empty: it is none
+	Host            string // a host name, an IPv4 address, or an IPv6 address without brackets; empty: it is none
+	Port            int    // 1 to 65535; 0 where there is no host
 	Weight          int    // a share, relative to the sum of the weights
 	Protocol        string // http or https; empty: the Service's
 	Path            string // put before the path that Kong computed; empty: nothing

@@ -22,6 +22,7 @@ type field struct {
 	none      []rule // a string that one of these matches is refused
 	match     []rule // and one that does not match all of these
 	empty     bool   // a string that may be empty
+	onlyTrue  bool   // a boolean that is true where it is there
 	secret    bool   // never shown: a string, which may stand in a vault, or a record with such a string in it
 
 	http     bool     // only Kong's HTTP side has what it is about, and not where it passes on TCP
@@ -38,6 +39,9 @@ type field struct {
 	valid func(s string) string                         // what else is wrong with a string, in words; empty: nothing
 	also  func(r *reader, n *Node, path string, to any) // fills in derived defaults of a record and reports what else is wrong with it
 }
+
+// mustBeTrue is what is said of a boolean that is not true and has to be.
+const mustBeTrue = "must be true; leave it out otherwise"
 
 // kind is a type of Kong's schemas.
 type kind string

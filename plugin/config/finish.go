@@ -11,6 +11,7 @@ func finishConfig(r *reader, n *Node, path string, to any) {
 	c := to.(*Config)
 	r.finishHash(c, n, path)
 	r.boundExpressions(c, n, Join(path, "rules"))
+	r.oneService(c, n, path)
 	if !r.namesOf(c, n, path) {
 		return
 	}
@@ -48,6 +49,21 @@ func (r *reader) finishHash(c *Config, n *Node, path string) {
 		if key.on == "cookie" && key.cookie == c.Session.Cookie {
 			r.report(n.Get("session").Get("cookie"), Join(Join(path, "session"), "cookie"),
 				"%s is the cookie that %s hashes, in whose place the session's would come; choose another", quote(key.cookie), key.name)
+		}
+	}
+}
+
+// oneService reports a second backend that is the route's own Service.
+func (r *reader) oneService(c *Config, n *Node, path string) {
+	first := -1
+	for i, b := range c.Backends {
+		switch {
+		case !b.Service:
+		case first < 0:
+			first = i
+		default:
+			at := Join(path, "backends") + "[" + strconv.Itoa(i) + "].service"
+			r.report(n.Get("backends").Items[i].Get("service"), at, "backends[%d] is the route's own Service already; add the two weights up in one", first)
 		}
 	}
 }

@@ -32,6 +32,8 @@ func finishBackend(r *reader, n *Node, path string, to any) {
 // is made of is wrong.
 func (b *Backend) defaultName() string {
 	switch {
+	case b.Service:
+		return "service"
 	case b.Upstream != "":
 		return b.Upstream
 	case b.Host == "" || b.Port == 0:

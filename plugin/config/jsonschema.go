@@ -25,6 +25,9 @@ func (f *field) jsonSchema() object {
 	if f.def != nil {
 		s["default"] = f.def
 	}
+	if f.onlyTrue {
+		s["const"] = true
+	}
 	switch f.kind {
 	case kindInteger:
 		s["minimum"], s["maximum"] = f.min, f.max

@@ -128,7 +128,7 @@ func TestWhatKongDoesNotSend(t *testing.T) {
 		{"deep records", strings.Repeat(`{"a":`, 1e5), `the configuration that Kong sent cannot be read: it nests too deep`},
 		{"a value that is not UTF-8", "{\"backends\":[{\"host\":\"a\",\"name\":\"a\xff\"}]}", `backends[0].name: "a�" has bytes in it that are not UTF-8`},
 		{"a key that is not UTF-8", "{\"a\xff\":\"x\"}", `["?"]: "a�" has bytes in it that are not UTF-8`},
-		{"Kong's keys in a backend", `{"backends":[{"host":"a","route_id":"b","$refs":{}}]}`, `backends[0]: unknown key "route_id"; the keys here are name, upstream, host, port, weight, protocol, path, host_header, request_headers, response_headers, health`},
+		{"Kong's keys in a backend", `{"backends":[{"host":"a","route_id":"b","$refs":{}}]}`, `backends[0]: unknown key "route_id"; the keys here are name, service, upstream, host, port, weight, protocol, path, host_header, request_headers, response_headers, health`},
 		{"filled tables of the wrong kind", `{"backends":{"a":{}}}`, `backends: expected an array, not a map; for example [{host: a.example.com, weight: 9}, {host: b.example.com, weight: 1}]`},
 	}
 	for _, tt := range tests {
@@ -252,12 +252,23 @@ func checkInvariants(t *testing.T, c *Config) {
 	}
 	s := c.Compile("id")
 	seen := map[string]bool{}
+	if slices.ContainsFunc(c.Backends, func(b Backend) bool {
+		return b.Service && slices.ContainsFunc(c.Backends, func(other Backend) bool { return other.Service && other.Name != b.Name })
+	}) {
+		t.Errorf("two backends are the route's own Service: %+v", c.Backends)
+	}
 	for i, b := range c.Backends {
 		if b.Name == "" || seen[b.Name] {
 			t.Errorf("backend %d is named %q", i, b.Name)
 		}
 		seen[b.Name] = true
-		if (b.Host == "") == (b.Upstream == "") || (b.Host != "") != (b.Port > 0 && b.Port < 65536) {
+		kinds := 0
+		for _, is := range []bool{b.Service, b.Upstream != "", b.Host != ""} {
+			if is {
+				kinds++
+			}
+		}
+		if kinds != 1 || (b.Host != "") != (b.Port > 0 && b.Port < 65536) {
 			t.Errorf("backend %d: %+v", i, b)
 		}
 		if s.Backends[i].Name != b.Name || s.Backends[i].Weight != b.Weight || b.Weight < 0 || b.Weight > 1000000 {

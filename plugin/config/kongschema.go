@@ -32,6 +32,7 @@ type kongField struct {
 	Referenceable bool                    `json:"referenceable,omitempty"`
 	Encrypted     bool                    `json:"encrypted,omitempty"` // at rest, where Kong Enterprise has a keyring
 	Between       []float64               `json:"between,omitempty"`
+	Ne            any                     `json:"ne,omitempty"`
 	LenMin        *int                    `json:"len_min,omitempty"`
 	LenMax        int                     `json:"len_max,omitempty"`
 	OneOf         []string                `json:"one_of,omitempty"`
@@ -98,6 +99,8 @@ func (f *field) kong() *kongField {
 
 func (f *field) kongLimits(k *kongField) {
 	switch {
+	case f.onlyTrue:
+		k.Ne, k.Err = false, mustBeTrue // "eq" would ask for it where it is not there
 	case f.kind == kindInteger:
 		k.Between = []float64{float64(f.min), float64(f.max)}
 	case f.kind == kindNumber:

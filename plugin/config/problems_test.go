@@ -31,7 +31,7 @@ func TestProblems(t *testing.T) {
 		{`{"backends": [null]}`, `backends[0]: expected a map, not nothing`},
 		{`{"backends": ["a"]}`, `backends[0]: expected a map, not the string "a"; for example {host: a.example.com, weight: 9}`},
 		{`{"backends": [` + strings.Repeat(`{"host": "a"},`, 64) + `{"host": "a"}]}`, `backends: has 65 elements; at most 64 are allowed`},
-		{`{"backends": [{}]}`, `backends[0]: has none of upstream, host; it needs one`},
+		{`{"backends": [{}]}`, `backends[0]: has none of service, upstream, host; it needs one`},
 		{`{"backends": [{"host": "a", "upstream": "b"}]}`, `backends[0]: has upstream and host; keep one of them`},
 		{`{"backends": [{"host": "a"}, {"host": "b", "wieght": 3}]}`, `backends[1]: unknown key "wieght"; did you mean "weight"?`},
 		{`{"backends": [{"hots": "a"}]}`, `backends[0]: unknown key "hots"; did you mean "host"?`},
@@ -78,6 +78,20 @@ func TestProblems(t *testing.T) {
 		{`{"backends": [{"host": "a", "port": 65536}]}`, `backends[0].port: 65536 is not in 1..65535`},
 		{`{"backends": [{"host": "a", "port": "80"}]}`, `backends[0].port: expected an integer, not the string "80"; write it without quotes`},
 		{`{"backends": [{"upstream": "a", "port": 80}]}`, `backends[0].port: goes with host only; the targets of an Upstream have ports of their own`},
+
+		// backends[].service
+		{`{"backends": [{"service": false}]}`, `backends[0].service: must be true; leave it out otherwise`},
+		{`{"backends": [{"service": "yes"}]}`, `backends[0].service: expected true or false, not the string "yes"; write true without quotes`},
+		{`{"backends": [{"service": true, "host": "a"}]}`, `backends[0]: has service and host; keep one of them`},
+		{`{"backends": [{"service": true, "upstream": "a"}]}`, `backends[0]: has service and upstream; keep one of them`},
+		{`{"backends": [{"service": true, "port": 80}]}`, `backends[0].port: goes with host only; the Service has a port of its own`},
+		{`{"backends": [{"service": true, "protocol": "https"}]}`, `backends[0].protocol: goes with host and upstream only; the Service has a protocol of its own`},
+		{`{"backends": [{"service": true, "path": "/v2"}]}`, `backends[0].path: goes with host and upstream only; the Service has a path of its own`},
+		{`{"backends": [{"service": true, "host_header": "a"}]}`, `backends[0].host_header: goes with host and upstream only; the Service receives what the route's preserve_host says`},
+		{`{"backends": [{"service": true, "health": {"passive": {}}}]}`, `backends[0].health: goes with host only; an Upstream has health checks of its own, also where it is the Service's host`},
+		{`{"backends": [{"service": true}, {"host": "a"}, {"service": true, "name": "b"}]}`, `backends[2].service: backends[0] is the route's own Service already; add the two weights up in one`},
+		{`{"backends": [{"service": true}, {"service": true}]}`, `backends[1].service: backends[0] is the route's own Service already; add the two weights up in one
+backends[1].name: "service" is the name of backends[0] already; give one of them another name`},
 
 		// backends[].weight
 		{`{"backends": [{"host": "a"}, {"host": "b", "weight": -3}]}`, `backends[1].weight: -3 is not in 0..1000000`},

@@ -105,6 +105,8 @@ func (r *reader) read(f *field, n *Node, path string, to reflect.Value) {
 		r.readInteger(f, n, path, to)
 	case f.kind == kindNumber && n.Kind == Number:
 		r.readNumber(f, n, path, to)
+	case f.onlyTrue && n.Kind == Bool && !n.Bool:
+		r.report(n, path, "%s", mustBeTrue)
 	case f.kind == kindBoolean && n.Kind == Bool:
 		to.SetBool(n.Bool)
 	case f.kind == kindArray && n.Kind == List:

@@ -127,6 +127,8 @@ func (f *field) overHTTP(path string, found []string) []string {
 // valueInWords says what a value may be.
 func (f *field) valueInWords() string {
 	switch {
+	case f.onlyTrue:
+		return "`true`"
 	case f.oneOf != nil:
 		return "`" + strings.Join(f.oneOf, "`, `") + "`"
 	case f.kind == kindInteger:
@@ -165,7 +167,8 @@ func (f *field) defaultInWords() string {
 func (c *check) inWords() string {
 	switch {
 	case c.onlyOneOf != nil:
-		return "exactly one of `" + strings.Join(c.onlyOneOf, "` and `") + "`"
+		last := len(c.onlyOneOf) - 1
+		return "exactly one of `" + strings.Join(c.onlyOneOf[:last], "`, `") + "` and `" + c.onlyOneOf[last] + "`"
 	case c.atLeastOneOf != nil:
 		return "at least one of `" + strings.Join(c.atLeastOneOf, "`, `") + "`"
 	case c.mutuallyExclusive != nil:

@@ -33,8 +33,8 @@ func (s *Service) Refuse(b *Backend) error {
 	return nil
 }
 
-// Named says whether the destination is one that Kong looks up.
-func (b *Backend) Named() bool { return b.Upstream != "" || !isIP(b.Host) }
+// Named reports whether Kong has to look up the destination in the Service's place.
+func (b *Backend) Named() bool { return b.Upstream != "" || b.Host != "" && !isIP(b.Host) }
 
 // Authority is the Host header for the backend's own address, over a protocol: with
 // the port unless the protocol implies it, an IPv6 address in brackets.

@@ -4,23 +4,27 @@ import "kong-traffic-split/plugin/split"
 
 var backend = field{
 	kind: kindRecord, example: `{host: a.example.com, weight: 9}`,
-	doc: "One destination: a Kong Upstream or a host.",
+	doc: "One destination: the route's own Service, a Kong Upstream or a host.",
 	fields: []field{
 		{
-			name: "name", kind: kindString, max: maxName, match: backendName, derived: "the upstream, or `host:port`",
+			name: "name", kind: kindString, max: maxName, match: backendName, derived: "`service`, the upstream, or `host:port`",
 			doc: "What clients, logs and metrics see: letters, digits and . _ - : [ ]. Unique among the backends.",
 		},
 		{
+			name: "service", kind: kindBoolean, onlyTrue: true,
+			doc: "Whatever the route does by itself: its Service, Host header, retries, timeouts and health checks. Kong has to be told nothing for it, so it is the fastest. Of all backends one at most is this.",
+		},
+		{
 			name: "upstream", kind: kindString, max: maxName, none: upstreamNot, match: upstreamName,
-			doc: "The name of a Kong Upstream, whose targets, health checks and retries then apply. A backend has either this or `host`.",
+			doc: "The name of a Kong Upstream, whose targets, health checks and retries then apply.",
 		},
 		{
 			name: "host", kind: kindString, max: 253, none: hostNot, match: hostName, valid: validHost,
-			doc: "A host name, an IPv4 address, or an IPv6 address without brackets. A backend has either this or `upstream`.",
+			doc: "A host name, an IPv4 address, or an IPv6 address without brackets.",
 		},
 		{
 			name: "port", kind: kindInteger, unit: unitCount, min: 1, max: 65535, derived: "443 where `protocol` is `https`, else 80",
-			doc: "The port of `host`. Not with `upstream`, whose targets have ports of their own.",
+			doc: "The port of `host`. Not with `upstream`, whose targets have ports of their own, nor with `service`.",
 		},
 		{
 			name: "weight", kind: kindInteger, unit: unitShare, def: 1, min: 0, max: split.MaxWeight,
@@ -71,7 +75,12 @@ var backend = field{
 		health,
 	},
 	checks: []check{
-		{onlyOneOf: []string{"upstream", "host"}},
+		{onlyOneOf: []string{"service", "upstream", "host"}},
+		notOfService("port", "goes with host only; the Service has a port of its own"),
+		notOfService("protocol", "goes with host and upstream only; the Service has a protocol of its own"),
+		notOfService("path", "goes with host and upstream only; the Service has a path of its own"),
+		notOfService("host_header", "goes with host and upstream only; the Service receives what the route's preserve_host says"),
+		notOfService("health", "goes with host only; an Upstream has health checks of its own, also where it is the Service's host"),
 		{
 			ifField: "upstream", thenField: "port", thenAbsent: true,
 			message: "goes with host only; the targets of an Upstream have ports of their own",
@@ -88,6 +97,11 @@ var backend = field{
 	also: finishBackend,
 }
 
+// notOfService refuses a field of a backend that is the route's own Service.
+func notOfService(name, message string) check {
+	return check{ifField: "service", thenField: name, thenAbsent: true, message: message}
+}
+
 var requestHeader = &field{
 	kind: kindString, max: maxName, doc: "The name of a header, other than Host.",
 	none:  []rule{must(`^[Hh][Oo][Ss][Tt]$`, "not be among these; use host_header")},
@@ -101,7 +115,7 @@ var headerValue = &field{
 
 var health = field{
 	name: "health", kind: kindRecord, example: `{active: {path: /healthz}}`,
-	doc: "How it is found out that this host is unhealthy; it is healthy at first. What becomes of its share then says `on_unavailable`. Not with `upstream`, which has health checks of its own.",
+	doc: "How it is found out that this host is unhealthy; it is healthy at first. What becomes of its share then says `on_unavailable`. Not with `upstream`, which has health checks of its own, nor with `service`.",
 	fields: []field{
 		{
 			name: "active", kind: kindRecord, example: `{path: /healthz}`, also: finishActive,

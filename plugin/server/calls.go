@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"slices"
 	"sync/atomic"
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
@@ -54,7 +55,9 @@ type calls struct {
 	frame int // the start of the frame that is being written
 	args  bool
 
-	facts []fact // what was read before the handler ran
+	facts []fact // what was read before the handler asked for it
+	later []Read // what is read together once the handler asks for one of these
+	next  int    // which of later it has asked for just now; -1: none
 	asked bool   // the last call's reply has to be waited for
 	reply []byte // what go-pdk has not read yet of a reply
 	err   error  // why the connection cannot be used any more
@@ -68,7 +71,8 @@ type fact struct {
 }
 
 func newCalls(c *conn) *calls {
-	return &calls{Conn: c.sock, conn: c}
+	c.facts = c.facts[:0]
+	return &calls{Conn: c.sock, conn: c, next: -1}
 }
 
 // Write takes bytes of calls. It sends nothing.
@@ -113,7 +117,11 @@ func (k *calls) endFrame(body []byte) {
 // endCall takes note of a call that is complete, and finds its reply if that is
 // known already.
 func (k *calls) endCall(args []byte, end int) {
-	if known := k.fact(args); known != nil {
+	known := k.fact(args)
+	if known == nil {
+		k.next = slices.IndexFunc(k.later, func(r Read) bool { return k.isLast(r, args) })
+	}
+	if known != nil || k.next >= 0 {
 		k.conn.out = append(k.conn.out[:k.whole], k.conn.out[end:]...)
 		k.frame, k.reply = k.whole, known
 		return
@@ -131,41 +139,53 @@ func (k *calls) endCall(args []byte, end int) {
 // before.
 func (k *calls) fact(args []byte) []byte {
 	for _, f := range k.facts {
-		if f.Method == string(k.conn.method) && bytes.Equal(f.Args, args) {
+		if k.isLast(f.Read, args) {
 			return k.conn.facts[f.start:f.end]
 		}
 	}
 	return nil
 }
 
-// read sends the reads together, and keeps Kong's replies for the handler. It returns an
-// error where that is not to run.
+// isLast reports whether r is the call of conn.method with args.
+func (k *calls) isLast(r Read, args []byte) bool {
+	return r.Method == string(k.conn.method) && bytes.Equal(r.Args, args)
+}
+
+// read reads what the handler is going to ask for. It returns an error where that is not
+// to run.
 func (k *calls) read(reads []Read) error {
 	if len(reads) == 0 {
 		return nil
 	}
+	if k.err = k.readAll(reads); k.err != nil {
+		return nil
+	}
+	return k.conn.resume()
+}
+
+// readAll sends the reads together, behind what is not sent yet, and keeps Kong's replies
+// for the handler.
+func (k *calls) readAll(reads []Read) error {
 	c := k.conn
+	k.whole, k.frame = 0, 0
 	for _, r := range reads {
 		c.out = wire.AppendFrame(c.out, []byte(r.Method))
 		c.out = wire.AppendFrame(c.out, r.Args)
 	}
 	c.unsent += len(reads)
-	if k.err = c.flush(); k.err != nil {
-		k.err = brokenOff(reads[0].Method, k.err)
-		return nil
+	if err := c.flush(); err != nil {
+		return brokenOff(reads[0].Method, err)
 	}
-	c.facts = c.facts[:0]
 	for _, r := range reads {
 		body, err := c.readNext()
 		if err != nil {
-			k.err = brokenOff(r.Method, err)
-			return nil
+			return brokenOff(r.Method, err)
 		}
 		start := len(c.facts)
 		c.facts = wire.AppendFrame(c.facts, body)
 		k.facts = append(k.facts, fact{r, start, len(c.facts)})
 	}
-	return c.resume()
+	return nil
 }
 
 // Read gives out the reply to the call that was written last. Where it is not
@@ -192,11 +212,28 @@ func (k *calls) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// ask sends what is not sent yet, and reads the reply to the last call of it.
+// ask finds the reply to the last call: Kong's, for which it waits.
 func (k *calls) ask() error {
-	if !k.asked || k.args {
+	switch {
+	case k.args:
 		return errNoCall
+	case k.next >= 0:
+		asked, later := len(k.facts)+k.next, k.later
+		k.later, k.next = nil, -1
+		if err := k.readAll(later); err != nil {
+			return err
+		}
+		f := &k.facts[asked]
+		k.reply = k.conn.facts[f.start:f.end]
+		return nil
+	case k.asked:
+		return k.exchange()
 	}
+	return errNoCall
+}
+
+// exchange sends what is not sent yet, and reads the reply to the last call of it.
+func (k *calls) exchange() error {
 	k.asked = false
 	k.whole, k.frame = 0, 0
 	err := k.conn.flush()

@@ -86,7 +86,9 @@ func handle(inst *instance, phase string, calls *calls, kong *pdk.PDK) (failed *
 		}
 	}()
 	if reader, ok := inst.Instance.(Reader); ok {
-		err := calls.read(reader.Reads(phase))
+		var first []Read
+		first, calls.later = reader.Reads(phase)
+		err := calls.read(first)
 		if calls.brokenOff() {
 			return nil // Kong waits for nothing any more
 		}

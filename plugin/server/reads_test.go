@@ -12,10 +12,10 @@ import (
 // A reading instance has its reads sent before its handler runs.
 type reading struct {
 	handler
-	reads []Read
+	first, later []Read
 }
 
-func (r reading) Reads(string) []Read { return r.reads }
+func (r reading) Reads(string) (first, later []Read) { return r.first, r.later }
 
 func TestReadsAnswerTheHandlersCalls(t *testing.T) {
 	path := socketPath(t)
@@ -46,6 +46,7 @@ func TestReadsAnswerTheHandlersCalls(t *testing.T) {
 				{"kong.request.get_header", []byte("\x0a\x01B")},
 				{"kong.request.get_host", nil},
 			},
+			nil,
 		}, nil
 	}
 	s := serveOn(t, tap, path, plugin)
@@ -77,6 +78,84 @@ func TestReadsAnswerTheHandlersCalls(t *testing.T) {
 	}
 }
 
+// What may be asked for later is read together, once one of it is, behind what the
+// handler has told before; and not at all where none of it is asked for.
+func TestLaterReads(t *testing.T) {
+	path := socketPath(t)
+	l, err := Listen(path, Access{Mode: 0o600}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tap := &tapped{Listener: l}
+	var got []string
+	plugin := pluginOf(nil)
+	plugin.Start = func([]byte) (Instance, error) {
+		return reading{
+			func(phase string, kong *pdk.PDK) error {
+				got = nil
+				if phase == "rewrite" {
+					return kong.ServiceRequest.ClearHeader("X")
+				}
+				for _, header := range []string{"first", "C", "B", "first", "B"} {
+					if err := kong.ServiceRequest.ClearHeader("X-" + header); err != nil {
+						return err
+					}
+					value, err := kong.Request.GetHeader(header)
+					if err != nil {
+						return err
+					}
+					got = append(got, value)
+				}
+				return nil
+			},
+			[]Read{{"kong.request.get_header", []byte("\x0a\x05first")}},
+			[]Read{
+				{"kong.request.get_header", []byte("\x0a\x01A")},
+				{"kong.request.get_header", []byte("\x0a\x01B")},
+				{"kong.request.get_header", []byte("\x0a\x01C")},
+			},
+		}, nil
+	}
+	plugin.Phases = []string{"access", "rewrite"}
+	s := serveOn(t, tap, path, plugin)
+	kong := dial(t, s.path)
+	id := kong.start(`{"__seq__":1}`)
+	for _, tt := range []struct {
+		phase  string
+		calls  []string
+		writes int
+		got    []string
+	}{
+		{"access", []string{"first", "X-first", "X-C", "A", "B", "C", "X-B", "X-first", "X-B"}, 3, []string{"of first", "of C", "of B", "of first", "of B"}},
+		{"rewrite", []string{"first", "X"}, 2, nil},
+	} {
+		tap.writes = nil
+		var calls []string
+		_, err = kong.event(id, tt.phase, func(call pdkCall) ([]byte, error) {
+			calls = append(calls, call.Args[2:])
+			if !strings.HasSuffix(call.Method, "get_header") {
+				return nil, nil
+			}
+			value := "of " + call.Args[2:]
+			return append([]byte{0x0a, byte(len(value))}, value...), nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.got, got); diff != "" {
+			t.Errorf("%s: what the handler gets (-want +got):\n%s", tt.phase, diff)
+		}
+		if diff := cmp.Diff(tt.calls, calls); diff != "" {
+			t.Errorf("%s: what Kong is asked and told (-want +got):\n%s", tt.phase, diff)
+		}
+		tap.mu.Lock()
+		if len(tap.writes) != tt.writes {
+			t.Errorf("%s: %d writes, want %d: %q", tt.phase, len(tap.writes), tt.writes, tap.writes)
+		}
+		tap.mu.Unlock()
+	}
+}
+
 func TestAReadThatFailsEndsTheExchange(t *testing.T) {
 	plugin := pluginOf(nil)
 	handled := false
@@ -84,6 +163,7 @@ func TestAReadThatFailsEndsTheExchange(t *testing.T) {
 		return reading{
 			func(string, *pdk.PDK) error { handled = true; return nil },
 			[]Read{{"kong.request.get_query_arg", []byte("\x0a\x04flag")}, {"kong.request.get_host", nil}},
+			nil,
 		}, nil
 	}
 	s := serve(t, plugin)

@@ -69,10 +69,11 @@ type Instance interface {
 // Kong for.
 type Reader interface {
 	// Reads lists calls that are sent to Kong together before Handle runs, and
-	// whose replies answer the same calls of the handler. It is asked before
+	// whose replies answer the same calls of the handler. Those of later are sent
+	// together as soon as the handler makes one of them. It is asked before
 	// each event, by several goroutines at once; the server changes nothing of
 	// what it returns. A call that is not listed costs a round trip of its own.
-	Reads(phase string) []Read
+	Reads(phase string) (first, later []Read)
 }
 
 // A Read is a call of Kong's PDK that returns something. It is an alias so that

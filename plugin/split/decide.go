@@ -22,7 +22,8 @@ var (
 // its key; the one whose turn it is by weight.
 //
 // The state is one that [NewState] or [State.For] returned for s. The errors are
-// [ErrNoWeight], [ErrUnavailable] and [ErrUnhealthy], and name the backends. Decide
+// [ErrNoWeight], [ErrUnavailable] and [ErrUnhealthy], which name the backends, and those
+// of f.More. Decide
 // is safe for concurrent use. It does not allocate, unless it fails, the split has
 // sessions, a query argument has to be decoded, or a ramp's share or the backends that
 // can be used have just changed.
@@ -120,9 +121,16 @@ func (c *choice) decide() (backend int, reason Reason, err error) {
 		return c.take(c.s.Rules[c.rule].Backend, ByRule)
 	}
 	if c.s.Session != nil {
+		i := c.resume()
+		if i >= 0 && !c.renews {
+			return i, BySession, nil
+		}
+		if err := c.learn(); err != nil {
+			return -1, "", err
+		}
 		c.others = c.f.preflight()
 		c.pins = !c.others
-		if i := c.resume(); i >= 0 {
+		if i >= 0 {
 			return i, BySession, nil
 		}
 	}
@@ -130,7 +138,9 @@ func (c *choice) decide() (backend int, reason Reason, err error) {
 		return -1, "", noWeight(c.s)
 	}
 	if len(c.s.HashOn) > 0 { // a key is too large to ask for nothing
-		if key, ok := c.key(); ok {
+		if key, ok, err := c.key(); err != nil {
+			return -1, "", err
+		} else if ok {
 			return c.take(rendezvous(c.s.Backends, c.weights.weights, 0, &key), ByHash)
 		}
 	}
@@ -252,14 +262,27 @@ func (c *choice) tookBack(i int) bool {
 }
 
 // key returns the key of the request, if the split goes by one and it is there.
-func (c *choice) key() (key, bool) {
+func (c *choice) key() (k key, found bool, err error) {
+	if err := c.learn(); err != nil {
+		return key{}, false, err
+	}
 	for i := range c.s.HashOn {
 		if key, ok := keyOf(&c.s.HashOn[i], c.f); ok {
-			return key, true
+			return key, true, nil
 		}
 		c.noteKey(i)
 	}
-	return key{}, false
+	return key{}, false, nil
+}
+
+// learn completes the facts.
+func (c *choice) learn() error {
+	more := c.f.More
+	if more == nil {
+		return nil
+	}
+	c.f.More = nil
+	return more(c.f)
 }
 
 // take chooses backend i, or another one where it cannot be used.
@@ -325,8 +348,12 @@ func (c *choice) redistribute(unusable Set) (int, Reason, error) {
 	for ; unusable != 0; unusable &= unusable - 1 {
 		c.noteDown(unusable.first())
 	}
-	if key, ok := c.key(); ok {
-		return rendezvous(c.s.Backends, c.weights.weights, c.down, &key), ByHash, nil
+	if len(c.s.HashOn) > 0 {
+		if key, ok, err := c.key(); err != nil {
+			return -1, "", err
+		} else if ok {
+			return rendezvous(c.s.Backends, c.weights.weights, c.down, &key), ByHash, nil
+		}
 	}
 	if c.s.Algorithm == Random {
 		return draw(c.weights.weights, c.down, again(c.f.Random, c.down)), ByWeight, nil

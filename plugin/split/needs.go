@@ -6,23 +6,39 @@ import (
 )
 
 // Needs returns the facts that decisions of the split depend on, besides the time,
-// the random bits and what is known of its backends.
-func (s *Split) Needs() Needs {
-	var n Needs
+// the random bits and what is known of its backends. More are those besides that only
+// decisions depend on which a client's session does not make.
+func (s *Split) Needs() (n, more Needs) {
 	if s.ForceHeader != "" {
 		n.header(s.ForceHeader)
 	}
 	for i := range s.Rules {
 		n.match(&s.Rules[i].Match)
 	}
-	if s.Session != nil {
-		n.Cookies, n.Method = true, true
-		n.OptionsHeaders = []string{originHeader, preflightHeader}
-		n.HTTPS = s.Session.Secure == SecureAuto
+	if s.Session == nil {
+		n.keys(s.HashOn)
+		return n, more
 	}
-	for _, k := range s.HashOn {
-		n.key(k)
-	}
+	n.Cookies = true
+	more.Method = true
+	more.OptionsHeaders = []string{originHeader, preflightHeader}
+	more.HTTPS = s.Session.Secure == SecureAuto
+	more.keys(s.HashOn)
+	return n, more.without(&n)
+}
+
+// without returns what of n is not of other.
+func (n Needs) without(other *Needs) Needs {
+	n.Headers = slices.DeleteFunc(n.Headers, other.hasHeader)
+	n.OptionsHeaders = slices.DeleteFunc(n.OptionsHeaders, other.hasHeader)
+	n.Method = n.Method && !other.Method
+	n.Path = n.Path && !other.Path
+	n.Query = n.Query && !other.Query
+	n.Cookies = n.Cookies && !other.Cookies
+	n.Captures = n.Captures && !other.Captures
+	n.IP = n.IP && !other.IP
+	n.Consumer = n.Consumer && !other.Consumer
+	n.HTTPS = n.HTTPS && !other.HTTPS
 	return n
 }
 
@@ -38,27 +54,33 @@ func (n *Needs) match(m *Match) {
 	n.Consumer = n.Consumer || len(m.Consumers) > 0
 }
 
-func (n *Needs) key(k Key) {
-	switch k.On {
-	case OnConsumer:
-		n.Consumer = true
-	case OnIP:
-		n.IP = true
-	case OnHeader:
-		n.header(k.Name)
-	case OnCookie:
-		n.Cookies = true
-	case OnPath:
-		n.Path = true
-	case OnQueryArg:
-		n.Query = true
-	case OnURICapture:
-		n.Captures = true
+func (n *Needs) keys(keys []Key) {
+	for _, k := range keys {
+		switch k.On {
+		case OnConsumer:
+			n.Consumer = true
+		case OnIP:
+			n.IP = true
+		case OnHeader:
+			n.header(k.Name)
+		case OnCookie:
+			n.Cookies = true
+		case OnPath:
+			n.Path = true
+		case OnQueryArg:
+			n.Query = true
+		case OnURICapture:
+			n.Captures = true
+		}
 	}
 }
 
 func (n *Needs) header(name string) {
-	if !slices.ContainsFunc(n.Headers, func(other string) bool { return strings.EqualFold(other, name) }) {
+	if !n.hasHeader(name) {
 		n.Headers = append(n.Headers, name)
 	}
+}
+
+func (n *Needs) hasHeader(name string) bool {
+	return slices.ContainsFunc(n.Headers, func(other string) bool { return strings.EqualFold(other, name) })
 }

@@ -198,6 +198,10 @@ var Reasons = [...]Reason{ByForce, BySession, ByRule, ByHash, ByWeight, ByFallba
 // Facts are what a decision may depend on apart from the split and its state.
 // [Split.Needs] says which of them a split reads; the others need not be set.
 type Facts struct {
+	// More sets what a decision needs more of; it is called once, where that is so. Its
+	// error ends the decision. Nil: all is there already.
+	More func(*Facts) error
+
 	Now       time.Time
 	Random    uint64 // uniformly distributed bits; only algorithm random reads them
 	Down      Set    // backends that do not exist
