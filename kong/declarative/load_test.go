@@ -15,7 +15,8 @@ func load(t *testing.T, yaml string) (*Config, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return recordedLoader(t).Load(file)
+	loader, _ := recordedLoader(t, "schema.json")
+	return loader.Load(file)
 }
 
 func mustLoad(t *testing.T, yaml string) *Config {
