@@ -18,7 +18,7 @@ var entityOrder = []string{
 }
 
 // bundled are the plugins of Kong's own that are known here.
-var bundled = []string{"file-log", "key-auth"}
+var bundled = []string{"file-log", "key-auth", "request-termination"}
 
 // schemas are those of a whole file, for a set of plugins.
 type schemas struct {
@@ -66,18 +66,21 @@ var rawEntities = sync.OnceValues(func() (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("entities.yaml: %w", err)
 	}
-	resolveTextChecks(v)
+	resolveChecks(v)
 	return v.(map[string]any), nil
 })
 
-// resolveTextChecks puts the functions where the names of checks stand.
-func resolveTextChecks(v any) {
+// resolveChecks puts the functions where the names of checks stand.
+func resolveChecks(v any) {
 	for _, pair := range pairs(v) {
-		resolveTextChecks(pair.value)
+		resolveChecks(pair.value)
 	}
 	if row, ok := v.(map[string]any); ok {
 		if name, ok := row["custom_validator"].(string); ok {
 			row["custom_validator"] = textChecks[name]
+			if check, ok := recordChecks[name]; ok {
+				row["custom_validator"] = check
+			}
 		}
 	}
 }

@@ -15,7 +15,7 @@ type Loader struct {
 }
 
 // NewLoader makes a loader for the enabled plugins. "bundled" stands for those
-// of Kong's own that are known here, key-auth and file-log; the schemas of
+// of Kong's own that are known here, see entities.yaml; the schemas of
 // others are given by name, as the plugins dump them.
 func NewLoader(enabled []string, dumped map[string]json.RawMessage) (*Loader, error) {
 	raw, err := rawEntities()

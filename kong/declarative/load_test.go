@@ -15,7 +15,8 @@ func load(t *testing.T, yaml string) (*Config, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return recordedLoader(t).Load(file)
+	loader, _ := recordedLoader(t, "schema.json")
+	return loader.Load(file)
 }
 
 func mustLoad(t *testing.T, yaml string) *Config {
@@ -272,6 +273,18 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{"plugins: [{name: key-auth, config: 3}]", entry("plugins", "in 'config': expected a record")},
 		{"plugins: [{name: key-auth, config: [1]}]", entry("plugins", "in 'config':\n      - in entry 1 of 'config': unknown field")},
 		{"plugins: [{name: key-auth, consumer: c}]", entry("plugins", "in 'consumer': value must be null")},
+		{
+			"plugins: [{name: request-termination, config: {message: m, body: b}}]",
+			entry("plugins", "in 'config': message cannot be used with content_type or body"),
+		},
+		{
+			"plugins: [{name: request-termination, config: {content_type: t}}]",
+			entry("plugins", "in 'config': content_type requires a body"),
+		},
+		{
+			"plugins: [{name: request-termination, config: {echo: true, body: b}}]",
+			entry("plugins", "in 'config': echo cannot be used with content_type and body"),
+		},
 		{"plugins: [{name: file-log}]", entry("plugins", "in 'config':\n      in 'path': required field missing")},
 		{"plugins: [{name: file-log, config: {path: 'a*'}}]", entry("plugins", "in 'config':\n      in 'path': not a valid filename")},
 		{"consumers: [{}]", entry("consumers", "in '@entity':\n      - in entry 1 of '@entity': at least one of these fields must be non-empty: 'custom_id', 'username'")},

@@ -11,38 +11,43 @@ import (
 )
 
 // TestAnswersOfKong posts the configs that were posted to Kong 3.9.3 with the
-// same dump, and expects its answers.
+// same dumps, and expects its answers.
 func TestAnswersOfKong(t *testing.T) {
-	loader := recordedLoader(t)
-	text, err := os.ReadFile("testdata/schema-answers.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-		var recorded struct {
-			Config   string
-			Accepted bool
-			Errors   []problem
-		}
-		if err := json.Unmarshal(lines.Bytes(), &recorded); err != nil {
+	for dump, answers := range map[string]string{
+		"schema.json": "schema-answers.jsonl", // a plugin's whole config
+		"flags.json":  "flags-answers.jsonl",  // booleans, and checks across three fields
+	} {
+		loader, plugin := recordedLoader(t, dump)
+		text, err := os.ReadFile("testdata/" + answers)
+		if err != nil {
 			t.Fatal(err)
 		}
-		t.Run(recorded.Config, func(t *testing.T) {
-			got := problemsOf(t, loader, "plugins: [{name: tsx, config: "+recorded.Config+"}]")
-			if diff := cmp.Diff(recorded.Errors, got); diff != "" {
-				t.Errorf("Kong's answer (-) and ours (+):\n%s", diff)
+		for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+			var recorded struct {
+				Config   string
+				Accepted bool
+				Errors   []problem
 			}
-			if recorded.Accepted != (got == nil) {
-				t.Errorf("Kong accepted it: %v", recorded.Accepted)
+			if err := json.Unmarshal(lines.Bytes(), &recorded); err != nil {
+				t.Fatal(err)
 			}
-		})
+			t.Run(recorded.Config, func(t *testing.T) {
+				got := problemsOf(t, loader, "plugins: [{name: "+plugin+", config: "+recorded.Config+"}]")
+				if diff := cmp.Diff(recorded.Errors, got); diff != "" {
+					t.Errorf("Kong's answer (-) and ours (+):\n%s", diff)
+				}
+				if recorded.Accepted != (got == nil) {
+					t.Errorf("Kong accepted it: %v", recorded.Accepted)
+				}
+			})
+		}
 	}
 }
 
-// recordedLoader knows the plugin tsx, by the dump that Kong 3.9.3 was given.
-func recordedLoader(t *testing.T) *Loader {
+// recordedLoader knows the plugin of a dump that Kong 3.9.3 was given.
+func recordedLoader(t *testing.T, dumped string) (loader *Loader, plugin string) {
 	t.Helper()
-	text, err := os.ReadFile("testdata/schema.json")
+	text, err := os.ReadFile("testdata/" + dumped)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,12 +60,12 @@ func recordedLoader(t *testing.T) *Loader {
 	if err := json.Unmarshal(text, &dump); err != nil {
 		t.Fatal(err)
 	}
-	plugin := dump.Plugins[0]
-	loader, err := NewLoader([]string{"bundled", plugin.Name}, map[string]json.RawMessage{plugin.Name: plugin.Schema})
+	p := dump.Plugins[0]
+	loader, err = NewLoader([]string{"bundled", p.Name}, map[string]json.RawMessage{p.Name: p.Schema})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return loader
+	return loader, p.Name
 }
 
 // problemsOf loads a file of the format 3.0 and returns all flattened errors.

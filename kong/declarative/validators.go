@@ -303,22 +303,51 @@ func exclusiveSubsets(argument any) (validator, error) {
 	}, nil
 }
 
-// textCheck is a check that is a function in Kong. Only Kong's own entities
-// have these; a dump is data and cannot.
-type textCheck func(text string) string
+// textCheck is a check that is a function in Kong, recordCheck one of a record.
+// Only Kong's own entities have these; a dump is data and cannot.
+type (
+	textCheck   func(text string) string
+	recordCheck func(row map[string]any) string
+)
+
+// recordChecks are the checks of records, by the names that entities.yaml gives
+// them.
+var recordChecks = map[string]recordCheck{"termination": checkTermination}
+
+// checkTermination is of the config of request-termination.
+func checkTermination(config map[string]any) string {
+	present := func(name string) bool {
+		text, _ := config[name].(string)
+		return text != ""
+	}
+	switch {
+	case present("message") && (present("content_type") || present("body")):
+		return "message cannot be used with content_type or body"
+	case present("content_type") && !present("body"):
+		return "content_type requires a body"
+	case config["echo"] == true && (present("content_type") || present("body")):
+		return "echo cannot be used with content_type and body"
+	}
+	return ""
+}
 
 func customValidator(argument any) (validator, error) {
-	check, ok := argument.(textCheck)
-	if !ok {
-		return nil, errors.New("expected a function")
+	switch check := argument.(type) {
+	case textCheck:
+		return func(v any) string {
+			s, ok := v.(string)
+			if !ok {
+				return ""
+			}
+			return check(s)
+		}, nil
+	case recordCheck:
+		return func(v any) string {
+			row, _ := v.(map[string]any)
+			return check(row)
+		}, nil
 	}
-	return func(v any) string {
-		s, ok := v.(string)
-		if !ok {
-			return ""
-		}
-		return check(s)
-	}, nil
+	return nil, errors.New("expected a function")
 }
 
 // isInteger is Kong's integer: a whole number, however it is written.

@@ -58,6 +58,8 @@ func TestAdminRoot(t *testing.T) {
 			"fake":     map[string]any{"version": "1.0", "priority": 10.0},
 			"key-auth": map[string]any{"version": "3.9.3", "priority": 1250.0},
 			"file-log": map[string]any{"version": "3.9.3", "priority": 9.0},
+
+			"request-termination": map[string]any{"version": "3.9.3", "priority": 2.0},
 		},
 	}
 	if diff := cmp.Diff(want, root["plugins"]); diff != "" {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"kong-traffic-split/kong/declarative"
 )
@@ -115,6 +116,7 @@ func (x *exchange) choosePeer() (peer, error) {
 		}
 		return p, nil
 	}
+	x.times.addressSought = time.Now()
 	if len(b.tries) == 0 {
 		b.balancer = x.view.balancers[b.host]
 	}

@@ -8,11 +8,12 @@
 // (stream_listen), with TLS that ends here or is passed through; plugin servers
 // over a Unix socket (ProtoBuf:1), with one instance for each simulated worker,
 // subsystem and plugin row, in the phases access, preread and log; the bundled
-// plugins key-auth and file-log; the Admin API's GET / and /status, GET and
-// POST /config, POST /schemas/plugins/validate, and lists of entities to read.
+// plugins key-auth, request-termination and file-log; the Admin API's GET / and
+// /status, GET and POST /config, POST /schemas/plugins/validate, and lists of
+// entities to read.
 //
 // What is not named in this comment is not there. In particular, it does not
-//   - run Kong's other plugins, or plugins in Lua, JavaScript, Python or WebAssembly;
+//   - run Kong's other plugins, plugins in Lua, JavaScript, Python or WebAssembly, or request-termination's echo;
 //   - run the phases certificate, rewrite and response of a plugin server's plugin;
 //   - proxy UDP (stream_listen);
 //   - know certificates, SNIs, vaults other than env, consumer groups or workspaces;
@@ -31,7 +32,7 @@ package standin
 
 // Limits are what the stand-in does not do, as the package's comment lists it.
 const Limits = `It does not
-  - run Kong's other plugins, or plugins in Lua, JavaScript, Python or WebAssembly;
+  - run Kong's other plugins, plugins in Lua, JavaScript, Python or WebAssembly, or request-termination's echo;
   - run the phases certificate, rewrite and response of a plugin server's plugin;
   - proxy UDP (stream_listen);
   - know certificates, SNIs, vaults other than env, consumer groups or workspaces;

@@ -86,7 +86,7 @@ type exchange struct {
 
 // times are points of a request, for the latencies.
 type times struct {
-	balancerEnded, answered, finished time.Time
+	addressSought, balancerEnded, answered, finished time.Time
 }
 
 // collected is a plugin that ran for a request, or would have.

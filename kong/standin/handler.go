@@ -27,6 +27,8 @@ func (g *Gateway) newHandlers(enabled []string, external []externalPlugin) []*ha
 		switch name {
 		case "key-auth":
 			all = append(all, &handler{name: name, version: version, priority: 1250, access: keyAuth})
+		case "request-termination":
+			all = append(all, &handler{name: name, version: version, priority: 2, access: terminate})
 		case "file-log":
 			all = append(all, &handler{name: name, version: version, priority: 9, log: g.files.log})
 		}

@@ -28,8 +28,8 @@ type Options struct {
 	StreamListen string
 	// Prefix is the folder of the default sockets. Default: /usr/local/kong.
 	Prefix string
-	// Plugins are those that are enabled. "bundled" stands for key-auth and
-	// file-log. Default: bundled, and those of PluginServers.
+	// Plugins are those that are enabled. "bundled" stands for Kong's own
+	// that are known here, see the package's comment. Default: bundled, and those of PluginServers.
 	Plugins []string
 	// PluginServers are those that Kong starts or connects to.
 	PluginServers []PluginServer

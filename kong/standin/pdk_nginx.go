@@ -66,6 +66,14 @@ func (x *exchange) ctxValue(key string) any {
 		return defaultWorkspace
 	case "plugin_id":
 		return x.pluginID
+	case "KONG_PROXIED": // it was to be; that may have failed
+		if x.proxied {
+			return true
+		}
+	case "KONG_UPSTREAM_DNS_START": // of the last try; not where the host is an address
+		if t := x.times.addressSought; !t.IsZero() {
+			return float64(t.UnixMilli())
+		}
 	}
 	if x.stream != nil {
 		return x.streamCtxValue(key)

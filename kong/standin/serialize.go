@@ -200,14 +200,19 @@ func (x *exchange) upstreamStatusText() string {
 	return luaString(float64(x.upstreamStatus))
 }
 
-// encodeLua writes JSON as Lua's cjson does, with \/ for /.
+// encodeLua writes JSON as Lua's cjson does in log plugins, with \/ for /.
 func encodeLua(value any) ([]byte, error) {
+	line, err := encodeJSON(value)
+	return bytes.ReplaceAll(line, []byte("/"), []byte(`\/`)), err
+}
+
+// encodeJSON writes JSON as it is in Kong's own answers.
+func encodeJSON(value any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(value); err != nil {
 		return nil, err
 	}
-	line := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-	return bytes.ReplaceAll(line, []byte("/"), []byte(`\/`)), nil
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
