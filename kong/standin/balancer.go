@@ -22,6 +22,7 @@ type balancing struct {
 	host    string
 	port    int
 	retries int
+	timeouts
 
 	balancer     *balancer // of the Upstream that host names, if it does
 	preserveHost bool
@@ -43,6 +44,7 @@ func (b *balancing) prepare(service *declarative.Service) {
 		return
 	}
 	b.kind, b.host, b.port = declarative.HostKind(service.Host), service.Host, service.Port
+	b.timeouts = timeoutsOf(service)
 	if service.Retries != nil {
 		b.retries = *service.Retries
 	}

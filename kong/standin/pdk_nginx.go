@@ -17,6 +17,9 @@ var nginxMethods = map[string]pdkMethod{
 		return encodeValue(x.ctxValue(key)), nil
 	})},
 	"nginx.set_ctx": {anyPhase, true, withKV(func(x *exchange, key string, value any) error {
+		if key == balancerKey {
+			return x.setBalancerData(value)
+		}
 		x.ctx[key] = value
 		return nil
 	})},
@@ -66,6 +69,8 @@ func (x *exchange) ctxValue(key string) any {
 		return defaultWorkspace
 	case "plugin_id":
 		return x.pluginID
+	case balancerKey:
+		return x.balancerData()
 	case "KONG_PROXIED": // it was to be; that may have failed
 		if x.proxied {
 			return true

@@ -117,11 +117,9 @@ func (x *exchange) attempt() (*http.Response, error) {
 func (x *exchange) upstreamRequest(p peer) (*http.Request, destination, error) {
 	isGRPC := x.isGRPCService()
 	d := destination{
-		address: net.JoinHostPort(p.ip, strconv.Itoa(p.port)),
-		http2:   isGRPC,
-		connect: milliseconds(x.service.ConnectTimeout),
-		write:   milliseconds(x.service.WriteTimeout),
-		read:    milliseconds(x.service.ReadTimeout),
+		address:  net.JoinHostPort(p.ip, strconv.Itoa(p.port)),
+		http2:    isGRPC,
+		timeouts: x.balancer.timeouts,
 	}
 	scheme := "http"
 	if x.upstreamScheme == "https" || x.upstreamScheme == "grpcs" {

@@ -62,9 +62,7 @@ func (x *exchange) connectOnce() (net.Conn, error) {
 	service, err := x.dialService(destination{
 		address:    net.JoinHostPort(p.ip, strconv.Itoa(p.port)),
 		serverName: serverName(x.upstreamHost),
-		connect:    milliseconds(x.service.ConnectTimeout),
-		write:      milliseconds(x.service.WriteTimeout),
-		read:       milliseconds(x.service.ReadTimeout),
+		timeouts:   x.balancer.timeouts,
 	})
 	if err != nil {
 		t.state, t.code = "failed", http.StatusBadGateway

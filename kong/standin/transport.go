@@ -21,10 +21,10 @@ const (
 
 // destination is what connections are kept by.
 type destination struct {
-	address              string // ip and port
-	serverName           string // of TLS; empty: no TLS
-	http2                bool
-	connect, write, read time.Duration
+	address    string // ip and port
+	serverName string // of TLS; empty: no TLS
+	http2      bool
+	timeouts
 }
 
 // dialError says that no connection could be made, so that nothing was sent.
