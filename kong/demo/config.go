@@ -49,9 +49,10 @@ func newConfiguration(backends []*echo) (*configuration, error) {
 		if err != nil || c.backends[i]["name"] != e.name {
 			return nil, errShape
 		}
-		c.backends[i]["port"] = number
-		if i == 0 {
+		if c.backends[i]["service"] == true {
 			service["port"] = number
+		} else {
+			c.backends[i]["port"] = number
 		}
 	}
 	routes, _ := service["routes"].([]any)

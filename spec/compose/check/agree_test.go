@@ -101,7 +101,10 @@ func TestKongsHavePrefixesOfTheirOwn(t *testing.T) {
 // The backends in kong.yml are services, at the ports on which they listen and
 // are asked for their health.
 func TestBackendsAreServices(t *testing.T) {
-	type backend struct{ Host, Port string }
+	type backend struct {
+		Host, Port string
+		Service    bool
+	}
 	var file struct {
 		Services []struct {
 			backend `yaml:",inline"`
@@ -144,6 +147,9 @@ func TestBackendsAreServices(t *testing.T) {
 		for _, r := range s.Routes {
 			for _, p := range r.Plugins {
 				for _, b := range p.Config.Backends {
+					if b.Service {
+						b = s.backend
+					}
 					check(b)
 					found = append(found, strings.Join(r.Paths, " ")+" "+p.Name+" "+b.Host)
 				}
