@@ -39,9 +39,9 @@ func TestTurns(t *testing.T) {
 	}{
 		{"weights alone", `"backends":[{"host":"10.0.0.1","host_header":"a"},{"host":"10.0.0.2","host_header":"b"}]`, "access", 1, 0},
 		{"an Upstream", `"backends":[{"upstream":"up"}]`, "access", 2, 0},
-		{"a session", `"session":{"secret":"sixteen letters!"},"backends":[{"host":"a"}]`, "access", 2, 3},
-		{"everything", fmt.Sprintf(everything, `"host":"b.internal"`), "access", 2, 12},
-		{"everything, with an Upstream", fmt.Sprintf(everything, `"upstream":"up"`), "access", 3, 12},
+		{"a session", `"session":{"secret":"sixteen letters!"},"backends":[{"host":"a"}]`, "access", 3, 1},
+		{"everything", fmt.Sprintf(everything, `"host":"b.internal"`), "access", 5, 8},
+		{"everything, with an Upstream", fmt.Sprintf(everything, `"upstream":"up"`), "access", 6, 8},
 		{"the log phase of everything", fmt.Sprintf(everything, `"host":"b.internal"`), "log", 2, 3},
 		{"the log phase of weights alone", `"backends":[{"host":"10.0.0.1"}]`, "log", 1, 0},
 		{"a connection", `"backends":[{"host":"10.0.0.1"}]`, "preread", 1, 0},
@@ -86,8 +86,16 @@ func serveOutcomes(t *testing.T) *plugin {
 // when the server has nothing more to say, so that it sees what is waited for.
 type kongSide struct {
 	testing.TB
+	replies
 	sock net.Conn
 	seq  int64
+}
+
+// replies are what Kong says of a request, where it is not of no particular kind.
+type replies struct {
+	preserveHost bool   // the route does
+	returns      bool   // the client sends the cookie that it was given
+	cookie       string // that one
 }
 
 func dialPlugin(t testing.TB, socket string) *kongSide {
@@ -113,23 +121,26 @@ func (k *kongSide) start(config string) int32 {
 	return k.returned(frames[len(frames)-1]).GetInstanceStatus().GetInstanceId()
 }
 
-// event lets the plugin handle an event, and returns the methods that it calls,
-// turn by turn.
+// event lets the plugin handle an event, and returns its calls, turn by turn: each as
+// the method and the name that is its first argument, if any.
 func (k *kongSide) event(id int32, phase string) (turns [][]string) {
 	k.Helper()
 	k.call(&pb.RpcCall{Call: &pb.RpcCall_CmdHandleEvent{CmdHandleEvent: &pb.CmdHandleEvent{InstanceId: id, EventName: phase}}})
 	for {
 		frames := k.turn()
-		var methods []string
-		for len(frames) > 1 && len(frames[0]) > 0 {
-			methods = append(methods, strings.TrimPrefix(string(frames[0]), "kong."))
-			frames = frames[2:] // and its arguments
-		}
-		turns = append(turns, methods)
+		var calls []string
 		var replies []byte
-		for _, method := range methods {
-			replies = wire.AppendFrame(replies, replyTo(k, method))
+		for len(frames) > 1 && len(frames[0]) > 0 {
+			method := strings.TrimPrefix(string(frames[0]), "kong.")
+			name, value := firstArguments(method, frames[1])
+			if name == "Set-Cookie" && k.returns {
+				k.cookie, _, _ = strings.Cut(value, ";")
+			}
+			calls = append(calls, strings.TrimSpace(method+" "+name))
+			replies = wire.AppendFrame(replies, k.replyTo(method, name))
+			frames = frames[2:]
 		}
+		turns = append(turns, calls)
 		if _, err := k.sock.Write(replies); err != nil {
 			k.Fatal(err)
 		}
@@ -182,12 +193,27 @@ func (k *kongSide) returned(frame []byte) *pb.RpcReturn {
 	return ret
 }
 
-// replyTo is what Kong says of a request of no particular kind.
-func replyTo(t testing.TB, method string) []byte {
+// firstArguments are the name of what a call is about, and its value, if it has these.
+func firstArguments(method string, args []byte) (name, value string) {
+	switch method {
+	case "service.request.set_header", "service.request.add_header", "response.set_header", "response.add_header":
+		var kv pb.KV
+		_ = proto.Unmarshal(args, &kv)
+		return kv.K, kv.V.GetStringValue()
+	case "nginx.get_var", "nginx.get_ctx", "request.get_header":
+		var text pb.String
+		_ = proto.Unmarshal(args, &text)
+		return text.V, ""
+	}
+	return "", ""
+}
+
+// replyTo is what Kong replies to a call.
+func (k *kongSide) replyTo(method, name string) []byte {
 	text := func(s string) proto.Message { return &pb.String{V: s} }
-	entity, err := structpb.NewStruct(map[string]any{"protocol": "http", "host": "a.internal", "name": "web"})
+	entity, err := structpb.NewStruct(map[string]any{"protocol": "http", "host": "a.internal", "name": "web", "preserve_host": k.preserveHost})
 	if err != nil {
-		t.Fatal(err)
+		k.Fatal(err)
 	}
 	replies := map[string]proto.Message{
 		"nginx.get_ctx":                structpb.NewStructValue(entity),
@@ -205,12 +231,15 @@ func replyTo(t testing.TB, method string) []byte {
 		"response.get_source":          text("service"),
 		"response.get_status":          &pb.Int{V: 200},
 	}
-	if replies[method] == nil {
+	switch {
+	case replies[method] == nil:
 		return nil
+	case name == "http_cookie":
+		replies[method] = text(k.cookie)
 	}
 	body, err := proto.Marshal(replies[method])
 	if err != nil {
-		t.Fatal(err)
+		k.Fatal(err)
 	}
 	return body
 }
