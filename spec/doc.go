@@ -59,6 +59,10 @@
 //	    the process that serves has no more resident memory than that
 //	[!] gateway [-http2] [-https port] [-managed [-standby]] [-conf name=value]... kong.yml
 //	    starts the gateway with a declarative file and waits until it serves;
+//	    beside ours, the plugins key-auth, request-termination and file-log are
+//	    enabled: key-auth comes before ours, refuses who has no key, and throws
+//	    where its config names an anonymous consumer that does not exist;
+//	    request-termination comes after ours;
 //	    with -https it listens there too; with -managed it starts the plugin
 //	    server itself, with -takeover unless -standby is there; -conf is a setting of kong.conf, such as
 //	    stream_listen=127.0.0.1:$port; negated, it has to refuse to start, and

@@ -8,6 +8,10 @@
 // meets all of them. The figures are medians of the rounds. They say what the
 // socket and the server cost; on a real Kong, its own cost comes on top.
 //
+// With --kong it measures on a real Kong what the plugin costs, beside a plain route,
+// Kong's own Upstream, a Lua function and go-pdk's server; see
+// [kong-traffic-split/spec/bench/gateway].
+//
 // With --soak it tells instead what memory the real plugin server takes, with
 // many instances and after many events and reloads. With --chaos it has everything
 // happen to the real plugin server behind a gateway, and fails where a request does;
@@ -24,10 +28,12 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 
 	"kong-traffic-split/spec/bench/chaos"
+	"kong-traffic-split/spec/bench/gateway"
 )
 
 func main() {
@@ -45,12 +51,13 @@ func main() {
 
 // options say what to measure, and how long.
 type options struct {
-	round  time.Duration // of one server in one case
-	rounds int
-	cases  []kase
-	soak   *soak         // if not nil, instead
-	chaos  chaos.Options // if Duration is not 0, instead
-	asJSON bool
+	round   time.Duration // of one server in one case
+	rounds  int
+	cases   []kase
+	soak    *soak           // if not nil, instead
+	chaos   chaos.Options   // if Duration is not 0, instead
+	gateway gateway.Options // if Kong is not empty, instead
+	asJSON  bool
 }
 
 // command measures as args say and writes the figures to stdout.
@@ -67,6 +74,8 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return soakAndTell(ctx, o, stdout, stderr)
 	case o.chaos.Duration > 0:
 		return chaosAndTell(ctx, o, stdout, stderr)
+	case o.gateway.Kong != "":
+		return measureKong(ctx, o, stdout, stderr)
 	}
 	whole := o.round * time.Duration(o.rounds*len(o.cases)*len(contestants))
 	fmt.Fprintf(stderr, "%d cases, %d rounds of %v for each of %d servers: about %v\n",
@@ -134,13 +143,13 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	// Not the flag package's own set, to which go-pdk adds flags.
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	round := flags.Duration("round", 100*time.Millisecond, "how long each server is measured in each case and round")
-	rounds := flags.Int("rounds", 11, "how many rounds the medians are of")
-	filter := flags.String("cases", "", "a `regexp` of the cases to measure, as in calls=2,reads=0,conns=8; all by default")
+	round := flags.Duration("round", 100*time.Millisecond, "how long each server is measured in each case and round; 2s by default with --kong")
+	rounds := flags.Int("rounds", 11, "how many rounds the medians are of; 9 by default with --kong")
+	filter := flags.String("cases", "", "a `regexp` of the cases to measure, as in calls=2,reads=0,conns=8, with --kong of the contestants; all by default")
 	soaking := flags.Bool("soak", false, "tell what memory the plugin server takes over time, instead of comparing servers (Linux only)")
 	lasting := flags.Duration("chaos", 0, "how long to have kills, reloads, wrong configurations and more happen under load, instead of comparing servers (Linux only)")
 	seed := flags.Uint64("seed", 0, "what decides what happens with --chaos, and in which order; a random one by default")
-	kong := flags.String("kong", "", "the `path` of Kong's executable, which --chaos then runs in place of the stand-in")
+	kong := flags.String("kong", "", "the `path` of Kong's executable, to measure on a real Kong what the plugin costs, instead of comparing servers (Linux only); --chaos runs it in place of the stand-in")
 	output := flags.String("output", "table", "table, or json for machines")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
@@ -157,6 +166,17 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if o.chaos.Seed == 0 {
 		o.chaos.Seed = rand.Uint64N(1_000_000)
 	}
+	if *kong != "" && *lasting == 0 {
+		o.gateway = gateway.Options{Kong: *kong, Round: 2 * time.Second, Rounds: 9, Cases: matching}
+		flags.Visit(func(f *flag.Flag) {
+			switch f.Name {
+			case "round":
+				o.gateway.Round = *round
+			case "rounds":
+				o.gateway.Rounds = *rounds
+			}
+		})
+	}
 	switch {
 	case flags.NArg() > 0:
 		err = fmt.Errorf("argument %q: there are only flags", flags.Arg(0))
@@ -164,13 +184,15 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		err = fmt.Errorf("--round %v is not more than 0", o.round)
 	case *lasting < 0:
 		err = fmt.Errorf("--chaos %v is less than 0", *lasting)
-	case *kong != "" && *lasting == 0:
-		err = errors.New("--kong goes with --chaos")
+	case o.gateway.Kong != "" && *soaking:
+		err = errors.New("--kong does not go with --soak")
 	case o.rounds < 1:
 		err = fmt.Errorf("--rounds %d is less than 1", o.rounds)
 	case !o.asJSON && *output != "table":
 		err = fmt.Errorf("--output %q is neither table nor json", *output)
-	case len(o.cases) == 0:
+	case o.gateway.Kong != "" && !gateway.Matches(matching):
+		err = fmt.Errorf("--cases %q matches none of the contestants: %s", *filter, strings.Join(gateway.Names(), ", "))
+	case o.gateway.Kong == "" && len(o.cases) == 0:
 		err = fmt.Errorf("--cases %q matches none of the cases, which are named like %s", *filter, allCases()[0])
 	}
 	return o, err

@@ -24,6 +24,8 @@ var servers = map[string]func(dir string) error{
 	"ours":  serveOurs,
 	"stock": serveStock,
 	"raw":   serveRaw,
+
+	stockPlugin: serveStockTarget,
 }
 
 const (

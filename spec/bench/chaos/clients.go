@@ -10,11 +10,9 @@ import (
 	"strings"
 	"sync"
 	"time"
-)
 
-// patience is how long anything may take that has to come: an answer, a metric, the
-// readiness of a process.
-const patience = 20 * time.Second
+	"kong-traffic-split/spec/bench/kong"
+)
 
 // A client sends one request of a row, and returns who has answered, by which
 // revision, and what is wrong with the answer.
@@ -23,7 +21,7 @@ type client func(ctx context.Context) (backend, revision, problem string)
 // httpClient returns a client of a row's path on the gateway. An answer 500 of a
 // backend's own is an answer like any other.
 func httpClient(address, row string) client {
-	c := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	c := &http.Client{Timeout: kong.Patience, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	url := fmt.Sprintf("http://%s/%s/", address, row)
 	return func(ctx context.Context) (backend, revision, problem string) {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -55,7 +53,7 @@ func tcpClient(address, row string) client {
 			return "", "", err.Error()
 		}
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(patience))
+		_ = conn.SetDeadline(time.Now().Add(kong.Patience))
 		if _, err := io.WriteString(conn, row+"\n"); err != nil {
 			return "", "", err.Error()
 		}

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"kong-traffic-split/spec/bench/kong"
 )
 
 // A fault is something that happens to a run. It returns when what follows from it
@@ -74,7 +76,7 @@ func (r *run) down(signal os.Signal) error {
 	if err := r.server.down(signal); err != nil {
 		return err
 	}
-	return await("the server after its restart", r.server.isUp)
+	return kong.Await("the server after its restart", r.server.isUp)
 }
 
 func (r *run) upgrade(context.Context) error {
@@ -110,7 +112,7 @@ func (r *run) secondServer(ctx context.Context) error {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, r.server.executable, "-socket", r.server.socket)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = patience
+	cmd.WaitDelay = kong.Patience
 	cmd.Stdout, cmd.Stderr = r.server.log, r.server.log
 	if err := cmd.Run(); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("the second server: %w", err)
@@ -183,7 +185,7 @@ func (r *run) brokenConfig(ctx context.Context) error {
 	if err = errors.Join(err, r.otherConfig(ctx)); err != nil {
 		return err
 	}
-	return await("the end of the config error", func() bool {
+	return kong.Await("the end of the config error", func() bool {
 		time.Sleep(50 * time.Millisecond)
 		return !configError.MatchString(r.server.metrics(ctx))
 	})
@@ -253,7 +255,7 @@ func (r *run) reload(ctx context.Context) error {
 	if err := r.gateway.reload(ctx); err != nil {
 		return err
 	}
-	return await("the configuration in the file", func() bool { return r.ledgers[inline].only(fmt.Sprint(r.config.revision), 50) })
+	return kong.Await("the configuration in the file", func() bool { return r.ledgers[inline].only(fmt.Sprint(r.config.revision), 50) })
 }
 
 // eject has a backend fail until it is ejected. Then it gets nothing, and the others

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"kong-traffic-split/kong/wire"
+	"kong-traffic-split/spec/bench/kong"
 )
 
 // restartTime is how long the socket may be without a server after one was started
@@ -51,7 +52,7 @@ type outage struct{ began, end time.Time }
 // startServer starts the plugin server and its supervisor. Saved state is in the
 // folder saved.
 func startServer(bin, dir, saved string) (*server, error) {
-	ports, err := freePorts(1)
+	ports, err := kong.FreePorts(1)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func startServer(bin, dir, saved string) (*server, error) {
 		return nil, err
 	}
 	go s.supervise(args)
-	return s, await("the plugin server", func() bool { return answers(s.socket) })
+	return s, kong.Await("the plugin server", func() bool { return answers(s.socket) })
 }
 
 func (s *server) spawn(args []string) error {
@@ -105,7 +106,7 @@ func (s *server) supervise(args []string) {
 			s.note(err.Error())
 			return
 		}
-		if err := await("the plugin server", func() bool { return answers(s.socket) }); err != nil {
+		if err := kong.Await("the plugin server", func() bool { return answers(s.socket) }); err != nil {
 			s.note(err.Error())
 		} else if took := time.Since(began); took > restartTime {
 			s.note(fmt.Sprintf("the socket was served %v after the server was started again", took))
@@ -191,7 +192,7 @@ func OnlyChild(pid int) (int, error) {
 
 // replaced waits for another serving process than that one, which answers.
 func (s *server) replaced(old int) error {
-	return await("the next serving process", func() bool {
+	return kong.Await("the next serving process", func() bool {
 		pid, err := s.serving()
 		return err == nil && pid != old && answers(s.socket)
 	})
@@ -204,7 +205,7 @@ func (s *server) stop() error {
 	s.mu.Unlock()
 	select {
 	case <-s.stopped:
-	case <-time.After(patience):
+	case <-time.After(kong.Patience):
 		err = errors.Join(errors.New("the plugin server does not end"), s.cmd.Process.Kill())
 	}
 	return errors.Join(err, s.log.Close())
@@ -253,7 +254,7 @@ func (s *server) metrics(ctx context.Context) string {
 // awaitMetric waits until a line of the metrics matches.
 func (s *server) awaitMetric(ctx context.Context, line string) error {
 	pattern := regexp.MustCompile("(?m)^" + line + "$")
-	err := await("the metric "+line, func() bool {
+	err := kong.Await("the metric "+line, func() bool {
 		found := pattern.MatchString(s.metrics(ctx))
 		if !found {
 			time.Sleep(50 * time.Millisecond) // to ask more often would be a load of its own
