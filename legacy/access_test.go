@@ -62,6 +62,11 @@ func TestWhatKongIsTold(t *testing.T) {
 			want:   []string{"service.set_target a.internal 80"},
 		},
 		{
+			name:   "the route's own Service",
+			config: `"backends":[{"service":true,"request_headers":{"set":{"X-A":"1"}}}]`,
+			want:   []string{"service.request.set_header X-A 1"},
+		},
+		{
 			name:   "another port is part of the Host",
 			config: `"backends":[{"host":"::1","port":8080}]`,
 			want:   []string{"service.set_target ::1 8080", "service.request.set_header Host [::1]:8080"},

@@ -38,6 +38,14 @@ func TestWhatKongIsTold(t *testing.T) {
 			want:   []string{"service.set_target a.internal 80"},
 		},
 		{
+			name:   "the route's own Service",
+			config: `"log_decision":true,"backends":[{"service":true,"request_headers":{"set":{"X-A":"1"}}}]`,
+			want: []string{
+				"service.request.set_headers X-A=1",
+				`log.set_serialize_value traffic_split={"backend":"service","reason":"weight","revision":"REVISION"}`,
+			},
+		},
+		{
 			name:   "another port is part of the Host",
 			config: `"backends":[{"host":"a.internal","port":8080}]`,
 			want: []string{
