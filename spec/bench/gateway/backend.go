@@ -53,7 +53,7 @@ http {
 func startBackends(ctx context.Context, master int, dir string, ports []int) (end func() error, err error) {
 	executable, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", master))
 	if err != nil {
-		return nil, fmt.Errorf("Kong's nginx is found as Linux tells it: %w", err)
+		return nil, fmt.Errorf("finding Kong's nginx as Linux tells it: %w", err)
 	}
 	config := filepath.Join(dir, "backend.conf")
 	if err := os.WriteFile(config, []byte(backendConfig(ports)), 0o644); err != nil {
@@ -90,7 +90,7 @@ func startBackends(ctx context.Context, master int, dir string, ports []int) (en
 		return conn.Close() == nil
 	})
 	if failed != nil {
-		return nil, fmt.Errorf("Kong's nginx, %s, does not run by itself as a backend: %w\n%s", executable, failed, &said)
+		return nil, fmt.Errorf("the nginx of Kong, %s, does not run by itself as a backend: %w\n%s", executable, failed, &said)
 	}
 	if err != nil {
 		return nil, errors.Join(err, end())

@@ -69,8 +69,9 @@ func (l *load) close() (err error) {
 	return errors.Join(err, syscall.Close(l.epoll))
 }
 
-// run sends one request after another on each connection for d, and has got looked
-// at each response. What is under way at the end goes on in the next run.
+// run sends one request after another on each connection for d, and until there is a
+// response, and has got look at each. What is under way at the end goes on in the next
+// run.
 func (l *load) run(ctx context.Context, d time.Duration, got func(r *response, took time.Duration) error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -81,23 +82,27 @@ func (l *load) run(ctx context.Context, d time.Duration, got func(r *response, t
 			}
 		}
 	}
-	end := time.Now().Add(d)
-	last := time.Now()
-	for now := last; now.Before(end); now = time.Now() {
+	responses := 0
+	count := func(r *response, took time.Duration) error {
+		responses++
+		return got(r, took)
+	}
+	began := time.Now()
+	for last := began; responses == 0 || last.Sub(began) < d; {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		n, err := syscall.EpollWait(l.epoll, l.events, int(min(end.Sub(now), 100*time.Millisecond)/time.Millisecond)+1)
+		n, err := syscall.EpollWait(l.epoll, l.events, 100) // ms
 		switch {
 		case err != nil && err != syscall.EINTR:
 			return fmt.Errorf("epoll_wait: %w", err)
-		case n <= 0 && now.Sub(last) > patience:
+		case n <= 0 && time.Since(last) > patience:
 			return fmt.Errorf("no response within %v", patience)
 		case n > 0:
-			last = now
+			last = time.Now()
 		}
 		for _, event := range l.events[:max(n, 0)] {
-			if err := l.receive(l.clients[event.Fd], got); err != nil {
+			if err := l.receive(l.clients[event.Fd], count); err != nil {
 				return err
 			}
 		}

@@ -62,8 +62,9 @@ func TestLoadSaysThatItsConnectionWasClosed(t *testing.T) {
 
 func TestProcessWithoutWorkers(t *testing.T) {
 	_, err := onlyWorker(os.Getpid())
-	if err == nil || err.Error() != "Kong has the workers [], not one" {
-		t.Errorf("got %v", err)
+	want := fmt.Sprintf("process %d has the workers [], not one", os.Getpid())
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

@@ -108,9 +108,6 @@ func (s *setup) load(ctx context.Context, c *contestant, n int, d time.Duration,
 	t.took = time.Since(began)
 	after, err := cpuTime(s.worker)
 	t.worker = after - before
-	if err == nil && len(t.latencies) == 0 {
-		err = fmt.Errorf("no response within %v", d)
-	}
 	return t, err
 }
 

@@ -14,7 +14,7 @@ import (
 func onlyWorker(master int) (int, error) {
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", master, master))
 	if err != nil {
-		return 0, fmt.Errorf("Kong's processes are found as Linux tells them: %w", err)
+		return 0, fmt.Errorf("finding Kong's processes as Linux tells them: %w", err)
 	}
 	var workers []int
 	for _, child := range strings.Fields(string(children)) {
@@ -31,7 +31,7 @@ func onlyWorker(master int) (int, error) {
 		}
 	}
 	if len(workers) != 1 {
-		return 0, fmt.Errorf("Kong has the workers %v, not one", workers)
+		return 0, fmt.Errorf("process %d has the workers %v, not one", master, workers)
 	}
 	return workers[0], nil
 }
