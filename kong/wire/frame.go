@@ -1,6 +1,6 @@
-// Package wire owns the frames of Kong's plugin server protocol, as either
-// side of it reads and writes them: a length of four bytes, little-endian, and
-// that many bytes. It knows nothing of what a frame says.
+// Package wire owns what both sides of Kong's plugin server protocol have to
+// agree on: the frames (a length of four bytes, little-endian, and that many
+// bytes), and the one list of the PDK's methods that are called in them.
 package wire
 
 import (
@@ -11,14 +11,14 @@ import (
 )
 
 // MaxFrame is the longest body that ReadFrame takes, in bytes. The longest that
-// Kong sends are the answers that hold a request's body, or a response's.
+// Kong sends are replies with the body of a request or of a response.
 const MaxFrame = 16 << 20
 
 const (
-	// header is the number of bytes that tell a frame's length.
+	// header is how many bytes a frame's length takes.
 	header = 4
-	// growth is how many bytes ReadFrame makes room for before any arrive; after that, as
-	// many again as have arrived.
+	// growth is how many bytes ReadFrame makes room for before any arrive. After that it
+	// makes room for as many again as have arrived.
 	growth = 4 << 10
 )
 
@@ -45,10 +45,10 @@ func ReadFrame(r io.Reader, buf []byte) ([]byte, error) {
 	}
 	buf = buf[:0]
 	for rest := int(length); rest > 0; rest = int(length) - len(buf) {
-		have := len(buf)
-		next := min(rest, max(growth, have, cap(buf)-have))
-		buf = slices.Grow(buf, next)[:have+next]
-		_, err := io.ReadFull(r, buf[have:])
+		arrived := len(buf)
+		next := min(rest, max(growth, arrived, cap(buf)-arrived))
+		buf = slices.Grow(buf, next)[:arrived+next]
+		_, err := io.ReadFull(r, buf[arrived:])
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}

@@ -192,7 +192,7 @@ func mortal(die func()) Plugin {
 			if strings.HasPrefix(path, "deadly") {
 				die()
 			}
-			return errors.Join(err, kong.Log.Notice("so far"))
+			return errors.Join(err, kong.Log.Warn("so far"))
 		}), nil
 	}
 	return p

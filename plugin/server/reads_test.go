@@ -39,7 +39,7 @@ func TestReadsAnswerTheHandlersCalls(t *testing.T) {
 				}
 				host, err := kong.Request.GetHost()
 				got = append(got, host)
-				return errors.Join(err, kong.ServiceRequest.ClearHeader("X"))
+				return errors.Join(err, kong.ServiceRequest.SetPath("X"))
 			},
 			[]Read{
 				{"kong.request.get_header", []byte("\x0a\x01A")},
@@ -94,10 +94,10 @@ func TestLaterReads(t *testing.T) {
 			func(phase string, kong *pdk.PDK) error {
 				got = nil
 				if phase == "rewrite" {
-					return kong.ServiceRequest.ClearHeader("X")
+					return kong.ServiceRequest.SetPath("X")
 				}
 				for _, header := range []string{"first", "C", "B", "first", "B"} {
-					if err := kong.ServiceRequest.ClearHeader("X-" + header); err != nil {
+					if err := kong.ServiceRequest.SetPath("X-" + header); err != nil {
 						return err
 					}
 					value, err := kong.Request.GetHeader(header)

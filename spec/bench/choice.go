@@ -100,8 +100,10 @@ func callsFor(backend string) []call {
 		{addCookie, kv("set-cookie", "session="+backend+"; Path=/; HttpOnly")},
 		{"kong.service.request.set_scheme", bridge.WrapString("http")},
 		{"kong.service.request.set_path", bridge.WrapString("/" + backend + "/orders")},
-		{"kong.service.request.clear_header", bridge.WrapString("x-internal")},
-		{"kong.response.clear_header", bridge.WrapString("server")},
+		{"kong.service.request.set_headers", &structpb.Struct{Fields: map[string]*structpb.Value{
+			"x-internal": structpb.NewListValue(&structpb.ListValue{}), // is removed
+		}}},
+		{"kong.log.set_serialize_value", kv("backend", backend)},
 		{"kong.ctx.shared.set", kv("backend", backend)},
 	}
 }

@@ -48,7 +48,7 @@ func answerOnce(sock net.Conn, calls int) {
 		return
 	}
 	for range calls {
-		pair := wire.AppendFrame(wire.AppendFrame(nil, []byte("kong.response.clear_header")), nil)
+		pair := wire.AppendFrame(wire.AppendFrame(nil, []byte("kong.service.request.set_path")), nil)
 		if _, err := sock.Write(pair); err != nil {
 			return
 		}
