@@ -1,15 +1,14 @@
 package spec
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"net/http"
 	"strings"
+
+	"github.com/coder/websocket"
 )
 
 // overHTTP2 sends a request by HTTP/2 without TLS, on a connection of its own.
@@ -23,14 +22,7 @@ func overHTTP2(address string, r request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	for _, line := range r.headers {
-		name, value, _ := strings.Cut(line, ":")
-		if value = strings.TrimSpace(value); strings.EqualFold(name, "Host") {
-			out.Host = value
-		} else {
-			out.Header.Add(name, value)
-		}
-	}
+	out.Header, out.Host = r.header()
 	if r.from != "" || r.tls {
 		return answer{}, errors.New("-from and -tls are not for HTTP/2")
 	}
@@ -42,6 +34,21 @@ func overHTTP2(address string, r request) (answer, error) {
 		return answer{}, fmt.Errorf("the answer came by %s", response.Proto)
 	}
 	return read(response)
+}
+
+// header is what the request's header lines say. Without a Host among them, host
+// is empty.
+func (r request) header() (header http.Header, host string) {
+	header = http.Header{}
+	for _, line := range r.headers {
+		name, value, _ := strings.Cut(line, ":")
+		if value = strings.TrimSpace(value); strings.EqualFold(name, "Host") {
+			host = value
+		} else {
+			header.Add(name, value)
+		}
+	}
+	return header, host
 }
 
 // overGRPC calls a unary method with an empty message. The status is in the
@@ -57,59 +64,26 @@ func overGRPC(address string, r request) (answer, error) {
 }
 
 // overWebSocket opens a WebSocket, sends the body as one message of text and
-// reads the one that comes back (RFC 6455).
+// reads the one that comes back.
 func overWebSocket(address string, r request) (answer, error) {
-	conn, err := r.connect(address)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), exchange)
+	defer cancel()
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return r.connect(address) }}
+	header, host := r.header()
+	conn, response, err := websocket.Dial(ctx, "ws://"+address+r.target, &websocket.DialOptions{
+		HTTPClient: &http.Client{Transport: transport}, HTTPHeader: header, Host: host,
+	})
+	switch {
+	case response == nil:
 		return answer{}, err
-	}
-	defer conn.Close()
-	message := r.body
-	r.body = ""
-	r.headers = append(r.headers[:len(r.headers):len(r.headers)], "Connection: Upgrade", "Upgrade: websocket",
-		"Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
-	if _, err := io.WriteString(conn, r.wire(address)); err != nil {
-		return answer{}, err
-	}
-	reader := bufio.NewReader(conn)
-	response, err := http.ReadResponse(reader, &http.Request{Method: r.method})
-	if err != nil {
-		return answer{}, err
-	}
-	if response.StatusCode != http.StatusSwitchingProtocols {
+	case err != nil: // no WebSocket; Dial has read some of the body
 		return read(response)
 	}
-	frame, err := textFrame(message)
-	if err != nil {
+	defer conn.CloseNow()
+	a := answer{status: response.StatusCode, header: response.Header}
+	if err := conn.Write(ctx, websocket.MessageText, []byte(r.body)); err != nil {
 		return answer{}, err
 	}
-	if _, err := conn.Write(frame); err != nil {
-		return answer{}, err
-	}
-	echoed, err := readText(reader)
-	return answer{status: response.StatusCode, header: response.Header, body: echoed}, err
-}
-
-// textFrame is a client's frame with a short text, under a mask that changes
-// nothing.
-func textFrame(text string) ([]byte, error) {
-	const final, kindText, masked, longest = 0x80, 0x1, 0x80, 125
-	if len(text) > longest {
-		return nil, fmt.Errorf("a message of %d bytes is longer than %d", len(text), longest)
-	}
-	return append([]byte{final | kindText, masked | byte(len(text)), 0, 0, 0, 0}, text...), nil
-}
-
-// readText reads a server's frame with a short text.
-func readText(r io.Reader) ([]byte, error) {
-	var head [2]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, err
-	}
-	if kind := binary.BigEndian.Uint16(head[:]); kind>>8 != 0x81 || kind&0xff > 125 {
-		return nil, errors.New("the frame that came back is not a short text")
-	}
-	var text bytes.Buffer
-	_, err := io.CopyN(&text, r, int64(head[1]))
-	return text.Bytes(), err
+	_, a.body, err = conn.Read(ctx)
+	return a, err
 }

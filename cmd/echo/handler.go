@@ -15,11 +15,11 @@ import (
 
 const (
 	maxDelay = time.Minute
-	// maxBody is as much of a request's body as / gives back.
+	// maxBody bounds the request body that / gives back, in bytes.
 	maxBody = 1 << 20
 )
 
-// identity is what this backend says of itself; empty where nothing was said.
+// identity is what this backend says about itself. What is not known is empty.
 type identity struct {
 	name, node, namespace, ip, account, ingress, service string
 }
@@ -39,22 +39,22 @@ func identityFrom(name string, getenv func(string) string) identity {
 // handler answers requests; any number at the same time.
 type handler struct {
 	identity
-	// stopping ends when the process is asked to. It ends what would go on
-	// without end: WebSockets and watches.
+	// stopping ends when the process is asked to stop, and ends the WebSockets,
+	// which nothing else does.
 	stopping context.Context
 	// sockets counts the open WebSockets: http.Server forgets a connection
 	// that was hijacked.
 	sockets sync.WaitGroup
 }
 
-// ServeHTTP goes by the path as it came: a ServeMux would redirect // and /..,
+// ServeHTTP chooses by the path as it came: a ServeMux would redirect // and /..,
 // and an echo shows what arrived.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Echo-Name", h.name)
-	what, argument, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	action, argument, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	switch {
 	case isGRPC(r):
-		h.serveGRPC(w, r)
+		serveGRPC(w, r)
 	case isWebSocket(r):
 		h.serveWebSocket(w, r)
 	case r.URL.Path == "/":
@@ -62,17 +62,17 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/hostname":
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, h.name)
-	case what == "status" && argument != "":
+	case action == "status" && argument != "":
 		h.status(w, r, argument)
-	case what == "delay" && argument != "":
+	case action == "delay" && argument != "":
 		h.delay(w, r, argument)
 	default:
 		h.report(w, r, http.StatusOK)
 	}
 }
 
-// greet is go-echo's answer: a line for each thing known of the backend, then
-// the request's body and a newline.
+// greet gives the answer of Kong's go-echo: a line for each thing known of the
+// backend, then the request's body and a newline.
 func (h *handler) greet(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
@@ -106,7 +106,7 @@ func (h *handler) status(w http.ResponseWriter, r *http.Request, argument string
 	h.report(w, r, code)
 }
 
-// delay waits, at most until the client has gone.
+// delay waits before it reports, and gives up when the client has gone.
 func (h *handler) delay(w http.ResponseWriter, r *http.Request, argument string) {
 	seconds, err := strconv.ParseFloat(argument, 64)
 	if err != nil || !(seconds >= 0 && seconds <= maxDelay.Seconds()) { // NaN is in no range
@@ -124,7 +124,7 @@ func (h *handler) delay(w http.ResponseWriter, r *http.Request, argument string)
 	}
 }
 
-// refuse answers a request that asks for what cannot be.
+// refuse answers a request that cannot be met.
 func refuse(w http.ResponseWriter, code int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)

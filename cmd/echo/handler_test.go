@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -250,6 +251,22 @@ func TestDelayEndsWithItsClient(t *testing.T) {
 			<-ended
 		})
 	}
+}
+
+// serveHTTP runs a server on a free port of the loopback until the test ends.
+func serveHTTP(t *testing.T, server *http.Server) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		server.Close()
+		<-served
+	})
+	return listener.Addr().String()
 }
 
 func TestTooLongABody(t *testing.T) {

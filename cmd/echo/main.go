@@ -10,7 +10,7 @@
 // Every response names the backend in X-Echo-Name too. What a request asks for
 // in X-Echo-Set-Header (name:value, comma-separated) appears in the header of
 // its report. A WebSocket handshake on any path opens an echo of messages, and
-// grpc.health.v1.Health answers on the same port. It speaks HTTP/1.1 and
+// grpc.health.v1.Health/Check answers on the same port that all is well. It speaks HTTP/1.1 and
 // HTTP/2, without TLS (h2c with prior knowledge) or, with -tls, with a
 // certificate that is made at the start and that nobody has reason to trust.
 //
@@ -68,8 +68,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 	return 0
 }
 
-// parse reads the command line and has told stderr what is wrong with it when
-// it returns an error.
+// parse reads the command line. When it returns an error, it has written it to
+// stderr.
 func parse(args []string, getenv func(string) string, stderr io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("echo", flag.ContinueOnError)

@@ -178,7 +178,7 @@ func TestStoppingLetsARequestFinish(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// The body is begun once the echo asks for it, and thus has the request in hand.
+			// The body is begun once the echo asks for it, and thus has the request in flight.
 			request.Header.Set("Expect", "100-continue")
 			client := newClient(t)
 			client.Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
@@ -194,7 +194,7 @@ func TestStoppingLetsARequestFinish(t *testing.T) {
 			s.cancel()
 			close(body.release)
 			if err := <-answered; err != nil {
-				t.Errorf("the request in hand failed: %v", err)
+				t.Errorf("the request in flight failed: %v", err)
 			}
 			if code := s.stop(); code != 0 {
 				t.Errorf("exit code %d, want 0", code)
@@ -203,8 +203,8 @@ func TestStoppingLetsARequestFinish(t *testing.T) {
 	}
 }
 
-// A signalledBody is a request body of one byte that says when it is first
-// read and then waits.
+// A signalledBody is a request body of one byte. It closes began when it is
+// first read, and then waits for release.
 type signalledBody struct {
 	began   chan struct{}
 	release chan struct{}

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// report is the shape in which Gateway API's echo-basic describes a request.
+// report is a request as Gateway API's echo-basic describes it.
 // Bytes that are not UTF-8 arrive in it as U+FFFD, as JSON has no other way.
 type report struct {
 	Path      string              `json:"path"` // with the query, as it came
@@ -55,7 +55,7 @@ func (h *handler) report(w http.ResponseWriter, r *http.Request, code int) {
 	_ = encoder.Encode(seen) // fails only where a status has no body, or nobody reads it
 }
 
-// setHeaders adds what the client wants to see in the response's header.
+// setHeaders adds to a response's header what the client has asked for.
 // net/http drops names and replaces bytes that HTTP does not allow.
 func setHeaders(header http.Header, wanted []string) {
 	for _, list := range wanted {

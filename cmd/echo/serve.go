@@ -17,15 +17,15 @@ const (
 	// connection to a backend: the side that reuses a connection has to be the
 	// one that closes it, or a request meets a connection that is just ending.
 	idleTimeout = 2 * time.Minute
-	// drainTimeout is how long requests in hand may take after SIGTERM. Docker
+	// drainTimeout is how long requests in flight may take after SIGTERM. Docker
 	// kills a container 10 s after it.
 	drainTimeout = 5 * time.Second
 	// healthTimeout bounds a -healthcheck as a whole.
 	healthTimeout = 2 * time.Second
 )
 
-// serve answers requests on o.listen until ctx ends; then those in hand get
-// drainTimeout to finish.
+// serve answers requests on o.listen until ctx ends; then those in flight
+// get drainTimeout to finish.
 func serve(ctx context.Context, o options, id identity, stderr io.Writer) error {
 	listener, err := net.Listen("tcp", o.listen)
 	if err != nil {
@@ -115,7 +115,7 @@ func checkHealth(ctx context.Context, o options) error {
 }
 
 // reachable turns an address to listen on into one to dial: no host, 0.0.0.0
-// and [::] mean every address, of which the loopback's is at hand.
+// and [::] mean every address, of which it takes the loopback.
 func reachable(listen string) (string, error) {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
