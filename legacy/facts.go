@@ -30,7 +30,7 @@ func (r *request) ask(f *split.Facts, n *split.Needs) error {
 		}
 		return text
 	}
-	f.Method = cmp.Or(f.Method, ask(n.Method, "kong.request.get_method"))
+	f.Method = cmp.Or(f.Method, ask(n.Method || n.Preflight && f.Method == "", "kong.request.get_method"))
 	f.Path = cmp.Or(f.Path, normal(ask(n.Path, "kong.request.get_path")))
 	f.Query = cmp.Or(f.Query, ask(n.Query, "kong.request.get_raw_query"))
 	// Not request.get_header, which has the first of several Cookie headers only.
@@ -40,8 +40,8 @@ func (r *request) ask(f *split.Facts, n *split.Needs) error {
 		f.IP, _ = netip.ParseAddr(ask(true, "kong.client.get_forwarded_ip")) // of a Unix socket's client there is none
 	}
 	headers := n.Headers
-	if f.Method == http.MethodOptions {
-		headers = slices.Concat(headers, n.OptionsHeaders)
+	if n.Preflight && f.Method == http.MethodOptions {
+		headers = slices.Concat(headers, split.PreflightHeaders[:])
 	}
 	for _, name := range headers {
 		if value := ask(true, "kong.request.get_header", name); value != "" {

@@ -232,7 +232,7 @@ func (r *request) hostHeader(b *backend) (host string, isClients bool, err error
 		preserve = preserve || rt.preserveHost
 	}
 	if preserve {
-		host, err := r.askString("kong.request.get_header", "host")
+		host, err := r.askHost()
 		if host != "" || err != nil || b.Upstream != "" {
 			return host, true, err
 		}
@@ -240,6 +240,14 @@ func (r *request) hostHeader(b *backend) (host string, isClients bool, err error
 	}
 	protocol, err := r.protocol(b)
 	return b.Authority(protocol), false, err
+}
+
+// askHost returns the Host header that the client has sent.
+func (r *request) askHost() (string, error) {
+	if r.host != nil {
+		return *r.host, nil
+	}
+	return r.askString("kong.request.get_header", "host")
 }
 
 // protocol is what Kong speaks to b, as far as the port in a Host header depends on

@@ -73,12 +73,13 @@ func headers(h *config.RequestHeaders) (entries []byte) {
 	return entries
 }
 
-// The numbers of fields of google.protobuf.Struct, of an entry of it, of Value, and of
-// Kong's KV.
+// The numbers of fields of google.protobuf.Struct, of an entry of it, of Value, of
+// ListValue, and of Kong's KV.
 const (
 	structFields           = 1
 	entryKey, entryValue   = 1, 2
 	valueString, valueList = 3, 6
+	listValues             = 1
 	kvKey, kvValue         = 1, 2
 )
 

@@ -3,6 +3,7 @@ package plugin
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/proto"
@@ -15,10 +16,10 @@ import (
 type fact struct {
 	read
 	call call
-	take func(f *split.Facts, reply reply) error
-	// options says that it is asked for only where the method is OPTIONS, which is asked
-	// for before.
-	options bool
+	take func(r *request, f *split.Facts, reply reply) error
+	// preflight says that it is asked for only where the headers are those of a CORS
+	// preflight.
+	preflight bool
 }
 
 // reply decodes what Kong has replied to a call.
@@ -31,54 +32,54 @@ func (r reply) text() (string, error) {
 	return string(to.V), err
 }
 
-// factsOf are the facts that a split needs. On a TCP or TLS route Kong knows the
-// client's address alone, and plugin rows there need nothing else.
-func factsOf(n split.Needs) (facts []fact) {
-	texts := func(wanted bool, method, arg string, take func(f *split.Facts, text string)) {
-		if !wanted {
-			return
+// factsOf are the facts that a split needs, and what more of them is asked for later.
+// On a TCP or TLS route Kong knows the client's address alone, and plugin rows there need
+// nothing else.
+func factsOf(n, more split.Needs) (facts, later []fact) {
+	names := n.Headers
+	if more.Preflight { // all headers are asked for then, and so are those that would be later
+		names = slices.Concat(names, split.PreflightHeaders[:], more.Headers)
+		more.Headers = nil
+	}
+	if facts = headerFacts(names, n.Cookies); more.Preflight {
+		method := newFact("kong.request.get_method", "", takeText(func(f *split.Facts, text string) { f.Method = text }))
+		method.preflight = true
+		later = append(later, method)
+	}
+	return append(facts, otherFacts(&n)...), append(later, otherFacts(&more)...)
+}
+
+// otherFacts are those that are no headers.
+func otherFacts(n *split.Needs) (facts []fact) {
+	add := func(wanted bool, method string, take func(*request, *split.Facts, reply) error) {
+		if wanted {
+			facts = append(facts, newFact(method, "", take))
 		}
-		facts = append(facts, newFact(method, arg, func(f *split.Facts, r reply) error {
-			text, err := r.text()
-			take(f, text)
-			return err
-		}))
 	}
-	texts(n.Method, "kong.request.get_method", "", func(f *split.Facts, text string) { f.Method = text })
-	texts(n.Path, "kong.request.get_path", "", func(f *split.Facts, text string) { f.Path = text })
-	texts(n.Query, "kong.request.get_raw_query", "", func(f *split.Facts, text string) { f.Query = text })
-	// Not request.get_header, which has the first of several Cookie headers only.
-	texts(n.Cookies, "kong.nginx.get_var", "http_cookie", func(f *split.Facts, text string) { f.Cookies = text })
-	texts(n.HTTPS, "kong.request.get_forwarded_scheme", "", func(f *split.Facts, text string) { f.HTTPS = text == "https" })
-	texts(n.IP, "kong.client.get_forwarded_ip", "", func(f *split.Facts, text string) {
+	add(n.Method, "kong.request.get_method", takeText(func(f *split.Facts, text string) { f.Method = text }))
+	add(n.Path, "kong.request.get_path", takeText(func(f *split.Facts, text string) { f.Path = text }))
+	add(n.Query, "kong.request.get_raw_query", takeText(func(f *split.Facts, text string) { f.Query = text }))
+	add(n.HTTPS, "kong.request.get_forwarded_scheme", takeText(func(f *split.Facts, text string) { f.HTTPS = text == "https" }))
+	add(n.IP, "kong.client.get_forwarded_ip", takeText(func(f *split.Facts, text string) {
 		f.IP, _ = netip.ParseAddr(text) // of a Unix socket's client there is none
-	})
-	header := func(name string) {
-		texts(true, "kong.request.get_header", name, func(f *split.Facts, text string) {
-			if text != "" {
-				f.Headers = append(f.Headers, split.Header{Name: name, Value: text})
-			}
-		})
-	}
-	for _, name := range n.Headers {
-		header(name)
-	}
-	for _, name := range n.OptionsHeaders {
-		header(name)
-		facts[len(facts)-1].options = true
-	}
-	if n.Captures {
-		facts = append(facts, newFact("kong.request.get_uri_captures", "", takeCaptures))
-	}
-	if n.Consumer {
-		facts = append(facts, newFact("kong.client.get_consumer", "", takeConsumer))
-	}
+	}))
+	add(n.Captures, "kong.request.get_uri_captures", takeCaptures)
+	add(n.Consumer, "kong.client.get_consumer", takeConsumer)
 	return facts
+}
+
+// takeText takes a reply that is a string.
+func takeText(take func(f *split.Facts, text string)) func(*request, *split.Facts, reply) error {
+	return func(_ *request, f *split.Facts, r reply) error {
+		text, err := r.text()
+		take(f, text)
+		return err
+	}
 }
 
 // newFact makes a fact of the call of a method, with an argument or, where that
 // is empty, without.
-func newFact(method, arg string, take func(*split.Facts, reply) error) fact {
+func newFact(method, arg string, take func(*request, *split.Facts, reply) error) fact {
 	f := fact{read: read{Method: method}, call: call{method: method}, take: take}
 	if arg != "" {
 		f.read, f.call.args = newRead(method, arg), stringArg(arg)
@@ -86,7 +87,7 @@ func newFact(method, arg string, take func(*split.Facts, reply) error) fact {
 	return f
 }
 
-func takeCaptures(f *split.Facts, r reply) error {
+func takeCaptures(_ *request, f *split.Facts, r reply) error {
 	var to kong_plugin_protocol.UriCapturesResult
 	err := r(&to)
 	for name, value := range to.Named {
@@ -95,7 +96,7 @@ func takeCaptures(f *split.Facts, r reply) error {
 	return err
 }
 
-func takeConsumer(f *split.Facts, r reply) error {
+func takeConsumer(_ *request, f *split.Facts, r reply) error {
 	var to kong_plugin_protocol.Consumer
 	err := r(&to)
 	f.Consumer = split.Consumer{ID: to.Id, CustomID: to.CustomId, Username: to.Username}
@@ -105,7 +106,7 @@ func takeConsumer(f *split.Facts, r reply) error {
 // readsOf are the calls that ask for facts, but for those that few requests need.
 func readsOf(facts []fact) (reads []read) {
 	for i := range facts {
-		if !facts[i].options {
+		if !facts[i].preflight {
 			reads = append(reads, facts[i].read)
 		}
 	}
@@ -115,11 +116,11 @@ func readsOf(facts []fact) (reads []read) {
 // ask asks Kong for facts of the request.
 func (r *request) ask(f *split.Facts, facts []fact) error {
 	for i := range facts {
-		if facts[i].options && f.Method != "OPTIONS" {
+		if facts[i].preflight && !f.HasPreflightHeaders() {
 			continue
 		}
 		c := facts[i].call
-		err := facts[i].take(f, func(to proto.Message) error { return r.kong.Request.Ask(c.method, c.args, to) })
+		err := facts[i].take(r, f, func(to proto.Message) error { return r.kong.Request.Ask(c.method, c.args, to) })
 		if err != nil {
 			return fmt.Errorf("asking Kong for what the split depends on: %s: %w", c.method, err)
 		}

@@ -145,6 +145,7 @@ type request struct {
 	*Instance
 	kong        *pdk.PDK
 	stream      bool            // it is a TCP or TLS connection: Kong does not look into it
+	host        *string         // the Host header that the client has sent; nil: not known yet
 	destination *structpb.Value // where Kong sends it by itself; nil: Kong was told nothing else yet
 }
 

@@ -32,6 +32,7 @@ type kong struct {
 
 	text     map[string]string // what the methods that return a text return
 	headers  map[string]string // of the client, by name
+	junk     int               // so many headers besides
 	captures map[string]string
 	consumer *kong_plugin_protocol.Consumer
 	shared   map[string]string
@@ -119,6 +120,9 @@ func (k *kong) answer(method string, args []byte) ([]byte, error) {
 			return stringReply(k.host), nil
 		}
 		return stringReply(k.headers[text]), nil
+	case "request.get_headers":
+		k.asked = append(k.asked, name)
+		return k.allHeaders(), nil
 	case "request.get_method", "request.get_path", "request.get_raw_query", "request.get_forwarded_scheme",
 		"client.get_forwarded_ip", "response.get_source":
 		k.asked = append(k.asked, name)
@@ -188,6 +192,41 @@ func (k *kong) answer(method string, args []byte) ([]byte, error) {
 // they are used.
 var inPreread = map[string]bool{
 	"nginx.get_ctx": true, "client.get_forwarded_ip": true, "service.set_target": true, "log.err": true,
+}
+
+// allHeaders are a Struct, whose strings may have any bytes. Cookies come in two, where
+// there is more than one.
+func (k *kong) allHeaders() []byte {
+	var table []byte
+	add := func(name string, values ...string) {
+		value := func(s string) []byte {
+			return protowire.AppendString(protowire.AppendTag(nil, 3, protowire.BytesType), s)
+		}
+		one := value(values[0])
+		if len(values) > 1 {
+			var list []byte
+			for _, v := range values {
+				list = protowire.AppendBytes(protowire.AppendTag(list, 1, protowire.BytesType), value(v))
+			}
+			one = protowire.AppendBytes(protowire.AppendTag(nil, 6, protowire.BytesType), list)
+		}
+		entry := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), name)
+		entry = protowire.AppendBytes(protowire.AppendTag(entry, 2, protowire.BytesType), one)
+		table = protowire.AppendBytes(protowire.AppendTag(table, 1, protowire.BytesType), entry)
+	}
+	if k.host != "" {
+		add("host", k.host)
+	}
+	for name, value := range k.headers {
+		add(strings.ToLower(name), value, "another of this name")
+	}
+	if cookies := k.text["cookies"]; cookies != "" {
+		add("cookie", strings.Split(cookies, "; ")...)
+	}
+	for n := range k.junk {
+		add(fmt.Sprint("x-junk-", n), "x")
+	}
+	return table
 }
 
 func (k *kong) tell(method, what string) { k.told = append(k.told, method+" "+what) }

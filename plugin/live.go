@@ -25,6 +25,7 @@ type live struct {
 	probed            bool                   // some of them are
 	facts, more       []fact                 // that a decision depends on, and what only one that no session makes does
 	reads, laterReads []read                 // of these
+	allHeaders        bool                   // all headers that the client has sent are among these
 	needsHTTP         string                 // parameters that a TCP or TLS connection cannot have
 	service           int                    // the index of the backend that is the route's own Service; -1: none is
 	observed          bool                   // what becomes of its requests matters
@@ -49,9 +50,9 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 		wantedByAll: ^wants(0), service: -1, needsHTTP: c.NeedsHTTP(),
 		observed: s.Ramp != nil && s.Ramp.Guard != nil, logs: c.LogDecision, config: c,
 	}
-	needs, more := s.Needs()
-	l.facts, l.more = factsOf(needs), factsOf(more)
+	l.facts, l.more = factsOf(s.Needs())
 	l.reads, l.laterReads = readsOf(l.facts), readsOf(l.more)
+	l.allHeaders = slices.ContainsFunc(l.reads, func(r read) bool { return r.Method == "kong.request.get_headers" })
 	for i := range c.Backends {
 		l.backends[i].prepare(c, i)
 		w := wantsOf(&c.Backends[i])

@@ -21,10 +21,12 @@ var (
 	readURI     = newRead("kong.nginx.get_var", "upstream_uri")
 )
 
-func newRead(method, arg string) read {
-	args, err := proto.Marshal(stringArg(arg))
+func newRead(method, arg string) read { return newReadOf(method, stringArg(arg)) }
+
+func newReadOf(method string, arg proto.Message) read {
+	args, err := proto.Marshal(arg)
 	if err != nil {
-		panic(err) // bytes always encode
+		panic(err) // bytes and numbers always encode
 	}
 	return read{method, args}
 }
@@ -93,7 +95,7 @@ func (i *Instance) Reads(phase string) (first, later []read) {
 	}{
 		{w&wantsRoute != 0 && !routeKnown, readRoute},
 		{w&wantsService != 0 && !serviceKnown, readService},
-		{w&(wantsHost|ifPreserved) != 0, readHost},
+		{w&(wantsHost|ifPreserved) != 0 && (l == nil || !l.allHeaders), readHost},
 		{w&wantsURI != 0, readURI},
 	} {
 		if r.wanted {

@@ -17,7 +17,7 @@ const address = `"backends":[{"host":"10.0.0.1","host_header":"a"}]`
 
 // nameOf names a read as the fake Kong does.
 func nameOf(method string, args []byte) string {
-	if args == nil {
+	if args == nil || method == "kong.request.get_headers" {
 		return strings.TrimPrefix(method, "kong.")
 	}
 	return string(args[2:]) // behind tag and length
@@ -54,14 +54,17 @@ func TestReadsAreWhatTheHandlerAsksFor(t *testing.T) {
 		{name: "a protocol", config: onRoute + `"backends":[{"host":"10.0.0.1","protocol":"https","host_header":"a"}]`, want: []string{"[service]", "[]"}},
 		{name: "hash_on", config: onRoute + `"hash_on":"header","hash_on_header":"X-User","hash_fallback":"uri_capture","hash_fallback_uri_capture":"user",` + address, want: []string{"[X-User request.get_uri_captures]", "[X-User request.get_uri_captures]"}},
 		{name: "hash_on of an address and a consumer", config: onRoute + `"hash_on":"ip","hash_fallback":"consumer",` + address, want: []string{"[client.get_forwarded_ip client.get_consumer]"}},
-		{name: "hash_on of a cookie and an argument", config: onRoute + `"hash_on":"cookie","hash_on_cookie":"user","hash_fallback":"query_arg","hash_fallback_query_arg":"user",` + address, want: []string{"[request.get_raw_query http_cookie]"}},
-		{name: "a session", config: onRoute + `"session":{"secret":"sixteen letters!"},` + address, want: []string{"[http_cookie]; [request.get_method request.get_forwarded_scheme]"}},
-		{name: "a session whose cookie is Secure anyway", config: onRoute + `"session":{"secret":"sixteen letters!","secure":"always"},` + address, want: []string{"[http_cookie]; [request.get_method]"}},
-		{name: "a session before hash_on", config: onRoute + `"hash_on":"ip","session":{"secret":"sixteen letters!","secure":"never"},` + address, want: []string{"[http_cookie]; [request.get_method client.get_forwarded_ip]"}},
+		{name: "hash_on of a cookie and an argument", config: onRoute + `"hash_on":"cookie","hash_on_cookie":"user","hash_fallback":"query_arg","hash_fallback_query_arg":"user",` + address, want: []string{"[http_cookie request.get_raw_query]"}},
+		{name: "a session", config: onRoute + `"session":{"secret":"sixteen letters!"},` + address, want: []string{"[request.get_headers]; [request.get_forwarded_scheme]"}},
+		{name: "a session whose cookie is Secure anyway", config: onRoute + `"session":{"secret":"sixteen letters!","secure":"always"},` + address, want: []string{"[request.get_headers]"}},
+		{name: "a session before hash_on", config: onRoute + `"hash_on":"ip","session":{"secret":"sixteen letters!","secure":"never"},` + address, want: []string{"[request.get_headers]; [client.get_forwarded_ip]"}},
+		{name: "the client's Host, of a session", config: onRoute + `"session":{"secret":"sixteen letters!","secure":"never"},"backends":[{"host":"10.0.0.1","host_header":"preserve"}]`, want: []string{"[request.get_headers]", "[request.get_headers]"}},
+		{name: "two headers", config: onRoute + `"force_header":"X-Force","hash_on":"header","hash_on_header":"X-User",` + address, want: []string{"[request.get_headers]"}},
+		{name: "a header and a cookie", config: onRoute + `"force_header":"X-Force","hash_on":"cookie","hash_on_cookie":"user",` + address, want: []string{"[request.get_headers]"}},
 		{name: "force_header", config: onRoute + `"force_header":"X-Force",` + address, want: []string{"[X-Force]"}},
 		{name: "rules, each thing once", config: onRoute + `"force_header":"x-tier","rules":[` +
 			`{"match":{"headers":{"X-Tier":["gold"]},"methods":["GET"]},"backend":"10.0.0.1:80"},` +
-			`{"match":{"headers":{"X-Tier":["silver"]},"path_prefix":"/a"},"backend":"10.0.0.1:80"}],` + address, want: []string{"[request.get_method request.get_path x-tier]"}},
+			`{"match":{"headers":{"X-Tier":["silver"]},"path_prefix":"/a"},"backend":"10.0.0.1:80"}],` + address, want: []string{"[x-tier request.get_method request.get_path]"}},
 		{name: "a ramp goes by the clock", config: onRoute + `"ramp":{"backend":"10.0.0.1:80","start":"2026-01-31T18:00:00Z","duration":60},"backends":[{"host":"10.0.0.1","host_header":"a"},{"host":"10.0.0.2","host_header":"a"}]`, want: []string{"[]"}},
 		{name: "a global row", config: `"backends":[{"host":"a.internal","path":"/v2"}]`, want: []string{"[route service upstream_uri]", "[route service upstream_uri]"}},
 		{name: "a split by its name", config: onRoute + `"split":"web"`, want: []string{"[service upstream_uri]", "[upstream_uri]"}},

@@ -20,8 +20,7 @@ func (s *Split) Needs() (n, more Needs) {
 		return n, more
 	}
 	n.Cookies = true
-	more.Method = true
-	more.OptionsHeaders = []string{originHeader, preflightHeader}
+	more.Preflight = true
 	more.HTTPS = s.Session.Secure == SecureAuto
 	more.keys(s.HashOn)
 	return n, more.without(&n)
@@ -30,7 +29,6 @@ func (s *Split) Needs() (n, more Needs) {
 // without returns what of n is not of other.
 func (n Needs) without(other *Needs) Needs {
 	n.Headers = slices.DeleteFunc(n.Headers, other.hasHeader)
-	n.OptionsHeaders = slices.DeleteFunc(n.OptionsHeaders, other.hasHeader)
 	n.Method = n.Method && !other.Method
 	n.Path = n.Path && !other.Path
 	n.Query = n.Query && !other.Query

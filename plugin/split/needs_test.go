@@ -16,7 +16,6 @@ func TestNeeds(t *testing.T) {
 	key := func(on split.KeyKind, name string) split.Split {
 		return split.Split{HashOn: []split.Key{{On: on, Name: name}}}
 	}
-	cors := []string{"Origin", "Access-Control-Request-Method"}
 	one := func(name string) []split.Pattern { return []split.Pattern{{Name: name}} }
 	for _, test := range []struct {
 		name       string
@@ -25,12 +24,12 @@ func TestNeeds(t *testing.T) {
 	}{
 		{"weights", split.Split{Algorithm: split.Random, OnUnavailable: split.Redistribute, Ramp: &split.Ramp{}}, split.Needs{}, split.Needs{}},
 		{"force header", split.Split{ForceHeader: "X-Backend"}, split.Needs{Headers: []string{"X-Backend"}}, split.Needs{}},
-		{"session", split.Split{Session: &split.Session{Secure: split.SecureAlways}}, split.Needs{Cookies: true}, split.Needs{Method: true, OptionsHeaders: cors}},
-		{"session, secure by the client's scheme", split.Split{Session: &split.Session{Secure: split.SecureAuto}}, split.Needs{Cookies: true}, split.Needs{Method: true, OptionsHeaders: cors, HTTPS: true}},
+		{"session", split.Split{Session: &split.Session{Secure: split.SecureAlways}}, split.Needs{Cookies: true}, split.Needs{Preflight: true}},
+		{"session, secure by the client's scheme", split.Split{Session: &split.Session{Secure: split.SecureAuto}}, split.Needs{Cookies: true}, split.Needs{Preflight: true, HTTPS: true}},
 		{
 			"session, before a key",
 			split.Split{Session: &split.Session{}, HashOn: []split.Key{{On: split.OnIP}, {On: split.OnCookie, Name: "uid"}, {On: split.OnQueryArg, Name: "user"}}},
-			split.Needs{Cookies: true}, split.Needs{Method: true, OptionsHeaders: cors, IP: true, Query: true},
+			split.Needs{Cookies: true}, split.Needs{Preflight: true, IP: true, Query: true},
 		},
 		{
 			"session, behind a rule that needs what comes later",
@@ -40,7 +39,7 @@ func TestNeeds(t *testing.T) {
 				HashOn:  []split.Key{{On: split.OnIP}, {On: split.OnHeader, Name: "Origin"}},
 			},
 			split.Needs{Cookies: true, Method: true, IP: true, Headers: []string{"origin"}},
-			split.Needs{OptionsHeaders: cors[1:]},
+			split.Needs{Preflight: true},
 		},
 		{"rule for everything", rule(split.Match{}), split.Needs{}, split.Needs{}},
 		{"rule by header", rule(split.Match{Headers: one("X-Beta")}), split.Needs{Headers: []string{"X-Beta"}}, split.Needs{}},

@@ -83,20 +83,23 @@ func (s *Split) verify(value string, now time.Time) (backend int, current bool) 
 // A CORS preflight, by which a browser asks whether it may send a request to another
 // origin, is known by its method and these headers. It never has a cookie, and what is
 // set with its answer is not kept.
-const (
-	originHeader    = "Origin"
-	preflightHeader = "Access-Control-Request-Method"
-)
+const preflightMethod = "OPTIONS"
+
+// PreflightHeaders are those that a CORS preflight has. Nobody may change it.
+var PreflightHeaders = [...]string{"Origin", "Access-Control-Request-Method"}
+
+// HasPreflightHeaders reports whether the headers are those of a CORS preflight.
+func (f *Facts) HasPreflightHeaders() bool {
+	for _, name := range PreflightHeaders {
+		if _, found := lookup(f.Headers, name); !found {
+			return false
+		}
+	}
+	return true
+}
 
 // preflight reports whether the request is a CORS preflight.
-func (f *Facts) preflight() bool {
-	if f.Method != "OPTIONS" {
-		return false
-	}
-	_, origin := lookup(f.Headers, originHeader)
-	_, method := lookup(f.Headers, preflightHeader)
-	return origin && method
-}
+func (f *Facts) preflight() bool { return f.Method == preflightMethod && f.HasPreflightHeaders() }
 
 // code authenticates what a cookie holds.
 func (s *Split) code(secret, content []byte) []byte {

@@ -227,7 +227,7 @@ type Consumer struct{ ID, CustomID, Username string }
 // Needs are the facts that a split reads.
 type Needs struct {
 	Headers                                                     []string
-	OptionsHeaders                                              []string // where the method is OPTIONS
+	Preflight                                                   bool // the method where it is OPTIONS, and then PreflightHeaders
 	Method, Path, Query, Cookies, Captures, IP, Consumer, HTTPS bool
 }
 

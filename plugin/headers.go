@@ -1,0 +1,122 @@
+package plugin
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"kong-traffic-split/plugin/split"
+)
+
+// mostHeaders is how many headers of a request Kong tells at once, at most.
+const mostHeaders = 1000
+
+const cookieHeader = "cookie"
+
+// headerFacts are the facts that are headers of a request, Cookie among them. Of two on,
+// all that the client has sent are asked for: to Kong that is hardly more than one.
+func headerFacts(names []string, cookies bool) []fact {
+	switch {
+	case len(names) == 0 && !cookies:
+		return nil
+	case len(names) == 0:
+		// Not request.get_header, which has the first of several Cookie headers only.
+		return []fact{newFact("kong.nginx.get_var", "http_cookie", takeText(func(f *split.Facts, text string) { f.Cookies = text }))}
+	case len(names) == 1 && !cookies:
+		return []fact{newFact("kong.request.get_header", names[0], takeText(func(f *split.Facts, text string) { addHeader(f, names[0], text) }))}
+	}
+	all := newFact("kong.request.get_headers", "", func(r *request, f *split.Facts, reply reply) error {
+		return r.takeHeaders(f, reply, names, cookies)
+	})
+	all.read, all.call.args = newReadOf("kong.request.get_headers", &kong_plugin_protocol.Int{V: mostHeaders}), &kong_plugin_protocol.Int{V: mostHeaders}
+	return []fact{all}
+}
+
+func addHeader(f *split.Facts, name, value string) {
+	if value != "" {
+		f.Headers = append(f.Headers, split.Header{Name: name, Value: value})
+	}
+}
+
+// takeHeaders takes those that are named of all headers that Kong tells, and asks for them
+// one by one where there are more than it does.
+func (r *request) takeHeaders(f *split.Facts, reply reply, names []string, cookies bool) error {
+	var table emptypb.Empty // whose strings may have any bytes
+	if err := reply(&table); err != nil {
+		return err
+	}
+	raw := table.ProtoReflect().GetUnknown()
+	told := 0
+	eachField(raw, structFields, func(entry []byte) {
+		var name string
+		var values []string
+		eachField(entry, entryKey, func(key []byte) { name = string(key) })
+		eachField(entry, entryValue, func(value []byte) { values = appendValues(values, value) })
+		told += len(values)
+		at := slices.IndexFunc(names, func(wanted string) bool { return sameHeader(wanted, name) })
+		switch {
+		case len(values) == 0:
+		case name == "host":
+			r.host = &values[0]
+		case name == cookieHeader && cookies:
+			f.Cookies = strings.Join(values, "; ")
+		}
+		if at >= 0 && len(values) > 0 {
+			addHeader(f, names[at], values[0])
+		}
+	})
+	if told < mostHeaders {
+		return nil
+	}
+	f.Headers, r.host = nil, nil
+	for _, name := range names {
+		value, err := r.askString("kong.request.get_header", name)
+		if err != nil {
+			return err
+		}
+		addHeader(f, name, value)
+	}
+	var err error
+	if cookies {
+		f.Cookies, err = r.askString("kong.nginx.get_var", "http_cookie")
+	}
+	return err
+}
+
+// sameHeader reports whether name, as Kong tells it, is the header that is wanted: to it
+// and to nginx, _ is as good as -.
+func sameHeader(wanted, name string) bool {
+	return strings.EqualFold(strings.ReplaceAll(wanted, "_", "-"), strings.ReplaceAll(name, "_", "-"))
+}
+
+// appendValues adds what a Value holds: a string, or a list of them.
+func appendValues(to []string, value []byte) []string {
+	eachField(value, valueString, func(s []byte) { to = append(to, string(s)) })
+	eachField(value, valueList, func(list []byte) {
+		eachField(list, listValues, func(value []byte) { to = appendValues(to, value) })
+	})
+	return to
+}
+
+// eachField calls take with each field of that number in an encoded message, as far as
+// it can be read. All the fields here are of that type.
+func eachField(message []byte, number protowire.Number, take func([]byte)) {
+	for len(message) > 0 {
+		n, kind, length := protowire.ConsumeTag(message)
+		if length < 0 {
+			return
+		}
+		message = message[length:]
+		if length = protowire.ConsumeFieldValue(n, kind, message); length < 0 {
+			return
+		}
+		if n == number && kind == protowire.BytesType {
+			content, _ := protowire.ConsumeBytes(message)
+			take(content)
+		}
+		message = message[length:]
+	}
+}

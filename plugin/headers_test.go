@@ -1,0 +1,93 @@
+package plugin_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kong-traffic-split/plugin"
+)
+
+// What a split makes of headers is the same whether it asks for one of them or for all,
+// and where there are more than Kong tells at once.
+func TestHeadersAreTheSameHoweverTheyAreAskedFor(t *testing.T) {
+	const backends = `"backends":[{"host":"10.0.0.1","name":"a","host_header":"preserve"},{"host":"10.0.0.2","name":"b","host_header":"preserve","weight":0}]`
+	rule := func(match string) string { return `{"match":{` + match + `},"backend":"b"}` }
+	const never = `"headers":{"X-Never":["1"]}`
+	byHeader, byCookie := rule(`"headers":{"X_Tier":["gold, silver"]}`), rule(`"cookies":{"beta":["2"]}`)
+	for _, tt := range []struct {
+		name, rule string
+		headers    map[string]string
+		cookies    string
+	}{
+		{"nothing", byHeader, nil, ""},
+		{"a header", byHeader, map[string]string{"X-Tier": "gold, silver"}, ""},
+		{"another value", byHeader, map[string]string{"X-Tier": "gold"}, ""},
+		{"an empty one", byHeader, map[string]string{"X-Tier": ""}, ""},
+		{"bytes that are not UTF-8 beside it", byHeader, map[string]string{"X-Tier": "gold, silver", "X-Raw": "\xff\xfe"}, "\xe4=1"},
+		{"cookies", byCookie, nil, "alpha=1; beta=2"},
+		{"another cookie", byCookie, nil, "alpha=2; beta=1"},
+	} {
+		var want []string
+		for _, ask := range []struct {
+			config string
+			junk   int
+		}{
+			{`"rules":[` + tt.rule + `],`, 0},
+			{`"rules":[` + tt.rule + `,` + rule(never) + `],`, 0},
+			{`"rules":[` + tt.rule + `,` + rule(never) + `],`, 990},
+			{`"rules":[` + tt.rule + `,` + rule(never) + `],`, 1000},
+		} {
+			i := start(t, plugin.New(options), onRoute+ask.config+backends)
+			k := web()
+			k.headers, k.text["cookies"], k.junk = map[string]string{}, tt.cookies, ask.junk
+			for name, value := range tt.headers {
+				k.headers[name] = value
+				k.headers["X_Tier"] = tt.headers["X-Tier"] // nginx takes the one for the other
+			}
+			if err := k.access(t, i); err != nil {
+				t.Fatal(err)
+			}
+			if want == nil {
+				want = k.told
+			}
+			if diff := cmp.Diff(want, k.told); diff != "" {
+				t.Errorf("%s, with %d headers: (-one by one +all at once)\n%s", tt.name, ask.junk, diff)
+			}
+		}
+	}
+}
+
+// A CORS preflight is known by its method, which is asked for only where the headers
+// are those of one.
+func TestPreflightIsAskedForByItsHeaders(t *testing.T) {
+	cors := map[string]string{"Origin": "https://app.example", "Access-Control-Request-Method": "PUT"}
+	for _, tt := range []struct {
+		headers map[string]string
+		method  string
+		asked   []string
+		pins    bool
+	}{
+		{nil, "OPTIONS", []string{"request.get_headers"}, true},
+		{map[string]string{"Origin": "https://app.example"}, "PUT", []string{"request.get_headers"}, true},
+		{cors, "PUT", []string{"request.get_headers", "request.get_method"}, true},
+		{cors, "OPTIONS", []string{"request.get_headers", "request.get_method"}, false},
+	} {
+		i := start(t, plugin.New(options), onRoute+`"session":{"secret":"sixteen letters!","secure":"never"},`+address)
+		k := web()
+		k.headers, k.text["request.get_method"] = maps.Clone(tt.headers), tt.method
+		if err := k.access(t, i); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.asked, k.asked); diff != "" {
+			t.Errorf("%s with %v is asked for (-want +got):\n%s", tt.method, tt.headers, diff)
+		}
+		pins := slices.ContainsFunc(k.told, func(call string) bool { return strings.HasPrefix(call, "response.add_header Set-Cookie") })
+		if pins != tt.pins {
+			t.Errorf("%s with %v: told %q", tt.method, tt.headers, k.told)
+		}
+	}
+}
