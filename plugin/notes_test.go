@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"kong-traffic-split/plugin"
 	"kong-traffic-split/plugin/config"
@@ -189,6 +191,34 @@ func TestARampOfASplitFileThatWasAnother(t *testing.T) {
 		if got := targets(t, i); got != "b b" || len(kept.Keys("split/")) > 0 {
 			t.Errorf("%s: then they go to %s, and %d is noted", name, got, len(kept.Keys("split/")))
 		}
+	}
+}
+
+// An ejection that has ended does not stay saved when the row's last instance is
+// closed: nothing would ever ask for it, or take it away.
+func TestAnEjectionThatHasEndedIsNotSaved(t *testing.T) {
+	const ejecting = `"backends":[{"name":"a","host":"10.0.0.1","health":{"passive":{"failures":2,"ejection":30}}}]`
+	for name, test := range map[string]struct {
+		passed time.Duration
+		saved  int
+	}{"within its time": {29 * time.Second, 1}, "after its time": {31 * time.Second, 0}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				kept := notes{}
+				with := options
+				with.State = kept
+				i := start(t, plugin.New(with), onRoute+ejecting)
+				fail(t, i)
+				if got := len(kept.Keys("split/")); got != 1 {
+					t.Fatalf("after failures, %d ejections are saved", got)
+				}
+				time.Sleep(test.passed)
+				i.Close()
+				if got := len(kept.Keys("split/")); got != test.saved {
+					t.Errorf("after the last instance, %d are saved, want %d: %s", got, test.saved, kept)
+				}
+			})
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
 
@@ -160,5 +161,34 @@ func TestACallThatIsRefusedIsNotItsInstancesFault(t *testing.T) {
 	}
 	if _, refuses := next.find(id, 0).Instance.(unstarted); refuses {
 		t.Error("the next call is refused, too")
+	}
+}
+
+// What nobody uses any more is not saved: the next process does not know it.
+func TestAnInstanceThatIsGoneIsNotSaved(t *testing.T) {
+	for name, end := range map[string]func(*Server, int32){
+		"closed": func(s *Server, id int32) { s.closeInstance(id) },
+		"unused": func(s *Server, _ int32) {
+			began := s.now()
+			s.now = func() time.Time { return began.Add(unusedTime + time.Second) }
+			s.sweep()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := New(pluginOf(nil), quiet)
+			id := s.start(startOf(`{}`), 0).id
+			if s.State.Get(noteKey(id)) == nil {
+				t.Fatal("before, the instance is not saved")
+			}
+			end(s, id)
+			if text := s.State.Get(noteKey(id)); text != nil {
+				t.Errorf("%q stays saved", text)
+			}
+			next := New(pluginOf(nil), quiet)
+			next.State = s.State
+			if inst := next.find(id, 0); inst != nil {
+				t.Errorf("the next process has %+v", inst)
+			}
+		})
 	}
 }

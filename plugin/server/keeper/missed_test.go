@@ -141,3 +141,25 @@ func TestAKeeperMissesAConnection(t *testing.T) {
 	_ = other.sock.Close()
 	<-done
 }
+
+// Kong sees at once that a connection that cannot be served is ended, and not a reset:
+// what it has sent is still read.
+func TestAConnectionThatIsEndedReadsOn(t *testing.T) {
+	one, other := pair(t)
+	kong, ended := other.sock, make(chan struct{})
+	if _, err := io.WriteString(kong, "a call"); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(ended)
+		drain(one.sock)
+	}()
+	if n, err := kong.Read(make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("Kong reads %d bytes, %v", n, err)
+	}
+	if _, err := io.WriteString(kong, "the rest of it"); err != nil {
+		t.Errorf("Kong writes on: %v", err)
+	}
+	_ = kong.Close()
+	<-ended
+}

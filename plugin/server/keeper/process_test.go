@@ -686,6 +686,24 @@ func TestAFileWhereSuccessorsAsk(t *testing.T) {
 	}
 }
 
+// Successors get connections and saved state: nobody but this user may ask for them,
+// whatever the process's umask lets pass.
+func TestWhoMayAskForSuccession(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := listenForSuccessors(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	there, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := there.Mode(), os.ModeSocket|0o600; got != want {
+		t.Errorf("the socket's mode is %v, want %v", got, want)
+	}
+}
+
 // A server that takes the socket over has the connections of the one before it, in
 // the middle of what was in hand, and what was noted.
 func TestAKeeperIsSucceeded(t *testing.T) {
