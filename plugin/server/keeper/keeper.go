@@ -185,7 +185,7 @@ func (k *keeper) happens(e event) bool {
 }
 
 func (k *keeper) run(signals <-chan os.Signal) error {
-	k.askEarly()
+	k.askEarly(time.Now().Add(askTime))
 	if err := k.start(); err != nil {
 		return err
 	}

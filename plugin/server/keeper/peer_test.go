@@ -88,7 +88,7 @@ func TestSomebodyElseListensForSuccessors(t *testing.T) {
 	k := &keeper{Options: Options{
 		Succession: path, Early: []string{"note"}, State: new(state.Memory), Log: slog.New(slog.NewTextHandler(&log, nil)),
 	}}
-	k.askEarly()
+	k.askEarly(time.Now().Add(askTime))
 	if want := "of user 65534, which is neither root nor this server's user, 0"; !strings.Contains(log.String(), want) {
 		t.Errorf("the log has %q", &log)
 	}

@@ -87,9 +87,8 @@ func (k *keeper) before() (*link, error) {
 // askEarly asks the keeper before this one, if there is one that answers, for the
 // values that the first child needs: the others come when that is ready, as they still
 // change until then. Each is asked for on a connection of its own; one that is not
-// answered is the last.
-func (k *keeper) askEarly() {
-	deadline := time.Now().Add(askTime)
+// answered by the deadline is the last.
+func (k *keeper) askEarly(deadline time.Time) {
 	for _, key := range k.Early {
 		if !k.askFor(key, deadline) {
 			return

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"kong-traffic-split/plugin/state"
 )
@@ -31,15 +32,19 @@ func TestAskingAKeeperThatDoesNotSay(t *testing.T) {
 		"says otherwise": {func(c net.Conn) { _ = (&link{sock: c.(*net.UnixConn)}).send(message{kind: began}) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // one of them waits
 			path := filepath.Join(t.TempDir(), "s")
 			if test.does != nil {
 				l, err := net.Listen("unix", path)
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer l.Close()
+				done := make(chan struct{})
+				defer func() {
+					_ = l.Close()
+					<-done
+				}()
 				go func() {
+					defer close(done)
 					sock, err := l.Accept()
 					if err != nil {
 						return
@@ -53,7 +58,11 @@ func TestAskingAKeeperThatDoesNotSay(t *testing.T) {
 			}
 			var log bytes.Buffer
 			k := &keeper{Options: Options{Succession: path, Early: []string{"note"}, Log: slog.New(slog.NewTextHandler(&log, nil)), State: new(state.Memory)}}
-			k.askEarly()
+			patience := askTime
+			if name == "hangs" {
+				patience = 50 * time.Millisecond
+			}
+			k.askEarly(time.Now().Add(patience))
 			if warned := strings.Contains(log.String(), "the server before this one does not say"); warned != test.warned || k.State.Keys("") != nil {
 				t.Errorf("the log has %q, the state %q", &log, k.State.Keys(""))
 			}
