@@ -113,7 +113,7 @@ type recording struct {
 
 func readRecording(t *testing.T, port int) *recording {
 	t.Helper()
-	text, err := os.ReadFile("testdata/frames.jsonl")
+	text, err := os.ReadFile("../wire/testdata/frames.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ type recorded struct {
 
 func readRecorded(t *testing.T) (all []recorded) {
 	t.Helper()
-	file, err := os.Open("testdata/frames.jsonl")
+	file, err := os.Open("../../kong/wire/testdata/frames.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
