@@ -1,8 +1,6 @@
 package standin
 
 import (
-	"maps"
-	"slices"
 	"strings"
 )
 
@@ -70,57 +68,4 @@ func unhex(c byte) byte {
 		return c - '0'
 	}
 	return c | 0x20 - 'a' + 10
-}
-
-// encodeArgs writes a query as kong.service.request.set_query does: sorted.
-func encodeArgs(args map[string]any) (string, error) {
-	var parts []string
-	for _, key := range slices.Sorted(maps.Keys(args)) {
-		part, err := encodeArg(key, args[key])
-		if err != nil {
-			return "", err
-		}
-		parts = append(parts, part)
-	}
-	slices.Sort(parts)
-	return strings.Join(parts, "&"), nil
-}
-
-func encodeArg(key string, value any) (string, error) {
-	switch v := value.(type) {
-	case bool:
-		return escapeArg(key), nil // false never gets here
-	case []any:
-		var parts []string
-		for _, element := range v {
-			if luaType(element) == "table" {
-				return "", raise("attempt to use table as query arg value")
-			}
-			part, err := encodeArg(key, element)
-			if err != nil {
-				return "", err
-			}
-			parts = append(parts, part)
-		}
-		return strings.Join(parts, "&"), nil
-	case map[string]any:
-		return "", raise("attempt to use table as query arg value")
-	}
-	return escapeArg(key) + "=" + escapeArg(luaString(value)), nil
-}
-
-// escapeArg escapes all but what RFC 3986 calls unreserved.
-func escapeArg(text string) string {
-	var b strings.Builder
-	const digits = "0123456789ABCDEF"
-	for i := range len(text) {
-		c := text[i]
-		isAlphanumeric := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-		if isAlphanumeric || strings.IndexByte("-_.~", c) >= 0 {
-			b.WriteByte(c)
-		} else {
-			b.WriteString(string([]byte{'%', digits[c>>4], digits[c&15]}))
-		}
-	}
-	return b.String()
 }

@@ -31,17 +31,3 @@ func TestParseArgs(t *testing.T) {
 		t.Errorf("more than 2: %v", got)
 	}
 }
-
-func TestEncodeArgs(t *testing.T) {
-	got, err := encodeArgs(map[string]any{
-		"b": "2 &", "a": []any{"1", true, 3.5}, "flag": true, "z": "\xff~", "n": 1e6,
-	})
-	if want := "a=1&a&a=3.5&b=2%20%26&flag&n=1000000&z=%FF~"; got != want || err != nil {
-		t.Errorf("got %q, %v", got, err)
-	}
-	for _, wrong := range []any{map[string]any{}, []any{[]any{}}} {
-		if _, err := encodeArgs(map[string]any{"a": wrong}); err == nil {
-			t.Errorf("%v: no error", wrong)
-		}
-	}
-}

@@ -3,6 +3,10 @@
 // plugin server as Kong does in the part that this project uses, so that the
 // plugin can be tried and tested without Kong. It is no gateway for production.
 //
+// Of Kong's PDK it answers the calls that the plugin makes, those of
+// wire.Methods. Another one ends the exchange, as Kong does with a method that it
+// does not know.
+//
 // What it does: services, routes, upstreams, consumers and plugins from a
 // declarative file; HTTP/1.1, HTTP/2, WebSocket and gRPC; TCP connections
 // (stream_listen), with TLS that ends here or is passed through; plugin servers
@@ -13,6 +17,7 @@
 // entities to read.
 //
 // What is not named in this comment is not there. In particular, it does not
+//   - answer calls of the PDK that the plugin does not make, or know nginx's variables and Kong's values of ngx.ctx that it does not ask for;
 //   - run Kong's other plugins, plugins in Lua, JavaScript, Python or WebAssembly, or request-termination's echo;
 //   - run the phases certificate, rewrite and response of a plugin server's plugin;
 //   - proxy UDP (stream_listen);
@@ -25,25 +30,24 @@
 //   - keep the case or the order of headers, or pass on trailers other than gRPC's;
 //   - send a Host that is no host name: the Service gets an empty one;
 //   - use certificates or error pages that it is given, or add or leave out Kong's headers;
-//   - write an access log, or files below the prefix other than long request bodies;
+//   - write an access log, or other files below the prefix;
 //   - keep its simulated workers apart as nginx does: they are one process;
 //   - speak to a control plane (hybrid mode) or a database, or understand the PROXY protocol.
 package standin
 
+import (
+	_ "embed"
+	"strings"
+)
+
+//go:embed doc.go
+var source string
+
 // Limits are what the stand-in does not do, as the package's comment lists it.
-const Limits = `It does not
-  - run Kong's other plugins, plugins in Lua, JavaScript, Python or WebAssembly, or request-termination's echo;
-  - run the phases certificate, rewrite and response of a plugin server's plugin;
-  - proxy UDP (stream_listen);
-  - know certificates, SNIs, vaults other than env, consumer groups or workspaces;
-  - route by expressions: it is the flavor traditional_compatible;
-  - verify the certificates of backends, whatever a Service says, or present one of its own;
-  - check the health of targets, or balance other than by weighted round-robin;
-  - use DNS beyond the system's resolver: no SRV records, no cache of its own;
-  - buffer bodies: a request whose body was sent in part is not tried again;
-  - keep the case or the order of headers, or pass on trailers other than gRPC's;
-  - send a Host that is no host name: the Service gets an empty one;
-  - use certificates or error pages that it is given, or add or leave out Kong's headers;
-  - write an access log, or files below the prefix other than long request bodies;
-  - keep its simulated workers apart as nginx does: they are one process;
-  - speak to a control plane (hybrid mode) or a database, or understand the PROXY protocol.`
+var Limits = limits(source)
+
+func limits(source string) string {
+	comment, _, _ := strings.Cut(source, "\npackage ")
+	_, list, _ := strings.Cut(comment, "In particular, it does not\n")
+	return "It does not\n" + strings.ReplaceAll(list, "//   - ", "  - ")
+}

@@ -45,16 +45,14 @@ type exchange struct {
 	phase   phase
 
 	// The request, as plugins may have changed it.
-	method   string
-	host     string // the Host header
-	header   http.Header
-	args     string // what follows the ?
-	body     io.Reader
-	length   int64 // of body; -1: unknown
-	bodyFile string
+	method string
+	host   string // the Host header
+	header http.Header
+	args   string // what follows the ?
+	body   io.Reader
+	length int64 // of body; -1: unknown
 
-	realIP, clientIP     string // of the connection, and of who is behind a trusted proxy
-	realPort, clientPort string
+	realIP, clientIP string // of the connection, and of who is behind a trusted proxy
 
 	match      *match
 	route      *declarative.Route
@@ -66,7 +64,6 @@ type exchange struct {
 	logged     []loggedValue  // set_serialize_value
 	collected  []collected    // plugins that have a later phase
 	plugin     string         // whose phase runs
-	pluginID   string
 
 	upstreamScheme, upstreamHost, upstreamURI string            // nginx's variables
 	forwarded                                 map[string]string // headers for the Service
@@ -93,12 +90,6 @@ type times struct {
 type collected struct {
 	plugin *handler
 	row    *pluginRow
-}
-
-// loggedValue is one of kong.log.set_serialize_value.
-type loggedValue struct {
-	key   string
-	value any
 }
 
 func newExchange(g *Gateway, gen *generation, v *view, conn *clientConn, w http.ResponseWriter, r *http.Request) *exchange {
@@ -135,17 +126,17 @@ func newRequestID() string {
 
 // setAddresses finds out who the client is, behind a trusted proxy too.
 func (x *exchange) setAddresses() {
-	x.realIP, x.realPort, _ = net.SplitHostPort(x.r.RemoteAddr)
-	x.clientIP, x.clientPort = x.realIP, x.realPort
+	x.realIP, _, _ = net.SplitHostPort(x.r.RemoteAddr)
+	x.clientIP = x.realIP
 	if !x.gateway.trusts(x.realIP) {
 		return
 	}
 	claims := strings.Split(strings.Join(x.r.Header.Values(x.gateway.RealIPHeader), ","), ",")
 	claim := strings.TrimSpace(claims[len(claims)-1])
 	if ap, err := netip.ParseAddrPort(claim); err == nil {
-		x.clientIP, x.clientPort = ap.Addr().String(), strconv.Itoa(int(ap.Port()))
+		x.clientIP = ap.Addr().String()
 	} else if a, err := netip.ParseAddr(claim); err == nil {
-		x.clientIP, x.clientPort = a.String(), ""
+		x.clientIP = a.String()
 	}
 }
 
@@ -216,7 +207,8 @@ func (x *exchange) scheme() string {
 // port is that of the listener.
 func (x *exchange) port() int {
 	_, port, _ := net.SplitHostPort(x.conn.local)
-	return portNumber(port)
+	n, _ := strconv.Atoi(port) // a listener has one
+	return n
 }
 
 // hostName is nginx's $host: the request's, lower case and without a port.

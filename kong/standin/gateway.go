@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -320,6 +319,3 @@ func (g *Gateway) closeTunnels() {
 		_ = c.Close()
 	}
 }
-
-// temporary is where request bodies go that are too long for memory.
-func (g *Gateway) temporary() string { return filepath.Join(g.Prefix, "client_body_temp") }

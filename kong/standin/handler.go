@@ -83,7 +83,7 @@ func (x *exchange) finish() {
 }
 
 func (x *exchange) runLog(c collected) {
-	x.plugin, x.pluginID = c.plugin.name, c.row.plugin.ID
+	x.plugin = c.plugin.name
 	if err := c.plugin.log(x, c.row); err != nil {
 		x.gateway.log.print(levelError, x.conn.number, "lua entry thread aborted: runtime error: "+err.Error(), x.logContext())
 	}

@@ -66,17 +66,7 @@ func decodeText(message []byte) (text string, err error) {
 	return text, err
 }
 
-// decodeInt reads an Int or a Bool.
-func decodeInt(message []byte) (n int, err error) {
-	err = visit(message, func(field protowire.Number, number uint64, _ []byte) {
-		if field == 1 {
-			n = int(int32(number))
-		}
-	})
-	return n, err
-}
-
-// decodeTarget reads a Target, or a ConsumerSpec, whose fields are alike.
+// decodeTarget reads a Target.
 func decodeTarget(message []byte) (host string, port int, err error) {
 	err = visit(message, func(field protowire.Number, number uint64, bytes []byte) {
 		switch field {
@@ -181,14 +171,6 @@ func encodeInt(n int) []byte { return appendInt(nil, 1, n) }
 
 // encodeBool writes a Bool. Kong writes false, too.
 func encodeBool(b bool) []byte { return appendBool(nil, 1, b) }
-
-// encodeNumber writes a Number. Kong leaves out 0.
-func encodeNumber(n float64) []byte {
-	if n == 0 {
-		return nil
-	}
-	return protowire.AppendFixed64(protowire.AppendTag(nil, 1, protowire.Fixed64Type), math.Float64bits(n))
-}
 
 func appendText(to []byte, field protowire.Number, text string) []byte {
 	if text == "" {

@@ -1,6 +1,6 @@
 package standin
 
-// A pdkMethod is a function of Kong's PDK that a plugin server may call.
+// A pdkMethod is how the gateway answers a call of Kong's PDK.
 type pdkMethod struct {
 	phases phaseSet
 	// inTimer: it works in the log phase of an external plugin, which Kong
@@ -9,23 +9,72 @@ type pdkMethod struct {
 	call    func(x *exchange, args []byte) (reply []byte, err error)
 }
 
-// phaseSet are the phases in which Kong allows a function.
+// phaseSet are the phases in which Kong allows a method.
 type phaseSet struct {
 	access, preread, log bool
 	names                string // as Kong lists them; empty: any phase
 }
 
 var (
-	anyPhase          = phaseSet{access: true, preread: true, log: true}
-	phasesOfAccess    = phaseSet{access: true, names: "access"}
+	anyPhase        = phaseSet{access: true, preread: true, log: true}
+	phasesOfReading = phaseSet{
+		access: true, log: true,
+		names: "rewrite, access, balancer, response, cluster_listener, header_filter, body_filter, log, error, admin_api",
+	}
+	phasesOfClient    = phaseSet{access: true, log: true, names: "access, response, header_filter, body_filter, log"}
+	phasesOfLogging   = phaseSet{access: true, log: true, names: "rewrite, access, response, header_filter, body_filter, log"}
+	phasesOfUpstream  = phaseSet{access: true, names: "access"}
 	phasesOfTarget    = phaseSet{access: true, preread: true, names: "rewrite, access, balancer, preread"}
 	phasesOfRequest   = phaseSet{access: true, names: "rewrite, access, balancer"}
 	phasesOfChange    = phaseSet{access: true, names: "rewrite, access"}
-	phasesOfBody      = phaseSet{access: true, names: "rewrite, access, response, error, admin_api"}
 	phasesOfAnswers   = phaseSet{access: true, names: "rewrite, access, balancer, response, header_filter, error, admin_api"}
 	phasesAfterAnswer = phaseSet{log: true, names: "response, header_filter, body_filter, log, error, admin_api"}
-	phasesOfService   = phaseSet{log: true, names: "response, header_filter, body_filter, log"}
 )
+
+// pdkMethods are those of wire.Methods.
+var pdkMethods = map[string]pdkMethod{
+	"kong.client.get_consumer":     {phasesOfClient, true, getConsumer},
+	"kong.client.get_forwarded_ip": {anyPhase, false, text(func(x *exchange) string { return x.clientIP })},
+
+	"kong.ctx.shared.get": {anyPhase, true, withText(getShared)},
+	"kong.ctx.shared.set": {anyPhase, true, withKV(setShared)},
+
+	"kong.log.err":                 logMethod(levelError),
+	"kong.log.set_serialize_value": {phasesOfLogging, true, withKV(setSerializeValue)},
+	"kong.log.warn":                logMethod(levelWarn),
+
+	"kong.nginx.get_ctx": {anyPhase, true, withText(getCtx)},
+	"kong.nginx.get_var": {anyPhase, false, withText(getVar)},
+	"kong.nginx.set_ctx": {anyPhase, true, withKV(setCtx)},
+
+	"kong.request.get_forwarded_scheme": {phasesOfReading, false, text((*exchange).forwardedScheme)},
+	"kong.request.get_header":           {phasesOfReading, true, withText(getHeader)},
+	"kong.request.get_method":           {phasesOfReading, false, text(func(x *exchange) string { return x.method })},
+	"kong.request.get_path":             {phasesOfReading, false, text((*exchange).path)},
+	"kong.request.get_raw_query":        {phasesOfReading, false, text(func(x *exchange) string { return x.args })},
+	"kong.request.get_uri_captures":     {phasesOfReading, true, getURICaptures},
+
+	"kong.response.add_header": {phasesOfAnswers, false, withKV(addResponseHeader)},
+	"kong.response.exit":       {phasesOfAnswers, false, exit},
+	"kong.response.get_source": {phasesAfterAnswer, true, text((*exchange).source)},
+	"kong.response.get_status": {phasesAfterAnswer, true, getStatus},
+	"kong.response.set_header": {phasesOfAnswers, false, withKV(setResponseHeader)},
+
+	"kong.service.request.add_header":  {phasesOfChange, false, withKV(addRequestHeader)},
+	"kong.service.request.set_header":  {phasesOfRequest, false, withKV(setRequestHeader)},
+	"kong.service.request.set_headers": {phasesOfChange, false, setRequestHeaders},
+	"kong.service.request.set_path":    {phasesOfRequest, false, withText(setPath)},
+	"kong.service.request.set_scheme":  {phasesOfRequest, false, withText(setScheme)},
+	"kong.service.set_target":          {phasesOfTarget, false, setTarget},
+	"kong.service.set_upstream":        {phasesOfUpstream, false, withText(setUpstream)},
+}
+
+// streamMethods are those that differ on a TCP connection.
+var streamMethods = map[string]pdkMethod{
+	"kong.response.exit": {anyPhase, false, exitStream},
+	// In the log phase, Kong reads it from what it has kept of a request.
+	"kong.request.get_header": {phasesOfReading, true, noRequest},
+}
 
 // checkPhase raises an error where the phase is none of these.
 func checkPhase(x *exchange, s phaseSet) error {
@@ -53,30 +102,9 @@ func (x *exchange) answer(method string, args []byte) ([]byte, error) {
 	return m.call(x, args)
 }
 
-// pdkMethods are all that are offered, by name.
-var pdkMethods = map[string]pdkMethod{}
-
-func init() {
-	for _, group := range []map[string]pdkMethod{
-		clientMethods, logMethods, nginxMethods, requestMethods, responseMethods, serviceMethods,
-	} {
-		for name, m := range group {
-			pdkMethods["kong."+name] = m
-		}
-	}
-}
-
-// text, integer and number make calls that only ask for a fact.
-func text(of func(x *exchange) string) func(*exchange, []byte) ([]byte, error) {
-	return func(x *exchange, _ []byte) ([]byte, error) { return encodeText(of(x)), nil }
-}
-
-func integer(of func(x *exchange) int) func(*exchange, []byte) ([]byte, error) {
-	return func(x *exchange, _ []byte) ([]byte, error) { return encodeInt(of(x)), nil }
-}
-
-func number(of func(x *exchange) float64) func(*exchange, []byte) ([]byte, error) {
-	return func(x *exchange, _ []byte) ([]byte, error) { return encodeNumber(of(x)), nil }
+// text makes a call of a function that only says something.
+func text(ask func(x *exchange) string) func(*exchange, []byte) ([]byte, error) {
+	return func(x *exchange, _ []byte) ([]byte, error) { return encodeText(ask(x)), nil }
 }
 
 // withText makes a call of a function that takes a text.
@@ -98,16 +126,5 @@ func withKV(do func(x *exchange, key string, value any) error) func(*exchange, [
 			return nil, err
 		}
 		return nil, do(x, key, value)
-	}
-}
-
-// withTable makes a call of a function that takes a table.
-func withTable(do func(x *exchange, table map[string]any) error) func(*exchange, []byte) ([]byte, error) {
-	return func(x *exchange, args []byte) ([]byte, error) {
-		table, err := decodeStruct(args)
-		if err != nil {
-			return nil, err
-		}
-		return nil, do(x, table)
 	}
 }

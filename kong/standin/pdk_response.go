@@ -8,19 +8,6 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-var responseMethods = map[string]pdkMethod{
-	"response.get_status":   {phasesAfterAnswer, true, integer(func(x *exchange) int { return x.status })},
-	"response.get_header":   {phasesAfterAnswer, true, withText(getResponseHeader)},
-	"response.get_headers":  {phasesAfterAnswer, true, getResponseHeaders},
-	"response.get_source":   {phasesAfterAnswer, true, text((*exchange).source)},
-	"response.set_status":   {phasesOfAnswers, false, setStatus},
-	"response.set_header":   {phasesOfAnswers, false, withKV(setResponseHeader)},
-	"response.add_header":   {phasesOfAnswers, false, withKV(addResponseHeader)},
-	"response.set_headers":  {phasesOfAnswers, false, withTable(setResponseHeaders)},
-	"response.clear_header": {phasesOfAnswers, false, withText(clearResponseHeader)},
-	"response.exit":         {phasesOfAnswers, false, exit},
-}
-
 // source is who has given the answer.
 func (x *exchange) source() string {
 	switch {
@@ -34,22 +21,7 @@ func (x *exchange) source() string {
 	return "error"
 }
 
-func getResponseHeader(x *exchange, name string) ([]byte, error) {
-	return encodeText(x.done.Get(name)), nil
-}
-
-func getResponseHeaders(x *exchange, _ []byte) ([]byte, error) {
-	return encodeStruct(lowerHeader(x.done, maxArgs)), nil
-}
-
-// setStatus sets what the Service's answer sets again.
-func setStatus(_ *exchange, args []byte) ([]byte, error) {
-	status, err := decodeInt(args)
-	if err == nil {
-		err = checkStatus(status)
-	}
-	return nil, err
-}
+func getStatus(x *exchange, _ []byte) ([]byte, error) { return encodeInt(x.status), nil }
 
 func checkStatus(status int) error {
 	if status < 100 || status > 599 {
@@ -86,25 +58,6 @@ func addResponseHeader(x *exchange, name string, value any) error {
 		x.response.Add(name, v)
 	}
 	return nil
-}
-
-func setResponseHeaders(x *exchange, headers map[string]any) error {
-	for name, value := range headers {
-		if err := checkHeader(name, value); err != nil {
-			return err
-		}
-	}
-	for name, value := range headers {
-		if err := setResponseHeader(x, name, value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func clearResponseHeader(x *exchange, name string) ([]byte, error) {
-	x.response.Del(name)
-	return nil, nil
 }
 
 // exit answers the client in the Service's place, and ends the exchange with

@@ -6,39 +6,6 @@ import (
 	"strings"
 )
 
-var serviceMethods = map[string]pdkMethod{
-	"router.get_route": {phasesOfClient, true, func(x *exchange, _ []byte) ([]byte, error) {
-		if x.route == nil {
-			return nil, nil
-		}
-		return encodeEntity(x.route.Row, routeFields), nil
-	}},
-	"router.get_service": {phasesOfClient, true, func(x *exchange, _ []byte) ([]byte, error) {
-		if x.service == nil {
-			return nil, nil
-		}
-		return encodeEntity(x.service.Row, serviceFields), nil
-	}},
-	"service.set_upstream":          {phasesOfAccess, false, withText(setUpstream)},
-	"service.set_target":            {phasesOfTarget, false, setTarget},
-	"service.request.set_scheme":    {phasesOfRequest, false, withText(setScheme)},
-	"service.request.set_path":      {phasesOfRequest, false, withText(setPath)},
-	"service.request.set_method":    {phasesOfChange, false, withText(setMethod)},
-	"service.request.set_raw_query": {phasesOfChange, false, withText(setRawQuery)},
-	"service.request.set_query":     {phasesOfChange, false, withTable(setQuery)},
-	"service.request.set_header":    {phasesOfRequest, false, withKV(setRequestHeader)},
-	"service.request.add_header":    {phasesOfChange, false, withKV(addRequestHeader)},
-	"service.request.set_headers":   {phasesOfChange, false, withTable(setRequestHeaders)},
-	"service.request.clear_header":  {phasesOfChange, false, withText(clearRequestHeader)},
-	"service.request.set_raw_body":  {phasesOfRequest, false, withText(setRawBody)},
-	// These touch the request in every phase that allows them, so that they
-	// are never called here.
-	"service.response.get_status":   {phasesOfService, false, nil},
-	"service.response.get_header":   {phasesOfService, false, nil},
-	"service.response.get_headers":  {phasesOfService, false, nil},
-	"service.response.get_raw_body": {phasesOfService, false, nil},
-}
-
 // setUpstream answers true where there is an Upstream of that name.
 func setUpstream(x *exchange, name string) ([]byte, error) {
 	if _, ok := x.view.balancers[name]; !ok {
@@ -75,32 +42,6 @@ func setPath(x *exchange, path string) ([]byte, error) {
 	}
 	x.upstreamURI = escapePath(path)
 	return nil, nil
-}
-
-var settableMethods = []string{
-	"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "MKCOL", "COPY", "MOVE", "PROPFIND", "PROPPATCH",
-	"LOCK", "UNLOCK", "PATCH", "TRACE",
-}
-
-func setMethod(x *exchange, method string) ([]byte, error) {
-	if !slices.Contains(settableMethods, method) {
-		return nil, raise("invalid method: %s", method)
-	}
-	x.method = method
-	return nil, nil
-}
-
-func setRawQuery(x *exchange, query string) ([]byte, error) {
-	x.args = query
-	return nil, nil
-}
-
-func setQuery(x *exchange, args map[string]any) error {
-	query, err := encodeArgs(args)
-	if err == nil {
-		x.args = query
-	}
-	return err
 }
 
 // dropArg deletes all arguments of a name from the query.
@@ -159,26 +100,20 @@ func addRequestHeader(x *exchange, name string, value any) error {
 	return nil
 }
 
-func setRequestHeaders(x *exchange, headers map[string]any) error {
+func setRequestHeaders(x *exchange, args []byte) ([]byte, error) {
+	headers, err := decodeStruct(args)
+	if err != nil {
+		return nil, err
+	}
 	for name, value := range headers {
 		if err := checkHeader(name, value); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for name, value := range headers {
 		x.noteHost(name, value)
 		x.putHeader(name, headerValues(value))
 	}
-	return nil
-}
-
-func clearRequestHeader(x *exchange, name string) ([]byte, error) {
-	x.putHeader(name, nil)
-	return nil, nil
-}
-
-func setRawBody(x *exchange, body string) ([]byte, error) {
-	x.setBody([]byte(body))
 	return nil, nil
 }
 

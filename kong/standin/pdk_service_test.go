@@ -3,8 +3,6 @@ package standin
 import (
 	"fmt"
 	"net"
-	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/Kong/go-pdk"
@@ -60,30 +58,4 @@ func TestServiceWithAddress(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestRawBody has a plugin read bodies of which nginx keeps one in a file.
-func TestRawBody(t *testing.T) {
-	b, p := startBackend(t, "b"), servePlugin(t, nil)
-	var length int
-	p.access = func(kong *pdk.PDK, _ net.Conn, _ map[string]any) {
-		body, err := kong.Request.GetRawBody()
-		if err != nil {
-			t.Error(err)
-		}
-		length = len(body)
-	}
-	g := startGateway(t, fakeRoute(b), Options{PluginServers: p.server()})
-	for _, n := range []int{0, 1, bodyBuffer, bodyBuffer + 1, 100 * bodyBuffer} {
-		body := strings.Repeat("x", n)
-		response, err := http.Post("http://"+g.ProxyAddr()+"/r", "text/plain", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = response.Body.Close()
-		if response.StatusCode != 200 || length != n {
-			t.Errorf("%d bytes: %s, the plugin got %d", n, response.Status, length)
-		}
-	}
-	http.DefaultClient.CloseIdleConnections()
 }

@@ -78,9 +78,9 @@ func (x *exchange) runPlugins(phase func(*handler) phaseFunc) {
 		if run == nil || x.delayed != nil {
 			continue
 		}
-		x.plugin, x.pluginID = h.name, row.plugin.ID
+		x.plugin = h.name
 		x.runError(run(x, row))
-		x.plugin, x.pluginID = "", ""
+		x.plugin = ""
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"strconv"
 	"strings"
 	"time"
 
@@ -126,7 +127,7 @@ func (x *exchange) serializeRequest() map[string]any {
 	request := map[string]any{
 		"id": x.id, "method": x.method, "uri": x.uri, "headers": headers,
 		"querystring": parseArgs(x.args, maxArgs),
-		"url":         x.scheme() + "://" + x.hostName() + ":" + x.variable("server_port") + x.uri,
+		"url":         x.scheme() + "://" + x.hostName() + ":" + strconv.Itoa(x.port()) + x.uri,
 		"size":        x.requestSize(),
 	}
 	if x.tls != nil {

@@ -70,8 +70,8 @@ func (g *Gateway) serveStream(client net.Conn, conn *clientConn, ssl bool, termi
 		shared: map[string]any{}, ctx: map[string]any{}, balancer: balancing{retries: 5},
 		stream: &stream{client: client, ssl: ssl},
 	}
-	x.realIP, x.realPort, _ = net.SplitHostPort(client.RemoteAddr().String())
-	x.clientIP, x.clientPort = x.realIP, x.realPort
+	x.realIP, _, _ = net.SplitHostPort(client.RemoteAddr().String())
+	x.clientIP = x.realIP
 	if ssl && !x.unwrap(terminate) {
 		return // without a log phase, as in Kong
 	}
@@ -88,7 +88,7 @@ func (g *Gateway) serveStream(client net.Conn, conn *clientConn, ssl bool, termi
 // is terminated, also what could.
 func (x *exchange) subject() streamSubject {
 	s := x.stream
-	source, _ := netip.ParseAddrPort(net.JoinHostPort(x.realIP, x.realPort))
+	source, _ := netip.ParseAddrPort(s.client.RemoteAddr().String())
 	destination, _ := netip.ParseAddrPort(x.conn.local)
 	return streamSubject{
 		tls: s.sni != "" || s.ssl && x.tls == nil, sni: s.sni,

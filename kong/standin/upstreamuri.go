@@ -69,6 +69,11 @@ func escapePath(path string) string {
 	return b.String()
 }
 
+// unescapePath decodes all escapes, as nginx's $uri is.
+func unescapePath(path string) string {
+	return unescapeArg(strings.ReplaceAll(path, "+", "%2B"))
+}
+
 // isValidPath tells whether nginx takes the path of a request: not with a NUL
 // in it, nor where it leads out of the root.
 func isValidPath(raw string) bool {
