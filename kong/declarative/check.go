@@ -1,5 +1,7 @@
 package declarative
 
+import "cmp"
+
 // check finds what is wrong with a row whose defaults are filled in. It
 // returns nil where nothing is.
 func (r *record) check(row map[string]any) Errors {
@@ -65,7 +67,7 @@ func (f *field) check(value any) any {
 		return f.checkNull()
 	}
 	if f.eq != nil && f.eq.value == nil {
-		return or(f.message, "value must be null")
+		return cmp.Or(f.message, "value must be null")
 	}
 	if problem := f.checkKind(value); problem != nil {
 		return problem
@@ -75,7 +77,7 @@ func (f *field) check(value any) any {
 	}
 	for _, v := range f.validators {
 		if message := v(value); message != "" {
-			return or(f.message, message)
+			return cmp.Or(f.message, message)
 		}
 	}
 	return nil
@@ -84,7 +86,7 @@ func (f *field) check(value any) any {
 func (f *field) checkNull() any {
 	switch {
 	case f.ne != nil && f.ne.value == nil:
-		return or(f.message, "value must not be null")
+		return cmp.Or(f.message, "value must not be null")
 	case f.eq != nil && f.eq.value != nil:
 		return "value must be " + luaString(f.eq.value)
 	case f.required:
@@ -177,7 +179,7 @@ func (f *field) checkRecord(value any) any {
 	return nil
 }
 
-// checkReference is of fields that name another entity: by its name or id, or
+// checkReference checks a field that names another entity: by its name or id, or
 // as a table with the id.
 func checkReference(value any) any {
 	switch v := value.(type) {

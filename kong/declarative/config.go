@@ -2,6 +2,7 @@ package declarative
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -121,42 +122,14 @@ type Plugin struct {
 
 func newConfig(s *schemas, rows map[string][]map[string]any) (*Config, error) {
 	c := &Config{Rows: rows}
-	for _, row := range rows["services"] {
-		service, err := decodeRow[Service](row)
-		if err != nil {
-			return nil, err
-		}
-		service.Row = withoutNulls(row)
-		c.Services = append(c.Services, service)
-	}
-	for _, row := range rows["routes"] {
-		route, err := decodeRow[Route](row)
-		if err != nil {
-			return nil, err
-		}
-		route.Row = withoutNulls(row)
-		c.Routes = append(c.Routes, route)
-	}
-	for _, row := range rows["consumers"] {
-		consumer, err := decodeRow[Consumer](row)
-		if err != nil {
-			return nil, err
-		}
-		consumer.Row = withoutNulls(row)
-		c.Consumers = append(c.Consumers, consumer)
-	}
-	for _, row := range rows["keyauth_credentials"] {
-		credential, err := decodeRow[Credential](row)
-		if err != nil {
-			return nil, err
-		}
-		credential.Row = withoutNulls(row)
-		c.Credentials = append(c.Credentials, credential)
-	}
-	if err := c.addUpstreams(rows); err != nil {
-		return nil, err
-	}
-	return c, c.addPlugins(s, rows["plugins"])
+	var errs [6]error
+	c.Services, errs[0] = decodeRows(rows["services"], func(s *Service) *map[string]any { return &s.Row })
+	c.Routes, errs[1] = decodeRows(rows["routes"], func(r *Route) *map[string]any { return &r.Row })
+	c.Consumers, errs[2] = decodeRows(rows["consumers"], func(c *Consumer) *map[string]any { return &c.Row })
+	c.Credentials, errs[3] = decodeRows(rows["keyauth_credentials"], func(c *Credential) *map[string]any { return &c.Row })
+	errs[4] = c.addUpstreams(rows)
+	errs[5] = c.addPlugins(s, rows["plugins"])
+	return c, errors.Join(errs[:]...)
 }
 
 func (c *Config) addUpstreams(rows map[string][]map[string]any) error {
@@ -192,10 +165,25 @@ func (c *Config) addPlugins(s *schemas, rows []map[string]any) error {
 			return err
 		}
 		config, _ := row["config"].(map[string]any)
-		plugin.Config = selected(schema.field(schema.variantOf(row), "config"), config).(map[string]any)
+		plugin.Config = pluginValue(schema.field(schema.variantOf(row), "config"), config).(map[string]any)
 		c.Plugins = append(c.Plugins, plugin)
 	}
 	return nil
+}
+
+// decodeRows decodes the rows of an entity, each of which keeps its row as Kong's
+// Lua code has it.
+func decodeRows[T any](rows []map[string]any, row func(*T) *map[string]any) ([]*T, error) {
+	var all []*T
+	for _, r := range rows {
+		decoded, err := decodeRow[T](r)
+		if err != nil {
+			return nil, err
+		}
+		*row(decoded) = withoutNulls(r)
+		all = append(all, decoded)
+	}
+	return all, nil
 }
 
 func decodeRow[T any](row map[string]any) (*T, error) {

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// deckKeys are what decK has in its files for itself.
+// deckKeys are what only decK reads of a file.
 var deckKeys = []string{"_info", "_konnect", "_workspace", "_plugin_configs"}
 
-// WithoutDeck is a file as decK would send it to Kong: what plugin rows share by
-// _plugin_configs and _config stands in their config, where the row does not say it
-// itself, and what is decK's own is left out. The file stays as it is.
+// WithoutDeck returns a file as decK would send it to Kong: what plugin rows share
+// through _plugin_configs and _config is filled into their configs, and what is only
+// for decK is left out. The file stays as it is.
 func (f File) WithoutDeck() (File, error) {
 	tree := cloneMap(f)
 	shared, _ := tree["_plugin_configs"].(map[string]any)
@@ -22,7 +22,7 @@ func (f File) WithoutDeck() (File, error) {
 	return tree, share(tree, shared, "")
 }
 
-// share gives the plugin rows at any depth of v their shared configs.
+// share fills the shared configs into the plugin rows in v, at any depth.
 func share(v any, shared map[string]any, path string) error {
 	switch v := v.(type) {
 	case []any:
@@ -52,9 +52,9 @@ func share(v any, shared map[string]any, path string) error {
 	return nil
 }
 
-// elsewhere are entities and fields of Kong's that this package does not know, and that
-// say nothing of what it does.
-var elsewhere = []string{
+// ignored are entities and fields of Kong's that this package does not know and that
+// do not affect what it does.
+var ignored = []string{
 	"acls", "acme_storage", "basicauth_credentials", "ca_certificates", "certificates", "client_certificate",
 	"consumer_group", "consumer_group_consumers", "consumer_group_plugins", "consumer_groups", "custom_plugins",
 	"degraphql_routes", "document_objects", "files", "filter_chains", "graphql_ratelimiting_advanced_cost_decoration",
@@ -63,8 +63,8 @@ var elsewhere = []string{
 	"rbac_users", "sessions", "snis", "tags", "vaults", "workspaces",
 }
 
-// Only is the part of a file that this package knows, with the rows of that plugin and
-// of no other. The file stays as it is.
+// Only returns the part of a file that this package knows, without the rows of other
+// plugins. The file stays as it is.
 func (f File) Only(plugin string) File {
 	tree := cloneMap(f)
 	reduce(tree, plugin)
@@ -72,7 +72,7 @@ func (f File) Only(plugin string) File {
 }
 
 func reduce(row map[string]any, plugin string) {
-	for _, key := range elsewhere {
+	for _, key := range ignored {
 		delete(row, key)
 	}
 	for _, entity := range entityOrder {

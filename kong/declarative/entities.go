@@ -12,7 +12,7 @@ import (
 //go:embed entities.yaml
 var entitiesYAML []byte
 
-// entityOrder lists the entities, what is referred to before what refers.
+// entityOrder lists the entities, each after those that it may refer to.
 var entityOrder = []string{
 	"consumers", "keyauth_credentials", "services", "routes", "plugins", "upstreams", "targets",
 }
@@ -231,7 +231,7 @@ func oneOfTexts(texts ...string) *field {
 	return &field{kind: "string", validators: []validator{isOne}}
 }
 
-// isReference tells whether a text is a reference to a vault.
+// isReference reports whether a text is a reference to a vault.
 func isReference(text string) bool {
 	return strings.HasPrefix(text, "{vault://") && strings.HasSuffix(text, "}")
 }

@@ -1,6 +1,7 @@
 package declarative
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,7 +14,7 @@ type entityCheck struct {
 	reads []string
 	// needed are those of them without which it cannot run.
 	needed []string
-	// evenMissing and evenInvalid: it runs although fields are absent, or
+	// evenMissing and evenInvalid say that it runs even where fields are absent, or
 	// have errors of their own.
 	evenMissing, evenInvalid bool
 	// find returns what is wrong, or nothing. It may add to the errors of
@@ -100,7 +101,7 @@ func init() {
 			"only one or none of these fields must be set: %s"),
 		"mutually_required": counting(
 			entityCheck{evenMissing: true},
-			func(set, of int) bool { return set == 0 || set == of },
+			func(set, total int) bool { return set == 0 || set == total },
 			"all or none of these fields must be set: %s"),
 		"distinct":                    distinct,
 		"mutually_exclusive_sets":     exclusiveSets,
@@ -110,13 +111,13 @@ func init() {
 }
 
 // counting makes a check of how many of its fields are set.
-func counting(c entityCheck, holds func(set, of int) bool, message string) func(*record, any) (entityCheck, error) {
+func counting(c entityCheck, holds func(set, total int) bool, message string) func(*record, any) (entityCheck, error) {
 	return func(_ *record, argument any) (entityCheck, error) {
 		names, err := nameList(argument)
 		c := c
 		c.reads, c.needed = names, names
 		c.find = func(get func(string) (any, bool), _ Errors) string {
-			if holds(len(setOf(names, get)), len(names)) {
+			if holds(len(setFields(names, get)), len(names)) {
 				return ""
 			}
 			return fmt.Sprintf(message, quotedList(names))
@@ -125,8 +126,8 @@ func counting(c entityCheck, holds func(set, of int) bool, message string) func(
 	}
 }
 
-// setOf lists those of the fields that are set.
-func setOf(names []string, get func(string) (any, bool)) []string {
+// setFields lists those of the fields that are set.
+func setFields(names []string, get func(string) (any, bool)) []string {
 	var set []string
 	for _, name := range names {
 		if value, _ := get(name); nonempty(value) {
@@ -136,14 +137,14 @@ func setOf(names []string, get func(string) (any, bool)) []string {
 	return set
 }
 
-// distinct is of fields that must not have the same value.
+// distinct makes a check that no two fields have the same value.
 func distinct(_ *record, argument any) (entityCheck, error) {
 	names, err := nameList(argument)
 	return entityCheck{
 		reads: names, needed: names, evenInvalid: true,
 		find: func(get func(string) (any, bool), _ Errors) string {
 			var seen []any
-			for _, name := range setOf(names, get) {
+			for _, name := range setFields(names, get) {
 				value, _ := get(name)
 				if hasElement(seen, value) {
 					return "values of these fields must be distinct: " + quotedList(names)
@@ -155,7 +156,7 @@ func distinct(_ *record, argument any) (entityCheck, error) {
 	}, err
 }
 
-// exclusiveSets is of two groups of fields, only one of which may be set.
+// exclusiveSets makes a check that fields of only one of two groups are set.
 func exclusiveSets(_ *record, argument any) (entityCheck, error) {
 	table, _ := argument.(map[string]any)
 	first, err := nameList(table["set1"])
@@ -163,7 +164,7 @@ func exclusiveSets(_ *record, argument any) (entityCheck, error) {
 	return entityCheck{
 		reads: slices.Concat(first, second), evenMissing: true,
 		find: func(get func(string) (any, bool), _ Errors) string {
-			a, b := setOf(first, get), setOf(second, get)
+			a, b := setFields(first, get), setFields(second, get)
 			if len(a) == 0 || len(b) == 0 {
 				return ""
 			}
@@ -172,7 +173,8 @@ func exclusiveSets(_ *record, argument any) (entityCheck, error) {
 	}, errors.Join(err, err2)
 }
 
-// conditional checks one field where another is as described.
+// conditional makes a check of one field that applies where another one has a
+// certain value.
 func conditional(r *record, argument any) (entityCheck, error) {
 	table, _ := argument.(map[string]any)
 	ifField, _ := table["if_field"].(string)
@@ -188,7 +190,7 @@ func conditional(r *record, argument any) (entityCheck, error) {
 	refinement, _ := table["then_match"].(map[string]any)
 	required := refinement["required"] == true
 	message, _ := table["then_err"].(string)
-	message = or(strings.Replace(message, "%s", ifField, 1),
+	message = cmp.Or(strings.Replace(message, "%s", ifField, 1),
 		fmt.Sprintf("failed conditional validation given value of field '%s'", ifField))
 	return entityCheck{
 		reads: []string{ifField, thenField}, needed: []string{ifField}, evenInvalid: true,
@@ -211,8 +213,8 @@ func conditional(r *record, argument any) (entityCheck, error) {
 	}, nil
 }
 
-// conditionalAtLeastOneOf asks for one of several fields, or of others, as
-// another field is.
+// conditionalAtLeastOneOf makes a check that at least one of several fields is set.
+// Which ones they are depends on another field.
 func conditionalAtLeastOneOf(r *record, argument any) (entityCheck, error) {
 	table, _ := argument.(map[string]any)
 	ifField, _ := table["if_field"].(string)
@@ -240,7 +242,7 @@ func conditionalAtLeastOneOf(r *record, argument any) (entityCheck, error) {
 		message, _ := table[then+"_err"].(string)
 		branches = append(branches, branch{
 			match, names,
-			or(message, "at least one of these fields must be non-empty: %s"),
+			cmp.Or(message, "at least one of these fields must be non-empty: %s"),
 		})
 		c.reads = append(c.reads, names...)
 	}
@@ -250,7 +252,7 @@ func conditionalAtLeastOneOf(r *record, argument any) (entityCheck, error) {
 			if !present || b.match.check(value) != nil {
 				continue
 			}
-			if len(setOf(b.names, get)) == 0 {
+			if len(setFields(b.names, get)) == 0 {
 				return strings.Replace(b.message, "%s", quotedList(b.names), 1)
 			}
 			return ""

@@ -75,13 +75,13 @@ type entityErrors struct {
 	Errors []problem      `json:"errors"`
 }
 
-// flattenedErrors takes nested errors apart, by the entities they are of.
+// flattenedErrors collects nested errors by entity.
 type flattenedErrors struct {
 	schemas *schemas
 	list    []entityErrors
 }
 
-// file returns the errors that are of no entity.
+// file collects the errors of a file, and returns those that belong to no entity.
 func (f *flattenedErrors) file(file map[string]any, errs Errors) Errors {
 	remaining := Errors{}
 	keys := errs.keys()
@@ -106,8 +106,8 @@ func (f *flattenedErrors) file(file map[string]any, errs Errors) Errors {
 	return remaining
 }
 
-// entity lists the errors of an entity, after those of what is inside of it. It
-// returns false where there is no entity.
+// entity collects the errors of an entity, after those of the entities inside of it.
+// It returns false where the element is no entity.
 func (f *flattenedErrors) entity(name string, element, found any) bool {
 	row, ok := element.(map[string]any)
 	if !ok {

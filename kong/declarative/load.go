@@ -142,7 +142,8 @@ func (fl *flattener) collect(outer map[string]any, parent, parentID string) {
 	}
 }
 
-// add keeps a row unless another is there in its place.
+// add adds a row, unless there is one with the same id or the same value of a
+// field that is unique.
 func (fl *flattener) add(entity string, index int, row map[string]any) {
 	s := fl.schemas.entities[entity]
 	for _, name := range s.names {
@@ -173,8 +174,8 @@ func (fl *flattener) resolve() {
 		s := fl.schemas.entities[entity]
 		for _, row := range fl.rows[entity] {
 			for _, name := range s.names {
-				to := s.fields[name].reference
-				if to == "" || row[name] == nil {
+				target := s.fields[name].reference
+				if target == "" || row[name] == nil {
 					continue
 				}
 				wanted := row[name]
@@ -182,17 +183,17 @@ func (fl *flattener) resolve() {
 					wanted = table["id"]
 				}
 				text, _ := wanted.(string)
-				found := fl.byKey[to][fl.schemas.entities[to].key+":"+text]
+				found := fl.byKey[target][fl.schemas.entities[target].key+":"+text]
 				if found == nil {
-					found = fl.byID[to][text]
+					found = fl.byID[target][text]
 				}
 				if found == nil {
-					at, ok := row[s.key].(string)
+					referrer, ok := row[s.key].(string)
 					if !ok {
-						at = row["id"].(string)
+						referrer = row["id"].(string)
 					}
-					fl.errs.inner(entity)[at] = Errors{1: fmt.Sprintf(
-						"invalid reference '%s: %s' (no such entry in '%s')", name, text, to)}
+					fl.errs.inner(entity)[referrer] = Errors{1: fmt.Sprintf(
+						"invalid reference '%s: %s' (no such entry in '%s')", name, text, target)}
 					continue
 				}
 				row[name] = map[string]any{"id": found["id"]}
@@ -229,5 +230,5 @@ func migrateRoutes(routes any) {
 	}
 }
 
-// plainPath is what the older formats took for no regular expression.
+// plainPath matches what the older formats did not take for a regular expression.
 var plainPath = luaPattern{`^[a-zA-Z0-9%.%-_~/%%]*$`}

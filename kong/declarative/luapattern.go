@@ -8,6 +8,10 @@ import (
 // Lua's patterns, as the Lua 5.1 manual describes them in §5.4.1 ("Patterns"):
 // schemas use them in match, not_match and their like. A pattern is checked
 // when it is compiled, so that matching cannot fail.
+//
+// github.com/yuin/gopher-lua/pm (1.1.2) cannot take their place: it has no
+// frontiers (%f), takes "a%", "%b(" and "(a)%9" for well-formed, and nothing bounds
+// its work or can stop it.
 
 // maxPatternSteps bounds the work of one match. A pattern that needs more (it
 // takes several stars over a long text) counts as one that does not match.
@@ -92,14 +96,14 @@ func (p luaPattern) itemEnd(i int) (int, error) {
 	return i + 1, nil
 }
 
-// match tells whether the pattern matches somewhere in text.
+// match reports whether the pattern matches somewhere in text.
 func (p luaPattern) match(text string) bool {
 	m := luaMatcher{p: p, text: text}
 	if rest, anchored := strings.CutPrefix(p.text, "^"); anchored {
-		return m.at(0, len(p.text)-len(rest))
+		return m.matchFrom(0, len(p.text)-len(rest))
 	}
 	for start := range len(text) + 1 {
-		if m.at(start, 0) {
+		if m.matchFrom(start, 0) {
 			return true
 		}
 	}
@@ -112,8 +116,8 @@ type luaMatcher struct {
 	steps int
 }
 
-// at tells whether the pattern from p on matches the text from s on.
-func (m *luaMatcher) at(s, p int) bool {
+// matchFrom reports whether the pattern from p on matches the text from s on.
+func (m *luaMatcher) matchFrom(s, p int) bool {
 	pattern := m.p.text
 	for p < len(pattern) {
 		if m.steps++; m.steps > maxPatternSteps {
@@ -155,13 +159,13 @@ func (m *luaMatcher) at(s, p int) bool {
 func (m *luaMatcher) repeated(s, p, end int) bool {
 	switch m.p.text[end] {
 	case '?':
-		return m.single(s, p, end) && m.at(s+1, end+1) || m.at(s, end+1)
+		return m.single(s, p, end) && m.matchFrom(s+1, end+1) || m.matchFrom(s, end+1)
 	case '*':
 		return m.longest(s, p, end)
 	case '+':
 		return m.single(s, p, end) && m.longest(s+1, p, end)
 	}
-	for ; !m.at(s, end+1); s++ {
+	for ; !m.matchFrom(s, end+1); s++ {
 		if !m.single(s, p, end) {
 			return false
 		}
@@ -176,14 +180,14 @@ func (m *luaMatcher) longest(s, p, end int) bool {
 		n++
 	}
 	for ; n >= 0; n-- {
-		if m.at(s+n, end+1) {
+		if m.matchFrom(s+n, end+1) {
 			return true
 		}
 	}
 	return false
 }
 
-// single tells whether the byte at s is of the class at p.
+// single reports whether the byte at s is of the class at p.
 func (m *luaMatcher) single(s, p, end int) bool {
 	return s < len(m.text) && m.p.class(m.text[s], p, end)
 }
@@ -219,7 +223,7 @@ func (m *luaMatcher) balanced(s int, begin, end byte) (int, bool) {
 	return 0, false
 }
 
-// class tells whether c is of the class that stands from i to end.
+// class reports whether c is of the class that stands from i to end.
 func (p luaPattern) class(c byte, i, end int) bool {
 	switch p.text[i] {
 	case '.':
@@ -232,7 +236,7 @@ func (p luaPattern) class(c byte, i, end int) bool {
 	return p.text[i] == c
 }
 
-// luaSet tells whether c is in the set whose text, without brackets, is given.
+// luaSet reports whether c is in the set whose text, without brackets, is given.
 func luaSet(c byte, set string) bool {
 	set, negated := strings.CutPrefix(set, "^")
 	found := false

@@ -1,6 +1,9 @@
 package declarative
 
-import "strings"
+import (
+	"encoding/hex"
+	"strings"
+)
 
 // NormalizePath normalises a path as Kong does before it routes (RFC 3986,
 // §6.2.2): escaped bytes that need no escape are decoded, the digits of the
@@ -51,36 +54,30 @@ func NormalizePath(path string) string {
 	return strings.Join(segments, "")
 }
 
+// reserved are the bytes that stay escaped (RFC 3986, section 2.2, and the % itself).
 const reserved = "!*'();:@&=+$,/?%#[]"
 
 // decodeUnreserved decodes what is escaped without need.
 func decodeUnreserved(path string) string {
-	if !strings.Contains(path, "%") {
-		return path
-	}
 	var b strings.Builder
-	for i := 0; i < len(path); i++ {
-		if path[i] != '%' || i+2 >= len(path) || !luaClass(path[i+1], 'x') || !luaClass(path[i+2], 'x') {
-			b.WriteByte(path[i])
+	for {
+		before, after, escaped := strings.Cut(path, "%")
+		b.WriteString(before)
+		if !escaped {
+			return b.String()
+		}
+		char, err := hex.DecodeString(after[:min(2, len(after))])
+		switch {
+		case err != nil || len(char) == 0: // no escape
+			b.WriteByte('%')
+			path = after
 			continue
+		case strings.IndexByte(reserved, char[0]) >= 0:
+			b.WriteString("%" + strings.ToUpper(after[:2]))
+		default:
+			b.WriteByte(char[0])
 		}
-		c := unhex(path[i+1])<<4 | unhex(path[i+2])
-		if strings.IndexByte(reserved, c) >= 0 {
-			b.WriteString(strings.ToUpper(path[i : i+3]))
-		} else {
-			b.WriteByte(c)
-		}
-		i += 2
-	}
-	return b.String()
-}
-
-func unhex(c byte) byte {
-	switch {
-	case isDigit(c):
-		return c - '0'
-	default:
-		return c | 0x20 - 'a' + 10
+		path = after[2:]
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 // A PluginRow is a row of a plugin as it stands in a file, checked or not.
 type PluginRow struct {
-	ID     string  // the one that Kong gives it; empty where that is another one at each load
+	ID     string  // the one that Kong gives it; empty where Kong makes a new one at each load
 	Place  []any   // the keys and the indexes, from 0, that lead to it in the file
 	Owners []Owner // what it applies to; none: to all requests
 	Config any     // as it is written
@@ -19,8 +19,8 @@ type Owner struct {
 	Name string // where it has none, its id, or else its place: services[0].routes[0]
 }
 
-// PluginRows finds the rows of a plugin that are enabled, at whatever depth. What
-// else is in the file is not looked at.
+// PluginRows finds the rows of a plugin that are enabled, at any depth. The rest of
+// the file is not checked.
 func (f File) PluginRows(plugin string) ([]PluginRow, error) {
 	tree, s, err := f.withIDs()
 	if err != nil {
@@ -77,21 +77,21 @@ func (r *rowFinder) find(outer map[string]any, parent string, owner Owner, place
 		list, _ := sequence(outer[entity])
 		for i, element := range list {
 			row, _ := element.(map[string]any)
-			at := append(place[:len(place):len(place)], entity, i)
+			rowPlace := append(place[:len(place):len(place)], entity, i)
 			if entity == "plugins" {
-				r.add(row, owner, at)
+				r.add(row, owner, rowPlace)
 			} else {
-				r.find(row, entity, ownerOf(entity, row, at), at)
+				r.find(row, entity, ownerOf(entity, row, rowPlace), rowPlace)
 			}
 		}
 	}
 }
 
-func (r *rowFinder) add(row map[string]any, owner Owner, at []any) {
+func (r *rowFinder) add(row map[string]any, owner Owner, place []any) {
 	if row["name"] != r.plugin || row["enabled"] == false {
 		return
 	}
-	found := PluginRow{Place: at, Config: row["config"]}
+	found := PluginRow{Place: place, Config: row["config"]}
 	found.ID, _ = row["id"].(string)
 	if owner.Kind != "" {
 		found.Owners = append(found.Owners, owner)
@@ -112,15 +112,15 @@ func (r *rowFinder) add(row map[string]any, owner Owner, at []any) {
 	r.rows = append(r.rows, found)
 }
 
-// nameOf is the name of what a reference leads to; the reference itself where
-// there is none.
-func (r *rowFinder) nameOf(entity, reference string, in map[string]any) string {
-	for _, of := range entityOrder {
-		list, _ := sequence(in[of])
+// nameOf returns the name of the row that a reference leads to, or the reference
+// where that has no name.
+func (r *rowFinder) nameOf(entity, reference string, outer map[string]any) string {
+	for _, section := range entityOrder {
+		list, _ := sequence(outer[section])
 		for _, element := range list {
 			row, _ := element.(map[string]any)
 			name, named := row[r.schemas.entities[entity].key].(string)
-			if of == entity && named && row["id"] == reference {
+			if section == entity && named && row["id"] == reference {
 				return name
 			}
 			if name := r.nameOf(entity, reference, row); name != reference {

@@ -82,19 +82,19 @@ func wholeNumbers(v any) any {
 	return v
 }
 
-// Find returns the row of an entity by its name, at whatever depth, such as
-// the route "checkout" or, by its plugin's name, the first plugin inside of a
-// row. The row is the file's own: who changes it changes the file.
+// Find returns the row of an entity by its name, at any depth, such as the route
+// "checkout" or, by its plugin's name, the first plugin row. The row is the
+// file's own: a change of it is a change of the file.
 func (f File) Find(entity, name string) (File, bool) {
 	key := "name"
 	if entity == "consumers" {
 		key = "username"
 	}
-	for _, of := range entityOrder {
-		rows, _ := f[of].([]any)
+	for _, section := range entityOrder {
+		rows, _ := f[section].([]any)
 		for _, element := range rows {
 			row, _ := element.(map[string]any)
-			if of == entity && row[key] == name {
+			if section == entity && row[key] == name {
 				return row, true
 			}
 			if found, ok := File(row).Find(entity, name); ok {
@@ -174,8 +174,8 @@ func (d *yamlDecoder) mapping(n *yaml.Node, depth int) (any, error) {
 		}
 		m[luaString(key)] = value
 	}
-	for _, from := range merged {
-		inherited, ok := from.(map[string]any)
+	for _, value := range merged {
+		inherited, ok := value.(map[string]any)
 		if !ok {
 			return nil, fmt.Errorf("line %d: << needs a map", n.Line)
 		}

@@ -51,7 +51,7 @@ type operand struct{ value any }
 // kinds are the types that a field may have. "any" takes all values.
 var kinds = []string{"string", "integer", "number", "boolean", "array", "set", "map", "record", "foreign", "any"}
 
-// passive are the attributes that change nothing in how a value is checked.
+// passive are the attributes that do not affect how a value is checked.
 var passive = []string{
 	"deprecation", "description", "encrypted", "examples", "immutable", "indexed", "nilable",
 	"on_delete", "timestamp_format", "transient", "unique_across_ws",
@@ -202,17 +202,17 @@ func (f *field) setValidators() error {
 
 // refine compiles a definition that takes what it does not say from f.
 func (f *field) refine(definition any) (*field, error) {
-	over, ok := definition.(map[string]any)
+	overrides, ok := definition.(map[string]any)
 	if !ok {
 		return nil, errors.New("expected a record")
 	}
 	raw := maps.Clone(f.raw)
-	maps.Copy(raw, over)
+	maps.Copy(raw, overrides)
 	refined, err := compileField(raw, false)
 	if err != nil {
 		return nil, err
 	}
-	if _, given := over["required"]; !given {
+	if _, given := overrides["required"]; !given {
 		refined.required = f.required
 	}
 	return refined, nil

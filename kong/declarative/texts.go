@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// textChecks are the checks of texts that are functions in Kong, by the names
-// that entities.yaml gives them.
+// textChecks are the checks that are functions in Kong, by the names that
+// entities.yaml gives them.
 var textChecks = map[string]textCheck{
 	"utf8_name":               checkName,
 	"tag":                     checkTag,
@@ -41,11 +41,11 @@ func checkUTF8(s string) string {
 	if utf8.ValidString(s) {
 		return ""
 	}
-	at := 0
-	for r, n := utf8.DecodeRuneInString(s); r != utf8.RuneError || n != 1; r, n = utf8.DecodeRuneInString(s[at:]) {
-		at += n
+	position := 0
+	for r, n := utf8.DecodeRuneInString(s); r != utf8.RuneError || n != 1; r, n = utf8.DecodeRuneInString(s[position:]) {
+		position += n
 	}
-	return fmt.Sprintf("invalid utf-8 character sequence detected at position %d", at+1)
+	return fmt.Sprintf("invalid utf-8 character sequence detected at position %d", position+1)
 }
 
 func checkName(s string) string {
@@ -210,8 +210,8 @@ var (
 	bracketsPattern = regexp.MustCompile(`^\[(.*)\](?::([0-9]*))?$`)
 )
 
-// HostKind says what Kong takes a host for, by its look alone: "ipv4" where it
-// has only digits and dots, "ipv6" where it has several colons, else "name".
+// HostKind returns what Kong takes a host for: "ipv4" where it has only digits and
+// dots, "ipv6" where it has several colons, else "name".
 func HostKind(s string) string {
 	switch rest := strings.ReplaceAll(s, ":", ""); {
 	case len(s)-len(rest) > 1:
@@ -222,7 +222,8 @@ func HostKind(s string) string {
 	return "name"
 }
 
-// parseHost reads a host as Kong does. errPort is for a port that is too high.
+// parseHost reads a host as Kong does. The error of a port that is too high is
+// errPort.
 func parseHost(s string) (host, error) {
 	h := host{kind: HostKind(s), host: s}
 	port := ""

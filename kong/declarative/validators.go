@@ -1,6 +1,7 @@
 package declarative
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -207,7 +208,7 @@ func matching(wanted bool) func(any) (validator, error) {
 	}
 }
 
-// matchingList is of patterns each of which has a message of its own.
+// matchingList makes a validator of patterns, each with a message of its own.
 func matchingList(wanted bool) func(any) (validator, error) {
 	return func(argument any) (validator, error) {
 		list, ok := sequence(argument)
@@ -230,7 +231,7 @@ func matchingList(wanted bool) func(any) (validator, error) {
 			s, ok := v.(string)
 			for i, pattern := range patterns {
 				if ok && pattern.match(s) != wanted {
-					return or(messages[i], "invalid value: "+s)
+					return cmp.Or(messages[i], "invalid value: "+s)
 				}
 			}
 			return ""
@@ -260,15 +261,8 @@ func matchAny(argument any) (validator, error) {
 		if !ok || slices.ContainsFunc(patterns, func(p luaPattern) bool { return p.match(s) }) {
 			return ""
 		}
-		return or(message, "invalid value: "+s)
+		return cmp.Or(message, "invalid value: "+s)
 	}, nil
-}
-
-func or(message, otherwise string) string {
-	if message == "" {
-		return otherwise
-	}
-	return message
 }
 
 func contains(wanted any) (validator, error) {
@@ -281,7 +275,7 @@ func contains(wanted any) (validator, error) {
 	}, nil
 }
 
-// exclusiveSubsets is of sets that must not be mixed in one value.
+// exclusiveSubsets makes a validator of sets that must not be mixed in one value.
 func exclusiveSubsets(argument any) (validator, error) {
 	subsets, ok := sequence(argument)
 	if !ok {
@@ -303,8 +297,9 @@ func exclusiveSubsets(argument any) (validator, error) {
 	}, nil
 }
 
-// textCheck is a check that is a function in Kong, recordCheck one of a record.
-// Only Kong's own entities have these; a dump is data and cannot.
+// A textCheck checks a text where Kong has a function of its own for that, a
+// recordCheck a record. Only Kong's own entities have such checks: a plugin's dump
+// is data.
 type (
 	textCheck   func(text string) string
 	recordCheck func(row map[string]any) string
@@ -314,7 +309,7 @@ type (
 // them.
 var recordChecks = map[string]recordCheck{"termination": checkTermination}
 
-// checkTermination is of the config of request-termination.
+// checkTermination checks the config of request-termination.
 func checkTermination(config map[string]any) string {
 	present := func(name string) bool {
 		text, _ := config[name].(string)

@@ -11,7 +11,7 @@ import (
 // string, []any or map[string]any. What Kong's Lua sees of it counts: an empty
 // array and an empty map are the same to it, a table.
 
-// isTable tells whether Lua would call the value a table.
+// isTable reports whether Lua would call the value a table.
 func isTable(v any) bool {
 	switch v.(type) {
 	case []any, map[string]any:

@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// selected is a value as a plugin gets it: null is absent, integers are whole,
-// and references to a vault are resolved. What was a reference also stands
-// under "$refs" in its record.
-func selected(f *field, value any) any {
+// pluginValue returns a value as a plugin gets it: without nulls, and with
+// references to a vault resolved. A reference is also kept under "$refs" in its
+// record.
+func pluginValue(f *field, value any) any {
 	switch {
 	case f == nil || value == nil:
 		return value
 	case f.kind == "record":
 		row, _ := value.(map[string]any)
-		return selectedRecord(f.record, row)
+		return pluginRecord(f.record, row)
 	case f.kind == "map":
 		out := map[string]any{}
 		for _, pair := range pairs(value) {
 			if pair.value != nil {
-				out[luaString(pair.key)] = selected(f.values, pair.value)
+				out[luaString(pair.key)] = pluginValue(f.values, pair.value)
 			}
 		}
 		return out
@@ -28,7 +28,7 @@ func selected(f *field, value any) any {
 		list, _ := sequence(value)
 		out := make([]any, len(list))
 		for i, element := range list {
-			out[i] = selected(f.elements, element)
+			out[i] = pluginValue(f.elements, element)
 		}
 		return out
 	}
@@ -38,14 +38,14 @@ func selected(f *field, value any) any {
 	return value
 }
 
-func selectedRecord(r *record, row map[string]any) map[string]any {
+func pluginRecord(r *record, row map[string]any) map[string]any {
 	out, refs := map[string]any{}, map[string]any{}
 	for name, value := range row {
 		if value == nil {
 			continue
 		}
 		f := r.fields[name]
-		out[name] = selected(f, value)
+		out[name] = pluginValue(f, value)
 		if f == nil {
 			continue
 		}
