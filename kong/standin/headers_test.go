@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/Kong/go-pdk"
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestHeadersInOneCall is of set_headers with texts, which go-pdk does not send:
@@ -63,5 +64,74 @@ func TestHeadersInOneCall(t *testing.T) {
 				t.Errorf("got %q, want %q", body, tt.want)
 			}
 		})
+	}
+}
+
+// The reply of get_headers is a Struct, with the names in
+// lower case and several values of one as a list. Seen alike on Kong 3.9.3.
+func TestAllHeaders(t *testing.T) {
+	b, p := startBackend(t, "b"), servePlugin(t, nil)
+	g := startGateway(t, fakeRoute(b), Options{PluginServers: p.server()})
+	alone := map[string]any{"host": "example.com", "connection": "close"}
+	with := func(name string, value any) map[string]any {
+		return map[string]any{"host": "example.com", "connection": "close", name: value}
+	}
+	many := make([]string, 200)
+	for i := range many {
+		many[i] = fmt.Sprintf("X-%03d: v", i)
+	}
+	for _, tt := range []struct {
+		name   string
+		most   int
+		header []string
+		want   map[string]any
+		count  int // where want is nil
+	}{
+		{"none of its own", 1000, nil, alone, 0},
+		{"one", 1000, []string{"X-Some_Name: a, b"}, with("x-some_name", "a, b"), 0},
+		{"several values", 1000, []string{"X-A: 1", "x-a: 2", "X-A: 1"}, with("x-a", []any{"1", "2", "1"}), 0},
+		{"an empty value", 1000, []string{"X-A:"}, with("x-a", ""), 0},
+		{"a value and an empty one", 1000, []string{"X-A: 1", "X-A:"}, with("x-a", []any{"1", ""}), 0},
+		{"bytes that are no text", 1000, []string{"X-A: \xff\xe4"}, with("x-a", "\xff\xe4"), 0},
+		{"several cookies", 1000, []string{"Cookie: a=1", "Cookie: b=2"}, with("cookie", []any{"a=1", "b=2"}), 0},
+		{"the Host and one more", 2, nil, alone, 0},
+		{"as many as there are", 202, many, nil, 202},
+		{"fewer than there are", 100, many, nil, 100},
+		{"one of many", 1, many, nil, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var reply []byte
+			p.access = func(_ *pdk.PDK, conn net.Conn, _ map[string]any) {
+				var err error
+				if reply, err = ask(conn, "kong.request.get_headers", encodeInt(tt.most)); err != nil {
+					t.Error(err)
+				}
+			}
+			fetch(t, g, "GET", "/r", tt.header...)
+			got, err := decodeStruct(reply)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.want == nil {
+				if len(got) != tt.count {
+					t.Errorf("got %d: %v", len(got), got)
+				}
+				return
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+			if len(encodeStruct(tt.want)) != len(reply) {
+				t.Errorf("got %x, want, in another order perhaps, %x", reply, encodeStruct(tt.want))
+			}
+		})
+	}
+	for _, most := range []int{0, -1, 1001} {
+		p.access = func(_ *pdk.PDK, conn net.Conn, _ map[string]any) {
+			_, _ = ask(conn, "kong.request.get_headers", encodeInt(most))
+		}
+		if response, _ := fetch(t, g, "GET", "/r"); response.StatusCode != 500 {
+			t.Errorf("%d headers at most: got %s", most, response.Status)
+		}
 	}
 }

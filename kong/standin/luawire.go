@@ -66,6 +66,16 @@ func decodeText(message []byte) (text string, err error) {
 	return text, err
 }
 
+// decodeInt reads an Int.
+func decodeInt(message []byte) (n int, err error) {
+	err = visit(message, func(field protowire.Number, number uint64, _ []byte) {
+		if field == 1 {
+			n = int(int32(number))
+		}
+	})
+	return n, err
+}
+
 // decodeTarget reads a Target.
 func decodeTarget(message []byte) (host string, port int, err error) {
 	err = visit(message, func(field protowire.Number, number uint64, bytes []byte) {

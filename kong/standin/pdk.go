@@ -49,6 +49,7 @@ var pdkMethods = map[string]pdkMethod{
 
 	"kong.request.get_forwarded_scheme": {phasesOfReading, false, text((*exchange).forwardedScheme)},
 	"kong.request.get_header":           {phasesOfReading, true, withText(getHeader)},
+	"kong.request.get_headers":          {phasesOfReading, true, getHeaders},
 	"kong.request.get_method":           {phasesOfReading, false, text(func(x *exchange) string { return x.method })},
 	"kong.request.get_path":             {phasesOfReading, false, text((*exchange).path)},
 	"kong.request.get_raw_query":        {phasesOfReading, false, text(func(x *exchange) string { return x.args })},
@@ -72,8 +73,9 @@ var pdkMethods = map[string]pdkMethod{
 // streamMethods are those that differ on a TCP connection.
 var streamMethods = map[string]pdkMethod{
 	"kong.response.exit": {anyPhase, false, exitStream},
-	// In the log phase, Kong reads it from what it has kept of a request.
-	"kong.request.get_header": {phasesOfReading, true, noRequest},
+	// In the log phase, Kong reads these from what it has kept of a request.
+	"kong.request.get_header":  {phasesOfReading, true, noRequest},
+	"kong.request.get_headers": {phasesOfReading, true, noRequest},
 }
 
 // checkPhase raises an error where the phase is none of these.

@@ -25,6 +25,22 @@ func getHeader(x *exchange, name string) ([]byte, error) {
 	return encodeText(x.header.Get(name)), nil
 }
 
+func getHeaders(x *exchange, args []byte) ([]byte, error) {
+	if x.phase == phaseLog { // Kong has kept them and does not look at the limit
+		return encodeStruct(x.headerTable(maxArgs)), nil
+	}
+	most, err := decodeInt(args)
+	switch {
+	case err != nil:
+		return nil, err
+	case most < 1:
+		return nil, raise("max_headers must be >= 1")
+	case most > 1000:
+		return nil, raise("max_headers must be <= 1000")
+	}
+	return encodeStruct(x.headerTable(most)), nil
+}
+
 // noRequest is Kong's error where it looks for the headers of a TCP connection.
 func noRequest(*exchange, []byte) ([]byte, error) {
 	return nil, raise("attempt to index field 'request_headers' (a nil value)")

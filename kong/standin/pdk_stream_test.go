@@ -242,7 +242,7 @@ func TestCallsInTheLogPhaseOfStreams(t *testing.T) {
 	for method, ends := range map[string]bool{
 		"kong.nginx.get_ctx": false, "kong.ctx.shared.get": false, "kong.response.get_source": false,
 		"kong.client.get_consumer": false, "kong.request.get_uri_captures": false,
-		"kong.nginx.get_var": true, "kong.request.get_header": true,
+		"kong.nginx.get_var": true, "kong.request.get_header": true, "kong.request.get_headers": true,
 		"kong.request.get_path": true, "kong.service.set_target": true,
 	} {
 		dialStream(t, g, 0).ask("bye")

@@ -292,6 +292,8 @@ func TestCallsThatRaiseErrors(t *testing.T) {
 		{"service.request.set_path", "path must start with /", encodeText("x")},
 		{"service.request.set_header", `invalid header value for "X": got nil, expected array of string, string, number or boolean`, appendText(nil, 1, "X")},
 		{"service.set_target", "port must be an integer between 0 and 65535: given 65536", appendInt(appendText(nil, 1, "h"), 2, 65536)},
+		{"request.get_headers", "max_headers must be >= 1", nil},
+		{"request.get_headers", "max_headers must be <= 1000", encodeInt(1001)},
 		{"response.get_status", "function cannot be called in access phase (only in: response, header_filter, body_filter, log, error, admin_api)", nil},
 		{"response.exit", "code must be a number between 100 and 599", encodeInt(99)},
 		{"nginx.get_var", "the stand-in does not know nginx's variable uri", encodeText("uri")},

@@ -54,6 +54,7 @@ var Methods = []Method{
 
 	{"kong.request.get_forwarded_scheme", none, text},
 	{"kong.request.get_header", text, text},
+	{"kong.request.get_headers", integer, table},
 	{"kong.request.get_method", none, text},
 	{"kong.request.get_path", none, text},
 	{"kong.request.get_raw_query", none, text},
