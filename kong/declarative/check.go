@@ -88,7 +88,7 @@ func (f *field) checkNull() any {
 	case f.ne != nil && f.ne.value == nil:
 		return cmp.Or(f.message, "value must not be null")
 	case f.eq != nil && f.eq.value != nil:
-		return "value must be " + luaString(f.eq.value)
+		return "value must be " + LuaString(f.eq.value)
 	case f.required:
 		return "required field missing"
 	}

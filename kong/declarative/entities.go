@@ -115,7 +115,7 @@ func (s *schemas) addRouteVariants(raw map[string]any) error {
 		if len(list) > 0 {
 			unknown = list[0]
 		}
-		return nil, Errors{"protocols": "unknown type: " + luaString(unknown)}
+		return nil, Errors{"protocols": "unknown type: " + LuaString(unknown)}
 	}
 	return nil
 }
@@ -149,7 +149,7 @@ func (s *schemas) addPluginVariants(plugins map[string]map[string]any) error {
 			return r, nil
 		}
 		return nil, Errors{"name": fmt.Sprintf(
-			"plugin '%s' not enabled; add it to the 'plugins' configuration property", luaString(row["name"]))}
+			"plugin '%s' not enabled; add it to the 'plugins' configuration property", LuaString(row["name"]))}
 	}
 	return nil
 }

@@ -172,7 +172,7 @@ func (d *yamlDecoder) mapping(n *yaml.Node, depth int) (any, error) {
 		if index, ok := key.(float64); ok && index == float64(indexes+1) {
 			indexes++
 		}
-		m[luaString(key)] = value
+		m[LuaString(key)] = value
 	}
 	for _, value := range merged {
 		inherited, ok := value.(map[string]any)

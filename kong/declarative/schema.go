@@ -108,7 +108,7 @@ func compileField(definition any, inEntity bool) (*field, error) {
 		}
 	}
 	if !slices.Contains(kinds, f.kind) {
-		return nil, fmt.Errorf("type: invalid type: %s", luaString(raw["type"]))
+		return nil, fmt.Errorf("type: invalid type: %s", LuaString(raw["type"]))
 	}
 	if err := f.setStructure(inEntity); err != nil {
 		return nil, err

@@ -55,7 +55,7 @@ func equal(wanted any) (validator, error) {
 		if luaEqual(v, wanted) {
 			return ""
 		}
-		return "value must be " + luaString(wanted)
+		return "value must be " + LuaString(wanted)
 	}, nil
 }
 
@@ -64,7 +64,7 @@ func notEqual(unwanted any) (validator, error) {
 		if !luaEqual(v, unwanted) {
 			return ""
 		}
-		return "value must not be " + luaString(v)
+		return "value must not be " + LuaString(v)
 	}, nil
 }
 
@@ -101,7 +101,7 @@ func hasElement(list []any, v any) bool {
 func joined(list []any) string {
 	texts := make([]string, len(list))
 	for i, element := range list {
-		texts[i] = luaString(element)
+		texts[i] = LuaString(element)
 	}
 	return strings.Join(texts, ", ")
 }
@@ -112,7 +112,7 @@ func greaterThan(limit any) (validator, error) {
 		if n, ok := v.(float64); !ok || n > least {
 			return ""
 		}
-		return "value must be greater than " + luaString(limit)
+		return "value must be greater than " + LuaString(limit)
 	}, err
 }
 
@@ -140,7 +140,7 @@ func flag(holds func(any) bool, message string) func(any) (validator, error) {
 			case holds(v):
 				return ""
 			case message == "":
-				return "not a valid regex: " + luaString(v)
+				return "not a valid regex: " + LuaString(v)
 			}
 			return message
 		}, nil
@@ -203,7 +203,7 @@ func matching(wanted bool) func(any) (validator, error) {
 			if s, ok := v.(string); !ok || pattern.match(s) == wanted {
 				return ""
 			}
-			return "invalid value: " + luaString(v)
+			return "invalid value: " + LuaString(v)
 		}, err
 	}
 }
@@ -271,7 +271,7 @@ func contains(wanted any) (validator, error) {
 		if hasElement(list, wanted) {
 			return ""
 		}
-		return "expected to contain: " + luaString(wanted)
+		return "expected to contain: " + LuaString(wanted)
 	}, nil
 }
 

@@ -105,8 +105,9 @@ func lookup(row map[string]any, path string) (value any, present bool) {
 	return lookup(inner, tail)
 }
 
-// luaString is Lua's tostring, of what can stand in a configuration.
-func luaString(v any) string {
+// LuaString is Lua's tostring of what a configuration may have. null is "null", a
+// table "table".
+func LuaString(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "null"

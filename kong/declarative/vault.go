@@ -20,7 +20,7 @@ func pluginValue(f *field, value any) any {
 		out := map[string]any{}
 		for _, pair := range pairs(value) {
 			if pair.value != nil {
-				out[luaString(pair.key)] = pluginValue(f.values, pair.value)
+				out[LuaString(pair.key)] = pluginValue(f.values, pair.value)
 			}
 		}
 		return out
@@ -75,7 +75,7 @@ func references(f *field, value any) any {
 		for _, pair := range pairs(value) {
 			if inner.kind == "string" {
 				if text := references(inner, pair.value); text != nil {
-					found[luaString(pair.key)] = text
+					found[LuaString(pair.key)] = text
 				}
 			}
 		}

@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -23,18 +24,16 @@ func (g *Gateway) adminHandler() http.Handler {
 	} {
 		mux.Handle(path, byMethod(methods))
 	}
-	for _, entity := range []string{"services", "routes", "plugins", "upstreams", "consumers", "targets"} {
-		if entity != "targets" {
-			mux.Handle("/"+entity, g.adminList(entity))
-			mux.Handle("/"+entity+"/{id}", g.adminRow(entity))
-		}
+	for _, entity := range []string{"services", "routes", "plugins", "upstreams", "consumers"} {
+		mux.Handle("/"+entity, g.adminList(entity))
+		mux.Handle("/"+entity+"/{id}", g.adminRow(entity))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		adminAnswer(w, http.StatusNotFound, map[string]any{"message": "Not found"})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Server", serverTokens)
-		w.Header().Set("Access-Control-Allow-Origin", orText(r.Header.Get("Origin"), "*"))
+		w.Header().Set("Access-Control-Allow-Origin", cmp.Or(r.Header.Get("Origin"), "*"))
 		mux.ServeHTTP(w, r)
 	})
 }
@@ -165,7 +164,7 @@ func (g *Gateway) adminValidatePlugin(w http.ResponseWriter, r *http.Request) {
 	adminAnswer(w, http.StatusOK, map[string]any{"message": "schema validation successful"})
 }
 
-// isTruthy is of a flag in a query.
+// isTruthy reports whether a flag in a query is set.
 func isTruthy(value string) bool {
 	return slices.Contains([]string{"true", "1", "on", "yes"}, strings.ToLower(value))
 }

@@ -29,7 +29,7 @@ func (g *Gateway) adminGetConfig(w http.ResponseWriter, _ *http.Request) {
 	adminAnswer(w, http.StatusOK, map[string]any{"config": string(text)})
 }
 
-// adminPostConfig goes on with another configuration. No request is lost.
+// adminPostConfig replaces the configuration. No request is lost.
 func (g *Gateway) adminPostConfig(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxConfig)
 	text, params, err := readConfig(r)

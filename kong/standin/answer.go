@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -84,7 +85,7 @@ func responseType(accept string) string {
 		}
 		if quality > best {
 			best = quality
-			chosen = orText(mimeTypes[m[1]], typeJSON)
+			chosen = cmp.Or(mimeTypes[m[1]], typeJSON)
 		}
 	}
 	return chosen
@@ -102,7 +103,7 @@ func (x *exchange) errorAnswer(status int, message string, header http.Header) *
 
 func (x *exchange) errorPage(status int, message, kind string, header http.Header) *answer {
 	if message == "" {
-		message = orText(errorMessages[status], fmt.Sprintf("The upstream server responded with %d", status))
+		message = cmp.Or(errorMessages[status], fmt.Sprintf("The upstream server responded with %d", status))
 	}
 	if header == nil {
 		header = http.Header{}
@@ -120,7 +121,7 @@ func (x *exchange) unexpectedAnswer(status int) *answer {
 	x.unexpected = true
 	accept := strings.Join(x.header.Values("Accept"), ",")
 	if accept == "" {
-		accept = orText(x.header.Get("Content-Type"), "text/plain")
+		accept = cmp.Or(x.header.Get("Content-Type"), "text/plain")
 	}
 	if strings.HasPrefix(accept, "application/grpc") {
 		return &answer{status: status, header: grpcHeader(status, errorMessages[status])}
@@ -135,7 +136,7 @@ func (x *exchange) respondError(status int, message string, header http.Header) 
 	}
 	x.exited = true
 	x.delayed = x.errorAnswer(status, message, header)
-	return errYielded
+	return errAnswered
 }
 
 // grpcStatuses are those of gRPC for HTTP's.
@@ -169,7 +170,7 @@ func grpcHeader(status int, message string) http.Header {
 	return http.Header{
 		"Content-Type": {typeGRPC},
 		"Grpc-Status":  {strconv.Itoa(code)},
-		"Grpc-Message": {orText(message, grpcMessages[code])},
+		"Grpc-Message": {cmp.Or(message, grpcMessages[code])},
 	}
 }
 
@@ -202,7 +203,7 @@ func (x *exchange) send(a *answer) {
 		header.Set("Server", serverTokens)
 	}
 	header.Set("X-Kong-Request-Id", x.id)
-	x.status, x.done = a.status, header.Clone()
+	x.status, x.sentHeader = a.status, header.Clone()
 	x.w.WriteHeader(a.status)
 	n, _ := x.w.Write(body) // the client may have gone
 	x.sent += int64(n)

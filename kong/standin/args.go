@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"encoding/hex"
 	"strings"
 )
 
@@ -30,42 +31,36 @@ func parseArgs(query string, most int) map[string]any {
 }
 
 // addValue makes a list of what comes several times.
-func addValue(to map[string]any, key string, value any) {
-	switch former := to[key].(type) {
+func addValue(table map[string]any, key string, value any) {
+	switch former := table[key].(type) {
 	case nil:
-		to[key] = value
+		table[key] = value
 	case []any:
-		to[key] = append(former, value)
+		table[key] = append(former, value)
 	default:
-		to[key] = []any{former, value}
+		table[key] = []any{former, value}
 	}
 }
 
-// unescapeArg leaves what is no escape as it is.
-func unescapeArg(text string) string {
-	if !strings.ContainsAny(text, "%+") {
-		return text
-	}
-	out := make([]byte, 0, len(text))
-	for i := 0; i < len(text); i++ {
-		switch {
-		case text[i] == '+':
-			out = append(out, ' ')
-		case text[i] == '%' && i+2 < len(text) && isHex(text[i+1]) && isHex(text[i+2]):
-			out = append(out, unhex(text[i+1])<<4|unhex(text[i+2]))
-			i += 2
-		default:
-			out = append(out, text[i])
+// unescapeArg decodes an argument, in which + is a blank.
+func unescapeArg(text string) string { return unescape(strings.ReplaceAll(text, "+", " ")) }
+
+// unescape decodes all escapes and leaves what is no escape as it is.
+func unescape(text string) string {
+	var b strings.Builder
+	for {
+		before, after, escaped := strings.Cut(text, "%")
+		b.WriteString(before)
+		if !escaped {
+			return b.String()
 		}
+		char, err := hex.DecodeString(after[:min(2, len(after))])
+		if err != nil || len(char) == 0 {
+			b.WriteByte('%')
+			text = after
+			continue
+		}
+		b.WriteByte(char[0])
+		text = after[2:]
 	}
-	return string(out)
-}
-
-func isHex(c byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", c) >= 0 }
-
-func unhex(c byte) byte {
-	if c <= '9' {
-		return c - '0'
-	}
-	return c | 0x20 - 'a' + 10
 }

@@ -3,8 +3,11 @@ package standin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,7 +16,7 @@ import (
 	"kong-traffic-split/kong/declarative"
 )
 
-// errNoPeer is for an Upstream without a target that can be used.
+// errNoPeer is the error of an Upstream without a usable target.
 var errNoPeer = errors.New("failure to get a peer from the ring-balancer")
 
 // balancing is where a request goes, as Kong keeps it in balancer_data.
@@ -35,6 +38,14 @@ type peer struct {
 	ip       string
 	port     int
 	hostname string // for the Host header
+}
+
+// address is where to connect to, which has to be an IP address.
+func (p peer) address() (string, error) {
+	if _, err := netip.ParseAddr(p.ip); err != nil {
+		return "", fmt.Errorf("failed to set the current peer (address: %s port: %d): %w", p.ip, p.port, errBadPeer)
+	}
+	return net.JoinHostPort(p.ip, strconv.Itoa(p.port)), nil
 }
 
 // prepare sets the destination to the Service's own.
@@ -103,8 +114,8 @@ func (b *balancer) peer(ctx context.Context, r *resolver) (peer, error) {
 	return peer{}, errNoPeer
 }
 
-// choosePeer finds the destination of the next try.
-func (x *exchange) choosePeer() (peer, error) {
+// nextPeer finds the destination of the next try.
+func (x *exchange) nextPeer() (peer, error) {
 	b := &x.balancer
 	p := peer{ip: b.host, port: b.port, hostname: b.host}
 	if b.kind != "name" {
@@ -134,22 +145,33 @@ func (x *exchange) choosePeer() (peer, error) {
 	return p, err
 }
 
-// firstPeer finds the destination of the first try. Where there is none, it
+// choosePeer sets the destination of the next try.
+func (x *exchange) choosePeer() error {
+	p, err := x.nextPeer()
+	if err == nil {
+		x.balancer.try = p
+		x.setHost(p)
+	}
+	return err
+}
+
+// chooseFirstPeer sets the destination of the first try. Where there is none, it
 // returns the status and the message that Kong answers with.
-func (x *exchange) firstPeer() (p peer, status int, message string) {
+func (x *exchange) chooseFirstPeer() (status int, message string) {
 	x.balancer.preserveHost = x.upstreamHost != ""
-	p, err := x.choosePeer()
+	err := x.choosePeer()
 	switch {
 	case err == nil:
-		return p, 0, ""
+		x.proxied = true
+		return 0, ""
 	case errors.Is(err, errNoPeer):
-		return p, http.StatusServiceUnavailable, err.Error()
+		return http.StatusServiceUnavailable, err.Error()
 	}
 	x.luaLog(levelError, "init.lua:381:", "execute(): DNS resolution failed: "+err.Error()+". Tried: "+x.balancer.host)
 	if errors.Is(err, errNoName) {
-		return p, http.StatusServiceUnavailable, "name resolution failed"
+		return http.StatusServiceUnavailable, "name resolution failed"
 	}
-	return p, http.StatusInternalServerError, err.Error()
+	return http.StatusInternalServerError, err.Error()
 }
 
 // prepareUpstream does what Kong does between the plugins and the Service.
@@ -157,13 +179,9 @@ func (x *exchange) prepareUpstream() *answer {
 	if x.hasQuery() {
 		x.upstreamURI += "?" + x.args
 	}
-	p, status, message := x.firstPeer()
-	if status != 0 {
+	if status, message := x.chooseFirstPeer(); status != 0 {
 		return x.exitError(status, message)
 	}
-	x.balancer.try = p
-	x.setHost(p)
-	x.proxied = true
 	return nil
 }
 

@@ -78,7 +78,7 @@ type exchange struct {
 	upstreamStatus              int
 	times                       times
 	sent                        int64
-	done                        http.Header // of the answer, once it is sent
+	sentHeader                  http.Header // of the answer, once it is sent
 }
 
 // times are points of a request, for the latencies.
@@ -157,15 +157,15 @@ func (g *Gateway) trusts(ip string) bool {
 // hold keeps a connection open until the end of the request.
 func (x *exchange) hold(c io.Closer) { x.held = append(x.held, c) }
 
-func (x *exchange) letGo() {
+func (x *exchange) releaseHeld() {
 	for _, c := range x.held {
 		_ = c.Close()
 	}
 	x.held = nil
 }
 
-// context ends when nobody waits for the exchange any more. That the client of a
-// stream has gone is seen only when it is proxied.
+// context ends when nobody waits for the exchange any more. Whether the client of a
+// stream has gone is known only once it is proxied.
 func (x *exchange) context() context.Context {
 	if x.stream != nil {
 		return x.gateway.ending
@@ -173,8 +173,8 @@ func (x *exchange) context() context.Context {
 	return x.r.Context()
 }
 
-// abandoned tells whether nobody waits for the end of the phase any more. The
-// log phase is nobody's but the gateway's.
+// abandoned reports whether nobody waits for the end of the phase any more. The
+// log phase is waited for until the gateway ends.
 func (x *exchange) abandoned() bool {
 	return x.phase != phaseLog && x.context().Err() != nil || x.gateway.ending.Err() != nil
 }
@@ -231,12 +231,12 @@ func (x *exchange) httpVersion() float64 {
 	return float64(x.r.ProtoMajor) + float64(x.r.ProtoMinor)/10
 }
 
-// isGRPC tells whether the request is one of gRPC.
+// isGRPC reports whether it is a request of gRPC.
 func (x *exchange) isGRPC() bool {
 	return x.r.ProtoMajor == 2 && strings.HasPrefix(x.header.Get("Content-Type"), "application/grpc")
 }
 
-// hasQuery tells whether the Service gets a ?, be it with nothing behind it.
+// hasQuery reports whether the Service gets a ?, even with nothing behind it.
 func (x *exchange) hasQuery() bool {
 	return x.args != "" || strings.HasSuffix(x.uri, "?")
 }
@@ -274,7 +274,7 @@ func (x *exchange) requestLine() string {
 // runError logs an error that a plugin's phase has raised, and makes it the
 // client's 500.
 func (x *exchange) runError(err error) {
-	if err == nil || errors.Is(err, errYielded) {
+	if err == nil || errors.Is(err, errAnswered) {
 		return
 	}
 	x.kongLog(levelError, "init.lua:406", err.Error())

@@ -16,7 +16,7 @@ import (
 	"kong-traffic-split/kong/declarative"
 )
 
-// drainPatience is how long Close waits for requests in hand.
+// drainPatience is how long Close waits for requests in flight.
 const drainPatience = 10 * time.Second
 
 // A Gateway is a stand-in for one Kong node. Its methods may be called by
@@ -53,8 +53,7 @@ type Gateway struct {
 	wasClosed bool
 }
 
-// New sets a gateway up as `kong start` does: it asks the plugin servers for
-// their dumps and checks the declarative file. The error says what Kong says.
+// New makes a gateway. Its error says which option is wrong.
 func New(o Options) (*Gateway, error) {
 	s, err := o.check()
 	if err != nil {
@@ -83,8 +82,9 @@ func newNodeID() string {
 	return id[:8] + "-" + id[8:12] + "-4" + id[13:16] + "-a" + id[17:20] + "-" + id[20:]
 }
 
-// Start loads the configuration and listens. Where it fails, nothing is left
-// running.
+// Start does what `kong start` does: it queries the plugin servers, checks the
+// declarative file and listens. Its errors are Kong's. Where it fails, nothing is
+// left running.
 func (g *Gateway) Start() error {
 	if err := g.Reload(); err != nil {
 		return err
@@ -95,9 +95,9 @@ func (g *Gateway) Start() error {
 	return nil
 }
 
-// Reload does what `kong reload` does: it asks the plugin servers again, reads
-// the declarative file again, and goes on with new workers, whose predecessors
-// end their requests first. Where something is wrong, all stays as it is.
+// Reload does what `kong reload` does: it queries the plugin servers again, reads
+// the declarative file again, and goes on with new workers; the old ones finish
+// their requests. Where something is wrong, nothing changes.
 func (g *Gateway) Reload() error {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
@@ -263,8 +263,8 @@ func first(addresses []string) string {
 	return addresses[0]
 }
 
-// track remembers a connection that is no more in the hands of a server. It
-// returns false where the gateway is closed.
+// track remembers a connection that no http.Server will close, so that Close does.
+// It returns false where the gateway is closed.
 func (g *Gateway) track(c net.Conn) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -281,8 +281,8 @@ func (g *Gateway) untrack(c net.Conn) {
 	delete(g.tunnels, c)
 }
 
-// Close ends the gateway: it listens no more, ends the requests in hand, for
-// some seconds, and the plugin servers that it has started.
+// Close ends the gateway: it stops listening, waits some seconds for the
+// requests in flight, and ends the plugin servers that it has started.
 func (g *Gateway) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainPatience)
 	defer cancel()

@@ -19,7 +19,7 @@ type generation struct {
 	streamViews  []*view // likewise
 }
 
-// A view is a generation as one worker has it.
+// A view is what one worker has of a generation.
 type view struct {
 	worker    *worker
 	rows      map[string][]*pluginRow // by plugin
@@ -38,19 +38,19 @@ func (g *Gateway) newGeneration(config *declarative.Config, hash string) *genera
 	return &generation{
 		config: config, hash: hash, handlers: g.handlers,
 		router: newRouter(config), streamRouter: newStreamRouter(config),
-		views:       newViews(config, &g.http, ofHTTP),
-		streamViews: newViews(config, &g.streams, ofStream),
+		views:       newViews(config, &g.http, isHTTP),
+		streamViews: newViews(config, &g.streams, isStream),
 	}
 }
 
 // newViews makes the views of a subsystem's workers, with the rows for its
 // protocols.
-func newViews(config *declarative.Config, s *subsystem, of func(protocols ...string) bool) []*view {
+func newViews(config *declarative.Config, s *subsystem, belongs func(protocols ...string) bool) []*view {
 	var views []*view
 	for _, w := range s.workers {
 		v := &view{worker: w, rows: map[string][]*pluginRow{}, balancers: map[string]*balancer{}}
 		for _, plugin := range config.Plugins {
-			if plugin.Enabled && of(plugin.Protocols...) {
+			if plugin.Enabled && belongs(plugin.Protocols...) {
 				v.rows[plugin.Name] = append(v.rows[plugin.Name], newPluginRow(plugin, int(s.seq.Add(1))))
 			}
 		}
@@ -85,8 +85,8 @@ func newPluginRow(plugin *declarative.Plugin, seq int) *pluginRow {
 	return &pluginRow{plugin: plugin, seq: seq, config: config}
 }
 
-// rowFor returns the row of a plugin that counts for a request: the one that
-// says most about where it applies.
+// rowFor returns the row of a plugin that applies to a request: the most specific
+// one.
 func (v *view) rowFor(plugin, route, service, consumer string) *pluginRow {
 	for _, want := range [][3]string{
 		{route, service, consumer},
@@ -115,14 +115,14 @@ func idOf(ref *declarative.Ref) string {
 	return ref.ID
 }
 
-// ofHTTP and ofStream tell whether one of the protocols belongs to a subsystem.
-func ofHTTP(protocols ...string) bool {
+// isHTTP and isStream report whether one of the protocols belongs to the subsystem.
+func isHTTP(protocols ...string) bool {
 	return slices.ContainsFunc(protocols, func(p string) bool {
 		return slices.Contains([]string{"http", "https", "grpc", "grpcs"}, p)
 	})
 }
 
-func ofStream(protocols ...string) bool {
+func isStream(protocols ...string) bool {
 	return slices.ContainsFunc(protocols, func(p string) bool {
 		return slices.Contains([]string{"tcp", "tls", "tls_passthrough", "udp"}, p)
 	})

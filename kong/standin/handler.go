@@ -3,6 +3,7 @@ package standin
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // A handler is a plugin that is enabled: one of the bundled ones, or one of a
@@ -60,7 +61,7 @@ func newExternalHandler(p *externalPlugin) *handler {
 // finish does the log phase, and ends what belongs to the request.
 func (x *exchange) finish() {
 	x.phase = phaseLog
-	x.times.finished = nowOr(x.times.finished)
+	x.times.finished = cmp.Or(x.times.finished, time.Now())
 	var logs []collected
 	for _, c := range x.collected {
 		if c.plugin.external == nil {
@@ -70,7 +71,7 @@ func (x *exchange) finish() {
 		}
 	}
 	if len(logs) == 0 {
-		x.letGo()
+		x.releaseHeld()
 		return
 	}
 	// Kong runs these in a timer, after the request.
@@ -78,7 +79,7 @@ func (x *exchange) finish() {
 		for _, c := range logs {
 			x.runLog(c)
 		}
-		x.letGo()
+		x.releaseHeld()
 	})
 }
 

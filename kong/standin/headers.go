@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"cmp"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -108,29 +109,29 @@ func (x *exchange) protocolVersion() string {
 }
 
 // copyResponseHeader puts the Service's header beside what plugins have added.
-func (x *exchange) copyResponseHeader(to http.Header, response *http.Response) {
-	from := response.Header.Clone()
-	dropHopByHop(from)
+func (x *exchange) copyResponseHeader(dst http.Header, response *http.Response) {
+	src := response.Header.Clone()
+	dropHopByHop(src)
 	for name, values := range x.response {
-		to[name] = slices.Clone(values)
+		dst[name] = slices.Clone(values)
 	}
-	for name, values := range from {
+	for name, values := range src {
 		if slices.Contains([]string{"Content-Type", "Content-Length", "Date"}, name) {
-			to[name] = values // there is only one of each
+			dst[name] = values // there is only one of each
 		} else {
-			to[name] = append(to[name], values...)
+			dst[name] = append(dst[name], values...)
 		}
 	}
-	if response.ContentLength >= 0 && from.Get("Content-Length") == "" && x.method != http.MethodHead &&
+	if response.ContentLength >= 0 && src.Get("Content-Length") == "" && x.method != http.MethodHead &&
 		response.StatusCode != http.StatusNoContent && response.StatusCode != http.StatusNotModified {
-		to.Set("Content-Length", strconv.FormatInt(response.ContentLength, 10))
+		dst.Set("Content-Length", strconv.FormatInt(response.ContentLength, 10))
 	}
 }
 
 // addProxyHeaders adds what Kong says of a request that it has sent on.
 func (x *exchange) addProxyHeaders(header http.Header) {
-	x.times.answered = nowOr(x.times.answered)
-	x.times.balancerEnded = nowOr(x.times.balancerEnded)
+	x.times.answered = cmp.Or(x.times.answered, time.Now())
+	x.times.balancerEnded = cmp.Or(x.times.balancerEnded, time.Now())
 	header.Set("X-Kong-Upstream-Latency", strconv.FormatInt(x.times.answered.Sub(x.times.balancerEnded).Milliseconds(), 10))
 	header.Set("X-Kong-Proxy-Latency", strconv.FormatInt(x.times.balancerEnded.Sub(x.started).Milliseconds(), 10))
 	via := "1.1 " + serverTokens
@@ -149,12 +150,4 @@ func (x *exchange) addProxyHeaders(header http.Header) {
 // millis is the time since start, as headers give it.
 func millis(start time.Time) string {
 	return strconv.FormatInt(time.Since(start).Milliseconds(), 10)
-}
-
-// nowOr is t, or now where it is not set.
-func nowOr(t time.Time) time.Time {
-	if t.IsZero() {
-		return time.Now()
-	}
-	return t
 }

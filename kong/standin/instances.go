@@ -32,37 +32,37 @@ type instances struct {
 
 // reset forgets the instances of a plugin. Those that are just being started
 // stay.
-func (in *instances) reset(plugin string) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	for row, i := range in.byRow {
+func (s *instances) reset(plugin string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for row, i := range s.byRow {
 		if i.plugin == plugin {
-			delete(in.byRow, row)
+			delete(s.byRow, row)
 		}
 	}
 }
 
 // claim returns a row's instance for the caller alone, until it is released.
-func (in *instances) claim(plugin, row string) (*instance, error) {
+func (s *instances) claim(plugin, row string) (*instance, error) {
 	patience := time.NewTimer(claimPatience)
 	defer patience.Stop()
 	for {
-		in.mu.Lock()
-		i := in.byRow[row]
+		s.mu.Lock()
+		i := s.byRow[row]
 		if i == nil {
 			i = &instance{turn: make(chan struct{}, 1)}
-			in.byRow[row] = i
+			s.byRow[row] = i
 		}
-		in.mu.Unlock()
+		s.mu.Unlock()
 		select {
 		case i.turn <- struct{}{}:
 		case <-patience.C:
-			in.forget(row, i)
+			s.forget(row, i)
 			return nil, failed{fmt.Sprintf("Could not claim instance_id for %s (key: %s)", plugin, row)}
 		}
-		in.mu.Lock()
-		current := in.byRow[row] == i
-		in.mu.Unlock()
+		s.mu.Lock()
+		current := s.byRow[row] == i
+		s.mu.Unlock()
 		if current {
 			return i, nil
 		}
@@ -72,11 +72,11 @@ func (in *instances) claim(plugin, row string) (*instance, error) {
 
 func (i *instance) release() { <-i.turn }
 
-func (in *instances) forget(row string, i *instance) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.byRow[row] == i {
-		delete(in.byRow, row)
+func (s *instances) forget(row string, i *instance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byRow[row] == i {
+		delete(s.byRow, row)
 	}
 }
 
@@ -103,7 +103,7 @@ func (w *worker) instanceID(p *externalPlugin, row *pluginRow) (int32, error) {
 	i.known, i.id, i.seq, i.plugin = true, id, row.seq, p.name
 	w.instances.mu.Unlock()
 	if older {
-		// An error is of no interest, as in Kong.
+		// Kong ignores an error too.
 		_, _ = client.call(&pb.RpcCall{Call: &pb.RpcCall_CmdCloseInstance{
 			CmdCloseInstance: &pb.CmdCloseInstance{InstanceId: replaced},
 		}}, nil, nil)

@@ -20,10 +20,10 @@ func keyAuth(x *exchange, row *pluginRow) error {
 	credential, refusal := x.findCredential(config)
 	switch {
 	case refusal == "":
-		x.authenticate(consumerBy(x.gen.config, credential.Consumer.ID), credential)
+		x.authenticate(findConsumer(x.gen.config, credential.Consumer.ID), credential)
 		return nil
 	case anonymous != "":
-		consumer := consumerBy(x.gen.config, anonymous)
+		consumer := findConsumer(x.gen.config, anonymous)
 		if consumer == nil {
 			return raise("anonymous consumer %s not found", anonymous)
 		}
@@ -37,8 +37,8 @@ func keyAuth(x *exchange, row *pluginRow) error {
 	return x.respondError(http.StatusUnauthorized, refusal, http.Header{"Www-Authenticate": {challenge}})
 }
 
-// findCredential looks for a key in the request. Where there is none of a
-// consumer, it says so as Kong does.
+// findCredential finds the credential whose key is in the request, or returns why
+// Kong refuses the request.
 func (x *exchange) findCredential(config map[string]any) (*declarative.Credential, string) {
 	key, refusal := x.findKey(config)
 	if refusal != "" {
@@ -81,8 +81,8 @@ func (x *exchange) findKey(config map[string]any) (key, refusal string) {
 	return "", "No API key found in request"
 }
 
-// consumerBy finds a consumer by id or name, or nil.
-func consumerBy(config *declarative.Config, id string) *declarative.Consumer {
+// findConsumer finds a consumer by id or name, or nil.
+func findConsumer(config *declarative.Config, id string) *declarative.Consumer {
 	for _, consumer := range config.Consumers {
 		if consumer.ID == id || consumer.Username == id {
 			return consumer

@@ -1,11 +1,13 @@
 package standin
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
-	"strconv"
+
+	"kong-traffic-split/kong/declarative"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -100,10 +102,7 @@ func decodeKV(message []byte) (key string, value any, err error) {
 			value, inner = decodeValue(bytes)
 		}
 	})
-	if err == nil {
-		err = inner
-	}
-	return key, value, err
+	return key, value, cmp.Or(err, inner)
 }
 
 // decodeValue reads a Value. As in Kong, false becomes nil, and null the name
@@ -129,10 +128,7 @@ func decodeValue(message []byte) (value any, err error) {
 			value, inner = decodeList(bytes)
 		}
 	})
-	if err == nil {
-		err = inner
-	}
-	return value, err
+	return value, cmp.Or(err, inner)
 }
 
 // decodeStruct reads a Struct.
@@ -149,10 +145,7 @@ func decodeStruct(message []byte) (map[string]any, error) {
 			out[key] = value
 		}
 	})
-	if err == nil {
-		err = inner
-	}
-	return out, err
+	return out, cmp.Or(err, inner)
 }
 
 // decodeList reads a ListValue.
@@ -167,10 +160,7 @@ func decodeList(message []byte) ([]any, error) {
 		value, inner = decodeValue(bytes)
 		out = append(out, value)
 	})
-	if err == nil {
-		err = inner
-	}
-	return out, err
+	return out, cmp.Or(err, inner)
 }
 
 // encodeText writes a String. Kong leaves out one that is empty.
@@ -182,26 +172,26 @@ func encodeInt(n int) []byte { return appendInt(nil, 1, n) }
 // encodeBool writes a Bool. Kong writes false, too.
 func encodeBool(b bool) []byte { return appendBool(nil, 1, b) }
 
-func appendText(to []byte, field protowire.Number, text string) []byte {
+func appendText(dst []byte, field protowire.Number, text string) []byte {
 	if text == "" {
-		return to
+		return dst
 	}
-	return appendBytes(to, field, []byte(text))
+	return appendBytes(dst, field, []byte(text))
 }
 
-func appendBytes(to []byte, field protowire.Number, bytes []byte) []byte {
-	return protowire.AppendBytes(protowire.AppendTag(to, field, protowire.BytesType), bytes)
+func appendBytes(dst []byte, field protowire.Number, bytes []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(dst, field, protowire.BytesType), bytes)
 }
 
-func appendInt(to []byte, field protowire.Number, n int) []byte {
+func appendInt(dst []byte, field protowire.Number, n int) []byte {
 	if n == 0 {
-		return to
+		return dst
 	}
-	return protowire.AppendVarint(protowire.AppendTag(to, field, protowire.VarintType), uint64(int64(n)))
+	return protowire.AppendVarint(protowire.AppendTag(dst, field, protowire.VarintType), uint64(int64(n)))
 }
 
-func appendBool(to []byte, field protowire.Number, b bool) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(to, field, protowire.VarintType), protowire.EncodeBool(b))
+func appendBool(dst []byte, field protowire.Number, b bool) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(dst, field, protowire.VarintType), protowire.EncodeBool(b))
 }
 
 // encodeValue writes a Value. For nil Kong writes 1 where null is 0.
@@ -244,17 +234,13 @@ func encodeStruct(fields map[string]any) []byte {
 
 // luaString is Lua's tostring.
 func luaString(value any) string {
-	switch v := value.(type) {
-	case nil:
+	switch luaType(value) {
+	case "nil":
 		return "nil"
-	case string:
-		return v
-	case bool:
-		return strconv.FormatBool(v)
-	case float64:
-		return strconv.FormatFloat(v, 'g', 14, 64)
+	case "table":
+		return fmt.Sprintf("table: %p", &value)
 	}
-	return fmt.Sprintf("table: %p", &value)
+	return declarative.LuaString(value)
 }
 
 // luaType is Lua's type.

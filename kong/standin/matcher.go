@@ -52,16 +52,16 @@ func groupPaths(paths []string) [][]string {
 		return [][]string{nil}
 	}
 	var groups [][]string
-	of := map[int]int{}
+	indexes := map[int]int{}
 	for _, path := range paths {
 		kind := len(path)
 		if strings.HasPrefix(path, "~") {
 			kind = 0
 		}
-		i, ok := of[kind]
+		i, ok := indexes[kind]
 		if !ok {
 			i = len(groups)
-			of[kind] = i
+			indexes[kind] = i
 			groups = append(groups, nil)
 		}
 		groups[i] = append(groups[i], path)

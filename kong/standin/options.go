@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -154,13 +155,13 @@ const pluginServerFolder = "/usr/local/bin"
 func (o Options) check() (settings, error) {
 	s := settings{Options: o}
 	var errs [5]error
-	s.proxy, errs[0] = parseListen("proxy_listen", orText(o.ProxyListen, "127.0.0.1:8000"), httpFlags)
-	s.admin, errs[1] = parseListen("admin_listen", orText(o.AdminListen, "127.0.0.1:8001"), httpFlags)
-	s.stream, errs[2] = parseListen("stream_listen", orText(o.StreamListen, "off"), streamFlags)
+	s.proxy, errs[0] = parseListen("proxy_listen", cmp.Or(o.ProxyListen, "127.0.0.1:8000"), httpFlags)
+	s.admin, errs[1] = parseListen("admin_listen", cmp.Or(o.AdminListen, "127.0.0.1:8001"), httpFlags)
+	s.stream, errs[2] = parseListen("stream_listen", cmp.Or(o.StreamListen, "off"), streamFlags)
 	s.level, errs[3] = parseLevel(o.LogLevel)
 	s.trusted, errs[4] = parsePrefixes(o.TrustedIPs)
-	s.Prefix = orText(o.Prefix, "/usr/local/kong")
-	s.RealIPHeader = orText(o.RealIPHeader, "X-Real-IP")
+	s.Prefix = cmp.Or(o.Prefix, "/usr/local/kong")
+	s.RealIPHeader = cmp.Or(o.RealIPHeader, "X-Real-IP")
 	if s.Workers == 0 {
 		s.Workers = runtime.NumCPU()
 	}
@@ -184,11 +185,11 @@ func (o Options) check() (settings, error) {
 }
 
 func (p PluginServer) withDefaults(prefix string) (PluginServer, error) {
-	p.Socket = orText(p.Socket, filepath.Join(prefix, p.Name+".socket"))
+	p.Socket = cmp.Or(p.Socket, filepath.Join(prefix, p.Name+".socket"))
 	executable := filepath.Join(pluginServerFolder, p.Name)
 	if _, err := os.Stat(executable); err == nil {
-		p.StartCmd = orText(p.StartCmd, executable)
-		p.QueryCmd = orText(p.QueryCmd, executable+" -dump")
+		p.StartCmd = cmp.Or(p.StartCmd, executable)
+		p.QueryCmd = cmp.Or(p.QueryCmd, executable+" -dump")
 	}
 	if p.QueryCmd == "" {
 		return p, fmt.Errorf("query_command undefined for pluginserver %s", p.Name)
@@ -218,13 +219,6 @@ func parsePrefix(text string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("%q is neither an address nor a CIDR block", text)
 	}
 	return netip.PrefixFrom(address, address.BitLen()), nil
-}
-
-func orText(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }
 
 // enabled lists the names of the enabled plugins. Without a choice these are

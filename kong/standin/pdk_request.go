@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 
 func (x *exchange) forwardedScheme() string {
 	if x.gateway.trusts(x.realIP) {
-		return strings.ToLower(orText(x.header.Get("X-Forwarded-Proto"), x.scheme()))
+		return strings.ToLower(cmp.Or(x.header.Get("X-Forwarded-Proto"), x.scheme()))
 	}
 	return x.scheme()
 }

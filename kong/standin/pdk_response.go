@@ -1,14 +1,14 @@
 package standin
 
 import (
-	"errors"
+	"cmp"
 	"net/http"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// source is who has given the answer.
+// source is where the answer comes from.
 func (x *exchange) source() string {
 	switch {
 	case x.unexpected:
@@ -30,7 +30,8 @@ func checkStatus(status int) error {
 	return nil
 }
 
-// isTransferEncoding is of the one header that Kong does not let be set.
+// isTransferEncoding reports whether it is the one header that cannot be set, and
+// logs that it is ignored.
 func (x *exchange) isTransferEncoding(name string) bool {
 	name = strings.ToLower(name)
 	if name != "transfer-encoding" && name != "transfer_encoding" {
@@ -79,7 +80,7 @@ func exit(x *exchange, args []byte) ([]byte, error) {
 		}
 	}
 	x.exited, x.delayed = true, a
-	return nil, errYielded
+	return nil, errAnswered
 }
 
 // decodeExit decodes the arguments of response.exit: an answer without a header,
@@ -98,5 +99,5 @@ func decodeExit(args []byte) (*answer, map[string]any, error) {
 			headers, inner = decodeStruct(bytes)
 		}
 	})
-	return a, headers, errors.Join(err, inner)
+	return a, headers, cmp.Or(err, inner)
 }

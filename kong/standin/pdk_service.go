@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -59,7 +60,7 @@ func setRequestHeader(x *exchange, name string, value any) error {
 	if err := checkHeader(name, value); err != nil {
 		return err
 	}
-	x.noteHost(name, value)
+	x.setHostHeader(name, value)
 	if name == ":authority" {
 		return nil // the Host header sets it
 	}
@@ -67,9 +68,9 @@ func setRequestHeader(x *exchange, name string, value any) error {
 	return nil
 }
 
-// noteHost lets a Host header of a plugin reach the Service. Of a list, what
-// reaches it is the address of the Lua table.
-func (x *exchange) noteHost(name string, value any) {
+// setHostHeader sends a Host header that a plugin sets to the Service: of a list, the
+// address of its Lua table.
+func (x *exchange) setHostHeader(name string, value any) {
 	if strings.EqualFold(name, "host") || name == ":authority" && x.isGRPCService() {
 		x.upstreamHost = luaString(value)
 	}
@@ -91,7 +92,7 @@ func addRequestHeader(x *exchange, name string, value any) error {
 	if err := checkHeader(name, value); err != nil {
 		return err
 	}
-	x.noteHost(name, value)
+	x.setHostHeader(name, value)
 	added := luaString(value)
 	if added == "" {
 		added = " "
@@ -111,7 +112,7 @@ func setRequestHeaders(x *exchange, args []byte) ([]byte, error) {
 		}
 	}
 	for name, value := range headers {
-		x.noteHost(name, value)
+		x.setHostHeader(name, value)
 		x.putHeader(name, headerValues(value))
 	}
 	return nil, nil
@@ -142,11 +143,11 @@ func headerValues(value any) []string {
 	switch v := value.(type) {
 	case []any:
 		for _, element := range v {
-			all = append(all, orText(element.(string), " ")) // checked
+			all = append(all, cmp.Or(element.(string), " ")) // checked
 		}
 	case map[string]any:
 	default:
-		all = []string{orText(luaString(value), " ")}
+		all = []string{cmp.Or(luaString(value), " ")}
 	}
 	return all
 }

@@ -22,5 +22,5 @@ func exitStream(x *exchange, args []byte) ([]byte, error) {
 		x.kongLog(levelError, "response.lua:830", fmt.Sprintf("unable to proxy stream connection, status: %d, err: %s", a.status, a.body))
 	}
 	x.exited, x.delayed = true, a
-	return nil, errYielded
+	return nil, errAnswered
 }

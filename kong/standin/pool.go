@@ -49,22 +49,22 @@ func (c *pluginConn) Close() error {
 	return c.Conn.Close()
 }
 
-// usable tells whether the connection is open and has nothing to read.
+// usable reports whether the connection is open and has nothing to read.
 func (c *pluginConn) usable() bool {
 	quiet := false
 	err := c.raw.Control(func(fd uintptr) { quiet = isQuiet(fd) })
 	return err == nil && quiet && c.r.Buffered() == 0
 }
 
-// isQuiet tells whether there is nothing to read from a socket, not even its end.
+// isQuiet reports whether there is nothing to read from a socket, not even its end.
 func isQuiet(fd uintptr) bool {
 	_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 	return errors.Is(err, syscall.EAGAIN)
 }
 
-// watch drops the connection from the pool when its end has come, or something
-// to read, or when it has been idle for too long. It returns when the connection
-// is taken, too.
+// watch waits until the idle connection is closed, has something to read or has been
+// idle for too long, and drops it from the pool. It also returns when the connection
+// is taken.
 func (c *pluginConn) watch() {
 	defer close(c.watched)
 	_ = c.raw.Read(func(fd uintptr) bool { return !isQuiet(fd) }) // until the deadline at most
@@ -87,7 +87,7 @@ func newPool(socket string) *pool {
 }
 
 // get takes the idle connection that was used last, or connects. As with nginx,
-// the one that is taken may have ended in the same moment.
+// the connection may have been closed by the server at the same moment.
 func (p *pool) get() (*pluginConn, error) {
 	if c := p.take(); c != nil {
 		_ = c.SetReadDeadline(time.Unix(0, 1)) // past: it is watched no more

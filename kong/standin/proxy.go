@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -23,7 +22,7 @@ type try struct {
 	code           int
 }
 
-// errBadPeer is for a destination that is no address.
+// errBadPeer is the error of a destination that is no address.
 var errBadPeer = errors.New("no host allowed")
 
 // proxy sends the request to the Service and its answer to the client.
@@ -77,12 +76,9 @@ func (x *exchange) roundTrip() (*http.Response, error) {
 			errors.Is(err, errBadPeer) {
 			return nil, err
 		}
-		p, peerErr := x.choosePeer()
-		if peerErr != nil {
+		if x.choosePeer() != nil {
 			return nil, err
 		}
-		x.balancer.try = p
-		x.setHost(p)
 	}
 }
 
@@ -96,17 +92,18 @@ func (x *exchange) attempt() (*http.Response, error) {
 	p := x.balancer.try
 	t := try{started: time.Now(), peer: p}
 	defer func() { x.balancer.tries = append(x.balancer.tries, t) }()
-	if _, err := netip.ParseAddr(p.ip); err != nil {
+	address, err := p.address()
+	if err != nil {
 		t.ended = time.Now()
-		return nil, fmt.Errorf("failed to set the current peer (address: %s port: %d): %w", p.ip, p.port, errBadPeer)
+		return nil, err
 	}
-	request, d, err := x.upstreamRequest(p)
+	request, d, err := x.upstreamRequest(address)
 	if err != nil {
 		return nil, err
 	}
 	t.ended = time.Now()
 	x.times.balancerEnded = t.ended
-	response, err := x.gateway.transports.to(d).RoundTrip(request)
+	response, err := x.gateway.transports.get(d).RoundTrip(request)
 	if err != nil {
 		t.state, t.code = "failed", http.StatusBadGateway
 	}
@@ -114,10 +111,10 @@ func (x *exchange) attempt() (*http.Response, error) {
 }
 
 // upstreamRequest makes the request for the Service.
-func (x *exchange) upstreamRequest(p peer) (*http.Request, destination, error) {
+func (x *exchange) upstreamRequest(address string) (*http.Request, destination, error) {
 	isGRPC := x.isGRPCService()
 	d := destination{
-		address:  net.JoinHostPort(p.ip, strconv.Itoa(p.port)),
+		address:  address,
 		http2:    isGRPC,
 		timeouts: x.balancer.timeouts,
 	}
@@ -205,7 +202,7 @@ func (x *exchange) forward(response *http.Response) {
 	x.addProxyHeaders(header)
 	header.Set("X-Kong-Request-Id", x.id)
 	x.status = response.StatusCode
-	x.done = header.Clone()
+	x.sentHeader = header.Clone()
 	x.w.WriteHeader(response.StatusCode)
 	controller := http.NewResponseController(x.w)
 	streamed := response.ContentLength < 0

@@ -31,13 +31,13 @@ func (g *Gateway) serveProxy(w http.ResponseWriter, r *http.Request) {
 	x.proxy()
 }
 
-// enter takes a request of a connection in hand. It returns the present
-// generation, whole, and its view of the connection's worker, of a subsystem's
-// views; nil where the gateway is closed.
-func (g *Gateway) enter(conn *clientConn, of func(*generation) []*view) (*generation, *view) {
+// enter begins a request of a connection. It returns the present generation and
+// the view of the connection's worker among those that viewsOf returns; nil where
+// the gateway is closed. The request has to end with the worker's requests.Done.
+func (g *Gateway) enter(conn *clientConn, viewsOf func(*generation) []*view) (*generation, *view) {
 	for g.ending.Err() == nil {
 		gen := g.current.Load()
-		views := of(gen)
+		views := viewsOf(gen)
 		v := views[conn.worker%len(views)]
 		if v.worker.enter() {
 			return gen, v

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"errors"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -39,20 +40,9 @@ type captures struct {
 }
 
 func newRouter(config *declarative.Config) *router {
-	services := map[string]*declarative.Service{}
-	for _, service := range config.Services {
-		services[service.ID] = service
-	}
 	r := &router{looksAt: map[string]bool{}}
-	for _, route := range config.Routes {
-		service := services[idOf(route.Service)]
-		if !ofHTTP(route.Protocols...) || service != nil && !service.Enabled {
-			continue
-		}
-		if service != nil && !ofHTTP(service.Protocol) {
-			service = nil
-		}
-		r.note(route)
+	for route, service := range routesOf(config, isHTTP) {
+		r.lookAt(route)
 		for i, paths := range groupPaths(route.Paths) {
 			id := route.ID
 			if i > 0 {
@@ -67,8 +57,31 @@ func newRouter(config *declarative.Config) *router {
 	return r
 }
 
-// note remembers what the route asks for.
-func (r *router) note(route *declarative.Route) {
+// routesOf are the routes of a subsystem, each with its Service. A Service of the
+// other subsystem is ignored; the routes of one that is disabled are left out.
+func routesOf(config *declarative.Config, belongs func(protocols ...string) bool) iter.Seq2[*declarative.Route, *declarative.Service] {
+	services := map[string]*declarative.Service{}
+	for _, service := range config.Services {
+		services[service.ID] = service
+	}
+	return func(yield func(*declarative.Route, *declarative.Service) bool) {
+		for _, route := range config.Routes {
+			service := services[idOf(route.Service)]
+			if !belongs(route.Protocols...) || service != nil && !service.Enabled {
+				continue
+			}
+			if service != nil && !belongs(service.Protocol) {
+				service = nil
+			}
+			if !yield(route, service) {
+				return
+			}
+		}
+	}
+}
+
+// lookAt adds the facts that the route asks for.
+func (r *router) lookAt(route *declarative.Route) {
 	if len(route.Paths) > 0 {
 		r.looksAt["path"] = true
 	}
@@ -90,8 +103,8 @@ type subject struct {
 	session *tls.ConnectionState
 }
 
-// errNoText is for a request that cannot be routed, since what a route asks
-// for is not UTF-8.
+// errNoText is the error of a request that cannot be routed, as a fact that a route
+// asks for is not UTF-8.
 var errNoText = errors.New("invalid utf-8 sequence")
 
 // find returns the route of a request, or nil.
@@ -112,8 +125,8 @@ func (r *router) find(s subject) (*match, error) {
 	return nil, nil
 }
 
-// isText tells whether all that a route asks for is UTF-8, as the router's
-// language wants it.
+// isText reports whether all facts that routes ask for are UTF-8, as Kong's router
+// requires.
 func (r *router) isText(s subject) bool {
 	for fact := range r.looksAt {
 		values := s.header[fact]

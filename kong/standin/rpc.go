@@ -20,9 +20,9 @@ type failed struct{ message string }
 
 func (e failed) Error() string { return e.message }
 
-// errYielded ends an exchange in the middle: the plugin has answered the
+// errAnswered ends an exchange in the middle: the plugin has answered the
 // client itself.
-var errYielded = errors.New("the plugin has answered the request")
+var errAnswered = errors.New("the plugin has answered the request")
 
 // bridge answers one call of the PDK.
 type bridge func(method string, args []byte) (reply []byte, err error)

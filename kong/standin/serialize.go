@@ -2,6 +2,7 @@ package standin
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
 	"strconv"
@@ -65,7 +66,7 @@ func (x *exchange) serializeHTTP() map[string]any {
 
 // serializeStream is what is said of streams only.
 func (x *exchange) serializeStream() map[string]any {
-	end := nowOr(x.times.finished)
+	end := cmp.Or(x.times.finished, time.Now())
 	session := map[string]any{"received": x.stream.received, "sent": x.sent, "status": x.status}
 	if x.tls != nil {
 		session["tls"] = x.serializeTLS()
@@ -77,7 +78,7 @@ func (x *exchange) serializeStream() map[string]any {
 		"session":  session,
 		"upstream": map[string]any{"received": x.sent, "sent": x.stream.received},
 		"latencies": map[string]any{
-			"kong":    orTime(x.times.balancerEnded, end).Sub(x.started).Milliseconds(),
+			"kong":    cmp.Or(x.times.balancerEnded, end).Sub(x.started).Milliseconds(),
 			"session": end.Sub(x.started).Milliseconds(),
 		},
 	}
@@ -150,31 +151,24 @@ func (x *exchange) requestSize() int64 {
 
 func (x *exchange) serializeResponse() map[string]any {
 	size := x.sent
-	for name, values := range x.done {
+	for name, values := range x.sentHeader {
 		for _, value := range values {
 			size += int64(len(name) + len(value) + len(": \r\n"))
 		}
 	}
-	return map[string]any{"status": x.status, "headers": lowerHeader(x.done, maxArgs), "size": size}
+	return map[string]any{"status": x.status, "headers": lowerHeader(x.sentHeader, maxArgs), "size": size}
 }
 
 func (x *exchange) latencies() map[string]any {
-	end := nowOr(x.times.finished)
+	end := cmp.Or(x.times.finished, time.Now())
 	l := map[string]any{"request": end.Sub(x.started).Milliseconds(), "proxy": -1, "kong": end.Sub(x.started).Milliseconds(), "receive": 0}
 	if x.proxied {
-		sent, answered := orTime(x.times.balancerEnded, end), orTime(x.times.answered, end)
+		sent, answered := cmp.Or(x.times.balancerEnded, end), cmp.Or(x.times.answered, end)
 		l["kong"] = sent.Sub(x.started).Milliseconds()
 		l["proxy"] = answered.Sub(sent).Milliseconds()
 		l["receive"] = end.Sub(answered).Milliseconds()
 	}
 	return l
-}
-
-func orTime(t, otherwise time.Time) time.Time {
-	if t.IsZero() {
-		return otherwise
-	}
-	return t
 }
 
 func (x *exchange) serializeTries() []any {

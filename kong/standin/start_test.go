@@ -74,7 +74,11 @@ in 'services':
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := t.TempDir() + "/kong.yml"
-			if err := os.WriteFile(file, []byte(orText(tt.config, `_format_version: "3.0"`)), 0o600); err != nil {
+			config := tt.config
+			if config == "" {
+				config = emptyConfig
+			}
+			if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			tt.options.DeclarativeConfig, tt.options.ErrorLog = file, io.Discard

@@ -155,15 +155,11 @@ func (x *exchange) runPreread() *answer {
 		x.luaLog(levelWarn, "init.lua:1090:", "preread(): no Service found with those values")
 		return &answer{status: http.StatusServiceUnavailable}
 	}
-	p, status, message := x.firstPeer()
-	if status != 0 {
+	if status, message := x.chooseFirstPeer(); status != 0 {
 		// Kong would answer, which is an error in this phase.
 		x.kongLog(levelError, "response.lua:839", "unable to proxy stream connection: "+message)
 		return &answer{status: http.StatusInternalServerError}
 	}
-	x.balancer.try = p
-	x.setHost(p)
-	x.proxied = true
 	return nil
 }
 

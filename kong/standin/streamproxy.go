@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"time"
 )
@@ -38,12 +37,9 @@ func (x *exchange) connect() (net.Conn, error) {
 		if len(x.balancer.tries) > x.balancer.retries || x.context().Err() != nil || errors.Is(err, errBadPeer) {
 			return nil, err
 		}
-		p, peerErr := x.choosePeer()
-		if peerErr != nil {
+		if x.choosePeer() != nil {
 			return nil, err
 		}
-		x.balancer.try = p
-		x.setHost(p)
 	}
 }
 
@@ -56,11 +52,12 @@ func (x *exchange) connectOnce() (net.Conn, error) {
 		x.times.balancerEnded = t.ended
 		x.balancer.tries = append(x.balancer.tries, t)
 	}()
-	if _, err := netip.ParseAddr(p.ip); err != nil {
-		return nil, fmt.Errorf("failed to set the current peer (address: %s port: %d): %w", p.ip, p.port, errBadPeer)
+	address, err := p.address()
+	if err != nil {
+		return nil, err
 	}
 	service, err := x.dialService(destination{
-		address:    net.JoinHostPort(p.ip, strconv.Itoa(p.port)),
+		address:    address,
 		serverName: serverName(x.upstreamHost),
 		timeouts:   x.balancer.timeouts,
 	})

@@ -40,19 +40,8 @@ type streamSubject struct {
 }
 
 func newStreamRouter(config *declarative.Config) streamRouter {
-	services := map[string]*declarative.Service{}
-	for _, service := range config.Services {
-		services[service.ID] = service
-	}
 	var r streamRouter
-	for _, route := range config.Routes {
-		service := services[idOf(route.Service)]
-		if !ofStream(route.Protocols...) || service != nil && !service.Enabled {
-			continue
-		}
-		if service != nil && !ofStream(service.Protocol) {
-			service = nil
-		}
+	for route, service := range routesOf(config, isStream) {
 		r = append(r, streamMatcher{
 			priority: streamPriority(route), route: route, service: service, snis: route.SNIs,
 			sources: newAddressMatchers(route.Sources), targets: newAddressMatchers(route.Destinations),

@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 )
@@ -20,7 +21,7 @@ func terminate(x *exchange, row *pluginRow) error {
 	a := &answer{status: int(status), header: http.Header{}}
 	body, _ := row.config["body"].(string)
 	message, _ := row.config["message"].(string)
-	message = orText(message, terminationMessages[a.status])
+	message = cmp.Or(message, terminationMessages[a.status])
 	switch {
 	case body != "":
 		a.body = []byte(body)
@@ -38,7 +39,7 @@ func terminate(x *exchange, row *pluginRow) error {
 		a.header.Set("Content-Type", typeJSON)
 	}
 	x.exited, x.delayed = true, a
-	return errYielded
+	return errAnswered
 }
 
 // isTriggered reports whether the request has a header or an argument of that

@@ -34,28 +34,28 @@ func (e dialError) Unwrap() error { return e.error }
 
 // transports keeps connections to backends.
 type transports struct {
-	mu     sync.Mutex
-	by     map[destination]*http.Transport
-	oldest []destination
+	mu            sync.Mutex
+	byDestination map[destination]*http.Transport
+	oldest        []destination // first
 }
 
-// to returns the transport to a destination.
-func (t *transports) to(d destination) *http.Transport {
+// get returns the transport to a destination.
+func (t *transports) get(d destination) *http.Transport {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if found, ok := t.by[d]; ok {
+	if found, ok := t.byDestination[d]; ok {
 		return found
 	}
 	if len(t.oldest) == maxDestinations {
-		t.by[t.oldest[0]].CloseIdleConnections()
-		delete(t.by, t.oldest[0])
+		t.byDestination[t.oldest[0]].CloseIdleConnections()
+		delete(t.byDestination, t.oldest[0])
 		t.oldest = t.oldest[1:]
 	}
 	made := newTransport(d)
-	if t.by == nil {
-		t.by = map[destination]*http.Transport{}
+	if t.byDestination == nil {
+		t.byDestination = map[destination]*http.Transport{}
 	}
-	t.by[d] = made
+	t.byDestination[d] = made
 	t.oldest = append(t.oldest, d)
 	return made
 }
@@ -63,7 +63,7 @@ func (t *transports) to(d destination) *http.Transport {
 func (t *transports) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, transport := range t.by {
+	for _, transport := range t.byDestination {
 		transport.CloseIdleConnections()
 	}
 }

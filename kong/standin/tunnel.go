@@ -35,7 +35,7 @@ func (x *exchange) tunnel(response *http.Response) {
 	header.Set("X-Kong-Request-Id", x.id)
 	header.Set("Connection", "upgrade")
 	header.Set("Upgrade", upgrade)
-	x.status, x.done = response.StatusCode, header
+	x.status, x.sentHeader = response.StatusCode, header
 	if err := writeHead(buffered.Writer, header); err != nil {
 		return
 	}

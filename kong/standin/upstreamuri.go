@@ -37,7 +37,7 @@ func upstreamPath(servicePath, path, stripped string, strip bool) string {
 	return servicePath
 }
 
-// sanitizeRest keeps what follows the matched path from leading out of it.
+// sanitizeRest removes a leading . or .. from what follows the matched path.
 func sanitizeRest(rest string) string {
 	if rest == "." || rest == ".." {
 		return ""
@@ -69,15 +69,10 @@ func escapePath(path string) string {
 	return b.String()
 }
 
-// unescapePath decodes all escapes, as nginx's $uri is.
-func unescapePath(path string) string {
-	return unescapeArg(strings.ReplaceAll(path, "+", "%2B"))
-}
-
-// isValidPath tells whether nginx takes the path of a request: not with a NUL
-// in it, nor where it leads out of the root.
+// isValidPath reports whether nginx accepts the path of a request: one with a NUL in
+// it, or that leads out of the root, it does not.
 func isValidPath(raw string) bool {
-	path := unescapePath(raw)
+	path := unescape(raw)
 	if strings.IndexByte(path, 0) >= 0 {
 		return false
 	}

@@ -25,7 +25,7 @@ type worker struct {
 
 	mu       sync.Mutex
 	closing  bool
-	requests sync.WaitGroup // that it has in hand, log phases included
+	requests sync.WaitGroup // in flight, log phases included
 }
 
 // newWorkers makes the workers of one subsystem.
@@ -53,8 +53,8 @@ func newWorker(g *Gateway, id int, handlers []*handler) *worker {
 
 func (w *worker) client(p *externalPlugin) *rpcClient { return w.clients[p.name] }
 
-// enter takes a request in hand, which has to end with requests.Done. It
-// returns false where the worker takes no more.
+// enter begins a request, which has to end with requests.Done. It returns false
+// where the worker takes no more.
 func (w *worker) enter() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
