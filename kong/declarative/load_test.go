@@ -149,7 +149,7 @@ plugins:
 	}
 }
 
-// TestPluginConfig is of what a plugin gets.
+// TestPluginConfig covers what a plugin gets.
 func TestPluginConfig(t *testing.T) {
 	t.Setenv("MY_SECRET", "resolved")
 	for config, want := range map[string]map[string]any{

@@ -100,7 +100,7 @@ func TestLuaPatternsAgainstRegexp(t *testing.T) {
 	})
 }
 
-// TestLuaPatternsEnd is of patterns that try very many ways.
+// TestLuaPatternsEnd covers patterns that try very many ways.
 func TestLuaPatternsEnd(t *testing.T) {
 	p, err := compileLuaPattern(strings.Repeat("a*", 20) + "b")
 	if err != nil {

@@ -135,7 +135,7 @@ func TestEntityChecks(t *testing.T) {
 	}
 }
 
-// TestDefaults is of what appears in a config that says nothing.
+// TestDefaults covers what appears in a config that says nothing.
 func TestDefaults(t *testing.T) {
 	const schema = `{"name":"p","fields":[{"config":{"type":"record","fields":[
 		{"text":{"type":"string","default":"d"}},

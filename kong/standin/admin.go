@@ -82,7 +82,7 @@ func (g *Gateway) adminRoot(w http.ResponseWriter, r *http.Request) {
 			inUse = append(inUse, plugin.Name)
 		}
 	}
-	hostname, _ := os.Hostname() // empty is as good
+	hostname, _ := os.Hostname() // empty where it is unknown
 	adminAnswer(w, http.StatusOK, map[string]any{
 		"tagline": "Welcome to kong", "version": version, "edition": "community",
 		"hostname": hostname, "node_id": g.nodeID, "lua_version": runtime.Version(),

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// maxArgs is how many arguments of a query Kong reads where it is not told.
+// maxArgs is how many arguments of a query, or headers, Kong reads by default.
 const maxArgs = 100
 
 // parseArgs reads a query as ngx.req.get_uri_args does: an argument without a

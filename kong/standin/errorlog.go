@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// level is how grave a line of the error log is. A lower one is graver.
+// level is how severe a line of the error log is. A lower one is more severe.
 type level int
 
 const (

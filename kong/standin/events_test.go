@@ -74,7 +74,7 @@ func TestPostedConfigReplacesInstances(t *testing.T) {
 	}
 }
 
-// TestReloadStartsNewWorkers is of `kong reload`, whose workers know nothing of
+// TestReloadStartsNewWorkers covers `kong reload`, whose workers know nothing of
 // former instances.
 func TestReloadStartsNewWorkers(t *testing.T) {
 	b, p := startBackend(t, "b"), servePlugin(t, saysHeader)
@@ -117,7 +117,7 @@ func awaitEnds(g *Gateway) {
 	}
 }
 
-// TestUnknownInstance is of a server that has lost an instance and ends the
+// TestUnknownInstance covers a server that has lost an instance and ends the
 // connection.
 func TestUnknownInstance(t *testing.T) {
 	b, p := startBackend(t, "b"), servePlugin(t, saysHeader)
@@ -199,7 +199,7 @@ func TestConfigThatIsRefusedByTheServer(t *testing.T) {
 	}
 }
 
-// TestConnectionReset is of a server that ends with unread bytes, whose system
+// TestConnectionReset covers a server that ends with unread bytes, whose system
 // resets the connection: Kong does not repeat that.
 func TestConnectionReset(t *testing.T) {
 	b, p := startBackend(t, "b"), servePlugin(t, nil)
@@ -408,7 +408,7 @@ func TestLogPhase(t *testing.T) {
 	}
 }
 
-// TestClientThatDoesNotWait is of nginx's status 499.
+// TestClientThatDoesNotWait covers nginx's status 499.
 func TestClientThatDoesNotWait(t *testing.T) {
 	asked, released := make(chan bool), make(chan bool)
 	b := startBackendWith(t, func(http.ResponseWriter, *http.Request) {

@@ -62,8 +62,8 @@ type exchange struct {
 	shared     map[string]any // kong.ctx.shared
 	ctx        map[string]any // what plugins set with kong.nginx.set_ctx
 	logged     []loggedValue  // set_serialize_value
-	collected  []collected    // plugins that have a later phase
-	plugin     string         // whose phase runs
+	collected  []collected
+	plugin     string // whose phase runs
 
 	upstreamScheme, upstreamHost, upstreamURI string            // nginx's variables
 	forwarded                                 map[string]string // headers for the Service
@@ -86,7 +86,7 @@ type times struct {
 	addressSought, balancerEnded, answered, finished time.Time
 }
 
-// collected is a plugin that ran for a request, or would have.
+// collected is a plugin whose log phase is to run for a request.
 type collected struct {
 	plugin *handler
 	row    *pluginRow
@@ -140,7 +140,7 @@ func (x *exchange) setAddresses() {
 	}
 }
 
-// trusts is kong.ip.is_trusted.
+// trusts reports whether an address is one of Options.TrustedIPs.
 func (g *Gateway) trusts(ip string) bool {
 	address, err := netip.ParseAddr(ip)
 	if err != nil {
@@ -271,8 +271,8 @@ func (x *exchange) requestLine() string {
 	return x.r.Method + " " + x.r.RequestURI + " " + x.r.Proto
 }
 
-// runError logs an error that a plugin's phase has raised, and makes it the
-// client's 500.
+// runError logs an error that a plugin's phase has raised, and answers the
+// client with 500.
 func (x *exchange) runError(err error) {
 	if err == nil || errors.Is(err, errAnswered) {
 		return

@@ -58,7 +58,7 @@ func newExternalHandler(p *externalPlugin) *handler {
 	return h
 }
 
-// finish does the log phase, and ends what belongs to the request.
+// finish runs the log phase, and closes what the request has held.
 func (x *exchange) finish() {
 	x.phase = phaseLog
 	x.times.finished = cmp.Or(x.times.finished, time.Now())

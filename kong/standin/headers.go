@@ -16,7 +16,7 @@ const (
 	serverTokens = "kong/" + version
 )
 
-// hopByHop are headers that are between two hops only.
+// hopByHop are headers that are not passed on.
 var hopByHop = []string{
 	"Connection", "Expect", "Keep-Alive", "Proxy", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
@@ -128,7 +128,7 @@ func (x *exchange) copyResponseHeader(dst http.Header, response *http.Response) 
 	}
 }
 
-// addProxyHeaders adds what Kong says of a request that it has sent on.
+// addProxyHeaders adds Kong's own headers to the answer of a request that was proxied.
 func (x *exchange) addProxyHeaders(header http.Header) {
 	x.times.answered = cmp.Or(x.times.answered, time.Now())
 	x.times.balancerEnded = cmp.Or(x.times.balancerEnded, time.Now())

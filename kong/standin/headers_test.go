@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestHeadersInOneCall is of set_headers with texts, which go-pdk does not send:
+// TestHeadersInOneCall covers set_headers with texts, which go-pdk does not send:
 // Host is then what set_header makes of it, and the name that TLS asks for.
 // Seen alike on Kong 3.9.3.
 func TestHeadersInOneCall(t *testing.T) {

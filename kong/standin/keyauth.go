@@ -91,7 +91,7 @@ func findConsumer(config *declarative.Config, id string) *declarative.Consumer {
 	return nil
 }
 
-// authenticate makes the request one of a consumer, and tells the Service.
+// authenticate makes the request one of a consumer, and tells the Service by headers.
 func (x *exchange) authenticate(consumer *declarative.Consumer, credential *declarative.Credential) {
 	x.consumer, x.credential = consumer.Row, nil
 	headers := map[string]string{

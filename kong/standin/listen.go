@@ -21,8 +21,8 @@ type listener struct {
 	http2   bool
 }
 
-// httpFlags and streamFlags are those that do something here, of listeners of a
-// subsystem. flagsOfNginx are taken and do nothing.
+// httpFlags and streamFlags are the flags that a listener of the subsystem may have.
+// flagsOfNginx are accepted and ignored.
 var (
 	httpFlags    = []string{"ssl", "http2"}
 	streamFlags  = []string{"ssl"}

@@ -37,7 +37,7 @@ type Options struct {
 	// Workers is how many of nginx's workers are simulated. Default: one for
 	// each CPU.
 	Workers int
-	// LogLevel is the least grave level of the error log. Default: notice.
+	// LogLevel is the least severe level that is logged. Default: notice.
 	LogLevel string
 	// ErrorLog is where the error log goes. Default: standard error.
 	ErrorLog io.Writer

@@ -11,7 +11,7 @@ import (
 	"github.com/Kong/go-pdk"
 )
 
-// TestWhoHasAnswered is of what a plugin can know of an answer in the log phase:
+// TestWhoHasAnswered covers what a plugin can know of an answer in the log phase:
 // the status, the source, whether the request was to be proxied, and whether an
 // address was sought for a name. Seen alike on Kong 3.9.3.
 func TestWhoHasAnswered(t *testing.T) {

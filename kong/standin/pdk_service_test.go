@@ -32,7 +32,7 @@ func TestBytesThatAreNoText(t *testing.T) {
 	}
 }
 
-// TestServiceWithAddress is of a Service whose host is an IP address: Kong does
+// TestServiceWithAddress covers a Service whose host is an IP address: Kong does
 // not resolve a name that a plugin puts there.
 func TestServiceWithAddress(t *testing.T) {
 	b, p := startBackend(t, "b"), servePlugin(t, nil)

@@ -217,7 +217,7 @@ func TestWhatPluginsChange(t *testing.T) {
 	}
 }
 
-// TestListsWhereLuaHasTables is of values that reach the backend as the address
+// TestListsWhereLuaHasTables covers values that reach the backend as the address
 // of a Lua table.
 func TestListsWhereLuaHasTables(t *testing.T) {
 	got := make(chan string, 1)

@@ -90,7 +90,7 @@ func newPool(socket string) *pool {
 // the connection may have been closed by the server at the same moment.
 func (p *pool) get() (*pluginConn, error) {
 	if c := p.take(); c != nil {
-		_ = c.SetReadDeadline(time.Unix(0, 1)) // past: it is watched no more
+		_ = c.SetReadDeadline(time.Unix(0, 1)) // in the past, which ends watch
 		<-c.watched
 		return c, nil
 	}

@@ -77,7 +77,7 @@ func TestPoolKeepsNoMoreThanThirty(t *testing.T) {
 	}
 }
 
-// TestPoolDropsWhatCannotBeUsed is of connections that were closed, or that
+// TestPoolDropsWhatCannotBeUsed covers connections that were closed, or that
 // have something to read.
 func TestPoolDropsWhatCannotBeUsed(t *testing.T) {
 	for name, spoil := range map[string]func(server net.Conn){

@@ -15,14 +15,14 @@ import (
 // respawnInterval is the least time between two starts of a plugin server.
 const respawnInterval = time.Second
 
-// killTime is how long a plugin server that is told to end has before it is killed: as
-// long as Kong's worker that has told it needs to end.
+// killTime is how long a plugin server has between SIGTERM and SIGKILL: about as long
+// as the worker of Kong that sends these takes to end.
 const killTime = 50 * time.Millisecond
 
 // overlap is how long a plugin server lives on after a reload has started its successor.
-// Kong's worker 0, which ends the server when it ends itself, sees that up to 10 s after
-// the reload, or before its successor has started one: at every second reload of the
-// stand-in the server is ended first.
+// Kong's worker 0 ends the server when it ends itself, which may be up to 10 s after the
+// reload, or before the successor starts: at every second reload of the stand-in the
+// server is ended first.
 const overlap = 2 * time.Second
 
 // maxLogLine is the longest line of a plugin server that is logged whole.
@@ -41,8 +41,8 @@ type serverProcess struct {
 
 // startProcess starts the server's start command, and again when it ends.
 func startProcess(server PluginServer, log *errorLog) *serverProcess {
-	// By which a server knows that Kong has started it.
-	_ = os.WriteFile("/proc/self/comm", []byte("nginx"), 0) // not there but on Linux
+	// A server knows by this name that Kong has started it.
+	_ = os.WriteFile("/proc/self/comm", []byte("nginx"), 0) // exists on Linux only
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &serverProcess{server: server, log: log, stop: cancel, done: make(chan struct{})}
 	go p.keep(ctx)

@@ -262,7 +262,7 @@ func TestGRPCErrors(t *testing.T) {
 	})
 }
 
-// TestSchemeOfAGRPCService is of a plugin that sets one that gRPC has not.
+// TestSchemeOfAGRPCService covers a plugin that sets a scheme that gRPC does not have.
 func TestSchemeOfAGRPCService(t *testing.T) {
 	p := servePlugin(t, func(kong *pdk.PDK) { _ = kong.ServiceRequest.SetScheme("http") })
 	g := startGateway(t, fmt.Sprintf(`{_format_version: "3.0", services: [{name: s, url: "grpc://127.0.0.1:%d",

@@ -272,7 +272,7 @@ func TestRetries(t *testing.T) {
 	})
 }
 
-// TestBrokenAnswers is of a backend that takes requests and ends them.
+// TestBrokenAnswers covers a backend that takes requests and ends them.
 func TestBrokenAnswers(t *testing.T) {
 	b := startBackendWith(t, func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()

@@ -240,7 +240,7 @@ func (r *recording) play(t *testing.T, c *recordedConnection, conn net.Conn) err
 		}
 		body, err := wire.ReadFrame(fromGateway, nil)
 		if f.Kind == "closed" || err == io.EOF {
-			return nil // at the end of the test, too; what did not come is told there
+			return nil // at the end of the test, too, which reports what did not come
 		}
 		if err != nil {
 			return err

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// serveProxy does a request of a client.
+// serveProxy handles a request of a client.
 func (g *Gateway) serveProxy(w http.ResponseWriter, r *http.Request) {
 	conn, _ := r.Context().Value(clientConnKey{}).(*clientConn)
 	gen, v := g.enter(conn, func(gen *generation) []*view { return gen.views })

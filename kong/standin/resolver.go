@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 )
 
-// errNoName is for a name that DNS does not know.
+// errNoName is the error of a name that DNS does not know.
 var errNoName = errors.New("dns server error: 3 name error")
 
 // resolver finds the addresses of names.

@@ -79,7 +79,7 @@ func TestNoRoute(t *testing.T) {
 	}
 }
 
-// TestBytesThatCannotBeRouted is of what is not UTF-8: Kong has no route for
+// TestBytesThatCannotBeRouted covers what is not UTF-8: Kong has no route for
 // it, once any route looks at it.
 func TestBytesThatCannotBeRouted(t *testing.T) {
 	for _, tt := range []struct {

@@ -58,7 +58,7 @@ func (c *rpcClient) call(call *pb.RpcCall, answer bridge, hold func(io.Closer)) 
 	return returned, err
 }
 
-// exchangeFrames does a call on a connection.
+// exchangeFrames makes a call on a connection.
 func exchangeFrames(conn *pluginConn, call *pb.RpcCall, answer bridge) (*pb.RpcReturn, error) {
 	message, err := proto.Marshal(call)
 	if err != nil {

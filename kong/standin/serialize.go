@@ -48,7 +48,7 @@ func (x *exchange) serialize() ([]byte, error) {
 	return encodeLua(root)
 }
 
-// serializeHTTP is what is said of requests only.
+// serializeHTTP has what only requests have.
 func (x *exchange) serializeHTTP() map[string]any {
 	source := "kong"
 	if x.source() == "service" {
@@ -64,7 +64,7 @@ func (x *exchange) serializeHTTP() map[string]any {
 	}
 }
 
-// serializeStream is what is said of streams only.
+// serializeStream has what only streams have.
 func (x *exchange) serializeStream() map[string]any {
 	end := cmp.Or(x.times.finished, time.Now())
 	session := map[string]any{"received": x.stream.received, "sent": x.sent, "status": x.status}
@@ -98,7 +98,7 @@ func withWorkspace(row map[string]any) map[string]any {
 	return out
 }
 
-// putLogged puts a value where a key such as "a.b" leads.
+// putLogged sets the value at a key such as "a.b".
 func putLogged(root map[string]any, v loggedValue) error {
 	node := root
 	keys := strings.Split(v.key, ".")
@@ -137,8 +137,7 @@ func (x *exchange) serializeRequest() map[string]any {
 	return request
 }
 
-// requestSize is about the bytes of the request: they are not counted when
-// they arrive.
+// requestSize is an estimate: bytes are not counted as they arrive.
 func (x *exchange) requestSize() int64 {
 	size := int64(len(x.requestLine()) + len("\r\n\r\nHost: \r\n") + len(x.r.Host))
 	for name, values := range x.r.Header {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// stream is what an exchange is about where it is a TCP connection.
+// stream is the TCP connection of an exchange that is no request.
 type stream struct {
 	client      net.Conn // decrypted where TLS was terminated
 	ssl         bool     // of the listener
@@ -53,7 +53,7 @@ func (g *Gateway) serveStreams(certificate tls.Certificate) ([]string, error) {
 	return addresses, nil
 }
 
-// serveStream does a TCP connection of a client.
+// serveStream handles a TCP connection of a client.
 func (g *Gateway) serveStream(client net.Conn, conn *clientConn, ssl bool, terminate *tls.Config) {
 	defer client.Close()
 	if !g.track(client) {
@@ -84,8 +84,8 @@ func (g *Gateway) serveStream(client net.Conn, conn *clientConn, ssl bool, termi
 	x.proxyStream()
 }
 
-// subject is what the stream is routed by. TLS is what names a server; before it
-// is terminated, also what could.
+// subject is what the stream is routed by. It counts as TLS where the client names a
+// server, and on a listener with ssl until TLS is terminated.
 func (x *exchange) subject() streamSubject {
 	s := x.stream
 	source, _ := netip.ParseAddrPort(s.client.RemoteAddr().String())
@@ -97,8 +97,9 @@ func (x *exchange) subject() streamSubject {
 	}
 }
 
-// unwrap does what nginx does on a listener with ssl before all else: by the
-// server that the client asks for, it finds out whether TLS ends here.
+// unwrap does what nginx does first on a listener with ssl: the route of the server
+// name that the client asks for says whether TLS is terminated or passed through. It
+// returns false where the connection is to be closed.
 func (x *exchange) unwrap(terminate *tls.Config) bool {
 	s := x.stream
 	var err error
@@ -163,8 +164,8 @@ func (x *exchange) runPreread() *answer {
 	return nil
 }
 
-// endStream ends a stream that does not go to the Service. Only what is no error
-// says something to the client.
+// endStream ends a stream that does not go to the Service. The client gets the body of
+// an answer only where its status is no error.
 func (x *exchange) endStream(a *answer) {
 	x.status = a.status
 	if a.status < 400 {

@@ -134,7 +134,7 @@ func TestTCP(t *testing.T) {
 	}
 }
 
-// TestClientThatSaysItHasFinished is of nginx without proxy_half_close, which
+// TestClientThatSaysItHasFinished covers nginx without proxy_half_close, which
 // ends both directions.
 func TestClientThatSaysItHasFinished(t *testing.T) {
 	g := startGateway(t, tcpRoute(fmt.Sprintf("protocol: tcp, host: 127.0.0.1, port: %d", lineServer(t, "b", false)),
@@ -206,7 +206,7 @@ services:
 	}
 }
 
-// TestTLSWithoutAName is of a client that names no server: once its TLS was
+// TestTLSWithoutAName covers a client that names no server: once its TLS was
 // terminated, Kong takes it for plain TCP, for which names do not count.
 func TestTLSWithoutAName(t *testing.T) {
 	b := lineServer(t, "b", false)

@@ -9,7 +9,7 @@ import (
 	"github.com/Kong/go-pdk"
 )
 
-// TestEventWithoutCalls is of a plugin that asks for nothing and changes nothing:
+// TestEventWithoutCalls covers a plugin that asks for nothing and changes nothing:
 // wherever its row is, a request goes where it goes without the plugin, with the
 // Service's and the route's own settings. Seen alike on Kong 3.9.3.
 func TestEventWithoutCalls(t *testing.T) {

@@ -51,7 +51,7 @@ func drawValue(depth int) *rapid.Generator[any] {
 	return rapid.OneOf(leaves...)
 }
 
-// TestWhatLuaMakesOfValues is of values that change on their way.
+// TestWhatLuaMakesOfValues covers values that change on their way.
 func TestWhatLuaMakesOfValues(t *testing.T) {
 	for name, tt := range map[string]struct {
 		sent *structpb.Value
