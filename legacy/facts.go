@@ -41,7 +41,7 @@ func (r *request) ask(f *split.Facts, n *split.Needs) error {
 	}
 	headers := n.Headers
 	if n.Preflight && f.Method == http.MethodOptions {
-		headers = slices.Concat(headers, split.PreflightHeaders[:])
+		headers = slices.Concat(headers, []string{split.OriginHeader, split.PreflightHeader})
 	}
 	for _, name := range headers {
 		if value := ask(true, "kong.request.get_header", name); value != "" {

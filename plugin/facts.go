@@ -15,11 +15,9 @@ import (
 // asks Kong for it, and what is made of the reply.
 type fact struct {
 	read
-	call call
-	take func(r *request, f *split.Facts, reply reply) error
-	// preflight says that it is asked for only where the headers are those of a CORS
-	// preflight.
-	preflight bool
+	call      call
+	take      func(r *request, f *split.Facts, reply reply) error
+	preflight bool // it is asked for only where the request may be a CORS preflight
 }
 
 // reply decodes what Kong has replied to a call.
@@ -36,17 +34,32 @@ func (r reply) text() (string, error) {
 // On a TCP or TLS route Kong knows the client's address alone, and plugin rows there need
 // nothing else.
 func factsOf(n, more split.Needs) (facts, later []fact) {
-	names := n.Headers
-	if more.Preflight { // all headers are asked for then, and so are those that would be later
-		names = slices.Concat(names, split.PreflightHeaders[:], more.Headers)
-		more.Headers = nil
+	if needsAllHeaders(&n) {
+		names := slices.Concat(n.Headers, more.Headers)
+		if more.Preflight {
+			names = append(names, split.OriginHeader, split.PreflightHeader)
+		}
+		facts = []fact{allHeadersFact(names, n.Cookies)}
+	} else {
+		facts, later = headerFacts(n.Headers, n.Cookies), headerFacts(more.Headers, more.Cookies)
+		if more.Preflight {
+			later = append(later, headerFact(split.PreflightHeader), ofPreflight(headerFact(split.OriginHeader)))
+		}
 	}
-	if facts = headerFacts(names, n.Cookies); more.Preflight {
-		method := newFact("kong.request.get_method", "", takeText(func(f *split.Facts, text string) { f.Method = text }))
-		method.preflight = true
-		later = append(later, method)
+	if more.Preflight && !n.Method {
+		later = append(later, ofPreflight(methodFact()))
 	}
 	return append(facts, otherFacts(&n)...), append(later, otherFacts(&more)...)
+}
+
+func methodFact() fact {
+	return newFact("kong.request.get_method", "", takeText(func(f *split.Facts, text string) { f.Method = text }))
+}
+
+// ofPreflight returns f as one that is asked for only where it may be a CORS preflight.
+func ofPreflight(f fact) fact {
+	f.preflight = true
+	return f
 }
 
 // otherFacts are those that are no headers.
@@ -56,7 +69,9 @@ func otherFacts(n *split.Needs) (facts []fact) {
 			facts = append(facts, newFact(method, "", take))
 		}
 	}
-	add(n.Method, "kong.request.get_method", takeText(func(f *split.Facts, text string) { f.Method = text }))
+	if n.Method {
+		facts = append(facts, methodFact())
+	}
 	add(n.Path, "kong.request.get_path", takeText(func(f *split.Facts, text string) { f.Path = text }))
 	add(n.Query, "kong.request.get_raw_query", takeText(func(f *split.Facts, text string) { f.Query = text }))
 	add(n.HTTPS, "kong.request.get_forwarded_scheme", takeText(func(f *split.Facts, text string) { f.HTTPS = text == "https" }))
@@ -116,7 +131,7 @@ func readsOf(facts []fact) (reads []read) {
 // ask asks Kong for facts of the request.
 func (r *request) ask(f *split.Facts, facts []fact) error {
 	for i := range facts {
-		if facts[i].preflight && !f.HasPreflightHeaders() {
+		if facts[i].preflight && !f.MayBePreflight() {
 			continue
 		}
 		c := facts[i].call

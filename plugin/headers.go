@@ -16,23 +16,36 @@ const mostHeaders = 1000
 
 const cookieHeader = "cookie"
 
-// headerFacts are the facts that are headers of a request, Cookie among them. Of two on,
-// all that the client has sent are asked for: to Kong that is hardly more than one.
-func headerFacts(names []string, cookies bool) []fact {
-	switch {
-	case len(names) == 0 && !cookies:
-		return nil
-	case len(names) == 0:
+// needsAllHeaders reports whether all that the client has sent are asked for at once,
+// which costs Kong about what two or three of them do.
+func needsAllHeaders(n *split.Needs) bool {
+	return len(n.Headers) > 2 || n.Cookies && len(n.Headers) > 1
+}
+
+// headerFacts are the facts that are headers of a request, each asked for by itself.
+func headerFacts(names []string, cookies bool) (facts []fact) {
+	if cookies {
 		// Not request.get_header, which has the first of several Cookie headers only.
-		return []fact{newFact("kong.nginx.get_var", "http_cookie", takeText(func(f *split.Facts, text string) { f.Cookies = text }))}
-	case len(names) == 1 && !cookies:
-		return []fact{newFact("kong.request.get_header", names[0], takeText(func(f *split.Facts, text string) { addHeader(f, names[0], text) }))}
+		facts = append(facts, newFact("kong.nginx.get_var", "http_cookie", takeText(func(f *split.Facts, text string) { f.Cookies = text })))
 	}
-	all := newFact("kong.request.get_headers", "", func(r *request, f *split.Facts, reply reply) error {
+	for _, name := range names {
+		facts = append(facts, headerFact(name))
+	}
+	return facts
+}
+
+func headerFact(name string) fact {
+	return newFact("kong.request.get_header", name, takeText(func(f *split.Facts, text string) { addHeader(f, name, text) }))
+}
+
+// allHeadersFact asks for all headers, and takes those that are named and the cookies.
+func allHeadersFact(names []string, cookies bool) fact {
+	f := newFact("kong.request.get_headers", "", func(r *request, f *split.Facts, reply reply) error {
 		return r.takeHeaders(f, reply, names, cookies)
 	})
-	all.read, all.call.args = newReadOf("kong.request.get_headers", &kong_plugin_protocol.Int{V: mostHeaders}), &kong_plugin_protocol.Int{V: mostHeaders}
-	return []fact{all}
+	f.call.args = &kong_plugin_protocol.Int{V: mostHeaders}
+	f.read = newReadOf(f.Method, f.call.args)
+	return f
 }
 
 func addHeader(f *split.Facts, name, value string) {

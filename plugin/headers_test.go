@@ -16,7 +16,7 @@ import (
 func TestHeadersAreTheSameHoweverTheyAreAskedFor(t *testing.T) {
 	const backends = `"backends":[{"host":"10.0.0.1","name":"a","host_header":"preserve"},{"host":"10.0.0.2","name":"b","host_header":"preserve","weight":0}]`
 	rule := func(match string) string { return `{"match":{` + match + `},"backend":"b"}` }
-	const never = `"headers":{"X-Never":["1"]}`
+	const never = `"headers":{"X-Never":["1"],"X-Nor":["1"],"X-Neither":["1"]}`
 	byHeader, byCookie := rule(`"headers":{"X_Tier":["gold, silver"]}`), rule(`"cookies":{"beta":["2"]}`)
 	for _, tt := range []struct {
 		name, rule string
@@ -71,23 +71,35 @@ func TestPreflightIsAskedForByItsHeaders(t *testing.T) {
 		asked   []string
 		pins    bool
 	}{
-		{nil, "OPTIONS", []string{"request.get_headers"}, true},
-		{map[string]string{"Origin": "https://app.example"}, "PUT", []string{"request.get_headers"}, true},
-		{cors, "PUT", []string{"request.get_headers", "request.get_method"}, true},
-		{cors, "OPTIONS", []string{"request.get_headers", "request.get_method"}, false},
+		{nil, "OPTIONS", nil, true},
+		{map[string]string{"Origin": "https://app.example"}, "PUT", nil, true},
+		{map[string]string{"Access-Control-Request-Method": "PUT"}, "OPTIONS", []string{"header Origin", "request.get_method"}, true},
+		{cors, "PUT", []string{"header Origin", "request.get_method"}, true},
+		{cors, "OPTIONS", []string{"header Origin", "request.get_method"}, false},
 	} {
-		i := start(t, plugin.New(options), onRoute+`"session":{"secret":"sixteen letters!","secure":"never"},`+address)
-		k := web()
-		k.headers, k.text["request.get_method"] = maps.Clone(tt.headers), tt.method
-		if err := k.access(t, i); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(tt.asked, k.asked); diff != "" {
-			t.Errorf("%s with %v is asked for (-want +got):\n%s", tt.method, tt.headers, diff)
-		}
-		pins := slices.ContainsFunc(k.told, func(call string) bool { return strings.HasPrefix(call, "response.add_header Set-Cookie") })
-		if pins != tt.pins {
-			t.Errorf("%s with %v: told %q", tt.method, tt.headers, k.told)
+		const session = `"session":{"secret":"sixteen letters!","secure":"never"},`
+		const manyHeaders = `"force_header":"X-Force","rules":[{"match":{"headers":{"X-Beta":["1"]}},"backend":"10.0.0.1:80"}],`
+		for _, many := range []string{"", manyHeaders} {
+			i := start(t, plugin.New(options), onRoute+many+session+address)
+			k := web()
+			k.headers, k.text["request.get_method"] = maps.Clone(tt.headers), tt.method
+			if err := k.access(t, i); err != nil {
+				t.Fatal(err)
+			}
+			want := append([]string{"http_cookie", "header Access-Control-Request-Method"}, tt.asked...)
+			if many != "" {
+				want = []string{"request.get_headers"}
+				if tt.asked != nil {
+					want = append(want, "request.get_method")
+				}
+			}
+			if diff := cmp.Diff(want, k.asked); diff != "" {
+				t.Errorf("%s with %v is asked for (-want +got):\n%s", tt.method, tt.headers, diff)
+			}
+			pins := slices.ContainsFunc(k.told, func(call string) bool { return strings.HasPrefix(call, "response.add_header Set-Cookie") })
+			if pins != tt.pins {
+				t.Errorf("%s with %v: told %q", tt.method, tt.headers, k.told)
+			}
 		}
 	}
 }

@@ -55,12 +55,12 @@ func TestReadsAreWhatTheHandlerAsksFor(t *testing.T) {
 		{name: "hash_on", config: onRoute + `"hash_on":"header","hash_on_header":"X-User","hash_fallback":"uri_capture","hash_fallback_uri_capture":"user",` + address, want: []string{"[X-User request.get_uri_captures]", "[X-User request.get_uri_captures]"}},
 		{name: "hash_on of an address and a consumer", config: onRoute + `"hash_on":"ip","hash_fallback":"consumer",` + address, want: []string{"[client.get_forwarded_ip client.get_consumer]"}},
 		{name: "hash_on of a cookie and an argument", config: onRoute + `"hash_on":"cookie","hash_on_cookie":"user","hash_fallback":"query_arg","hash_fallback_query_arg":"user",` + address, want: []string{"[http_cookie request.get_raw_query]"}},
-		{name: "a session", config: onRoute + `"session":{"secret":"sixteen letters!"},` + address, want: []string{"[request.get_headers]; [request.get_forwarded_scheme]"}},
-		{name: "a session whose cookie is Secure anyway", config: onRoute + `"session":{"secret":"sixteen letters!","secure":"always"},` + address, want: []string{"[request.get_headers]"}},
-		{name: "a session before hash_on", config: onRoute + `"hash_on":"ip","session":{"secret":"sixteen letters!","secure":"never"},` + address, want: []string{"[request.get_headers]; [client.get_forwarded_ip]"}},
-		{name: "the client's Host, of a session", config: onRoute + `"session":{"secret":"sixteen letters!","secure":"never"},"backends":[{"host":"10.0.0.1","host_header":"preserve"}]`, want: []string{"[request.get_headers]", "[request.get_headers]"}},
-		{name: "two headers", config: onRoute + `"force_header":"X-Force","hash_on":"header","hash_on_header":"X-User",` + address, want: []string{"[request.get_headers]"}},
-		{name: "a header and a cookie", config: onRoute + `"force_header":"X-Force","hash_on":"cookie","hash_on_cookie":"user",` + address, want: []string{"[request.get_headers]"}},
+		{name: "a session", config: onRoute + `"session":{"secret":"sixteen letters!"},` + address, want: []string{"[http_cookie]; [Access-Control-Request-Method request.get_forwarded_scheme]"}},
+		{name: "a session whose cookie is Secure anyway", config: onRoute + `"session":{"secret":"sixteen letters!","secure":"always"},` + address, want: []string{"[http_cookie]; [Access-Control-Request-Method]"}},
+		{name: "a session before hash_on", config: onRoute + `"hash_on":"ip","session":{"secret":"sixteen letters!","secure":"never"},` + address, want: []string{"[http_cookie]; [Access-Control-Request-Method client.get_forwarded_ip]"}},
+		{name: "two headers", config: onRoute + `"force_header":"X-Force","hash_on":"header","hash_on_header":"X-User",` + address, want: []string{"[X-Force X-User]"}},
+		{name: "three headers, and the client's Host", config: onRoute + `"force_header":"X-Force","hash_on":"header","hash_on_header":"X-User","hash_fallback":"header","hash_fallback_header":"X-Team","backends":[{"host":"10.0.0.1","host_header":"preserve"}]`, want: []string{"[request.get_headers]", "[request.get_headers]"}},
+		{name: "two headers and cookies, before a session", config: onRoute + `"force_header":"X-Force","rules":[{"match":{"headers":{"X-Beta":["1"]}},"backend":"10.0.0.1:80"}],"session":{"secret":"sixteen letters!","secure":"never"},` + address, want: []string{"[request.get_headers]"}},
 		{name: "force_header", config: onRoute + `"force_header":"X-Force",` + address, want: []string{"[X-Force]"}},
 		{name: "rules, each thing once", config: onRoute + `"force_header":"x-tier","rules":[` +
 			`{"match":{"headers":{"X-Tier":["gold"]},"methods":["GET"]},"backend":"10.0.0.1:80"},` +

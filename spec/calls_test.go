@@ -40,7 +40,7 @@ var features = []struct {
 	{what: "`force_header`", config: `"force_header":"X-Force","backends":[{"service":true}]`},
 	{what: "`rules` by a header", config: rule(`"headers":{"X-Beta":["1"]}`)},
 	{what: "`rules` by cookies", config: rule(`"cookies":{"beta":["1"]}`)},
-	{what: "`rules` by any number of headers and cookies, with `force_header`", config: `"force_header":"X-Force",` + rule(`"headers":{"X-Beta":["1"],"X-Tier":["gold"]},"cookies":{"beta":["1"]}`)},
+	{what: "`force_header` and `rules` by three and more headers, cookies among them", config: `"force_header":"X-Force",` + rule(`"headers":{"X-Beta":["1"],"X-Tier":["gold"]},"cookies":{"beta":["1"]}`)},
 	{what: "`rules` by query arguments", config: rule(`"query_args":{"beta":["1"]}`)},
 	{what: "`rules` by method", config: rule(`"methods":["PUT"]`)},
 	{what: "`rules` by path", config: rule(`"path_prefix":"/v2"`)},

@@ -245,6 +245,8 @@ func (k *kongSide) replyTo(method, name string) []byte {
 		return nil
 	case name == "http_cookie":
 		replies[method] = text(k.cookie)
+	case name == "Access-Control-Request-Method": // it is no CORS preflight
+		replies[method] = text("")
 	}
 	body, err := proto.Marshal(replies[method])
 	if err != nil {

@@ -85,21 +85,24 @@ func (s *Split) verify(value string, now time.Time) (backend int, current bool) 
 // set with its answer is not kept.
 const preflightMethod = "OPTIONS"
 
-// PreflightHeaders are those that a CORS preflight has. Nobody may change it.
-var PreflightHeaders = [...]string{"Origin", "Access-Control-Request-Method"}
+// The headers that a CORS preflight has. Hardly another request has the second one.
+const (
+	OriginHeader    = "Origin"
+	PreflightHeader = "Access-Control-Request-Method"
+)
 
-// HasPreflightHeaders reports whether the headers are those of a CORS preflight.
-func (f *Facts) HasPreflightHeaders() bool {
-	for _, name := range PreflightHeaders {
-		if _, found := lookup(f.Headers, name); !found {
-			return false
-		}
-	}
-	return true
+// MayBePreflight reports whether the request has the header that hardly another one has
+// than a CORS preflight.
+func (f *Facts) MayBePreflight() bool {
+	_, found := lookup(f.Headers, PreflightHeader)
+	return found
 }
 
 // preflight reports whether the request is a CORS preflight.
-func (f *Facts) preflight() bool { return f.Method == preflightMethod && f.HasPreflightHeaders() }
+func (f *Facts) preflight() bool {
+	_, origin := lookup(f.Headers, OriginHeader)
+	return f.Method == preflightMethod && origin && f.MayBePreflight()
+}
 
 // code authenticates what a cookie holds.
 func (s *Split) code(secret, content []byte) []byte {

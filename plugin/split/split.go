@@ -227,7 +227,7 @@ type Consumer struct{ ID, CustomID, Username string }
 // Needs are the facts that a split reads.
 type Needs struct {
 	Headers                                                     []string
-	Preflight                                                   bool // the method where it is OPTIONS, and then PreflightHeaders
+	Preflight                                                   bool // PreflightHeader, and where it is there OriginHeader and the method
 	Method, Path, Query, Cookies, Captures, IP, Consumer, HTTPS bool
 }
 

@@ -18,7 +18,7 @@ func TestKongHasRoundsOfItsOwn(t *testing.T) {
 		round  time.Duration
 		rounds int
 	}{
-		{"--kong kong", 2 * time.Second, 9},
+		{"--kong kong", 500 * time.Millisecond, 31},
 		{"--kong kong --round 1s --rounds 11", time.Second, 11},
 	} {
 		o, err := parse(strings.Fields(tt.args), io.Discard)

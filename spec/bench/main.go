@@ -143,8 +143,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	// Not the flag package's own set, to which go-pdk adds flags.
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	round := flags.Duration("round", 100*time.Millisecond, "how long each server is measured in each case and round; 2s by default with --kong")
-	rounds := flags.Int("rounds", 11, "how many rounds the medians are of; 9 by default with --kong")
+	round := flags.Duration("round", 100*time.Millisecond, "how long each server is measured in each case and round; 500ms by default with --kong")
+	rounds := flags.Int("rounds", 11, "how many rounds the medians are of; 31 by default with --kong")
 	filter := flags.String("cases", "", "a `regexp` of the cases to measure, as in calls=2,reads=0,conns=8, with --kong of the contestants; all by default")
 	soaking := flags.Bool("soak", false, "tell what memory the plugin server takes over time, instead of comparing servers (Linux only)")
 	lasting := flags.Duration("chaos", 0, "how long to have kills, reloads, wrong configurations and more happen under load, instead of comparing servers (Linux only)")
@@ -167,7 +167,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		o.chaos.Seed = rand.Uint64N(1_000_000)
 	}
 	if *kong != "" && *lasting == 0 {
-		o.gateway = gateway.Options{Kong: *kong, Round: 2 * time.Second, Rounds: 9, Cases: matching}
+		o.gateway = gateway.Options{Kong: *kong, Round: 500 * time.Millisecond, Rounds: 31, Cases: matching}
 		flags.Visit(func(f *flag.Flag) {
 			switch f.Name {
 			case "round":

@@ -2,8 +2,8 @@ package gateway
 
 import "fmt"
 
-// everything is the contestant with most of what a row may have: rules that do not
-// hold for its client, a hash that its client no longer needs, as it has a session
+// everything is the contestant with most of what a row may have: a force header that its
+// client does not send, rules that do not hold for it, a hash that its client no longer needs, as it has a session
 // already, and a backend that differs in path and headers.
 func everything(ports []int) contestant {
 	backend := func(name string, i, weight int) object {
@@ -15,6 +15,7 @@ func everything(ports []int) contestant {
 	return contestant{
 		name: "everything", plugin: ours, returning: true,
 		config: object{
+			"force_header": "X-Force",
 			"rules": []object{
 				{"match": object{"headers": object{"X-Beta": []string{"yes"}}}, "backend": "canary"},
 				{"match": object{"cookies": object{"beta": []string{"1"}}}, "backend": "canary"},
