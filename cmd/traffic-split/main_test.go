@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"io/fs"
 	"net"
 	"os"
@@ -28,6 +29,7 @@ const patience = 30 * time.Second
 func TestMain(m *testing.M) {
 	switch os.Getenv(mainEnv) {
 	case "":
+		_ = flag.Set("test.parallel", "8") // they wait for processes more than they work
 		os.Exit(m.Run())
 	case "activated":
 		_ = os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid())) // only the process itself knows
@@ -128,6 +130,7 @@ func socketPath(t *testing.T) string {
 }
 
 func TestASocketThatSystemdHandsOver(t *testing.T) {
+	t.Parallel()
 	for _, supervise := range []string{"true", "false"} {
 		t.Run("supervise="+supervise, func(t *testing.T) {
 			path := socketPath(t)
@@ -163,6 +166,7 @@ func TestASocketThatSystemdHandsOver(t *testing.T) {
 }
 
 func TestTheSocketsModeAndOwner(t *testing.T) {
+	t.Parallel()
 	self, err := user.Current()
 	if err != nil {
 		t.Fatal(err)
@@ -197,6 +201,7 @@ func TestTheSocketsModeAndOwner(t *testing.T) {
 
 // The root user may give a socket away.
 func TestTheSocketOfAnotherUser(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root may give a socket away")
 	}
@@ -212,6 +217,7 @@ func TestTheSocketOfAnotherUser(t *testing.T) {
 }
 
 func TestWhatKeepsTheServerFromStarting(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		args []string
 		code int
@@ -240,6 +246,7 @@ func TestWhatKeepsTheServerFromStarting(t *testing.T) {
 // Where the split files are wrong, or gone, by the time another server takes the
 // place, that one goes on with the splits from before, and so does its next process.
 func TestAServerIsSucceededWhileTheSplitFileIsWrong(t *testing.T) {
+	t.Parallel()
 	path := socketPath(t)
 	splits := filepath.Join(filepath.Dir(path), "splits.yaml")
 	write := func(content string) {

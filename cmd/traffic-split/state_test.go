@@ -25,6 +25,7 @@ func (s *serving) saves(path string) {
 
 // A server that takes another one's place has its file too, without a word about that.
 func TestTheStateOfAServerThatIsSucceeded(t *testing.T) {
+	t.Parallel()
 	for _, supervise := range []string{"true", "false"} {
 		path := socketPath(t)
 		saved := filepath.Join(filepath.Dir(path), "saved")
