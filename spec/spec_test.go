@@ -84,7 +84,7 @@ func build(t *testing.T) string {
 	return built.bin
 }
 
-// condition answers the scripts' own conditions: [kong] says whether they run
+// condition answers the scripts' own conditions: [kong] reports whether they run
 // on a real Kong, [ipv6] whether this machine has ::1, [root] whether who runs them
 // is root, [mount] whether a script may mount file systems of its own.
 func condition(name string) (bool, error) {

@@ -101,16 +101,16 @@ func (s *serving) signal(sig syscall.Signal) {
 // answers waits until the server at path answers as one does.
 func (s *serving) answers(path string) {
 	s.t.Helper()
-	s.until("it answers", func() bool { return run(options{socket: path, healthcheck: true}, os.Stdout) == nil })
+	s.await("it answers", func() bool { return run(options{socket: path, healthcheck: true}, os.Stdout) == nil })
 }
 
 // says waits for a text in the log.
 func (s *serving) says(text string) {
 	s.t.Helper()
-	s.until("it says "+text, func() bool { return strings.Contains(s.log.String(), text) })
+	s.await("it says "+text, func() bool { return strings.Contains(s.log.String(), text) })
 }
 
-func (s *serving) until(what string, holds func() bool) {
+func (s *serving) await(what string, holds func() bool) {
 	s.t.Helper()
 	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) { // nothing tells
 		if time.Now().After(end) {
@@ -148,7 +148,7 @@ func TestASocketThatSystemdHandsOver(t *testing.T) {
 			s.answers(path)
 			if supervise == "true" {
 				s.signal(syscall.SIGUSR2) // its executable may get the socket's descriptor
-				s.until("it is upgraded", func() bool { return strings.Contains(s.log.String(), "msg=upgraded") })
+				s.await("it is upgraded", func() bool { return strings.Contains(s.log.String(), "msg=upgraded") })
 			}
 			s.answers(path)
 			s.signal(syscall.SIGTERM)

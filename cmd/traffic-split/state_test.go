@@ -14,7 +14,7 @@ import (
 // saves waits until the file at path is saved by s, or by the keeper that it stands for.
 func (s *serving) saves(path string) {
 	s.t.Helper()
-	s.until("it saves", func() bool {
+	s.await("it saves", func() bool {
 		text, _ := os.ReadFile(path + ".lock")
 		pid, own := strings.TrimSpace(string(text)), strconv.Itoa(s.cmd.Process.Pid)
 		status, _ := os.ReadFile("/proc/" + pid + "/status")
