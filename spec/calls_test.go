@@ -78,15 +78,15 @@ func TestCallsOfFeatures(t *testing.T) {
 	for i, f := range features {
 		k := dialPlugin(t, s.socket)
 		k.replies = f.kong
-		on := `"route_id":"r",`
+		route := `"route_id":"r",`
 		if f.global {
-			on = ""
+			route = ""
 		}
 		phase := f.phase
 		if phase == "" {
 			phase = "access"
 		}
-		id := k.start(fmt.Sprintf(`{"__plugin_id":"p%d","__seq__":%d,%s%s}`, i, i+1, on, f.config))
+		id := k.start(fmt.Sprintf(`{"__plugin_id":"p%d","__seq__":%d,%s%s}`, i, i+1, route, f.config))
 		k.event(id, phase)
 		count, turns := 0, []string{}
 		for _, calls := range k.event(id, phase) {

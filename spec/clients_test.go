@@ -11,8 +11,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// overHTTP2 sends a request by HTTP/2 without TLS, on a connection of its own.
-func overHTTP2(address string, r request) (answer, error) {
+// sendHTTP2 sends a request by HTTP/2 without TLS, on a connection of its own.
+func sendHTTP2(address string, r request) (answer, error) {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	defer transport.CloseIdleConnections()
@@ -23,7 +23,7 @@ func overHTTP2(address string, r request) (answer, error) {
 		return answer{}, err
 	}
 	out.Header, out.Host = r.header()
-	if r.from != "" || r.tls {
+	if r.source != "" || r.tls {
 		return answer{}, errors.New("-from and -tls are not for HTTP/2")
 	}
 	response, err := transport.RoundTrip(out)
@@ -51,21 +51,21 @@ func (r request) header() (header http.Header, host string) {
 	return header, host
 }
 
-// overGRPC calls a unary method with an empty message. The status is in the
+// callGRPC calls a unary method with an empty message. The status is in the
 // answer's header Grpc-Status; its body is the message without its prefix.
-func overGRPC(address string, r request) (answer, error) {
+func callGRPC(address string, r request) (answer, error) {
 	r.method, r.body = http.MethodPost, string(make([]byte, 5)) // not compressed, 0 bytes long
 	r.headers = append(r.headers[:len(r.headers):len(r.headers)], "Content-Type: application/grpc", "TE: trailers")
-	a, err := overHTTP2(address, r)
+	a, err := sendHTTP2(address, r)
 	if err == nil && len(a.body) >= 5 {
 		a.body = a.body[5:]
 	}
 	return a, err
 }
 
-// overWebSocket opens a WebSocket, sends the body as one message of text and
+// exchangeWebSocket opens a WebSocket, sends the body as one message of text and
 // reads the one that comes back.
-func overWebSocket(address string, r request) (answer, error) {
+func exchangeWebSocket(address string, r request) (answer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), exchange)
 	defer cancel()
 	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return r.connect(address) }}

@@ -52,7 +52,7 @@ func TestALargeCallThatProcessesDieOfIsAnswered(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			before := strings.Count(p.log.String(), "the serving process has died")
+			already := strings.Count(p.log.String(), "the serving process has died")
 			sent := 0
 			for err := io.EOF; err != nil; {
 				if !errors.Is(err, io.EOF) || sent > deaths {
@@ -63,7 +63,7 @@ func TestALargeCallThatProcessesDieOfIsAnswered(t *testing.T) {
 				sent++
 				err = answered(kong.sock, path)
 			}
-			died := strings.Count(p.log.String(), "the serving process has died") - before
+			died := strings.Count(p.log.String(), "the serving process has died") - already
 			if died != deaths || sent < tt.sent {
 				t.Errorf("sent %d times, it is answered after %d deaths, and should be after %d", sent, died, deaths)
 			}

@@ -141,7 +141,7 @@ func (s *scene) cmdMetrics(args []string) (string, error) {
 		return "", err
 	}
 	read := func() string {
-		got, _ := overHTTP1(args[0], request{method: http.MethodGet, target: "/metrics"}) // not there before it is served
+		got, _ := sendHTTP1(args[0], request{method: http.MethodGet, target: "/metrics"}) // not there before it is served
 		return string(got.body)
 	}
 	return s.logHas("metrics", read, args[1:])

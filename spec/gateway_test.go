@@ -193,7 +193,7 @@ func nginxUser() []string {
 	return nil
 }
 
-// serves tells whether the gateway takes connections and its Admin API answers.
+// serves reports whether the gateway takes connections and its Admin API answers.
 // It sends nothing through the gateway, since that would move a rotation on. The
 // Admin API's answer may be an error: Kong 3.9 has one at / where it starts the
 // plugin server itself.
@@ -203,7 +203,7 @@ func (g *gateway) serves() bool {
 		return false
 	}
 	_ = conn.Close()
-	_, err = overHTTP1(g.admin, request{method: http.MethodGet, target: "/"})
+	_, err = sendHTTP1(g.admin, request{method: http.MethodGet, target: "/"})
 	return err == nil
 }
 
@@ -244,7 +244,7 @@ func (g *gateway) post(declarative string) (string, error) {
 		return "", err
 	}
 	logged := len(g.log())
-	a, err := overHTTP1(g.admin, request{
+	a, err := sendHTTP1(g.admin, request{
 		method: http.MethodPost, target: "/config?flatten_errors=1",
 		headers: []string{"Content-Type: application/json"}, body: string(body),
 	})

@@ -348,13 +348,13 @@ func list(t *testing.T, args ...string) map[string]listed {
 		}
 		packages[p.ImportPath] = p
 		if p.Module != nil && p.Module.Main {
-			p.look(t)
+			p.visit(t)
 		}
 	}
 }
 
-// look looks at a package's files, and at where one beside it would be.
-func (p listed) look(t *testing.T) {
+// visit looks at a package's files, and at where one beside it would be.
+func (p listed) visit(t *testing.T) {
 	t.Helper()
 	_, err := os.ReadDir(p.Dir)
 	for _, path := range []string{filepath.Dir(p.Dir), p.Module.GoMod} {

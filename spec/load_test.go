@@ -40,7 +40,7 @@ func (s *scene) cmdLoad(args []string) error {
 	var r request
 	flags := requestFlags("load", &r)
 	concurrency := flags.Int("c", 4, "")
-	by := flags.String("by", "", "")
+	countBy := flags.String("by", "", "")
 	args, err := parse(flags, args[1:], usage, 1, 1)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func (s *scene) cmdLoad(args []string) error {
 	s.load = &load{stop: make(chan struct{}), counted: tally{}}
 	r.target = unescape(args[0])
 	for range *concurrency {
-		s.load.senders.Go(func() { s.load.send(s, r, *by) })
+		s.load.senders.Go(func() { s.load.send(s, r, *countBy) })
 	}
 	return s.load.awaitAnswers(*concurrency)
 }
@@ -74,7 +74,7 @@ func (l *load) end() {
 }
 
 // send sends one request after another.
-func (l *load) send(s *scene, r request, by string) {
+func (l *load) send(s *scene, r request, countBy string) {
 	for {
 		select {
 		case <-l.stop:
@@ -89,7 +89,7 @@ func (l *load) send(s *scene, r request, by string) {
 		if err == nil {
 			err = s.revisions.check(a, since)
 		}
-		l.record(a.key(by), err)
+		l.record(a.key(countBy), err)
 	}
 }
 
@@ -111,8 +111,8 @@ func (l *load) record(key string, err error) {
 
 // awaitAnswers waits for n more answers.
 func (l *load) awaitAnswers(n int) error {
-	before := l.answers()
-	if err := await(func() bool { return l.answers() >= before+n }); err != nil {
+	already := l.answers()
+	if err := await(func() bool { return l.answers() >= already+n }); err != nil {
 		return fmt.Errorf("%d answers under load: %w", n, err)
 	}
 	return nil

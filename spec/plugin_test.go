@@ -121,7 +121,7 @@ func (p *plugin) start(bin string) error {
 	return nil
 }
 
-// reachable tells whether something listens on the socket and the dump is there.
+// reachable reports whether something listens on the socket and the dump is there.
 func (p *plugin) reachable() bool {
 	conn, err := net.Dial("unix", p.socket)
 	if err != nil {

@@ -49,7 +49,7 @@ func environ() []string {
 	return env
 }
 
-// running tells whether the process has not ended.
+// running reports whether the process has not ended.
 func (p *process) running() bool {
 	select {
 	case <-p.ended:

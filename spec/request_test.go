@@ -22,14 +22,14 @@ type request struct {
 	method, target string
 	headers        []string // each "Name: value"
 	body           string
-	as             string // the visitor that sends it; empty: nobody that has been there before
-	to             string // an address; empty: where the gateway listens
-	from           string // an address of this machine; empty: 127.0.0.1
-	noHost         bool   // HTTP/1.0, which needs none
-	cycle          int    // its numbers go up to this one and begin again; 0: on and on
+	visitor        string // who sends it; empty: nobody that has been there before
+	address        string // whom it is sent to; empty: where the gateway listens
+	source         string // the address of this machine that it comes from; empty: 127.0.0.1
+	noHost         bool   // it is sent in HTTP/1.0, which needs none
+	cycle          int    // numbers go up to this one and begin again; 0: they never do
 	tls            bool
 	sni            string // the server name of TLS
-	by             client
+	client         client
 }
 
 // answer is what came back.
@@ -50,27 +50,27 @@ const (
 // requestFlags are the flags of every command that sends requests.
 func requestFlags(name string, r *request) *flag.FlagSet {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	r.method, r.by = http.MethodGet, overHTTP1
+	r.method, r.client = http.MethodGet, sendHTTP1
 	flags.StringVar(&r.method, "X", r.method, "")
 	flags.StringVar(&r.body, "d", "", "")
 	flags.Func("H", "", func(line string) error {
 		r.headers = append(r.headers, unescape(line))
 		return nil
 	})
-	flags.StringVar(&r.as, "as", "", "")
-	flags.StringVar(&r.to, "to", "", "")
-	flags.StringVar(&r.from, "from", "", "")
+	flags.StringVar(&r.visitor, "as", "", "")
+	flags.StringVar(&r.address, "to", "", "")
+	flags.StringVar(&r.source, "from", "", "")
 	flags.IntVar(&r.cycle, "cycle", 0, "")
 	flags.BoolVar(&r.noHost, "nohost", false, "")
 	flags.Func("tls", "", func(name string) error {
 		r.tls, r.sni = true, name
 		return nil
 	})
-	for name, by := range map[string]client{
-		"http2": overHTTP2, "grpc": overGRPC, "websocket": overWebSocket, "leave": overAndGone,
+	for name, client := range map[string]client{
+		"http2": sendHTTP2, "grpc": callGRPC, "websocket": exchangeWebSocket, "leave": sendAndLeave,
 	} {
 		flags.BoolFunc(name, "", func(string) error {
-			r.by = by
+			r.client = client
 			return nil
 		})
 	}
@@ -111,7 +111,7 @@ func (s *scene) send(command, address string, args []string) error {
 	}
 	r.target = unescape(rest[0])
 	if address != "" {
-		r.to = address
+		r.address = address
 	}
 	s.last, err = s.exchange(r)
 	if err != nil {
@@ -122,8 +122,8 @@ func (s *scene) send(command, address string, args []string) error {
 	return err
 }
 
-// overHTTP1 sends a request on a connection of its own.
-func overHTTP1(address string, r request) (answer, error) {
+// sendHTTP1 sends a request on a connection of its own.
+func sendHTTP1(address string, r request) (answer, error) {
 	conn, err := r.connect(address)
 	if err != nil {
 		return answer{}, err
@@ -134,7 +134,7 @@ func overHTTP1(address string, r request) (answer, error) {
 		return answer{}, err
 	}
 	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: r.method})
-	if r.to != "" && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)) {
+	if r.address != "" && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)) {
 		return answer{}, nil // what can become of a TCP connection
 	}
 	if err != nil {
@@ -143,8 +143,8 @@ func overHTTP1(address string, r request) (answer, error) {
 	return read(response)
 }
 
-// overAndGone sends a request and goes before there is an answer.
-func overAndGone(address string, r request) (answer, error) {
+// sendAndLeave sends a request and goes before there is an answer.
+func sendAndLeave(address string, r request) (answer, error) {
 	conn, err := r.connect(address)
 	if err != nil {
 		return answer{}, err
@@ -157,8 +157,8 @@ func overAndGone(address string, r request) (answer, error) {
 // connect opens the connection of a request.
 func (r request) connect(address string) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: exchange}
-	if r.from != "" {
-		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(r.from)}
+	if r.source != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(r.source)}
 	}
 	conn, err := dialer.Dial("tcp", address)
 	if err != nil {
@@ -177,7 +177,7 @@ func (r request) numbered(i int) request {
 		i = (i-1)%r.cycle + 1
 	}
 	put := func(text string) string { return strings.ReplaceAll(text, "{i}", strconv.Itoa(i)) }
-	r.target, r.as, r.from = put(r.target), put(r.as), put(r.from)
+	r.target, r.visitor, r.source = put(r.target), put(r.visitor), put(r.source)
 	headers := r.headers
 	r.headers = nil
 	for _, line := range headers {

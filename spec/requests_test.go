@@ -35,7 +35,7 @@ func (s *scene) cmdRequests(args []string) error {
 	var r request
 	flags := requestFlags("requests", &r)
 	concurrency := flags.Int("c", 1, "")
-	by := flags.String("by", "", "")
+	countBy := flags.String("by", "", "")
 	args, err := parse(flags, args, usage, 2, math.MaxInt)
 	if err != nil {
 		return err
@@ -44,7 +44,7 @@ func (s *scene) cmdRequests(args []string) error {
 	if err != nil {
 		return fmt.Errorf("%w\nusage: %s", err, usage)
 	}
-	counted, err := s.sendMany(r, args[1:], number, *concurrency, *by)
+	counted, err := s.sendMany(r, args[1:], number, *concurrency, *countBy)
 	for name, count := range counted {
 		s.tally[name] += count
 	}
@@ -53,8 +53,8 @@ func (s *scene) cmdRequests(args []string) error {
 
 // sendMany sends number requests, concurrency at a time. {i} in a request is its
 // number, counted from 1. The answers are counted by the backend, or by the value
-// of a header where by names one.
-func (s *scene) sendMany(r request, paths []string, number, concurrency int, by string) (tally, error) {
+// of a header where countBy names one.
+func (s *scene) sendMany(r request, paths []string, number, concurrency int, countBy string) (tally, error) {
 	var (
 		sent    atomic.Int64
 		mu      sync.Mutex // guards what follows
@@ -72,7 +72,7 @@ func (s *scene) sendMany(r request, paths []string, number, concurrency int, by 
 				if err != nil {
 					failed.add(fmt.Errorf("request %d: %w", i, err))
 				} else {
-					counted[a.key(by)]++
+					counted[a.key(countBy)]++
 				}
 				mu.Unlock()
 			}
@@ -102,12 +102,12 @@ func (f *failures) err() error {
 	return fmt.Errorf("%d requests failed:\n%w", f.count, errors.Join(f.first...))
 }
 
-// key is what an answer is counted by.
-func (a answer) key(by string) string {
-	if by == "" || a.status == 0 {
+// key is what an answer is counted by: its backend, or the value of the header countBy.
+func (a answer) key(countBy string) string {
+	if countBy == "" || a.status == 0 {
 		return a.backend()
 	}
-	if value := a.header.Get(by); value != "" {
+	if value := a.header.Get(countBy); value != "" {
 		return value
 	}
 	return strconv.Itoa(a.status)

@@ -109,22 +109,22 @@ func (s *scene) expand(file string) (string, error) {
 
 // moment is the time that a variable's name stands for, empty where it is none.
 func moment(now time.Time, name string) string {
-	const in = time.RFC3339
+	const layout = time.RFC3339
 	past, isPast := strings.CutPrefix(name, "now_minus_")
 	future, isFuture := strings.CutPrefix(name, "now_plus_")
 	switch {
 	case name == "now":
-		return now.UTC().Format(in)
+		return now.UTC().Format(layout)
 	case isPast:
 		future = "-" + past
 	case !isFuture:
 		return ""
 	}
-	by, err := time.ParseDuration(future)
+	offset, err := time.ParseDuration(future)
 	if err != nil {
 		return ""
 	}
-	return now.Add(by).UTC().Format(in)
+	return now.Add(offset).UTC().Format(layout)
 }
 
 // cmdPort finds free ports, each for a variable.

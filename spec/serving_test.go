@@ -99,7 +99,7 @@ func (p *plugin) killKeeper() error {
 	return nil
 }
 
-// hasEnded tells whether a process has ended, be it that its parent has not asked
+// hasEnded reports whether a process has ended, be it that its parent has not asked
 // for it yet.
 func hasEnded(pid int) bool {
 	if err := syscall.Kill(pid, 0); err != nil {
@@ -130,13 +130,13 @@ func (p *plugin) killStillborn(times string) error {
 		return err
 	}
 	defer os.Remove(fault)
-	before := len(p.log.String())
+	logged := len(p.log.String())
 	if err := syscall.Kill(serving, syscall.SIGKILL); err != nil {
 		return err
 	}
 	var deaths [][]string
 	err = await(func() bool {
-		deaths = death.FindAllStringSubmatch(p.log.String()[before:], -1)
+		deaths = death.FindAllStringSubmatch(p.log.String()[logged:], -1)
 		return len(deaths) > number
 	})
 	if err != nil {

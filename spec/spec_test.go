@@ -1,12 +1,14 @@
 package spec
 
 import (
+	"flag"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -45,20 +47,44 @@ func TestScenarios(t *testing.T) {
 // executables are what the scripts run.
 var executables = []string{module + "/cmd/...", module + "/spec/faulty"}
 
-// build makes the executables and returns the folder they are in.
+// built is the folder of the executables, once a test has needed them.
+var built struct {
+	once sync.Once
+	bin  string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "6") // scripts wait for processes and for time more than they work
+	code := m.Run()
+	if built.bin != "" {
+		_ = os.RemoveAll(built.bin)
+	}
+	os.Exit(code)
+}
+
+// build makes the executables, once for all tests, and returns the folder they
+// are in. It may be called by several tests at the same time.
 func build(t *testing.T) string {
 	t.Helper()
 	list(t, append([]string{"-deps"}, executables...)...)
-	bin := t.TempDir()
-	args := append([]string{"build", "-o", bin + string(filepath.Separator)}, executables...)
-	out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	built.once.Do(func() {
+		if built.bin, built.err = os.MkdirTemp("", "spec"); built.err != nil {
+			return
+		}
+		// Without what debuggers need: that takes a third of the time.
+		args := append([]string{"build", "-ldflags=-s -w", "-o", built.bin + string(filepath.Separator)}, executables...)
+		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
 	}
-	return bin
+	return built.bin
 }
 
-// condition answers the scripts' own conditions: [kong] says whether they run
+// condition answers the scripts' own conditions: [kong] reports whether they run
 // on a real Kong, [ipv6] whether this machine has ::1, [root] whether who runs them
 // is root, [mount] whether a script may mount file systems of its own.
 func condition(name string) (bool, error) {

@@ -53,11 +53,11 @@ func (s *scene) cmdSplits(args []string) error {
 	if s.plugin == nil || s.plugin.splits == "" {
 		return errors.New("no plugin server with -file is running")
 	}
-	before := len(s.plugin.log.String())
+	logged := len(s.plugin.log.String())
 	if err := s.writeSplits(args[0]); err != nil {
 		return err
 	}
-	return await(func() bool { return verdict.MatchString(s.plugin.log.String()[before:]) })
+	return await(func() bool { return verdict.MatchString(s.plugin.log.String()[logged:]) })
 }
 
 // writeSplits writes the split file.

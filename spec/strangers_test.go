@@ -60,7 +60,7 @@ var strangerKinds = map[string]stranger{
 		if err != nil {
 			return err
 		}
-		all.goOn(func() error { return writeAll(sock, wire.AppendFrame(nil, calls)) })
+		all.keepDoing(func() error { return writeAll(sock, wire.AppendFrame(nil, calls)) })
 		return nil
 	},
 	"reads-slowly": readsSlowly,
@@ -122,7 +122,7 @@ func readsSlowly(all *strangers, sock net.Conn) error {
 	if err != nil {
 		return err
 	}
-	all.goOn(func() error {
+	all.keepDoing(func() error {
 		slow := bufio.NewReaderSize(oneByte{sock}, 16)
 		for {
 			if _, err := sock.Write(wire.AppendFrame(nil, event)); err != nil {
@@ -163,14 +163,14 @@ func (r oneByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(1, le
 
 // strangers are those of a script that are still there.
 type strangers struct {
-	socks   []net.Conn
-	goingOn sync.WaitGroup
+	socks []net.Conn
+	doing sync.WaitGroup
 }
 
-// goOn goes on with something until it fails, as it does when the server or the
+// keepDoing does something until it fails, as it does when the server or the
 // script ends the connection.
-func (all *strangers) goOn(with func() error) {
-	all.goingOn.Go(func() { _ = with() })
+func (all *strangers) keepDoing(action func() error) {
+	all.doing.Go(func() { _ = action() })
 }
 
 // end ends all their connections.
@@ -178,7 +178,7 @@ func (all *strangers) end() {
 	for _, sock := range all.socks {
 		_ = sock.Close()
 	}
-	all.goingOn.Wait()
+	all.doing.Wait()
 }
 
 // cmdStranger has strangers come to the plugin server's socket, one after another.

@@ -28,22 +28,22 @@ type visitors struct {
 // exchange sends a request through the gateway, or where it says, with the cookies
 // of its visitor.
 func (s *scene) exchange(r request) (answer, error) {
-	address := r.to
+	address := r.address
 	if address == "" {
 		address = s.gateway.proxy
 	}
-	if r.as == "" {
-		return r.by(address, r)
+	if r.visitor == "" {
+		return r.client(address, r)
 	}
-	v := s.visitors.get(r.as)
-	at := r.url(address)
-	for _, c := range v.jar.Cookies(at) {
+	v := s.visitors.get(r.visitor)
+	location := r.url(address)
+	for _, c := range v.jar.Cookies(location) {
 		r.headers = append(r.headers[:len(r.headers):len(r.headers)], "Cookie: "+c.String())
 	}
-	a, err := r.by(address, r)
+	a, err := r.client(address, r)
 	if err == nil {
-		v.jar.SetCookies(at, (&http.Response{Header: a.header}).Cookies())
-		s.visitors.met(v, a.backend())
+		v.jar.SetCookies(location, (&http.Response{Header: a.header}).Cookies())
+		s.visitors.record(v, a.backend())
 	}
 	return a, err
 }
@@ -75,8 +75,8 @@ func (v *visitors) get(name string) *visitor {
 	return v.byName[name]
 }
 
-// met takes note of the backend that a visitor has met.
-func (v *visitors) met(one *visitor, backend string) {
+// record keeps the backend that a visitor has met.
+func (v *visitors) record(one *visitor, backend string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if one.last != "" && one.last != backend {

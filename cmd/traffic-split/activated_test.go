@@ -29,6 +29,7 @@ func handedOver(t *testing.T, path string) *os.File {
 // A server takes the socket that it is handed over at once: what it reaches there itself
 // is its own backlog, with connections that wait, and no other server.
 func TestAServerOnASocketOfSystemdIsRestarted(t *testing.T) {
+	t.Parallel()
 	path := socketPath(t)
 	socket := handedOver(t, path)
 	for range 2 {
@@ -49,6 +50,7 @@ func TestAServerOnASocketOfSystemdIsRestarted(t *testing.T) {
 // One that stands by is there when the server on systemd's socket ends, and that one,
 // started again, when the other does: whether it is stopped or killed.
 func TestAnotherServerThanOnASocketOfSystemd(t *testing.T) {
+	t.Parallel()
 	for _, end := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		path := socketPath(t)
 		socket := handedOver(t, path)
@@ -73,6 +75,7 @@ func TestAnotherServerThanOnASocketOfSystemd(t *testing.T) {
 
 // And so it is with one that takes over.
 func TestAServerOnASocketOfSystemdIsTakenOver(t *testing.T) {
+	t.Parallel()
 	path := socketPath(t)
 	first := start(t, handedOver(t, path), "-socket", path)
 	first.answers(path)
@@ -92,6 +95,7 @@ func TestAServerOnASocketOfSystemdIsTakenOver(t *testing.T) {
 
 // Without a parent process servers stand by as well.
 func TestServersWithoutAParentProcessStandBy(t *testing.T) {
+	t.Parallel()
 	path := socketPath(t)
 	first := start(t, nil, "-supervise=false", "-socket", path)
 	first.answers(path)

@@ -15,10 +15,10 @@ import (
 
 // serveAlone serves without a parent process, once no other server does, unless it is
 // told to take over at once.
-func serveAlone(o options, at place, log *slog.Logger) error {
+func serveAlone(o options, addr address, log *slog.Logger) error {
 	signalled, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // it must not end one that stands by
-	standBy := at.standBy(log)
+	standBy := addr.standBy(log)
 	open := func() (net.Listener, error) { return listen(o, standBy, o.takeOver, log) }
 	for {
 		if !o.takeOver && standBy.Wait(signalled) != nil {
@@ -30,7 +30,7 @@ func serveAlone(o options, at place, log *slog.Logger) error {
 	}
 }
 
-// serveSaving serves, with what is saved as the command line says.
+// serveSaving serves, and saves its state where the command line says.
 func serveSaving(ctx context.Context, o options, open func() (net.Listener, error), log *slog.Logger) error {
 	if o.state == "" {
 		return serve(ctx, o, nil, open, new(state.Memory), log)

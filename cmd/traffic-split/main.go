@@ -158,11 +158,11 @@ func run(o options, stdout io.Writer) error {
 	case child != nil:
 		return serve(context.Background(), o, child, nil, child, log)
 	}
-	told := keeper.Detached()
-	if o.supervise && told == nil && isKongs(o) {
+	stopAsked := keeper.Detached()
+	if o.supervise && stopAsked == nil && isKongs(o) {
 		return keeper.Detach(os.Args)
 	}
-	at, err := placeOf(o)
+	addr, err := addressOf(o)
 	if err != nil {
 		return err
 	}
@@ -175,9 +175,9 @@ func run(o options, stdout io.Writer) error {
 		return err
 	}
 	if o.supervise {
-		return supervise(o, at, told, log)
+		return supervise(o, addr, stopAsked, log)
 	}
-	return serveAlone(o, at, log)
+	return serveAlone(o, addr, log)
 }
 
 // describe is the plugin without what it needs to run.
@@ -213,34 +213,34 @@ func serve(parent context.Context, o options, child *keeper.Child, open func() (
 			probes.Noted(key)
 		})
 	}
-	seen := status.Source{Version: plugin.Version, Splits: p.Status, ConfigErrors: p.ConfigErrors, Hosts: o.statusHosts}
+	source := status.Source{Version: plugin.Version, Splits: p.Status, ConfigErrors: p.ConfigErrors, Hosts: o.statusHosts}
 	if host, _, err := net.SplitHostPort(o.status); err == nil {
-		seen.Hosts = append(seen.Hosts, host)
+		source.Hosts = append(source.Hosts, host)
 	}
 	if o.state != "" {
-		seen.State = func() status.SavedState { return stateOf(o.state, saved) }
+		source.State = func() status.SavedState { return stateOf(o.state, saved) }
 	}
-	var working sync.WaitGroup
-	defer working.Wait()
+	var background sync.WaitGroup
+	defer background.Wait()
 	defer stop()
 	if o.splits != "" {
 		splits, err := file.Open(o.splits, log, saved, p.SetSplits, p.ConfigOptions()...)
 		if err != nil {
 			return fmt.Errorf("-file %s:\n%w", o.splits, err)
 		}
-		working.Go(func() { splits.Run(ctx) })
-		working.Go(func() { reload(ctx, hangup, splits) })
-		seen.Problems = splits.Problems
+		background.Go(func() { splits.Run(ctx) })
+		background.Go(func() { reload(ctx, hangup, splits) })
+		source.Problems = splits.Problems
 	}
-	seen.Probes = func() status.Probes { return status.Probes(probes.Counts()) }
+	source.Probes = func() status.Probes { return status.Probes(probes.Counts()) }
 	if o.status != "" {
-		working.Go(func() { status.Serve(ctx, o.status, status.Handler(seen, log), log) })
+		background.Go(func() { status.Serve(ctx, o.status, status.Handler(source, log), log) })
 	}
-	served := describe(o)
-	served.Start = func(text []byte) (server.Instance, error) { return p.Start(text), nil }
-	s := server.New(served, log)
+	described := describe(o)
+	described.Start = func(text []byte) (server.Instance, error) { return p.Start(text), nil }
+	s := server.New(described, log)
 	s.State = saved
-	working.Go(func() { refresh(ctx, p) })
+	background.Go(func() { refresh(ctx, p) })
 	if child != nil {
 		if err := child.Ready(); err != nil {
 			return err
@@ -274,12 +274,12 @@ func (w watch) Status() plugin.ProbeStatus {
 // listen opens the socket, or takes the one that this process was handed over, and
 // then puts the info file in its place: one that was there is of a server that may
 // run, and stays where this one cannot.
-func listen(o options, at *server.StandBy, takeOver bool, log *slog.Logger) (net.Listener, error) {
+func listen(o options, standBy *server.StandBy, takeOver bool, log *slog.Logger) (net.Listener, error) {
 	info, err := server.PrepareInfo(o.infoFile, describe(o), o.socket)
 	if err != nil {
 		return nil, err
 	}
-	socket, err := at.Listen(context.Background(), o.access, takeOver)
+	socket, err := standBy.Listen(context.Background(), o.access, takeOver)
 	if err != nil {
 		return nil, errors.Join(err, info.Discard())
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"io/fs"
 	"net"
 	"os"
@@ -28,6 +29,7 @@ const patience = 30 * time.Second
 func TestMain(m *testing.M) {
 	switch os.Getenv(mainEnv) {
 	case "":
+		_ = flag.Set("test.parallel", "8") // they wait for processes more than they work
 		os.Exit(m.Run())
 	case "activated":
 		_ = os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid())) // only the process itself knows
@@ -99,16 +101,16 @@ func (s *serving) signal(sig syscall.Signal) {
 // answers waits until the server at path answers as one does.
 func (s *serving) answers(path string) {
 	s.t.Helper()
-	s.until("it answers", func() bool { return run(options{socket: path, healthcheck: true}, os.Stdout) == nil })
+	s.await("it answers", func() bool { return run(options{socket: path, healthcheck: true}, os.Stdout) == nil })
 }
 
 // says waits for a text in the log.
 func (s *serving) says(text string) {
 	s.t.Helper()
-	s.until("it says "+text, func() bool { return strings.Contains(s.log.String(), text) })
+	s.await("it says "+text, func() bool { return strings.Contains(s.log.String(), text) })
 }
 
-func (s *serving) until(what string, holds func() bool) {
+func (s *serving) await(what string, holds func() bool) {
 	s.t.Helper()
 	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) { // nothing tells
 		if time.Now().After(end) {
@@ -128,6 +130,7 @@ func socketPath(t *testing.T) string {
 }
 
 func TestASocketThatSystemdHandsOver(t *testing.T) {
+	t.Parallel()
 	for _, supervise := range []string{"true", "false"} {
 		t.Run("supervise="+supervise, func(t *testing.T) {
 			path := socketPath(t)
@@ -145,7 +148,7 @@ func TestASocketThatSystemdHandsOver(t *testing.T) {
 			s.answers(path)
 			if supervise == "true" {
 				s.signal(syscall.SIGUSR2) // its executable may get the socket's descriptor
-				s.until("it is upgraded", func() bool { return strings.Contains(s.log.String(), "msg=upgraded") })
+				s.await("it is upgraded", func() bool { return strings.Contains(s.log.String(), "msg=upgraded") })
 			}
 			s.answers(path)
 			s.signal(syscall.SIGTERM)
@@ -163,6 +166,7 @@ func TestASocketThatSystemdHandsOver(t *testing.T) {
 }
 
 func TestTheSocketsModeAndOwner(t *testing.T) {
+	t.Parallel()
 	self, err := user.Current()
 	if err != nil {
 		t.Fatal(err)
@@ -197,6 +201,7 @@ func TestTheSocketsModeAndOwner(t *testing.T) {
 
 // The root user may give a socket away.
 func TestTheSocketOfAnotherUser(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root may give a socket away")
 	}
@@ -212,6 +217,7 @@ func TestTheSocketOfAnotherUser(t *testing.T) {
 }
 
 func TestWhatKeepsTheServerFromStarting(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		args []string
 		code int
@@ -240,6 +246,7 @@ func TestWhatKeepsTheServerFromStarting(t *testing.T) {
 // Where the split files are wrong, or gone, by the time another server takes the
 // place, that one goes on with the splits from before, and so does its next process.
 func TestAServerIsSucceededWhileTheSplitFileIsWrong(t *testing.T) {
+	t.Parallel()
 	path := socketPath(t)
 	splits := filepath.Join(filepath.Dir(path), "splits.yaml")
 	write := func(content string) {

@@ -13,10 +13,10 @@ import (
 	"kong-traffic-split/plugin/status"
 )
 
-// kept are the values that are in the file. The instances that Kong knows are not: a
+// persistent are the values that are in the file. The instances that Kong knows are not: a
 // Kong that is told of none starts them anew, and they have secrets in them, as split
 // files have.
-var kept = []state.Kept{
+var persistent = []state.Kept{
 	{Prefix: server.ReservedIDs},
 	{Prefix: "split/", For: 30 * 24 * time.Hour}, // Kong does not say that a row is deleted
 	{Prefix: "unhealthy/"},
@@ -39,10 +39,10 @@ func defaultState() string {
 // openState opens the file of the saved state, for whoever is the last to know it: the
 // parent process, or where there is none the one that serves.
 func openState(path string, log *slog.Logger) *state.File {
-	return state.OpenFile(path, log, kept...)
+	return state.OpenFile(path, log, persistent...)
 }
 
-// stateOf says how what is in saved outlives the server.
+// stateOf describes how saved outlives the server.
 func stateOf(path string, saved state.Store) status.SavedState {
 	s := status.SavedState{Path: path, PutAside: state.Aside(path)}
 	if problem := saved.Get(state.ProblemKey); problem == nil {
@@ -55,11 +55,11 @@ func stateOf(path string, saved state.Store) status.SavedState {
 
 // refresh has what is in use saved again, now and then.
 func refresh(ctx context.Context, p *plugin.Plugin) {
-	again := time.NewTicker(refreshPause)
-	defer again.Stop()
+	ticker := time.NewTicker(refreshPause)
+	defer ticker.Stop()
 	for {
 		select {
-		case <-again.C:
+		case <-ticker.C:
 			p.Refresh()
 		case <-ctx.Done():
 			return

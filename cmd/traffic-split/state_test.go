@@ -14,7 +14,7 @@ import (
 // saves waits until the file at path is saved by s, or by the keeper that it stands for.
 func (s *serving) saves(path string) {
 	s.t.Helper()
-	s.until("it saves", func() bool {
+	s.await("it saves", func() bool {
 		text, _ := os.ReadFile(path + ".lock")
 		pid, own := strings.TrimSpace(string(text)), strconv.Itoa(s.cmd.Process.Pid)
 		status, _ := os.ReadFile("/proc/" + pid + "/status")
@@ -25,6 +25,7 @@ func (s *serving) saves(path string) {
 
 // A server that takes another one's place has its file too, without a word about that.
 func TestTheStateOfAServerThatIsSucceeded(t *testing.T) {
+	t.Parallel()
 	for _, supervise := range []string{"true", "false"} {
 		path := socketPath(t)
 		saved := filepath.Join(filepath.Dir(path), "saved")

@@ -18,7 +18,7 @@ import (
 	"kong-traffic-split/plugin/server/keeper"
 )
 
-// errStopped is that the process is told to end while it stands by.
+// errStopped says that the process was told to end while it stood by.
 var errStopped = errors.New("told to end")
 
 // supervise keeps the socket and the connections for children that serve, and stands by
@@ -27,12 +27,12 @@ var errStopped = errors.New("told to end")
 //
 // One that Kong has started does so in a process of its own, and goes on for a while when
 // Kong ends it, for the next one that Kong starts.
-func supervise(o options, at place, told <-chan struct{}, log *slog.Logger) error {
+func supervise(o options, addr address, stopAsked <-chan struct{}, log *slog.Logger) error {
 	signals := make(chan os.Signal, 8)
-	if told != nil {
+	if stopAsked != nil {
 		o.linger = lingerTime
 		go func() {
-			<-told
+			<-stopAsked
 			signals <- syscall.SIGTERM
 		}()
 	}
@@ -40,7 +40,7 @@ func supervise(o options, at place, told <-chan struct{}, log *slog.Logger) erro
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR2)
 	takeOver := o.takeOver
 	for {
-		err := keep(o, at, takeOver, signals, log)
+		err := runKeeper(o, addr, takeOver, signals, log)
 		switch {
 		case errors.Is(err, keeper.ErrSucceeded):
 			log.Info("this server stands by from now on, and takes over again when the other one ends")
@@ -53,10 +53,10 @@ func supervise(o options, at place, told <-chan struct{}, log *slog.Logger) erro
 	}
 }
 
-// keep waits until the place is free, unless takeOver says that it need not be, and keeps
-// it.
-func keep(o options, at place, takeOver bool, signals <-chan os.Signal, log *slog.Logger) error {
-	standBy := at.standBy(log)
+// runKeeper waits until no other server is at the address, unless takeOver says that it
+// need not, and runs a keeper there.
+func runKeeper(o options, addr address, takeOver bool, signals <-chan os.Signal, log *slog.Logger) error {
+	standBy := addr.standBy(log)
 	var waiting *keeper.StandBy
 	defer func() {
 		if waiting != nil {
@@ -68,7 +68,7 @@ func keep(o options, at place, takeOver bool, signals <-chan os.Signal, log *slo
 			_ = waiting.Close()
 		}
 		var err error
-		if waiting, err = keeper.Register(at.keeper()); err != nil {
+		if waiting, err = keeper.Register(addr.keeper()); err != nil {
 			if keeper.Untrusted(err) {
 				log.Error("the other server cannot be asked to let this one take over before it ends", "error", err)
 			}
@@ -77,30 +77,30 @@ func keep(o options, at place, takeOver bool, signals <-chan os.Signal, log *slo
 		return &server.Turn{PID: waiting.PID, Now: waiting.Turn, Gone: waiting.Gone}, nil
 	}
 	if !takeOver {
-		if err := until(signals, log, standBy.Wait); err != nil {
+		if err := waitUnlessStopped(signals, log, standBy.Wait); err != nil {
 			return err
 		}
 		// Whoever lets this one take over still has the socket.
 		takeOver = standBy.HasTurn()
 	}
-	keeping := keeper.Options{
+	settings := keeper.Options{
 		Args:       os.Args,
 		Listen:     func() (net.Listener, error) { return listen(o, standBy, takeOver, log) },
-		Succession: at.keeper(),
+		Succession: addr.keeper(),
 		Early:      []string{server.ReservedIDs},
 		Linger:     o.linger,
 		Signals:    signals,
 		Log:        log,
 	}
 	if o.splits != "" {
-		keeping.Early = append(keeping.Early, file.NoteKey(o.splits))
+		settings.Early = append(settings.Early, file.NoteKey(o.splits))
 	}
 	if o.state != "" { // not before: until now another server has saved there
 		saved := openState(o.state, log)
 		defer saved.Close()
-		keeping.State, keeping.Changes, keeping.Retired = saved, saved.Changes(), saved.Retire
+		settings.State, settings.Changes, settings.Retired = saved, saved.Changes(), saved.Retire
 	}
-	return keeper.Run(keeping)
+	return keeper.Run(settings)
 }
 
 // lingerTime is how long a server that Kong has started goes on once Kong tells it to end:
@@ -115,8 +115,9 @@ func isKongs(o options) bool {
 	return o.takeOver || strings.TrimSpace(string(parent)) == "nginx"
 }
 
-// until waits for wait, unless a signal says that the process is to end.
-func until(signals <-chan os.Signal, log *slog.Logger, wait func(context.Context) error) error {
+// waitUnlessStopped waits for wait. It returns errStopped where a signal says that the
+// process is to end.
+func waitUnlessStopped(signals <-chan os.Signal, log *slog.Logger, wait func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	waited := make(chan error, 1)
@@ -136,28 +137,29 @@ func until(signals <-chan os.Signal, log *slog.Logger, wait func(context.Context
 	}
 }
 
-// A place is where a server serves, one at a time.
-type place struct {
+// An address is where one server at a time serves.
+type address struct {
 	socket string       // its path
-	own    net.Listener // that one, where this process was handed it
+	own    net.Listener // the socket, where systemd has handed it over; or nil
 }
 
-// placeOf is the place that the command line says, or systemd.
-func placeOf(o options) (place, error) {
+// addressOf is the address that systemd has handed over, or else the one of the command
+// line.
+func addressOf(o options) (address, error) {
 	own, err := server.Activated()
-	at := place{o.socket, own}
+	addr := address{o.socket, own}
 	if own != nil {
 		if name := own.Addr().String(); name != "" && name[0] == '/' {
-			at.socket = name
+			addr.socket = name
 		}
 	}
-	return at, err
+	return addr, err
 }
 
 // keeper is the path of the socket on which a server asks the one before it for its
 // connections.
-func (p place) keeper() string { return p.socket + ".keeper" }
+func (a address) keeper() string { return a.socket + ".keeper" }
 
-func (p place) standBy(log *slog.Logger) *server.StandBy {
-	return &server.StandBy{Path: p.socket, Plugin: plugin.Name, Own: p.own, Log: log}
+func (a address) standBy(log *slog.Logger) *server.StandBy {
+	return &server.StandBy{Path: a.socket, Plugin: plugin.Name, Own: a.own, Log: log}
 }

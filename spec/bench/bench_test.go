@@ -123,7 +123,7 @@ func TestWrongArguments(t *testing.T) {
 	}
 }
 
-// goleak tells whether it has left a server behind.
+// goleak reports whether it has left a server behind.
 func TestInterruptedRunSaysSo(t *testing.T) {
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	signal := errors.New("a signal")

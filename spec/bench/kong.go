@@ -18,12 +18,12 @@ import (
 // length and the body of a frame in a write each, calls read one by one from
 // what has arrived, and one reply to each, also where it says nothing.
 type kong struct {
-	sock     net.Conn
-	r        *bufio.Reader
-	in, out  []byte
-	sequence int64
-	ret      pb.RpcReturn        // the last
-	heard    func(method string) // if not nil, of each call
+	sock          net.Conn
+	r             *bufio.Reader
+	input, output []byte
+	sequence      int64
+	ret           pb.RpcReturn        // the last
+	heard         func(method string) // if not nil, of each call
 }
 
 func connect(socket string) (*kong, error) {
@@ -94,10 +94,10 @@ func (k *kong) event(event *pb.RpcCall, calls int) error {
 func (k *kong) rpc(call *pb.RpcCall, calls int) (err error) {
 	k.sequence++
 	call.Sequence = k.sequence
-	if k.out, err = (proto.MarshalOptions{}).MarshalAppend(k.out[:0], call); err != nil {
+	if k.output, err = (proto.MarshalOptions{}).MarshalAppend(k.output[:0], call); err != nil {
 		return err
 	}
-	if err := k.write(k.out); err != nil {
+	if err := k.write(k.output); err != nil {
 		return err
 	}
 	if call.GetCmdHandleEvent() != nil {
@@ -145,10 +145,10 @@ func (k *kong) replyToAll(calls int) error {
 }
 
 func (k *kong) read() (frame []byte, err error) {
-	if frame, err = wire.ReadFrame(k.r, k.in); err != nil {
+	if frame, err = wire.ReadFrame(k.r, k.input); err != nil {
 		return nil, err
 	}
-	k.in = frame
+	k.input = frame
 	return frame, nil
 }
 

@@ -84,12 +84,12 @@ func play(ctx context.Context, o options, all []*contestant) ([]result, error) {
 	return results, nil
 }
 
-// median is the one in the middle, or the mean of the two there. It sorts of.
-func median(of []float64) float64 {
-	slices.Sort(of)
-	half := len(of) / 2
-	if len(of)%2 == 0 {
-		return (of[half-1] + of[half]) / 2
+// median is the one in the middle, or the mean of the two there. It sorts the values.
+func median(values []float64) float64 {
+	slices.Sort(values)
+	half := len(values) / 2
+	if len(values)%2 == 0 {
+		return (values[half-1] + values[half]) / 2
 	}
-	return of[half]
+	return values[half]
 }

@@ -57,11 +57,11 @@ func (s *rawServer) converse(sock net.Conn) error {
 			return err
 		}
 		c.owed = 0
-		frame, err := wire.ReadFrame(c.r, c.in)
+		frame, err := wire.ReadFrame(c.r, c.input)
 		if err != nil {
 			return err
 		}
-		c.in = frame
+		c.input = frame
 		event := value(field(frame, eventField))
 		if event == nil {
 			err = s.start(c, frame)
@@ -76,16 +76,16 @@ func (s *rawServer) converse(sock net.Conn) error {
 
 // A rawConn is one connection of Kong.
 type rawConn struct {
-	sock    net.Conn
-	r       *bufio.Reader
-	in, out []byte
-	owed    int // replies that are still to come
+	sock          net.Conn
+	r             *bufio.Reader
+	input, output []byte
+	owed          int // replies that are still to come
 }
 
 // skip reads frames that say nothing to this server.
 func (c *rawConn) skip(frames int) (err error) {
 	for range frames {
-		if c.in, err = wire.ReadFrame(c.r, c.in); err != nil {
+		if c.input, err = wire.ReadFrame(c.r, c.input); err != nil {
 			return err
 		}
 	}
@@ -102,8 +102,8 @@ func (s *rawServer) answer(c *rawConn, sequence, event []byte) error {
 	if p == nil {
 		return fmt.Errorf("no instance %d", id)
 	}
-	c.out = append(c.out[:0], p.tell...)
-	c.out = wire.AppendFrame(c.out, sequence)
+	c.output = append(c.output[:0], p.tell...)
+	c.output = wire.AppendFrame(c.output, sequence)
 	if p.reads > 0 {
 		if _, err := c.sock.Write(p.ask); err != nil {
 			return err
@@ -113,7 +113,7 @@ func (s *rawServer) answer(c *rawConn, sequence, event []byte) error {
 		}
 	}
 	c.owed = p.owed
-	_, err := c.sock.Write(c.out)
+	_, err := c.sock.Write(c.output)
 	return err
 }
 

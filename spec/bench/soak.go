@@ -97,7 +97,7 @@ func startPlugin(ctx context.Context, dir string) (*process, error) {
 
 // play does all that the soak is of.
 func (k *soaking) play() error {
-	if err := k.look(); err != nil {
+	if err := k.measureMemory(); err != nil {
 		return err
 	}
 	err := k.share(k.rows, func(c *kong, i int) error { return k.startRow(c, i, int32(i+1), 1) })
@@ -106,16 +106,16 @@ func (k *soaking) play() error {
 	}
 	k.now.Instances = k.rows
 	for range k.parts {
-		if err := errors.Join(k.look(), k.playEvents(k.events/k.parts)); err != nil {
+		if err := errors.Join(k.measureMemory(), k.playEvents(k.events/k.parts)); err != nil {
 			return err
 		}
 	}
 	for range k.parts {
-		if err := errors.Join(k.look(), k.playReloads(k.reloads/k.parts)); err != nil {
+		if err := errors.Join(k.measureMemory(), k.playReloads(k.reloads/k.parts)); err != nil {
 			return err
 		}
 	}
-	return k.look()
+	return k.measureMemory()
 }
 
 func (k *soaking) playEvents(n int) error {
@@ -180,8 +180,8 @@ func (k *soaking) share(n int, do func(c *kong, i int) error) error {
 	return errors.Join(errs...)
 }
 
-// look notes the memory as it is now.
-func (k *soaking) look() (err error) {
+// measureMemory records the memory as it is now.
+func (k *soaking) measureMemory() (err error) {
 	keeper := k.server.cmd.Process.Pid
 	if k.now.KeeperKiB, err = resident(keeper); err != nil {
 		return err

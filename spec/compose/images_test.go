@@ -140,7 +140,7 @@ func write(t *testing.T, path, content string, mode os.FileMode) {
 	}
 }
 
-// isStatic says whether an executable of Linux needs no library.
+// isStatic reports whether an executable of Linux needs no library.
 func isStatic(path string) bool {
 	f, err := elf.Open(path)
 	if err != nil {

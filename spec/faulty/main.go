@@ -1,8 +1,9 @@
 // Command faulty is the plugin server with a handler that fails where a request
 // asks for it, for the scenarios: on a path that ends with "00" it panics, and on
 // one that ends with "/exit" it takes its process with it, as a fatal error of Go's
-// runtime would; so does the start of an instance of a row called "exit". A process that finds a file called like the socket with ".stillborn"
-// behind it ends before it is ready. All else is left to the plugin.
+// runtime would; so does the start of an instance of a row called "exit". A process ends
+// before it is ready where there is a file called like the socket, with
+// ".stillborn" behind it. All else is left to the plugin.
 package main
 
 import (
@@ -33,7 +34,7 @@ func main() {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil))) // as traffic-split's
 	err := serve(*socket, *info)
 	if _, ended := errors.AsType[*exec.ExitError](err); err != nil && !ended {
-		slog.Error(err.Error())
+		slog.Error("the plugin server ends", "error", err)
 		os.Exit(1)
 	}
 }

@@ -193,10 +193,10 @@ func (r *run) play(ctx context.Context, all []fault, duration time.Duration) {
 			r.suffer(ctx, once[n])
 			continue
 		}
-		at := r.random.IntN(sum)
+		number := r.random.IntN(sum)
 		i := slices.IndexFunc(all, func(f fault) bool {
-			at -= f.weight
-			return at < 0
+			number -= f.weight
+			return number < 0
 		})
 		r.suffer(ctx, all[i])
 	}
@@ -233,7 +233,7 @@ func (r *run) judge() {
 		}
 	}
 	r.report.Starts = r.server.starts
-	for _, what := range r.server.slow {
+	for _, what := range r.server.problems {
 		r.problem(what)
 	}
 }

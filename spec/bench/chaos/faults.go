@@ -47,7 +47,7 @@ var faults = []fault{
 	{"all is counted exactly", 3, (*run).audit},
 }
 
-// disturb notes in all ledgers that the server is replaced.
+// disturb records in all ledgers that the server is replaced.
 func (r *run) disturb() {
 	for _, l := range r.ledgers {
 		l.disturb()
@@ -261,11 +261,11 @@ func (r *run) reload(ctx context.Context) error {
 // eject has a backend fail until it is ejected. Then it gets nothing, and the others
 // its share, until the ejection is over.
 func (r *run) eject(ctx context.Context) error {
-	l, ill := r.ledgers[passive], r.backends["passive-c"]
+	l, backend := r.ledgers[passive], r.backends["passive-c"]
 	err := l.suspend()
-	ill.failing.Store(true)
+	backend.failing.Store(true)
 	err = errors.Join(err, r.server.awaitMetric(ctx, `traffic_split_backend_up\{backend="passive-c",.*\} 0`))
-	ill.failing.Store(false)
+	backend.failing.Store(false)
 	seen := time.Now()
 	if err == nil {
 		err = l.begin("ejected", shares{"passive-a": 2. / 3, "passive-b": 1. / 3, "passive-c": 0})

@@ -116,7 +116,7 @@ func (l *ledger) suspend() error {
 	return err
 }
 
-// disturb notes that the server is about to be replaced, or was: the rotation begins
+// disturb records that the server is about to be replaced, or was: the rotation begins
 // anew, and what is under way may be decided twice.
 func (l *ledger) disturb() {
 	l.mu.Lock()
@@ -126,7 +126,7 @@ func (l *ledger) disturb() {
 	}
 }
 
-// answered notes a good answer.
+// answered counts a good answer.
 func (l *ledger) answered(backend, revision string, began time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -152,7 +152,7 @@ func (l *ledger) answered(backend, revision string, began time.Time) {
 	}
 }
 
-// failedOne notes an answer that is none, which may have been somebody's turn.
+// failedOne counts an answer that is none, which may have been somebody's turn.
 func (l *ledger) failedOne(began time.Time, what string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -41,7 +41,7 @@ type server struct {
 	stopping bool
 	starts   int
 	outages  []outage
-	slow     []string // starts that took too long until the socket was served
+	problems []string // starts that failed, and starts that took too long until the socket was served
 	stopped  chan struct{}
 }
 
@@ -103,13 +103,13 @@ func (s *server) supervise(args []string) {
 			return
 		}
 		if err := s.spawn(args); err != nil {
-			s.note(err.Error())
+			s.addProblem(err.Error())
 			return
 		}
 		if err := kong.Await("the plugin server", func() bool { return answers(s.socket) }); err != nil {
-			s.note(err.Error())
+			s.addProblem(err.Error())
 		} else if took := time.Since(began); took > restartTime {
-			s.note(fmt.Sprintf("the socket was served %v after the server was started again", took))
+			s.addProblem(fmt.Sprintf("the socket was served %v after the server was started again", took))
 		}
 		s.mu.Lock()
 		for i := range s.outages {
@@ -121,10 +121,10 @@ func (s *server) supervise(args []string) {
 	}
 }
 
-func (s *server) note(what string) {
+func (s *server) addProblem(what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.slow = append(s.slow, what)
+	s.problems = append(s.problems, what)
 }
 
 // down begins an outage, which ends when the server answers again, and sends the
