@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -57,6 +58,41 @@ func TestExamplesOfDocs(t *testing.T) {
 	}
 	if *update {
 		write(t, page, strings.Join(parts, fence))
+	}
+}
+
+// TestConfigurationsOfDocs: each configuration that a page shows is taken: a file of
+// Kong's, a split file, or the config of one split.
+func TestConfigurationsOfDocs(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```|^cat > \\S+ <<END\n(.*?)^END$")
+	t.Chdir(t.TempDir())
+	taken := 0
+	for _, page := range append(pages, filepath.Join(root, "README.md")) {
+		for _, block := range shown.FindAllStringSubmatch(read(t, page), -1) {
+			text := strings.ReplaceAll(block[1]+block[2], "$(date -u +%Y-%m-%dT%H:%M:%SZ)", "2026-12-01T10:00:00Z")
+			if strings.HasPrefix(text, "backends:") {
+				text = "splits:\n  shop:\n    " + strings.ReplaceAll(text, "\n", "\n    ")
+			}
+			write(t, "shown.yml", text)
+			command := rootCommand()
+			command.SetArgs([]string{"simulate", "shown.yml", "--requests", "1"})
+			command.SetOut(io.Discard)
+			if err := command.Execute(); err != nil {
+				t.Errorf("%s shows what is refused: %v\n%s", page, err, text)
+			}
+			taken++
+		}
+	}
+	if taken < 8 {
+		t.Errorf("found %d configurations, so they are not looked for in the right way", taken)
 	}
 }
 

@@ -4,12 +4,36 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 )
+
+// guide is what the demo sees, each time.
+var guide = []*Step{
+	{Weights: map[string]int{"echo": 1, "echo2": 1}, Requests: 200, Counts: map[string]int{"echo": 100, "echo2": 100}},
+	{Weights: map[string]int{"echo": 200, "echo2": 100}, Requests: 200, Counts: map[string]int{"echo": 133, "echo2": 67}},
+}
+
+// TestReadmeShowsTheGuide: the README's picture of the demo is what the demo writes.
+func TestReadmeShowsTheGuide(t *testing.T) {
+	var b strings.Builder
+	for i, s := range guide {
+		if err := writeStep(&b, describe(i, s.Weights), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if picture := strings.TrimSpace(b.String()); !strings.Contains(string(readme), picture) {
+		t.Errorf("README.md does not show what the demo writes:\n%s", picture)
+	}
+}
 
 func TestGuide(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
@@ -24,11 +48,7 @@ func TestGuide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []*Step{
-		{Weights: map[string]int{"echo": 1, "echo2": 1}, Requests: 200, Counts: map[string]int{"echo": 100, "echo2": 100}},
-		{Weights: map[string]int{"echo": 200, "echo2": 100}, Requests: 200, Counts: map[string]int{"echo": 133, "echo2": 67}},
-	}
-	if diff := cmp.Diff(want, result.Steps); diff != "" {
+	if diff := cmp.Diff(guide, result.Steps); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
 	}
 }
