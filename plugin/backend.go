@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"kong-traffic-split/plugin/config"
@@ -37,11 +38,11 @@ func (b *backend) prepare(c *config.Config, i int) {
 	}
 	switch {
 	case b.Upstream != "":
-		b.destination = prepare("kong.service.set_upstream", stringArg(b.Upstream))
+		b.destination = textCall("kong.service.set_upstream", b.Upstream)
 	case b.Host != "":
-		b.destination = prepare("kong.service.set_target", &kong_plugin_protocol.Target{Host: b.target, Port: int32(b.Port)})
+		b.destination = messageCall("kong.service.set_target", &kong_plugin_protocol.Target{Host: b.target, Port: int32(b.Port)})
 	}
-	if b.headers = headers(&b.RequestHeaders); len(b.headers) > 0 {
+	if b.headers = changedHeaders(&b.RequestHeaders); len(b.headers) > 0 {
 		b.withoutHost = setHeaders(b.headers)
 	}
 	b.calls = headerCalls(&b.Backend, c.ResponseHeader)
@@ -61,7 +62,7 @@ func (r *request) direct(b *backend) (found bool, err error) {
 		return true, r.tell(b.streamDestination())
 	}
 	var known kong_plugin_protocol.Bool
-	if err := r.kong.Service.Ask(b.destination.method, b.destination.args, &known); err != nil {
+	if err := ask(r.kong, b.destination, &known); err != nil {
 		return false, err
 	}
 	return b.Upstream == "" || known.V, nil
@@ -75,7 +76,7 @@ func (r *request) saveDestination() error {
 		return nil
 	}
 	r.destination = new(structpb.Value)
-	return r.kong.Nginx.Ask("kong.nginx.get_ctx", stringArg(balancerKey), r.destination)
+	return ask(r.kong, getDestination, r.destination)
 }
 
 // restoreDestination restores what was saved.
@@ -83,12 +84,14 @@ func (r *request) restoreDestination() error {
 	if r.destination == nil {
 		return nil
 	}
-	return r.tell(call{"kong.nginx.set_ctx", &kong_plugin_protocol.KV{K: balancerKey, V: r.destination}})
+	return r.tell(messageCall("kong.nginx.set_ctx", &kong_plugin_protocol.KV{K: balancerKey, V: r.destination}))
 }
 
 // balancerKey is where Kong keeps in a request's context where it is to go. It is a
 // table of Kong's own, which is written back as it was read.
 const balancerKey = "balancer_data"
+
+var getDestination = textCall("kong.nginx.get_ctx", balancerKey)
 
 // apply tells Kong what else there is to a request that it sends to b.
 func (r *request) apply(b *backend) error {
@@ -119,7 +122,7 @@ func (b *backend) streamDestination() call {
 	if b.Upstream == "" {
 		return b.destination
 	}
-	return call{"kong.service.set_target", &kong_plugin_protocol.Target{Host: b.Upstream}}
+	return messageCall("kong.service.set_target", &kong_plugin_protocol.Target{Host: b.Upstream})
 }
 
 // check refuses what Kong cannot do. It asks for the Service only where that matters.
@@ -145,7 +148,7 @@ func (r *request) setScheme(b *backend) error {
 	if err != nil || s.Protocol == b.Protocol {
 		return err
 	}
-	return r.tell(call{"kong.service.request.set_scheme", stringArg(b.Protocol)})
+	return r.tell(textCall("kong.service.request.set_scheme", b.Protocol))
 }
 
 // setPath puts the backend's path before the one that Kong computed from the
@@ -154,7 +157,7 @@ func (r *request) setPath(b *backend) error {
 	if b.Path == "" {
 		return nil
 	}
-	uri, err := r.askString("kong.nginx.get_var", "upstream_uri")
+	uri, err := r.askString(getURI)
 	if err != nil {
 		return err
 	}
@@ -162,13 +165,13 @@ func (r *request) setPath(b *backend) error {
 	if uri == "/" {
 		// Which it is whether the client has sent a slash there or not. Few requests
 		// are for it, and so the path is not among the reads.
-		asked, err := r.askString("kong.request.get_path", "")
+		asked, err := r.askString(call{Method: "kong.request.get_path"})
 		if err != nil {
 			return err
 		}
 		path = servicePath(b.Path, asked)
 	}
-	return r.tell(call{"kong.service.request.set_path", stringArg(path)})
+	return r.tell(textCall("kong.service.request.set_path", path))
 }
 
 // servicePath is what Kong makes of a Service's path for a request of which nothing is
@@ -196,7 +199,7 @@ func (r *request) setHeaders(b *backend) error {
 		return err
 	}
 	if host == "" || host == b.target {
-		if b.withoutHost.method == "" {
+		if b.withoutHost.Method == "" {
 			return nil
 		}
 		return r.tell(b.withoutHost)
@@ -247,7 +250,7 @@ func (r *request) askHost() (string, error) {
 	if r.host != nil {
 		return *r.host, nil
 	}
-	return r.askString("kong.request.get_header", "host")
+	return r.askString(getHost)
 }
 
 // protocol is what Kong speaks to b, as far as the port in a Host header depends on
@@ -271,18 +274,17 @@ func logged(backend string, d split.Decision) call {
 	if d.RolledBack {
 		fields["rolled_back"] = structpb.NewBoolValue(true)
 	}
-	return call{"kong.log.set_serialize_value", &kong_plugin_protocol.KV{
+	return messageCall("kong.log.set_serialize_value", &kong_plugin_protocol.KV{
 		K: "traffic_split",
 		V: structpb.NewStructValue(&structpb.Struct{Fields: fields}),
-	}}
+	})
 }
 
-func (r *request) tell(c call) error { return r.kong.Service.Ask(c.method, c.args, nil) }
+// tell makes a call to which Kong replies nothing.
+func (r *request) tell(c call) error { return ask(r.kong, c, nil) }
 
-// askString returns a string of any bytes, which go-pdk's own methods do not:
-// a client may send what is not UTF-8.
-func (r *request) askString(method, arg string) (string, error) {
-	var out kong_plugin_protocol.ByteString
-	err := r.kong.Request.Ask(method, stringArg(arg), &out)
-	return string(out.V), err
+// askString returns a string of any bytes, which go-pdk's own methods do not: a client may
+// send what is not UTF-8.
+func (r *request) askString(c call) (string, error) {
+	return reply(func(to proto.Message) error { return ask(r.kong, c, to) }).text()
 }

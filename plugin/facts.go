@@ -14,8 +14,7 @@ import (
 // fact is something of a request that a decision may depend on: the call that
 // asks Kong for it, and what is made of the reply.
 type fact struct {
-	read
-	call      call
+	call
 	take      func(r *request, f *split.Facts, reply reply) error
 	preflight bool // it is asked for only where the request may be a CORS preflight
 }
@@ -95,9 +94,9 @@ func takeText(take func(f *split.Facts, text string)) func(*request, *split.Fact
 // newFact makes a fact of the call of a method, with an argument or, where that
 // is empty, without.
 func newFact(method, arg string, take func(*request, *split.Facts, reply) error) fact {
-	f := fact{read: read{Method: method}, call: call{method: method}, take: take}
+	f := fact{call: call{Method: method}, take: take}
 	if arg != "" {
-		f.read, f.call.args = newRead(method, arg), stringArg(arg)
+		f.call = textCall(method, arg)
 	}
 	return f
 }
@@ -119,25 +118,25 @@ func takeConsumer(_ *request, f *split.Facts, r reply) error {
 }
 
 // readsOf are the calls that ask for facts, but for those that few requests need.
-func readsOf(facts []fact) (reads []read) {
+func readsOf(facts []fact) (reads []call) {
 	for i := range facts {
 		if !facts[i].preflight {
-			reads = append(reads, facts[i].read)
+			reads = append(reads, facts[i].call)
 		}
 	}
 	return reads
 }
 
-// ask asks Kong for facts of the request.
-func (r *request) ask(f *split.Facts, facts []fact) error {
+// learn asks Kong for facts of the request.
+func (r *request) learn(f *split.Facts, facts []fact) error {
 	for i := range facts {
 		if facts[i].preflight && !f.MayBePreflight() {
 			continue
 		}
 		c := facts[i].call
-		err := facts[i].take(r, f, func(to proto.Message) error { return r.kong.Request.Ask(c.method, c.args, to) })
+		err := facts[i].take(r, f, func(to proto.Message) error { return ask(r.kong, c, to) })
 		if err != nil {
-			return fmt.Errorf("asking Kong for what the split depends on: %s: %w", c.method, err)
+			return fmt.Errorf("asking Kong for what the split depends on: %s: %w", c.Method, err)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -8,8 +9,56 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/split"
 )
+
+// headerCalls are the calls that change headers for b besides the one of setHeaders, as
+// few as Kong allows. A header that is added to those of the client needs one of its own,
+// since Kong breaks a list there. On responses set_headers would erase what earlier
+// plugins set.
+func headerCalls(b *config.Backend, responseHeader string) []call {
+	var calls []call
+	for _, name := range slices.Sorted(maps.Keys(b.RequestHeaders.Add)) {
+		calls = append(calls, pairCall("kong.service.request.add_header", name, b.RequestHeaders.Add[name]))
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.ResponseHeaders.Add)) {
+		calls = append(calls, pairCall("kong.response.add_header", name, b.ResponseHeaders.Add[name]))
+	}
+	if responseHeader != "" {
+		calls = append(calls, pairCall("kong.response.set_header", responseHeader, b.Name))
+	}
+	return calls
+}
+
+// changedHeaders are the request headers that are set or removed, as entries of a
+// Struct. go-pdk would make lists of all values, and Kong "table: 0x…" of a list that is
+// the Host; a header with an empty list is removed.
+func changedHeaders(h *config.RequestHeaders) (entries []byte) {
+	for _, name := range slices.Sorted(maps.Keys(h.Set)) {
+		entries = append(entries, headerEntry(name, appendField(nil, valueString, h.Set[name]))...)
+	}
+	for _, name := range h.Remove {
+		entries = append(entries, headerEntry(name, appendField(nil, valueList, ""))...)
+	}
+	return entries
+}
+
+// headerEntry is one of them, with an encoded Value.
+func headerEntry(name string, value []byte) []byte {
+	return appendField(nil, structFields, appendField(appendField(nil, entryKey, name), entryValue, value))
+}
+
+// setHeaders is the call that sets and removes headers, of these entries.
+func setHeaders(entries []byte) call { return call{"kong.service.request.set_headers", entries} }
+
+// setHost is the call that sets the Host, with other headers or alone.
+func setHost(host string, entries []byte) call {
+	if len(entries) == 0 {
+		return pairCall("kong.service.request.set_header", "Host", host)
+	}
+	return setHeaders(append(headerEntry("Host", appendField(nil, valueString, host)), entries...))
+}
 
 // mostHeaders is how many headers of a request Kong tells at once, at most.
 const mostHeaders = 1000
@@ -43,8 +92,7 @@ func allHeadersFact(names []string, cookies bool) fact {
 	f := newFact("kong.request.get_headers", "", func(r *request, f *split.Facts, reply reply) error {
 		return r.takeHeaders(f, reply, names, cookies)
 	})
-	f.call.args = &kong_plugin_protocol.Int{V: mostHeaders}
-	f.read = newReadOf(f.Method, f.call.args)
+	f.call = messageCall(f.Method, &kong_plugin_protocol.Int{V: mostHeaders})
 	return f
 }
 
@@ -86,7 +134,7 @@ func (r *request) takeHeaders(f *split.Facts, reply reply, names []string, cooki
 	}
 	f.Headers, r.host = nil, nil
 	for _, name := range names {
-		value, err := r.askString("kong.request.get_header", name)
+		value, err := r.askString(textCall("kong.request.get_header", name))
 		if err != nil {
 			return err
 		}
@@ -94,7 +142,7 @@ func (r *request) takeHeaders(f *split.Facts, reply reply, names []string, cooki
 	}
 	var err error
 	if cookies {
-		f.Cookies, err = r.askString("kong.nginx.get_var", "http_cookie")
+		f.Cookies, err = r.askString(textCall("kong.nginx.get_var", "http_cookie"))
 	}
 	return err
 }

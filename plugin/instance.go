@@ -231,13 +231,13 @@ func (r *request) send(l *live, now time.Time) error {
 		return err
 	}
 	f := split.Facts{Now: now}
-	if err := r.ask(&f, l.facts); err != nil {
+	if err := r.learn(&f, l.facts); err != nil {
 		return err
 	}
 	var failed error // what Kong was asked for or told
 	if len(l.more) > 0 {
 		f.More = func(f *split.Facts) error {
-			failed = r.ask(f, l.more)
+			failed = r.learn(f, l.more)
 			return failed
 		}
 	}
@@ -299,7 +299,7 @@ func (r *request) sayMissing(l *live, i int, found bool) {
 func (r *request) conclude(l *live, d split.Decision, now time.Time) error {
 	l.tally.chose(d)
 	if d.SetCookie != "" {
-		if err := r.tell(call{"kong.response.add_header", kv("Set-Cookie", d.SetCookie)}); err != nil {
+		if err := r.tell(pairCall("kong.response.add_header", "Set-Cookie", d.SetCookie)); err != nil {
 			return err
 		}
 	}

@@ -24,7 +24,7 @@ type live struct {
 	wantedByAll       wants                  // likewise, what every one with a share does
 	probed            bool                   // some of them are
 	facts, more       []fact                 // that a decision depends on, and what only one that no session makes does
-	reads, laterReads []read                 // of these
+	reads, laterReads []call                 // of these
 	allHeaders        bool                   // all headers that the client has sent are among these
 	needsHTTP         string                 // parameters that a TCP or TLS connection cannot have
 	service           int                    // the index of the backend that is the route's own Service; -1: none is
@@ -52,7 +52,7 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 	}
 	l.facts, l.more = factsOf(s.Needs())
 	l.reads, l.laterReads = readsOf(l.facts), readsOf(l.more)
-	l.allHeaders = slices.ContainsFunc(l.reads, func(r read) bool { return r.Method == "kong.request.get_headers" })
+	l.allHeaders = slices.ContainsFunc(l.reads, func(c call) bool { return c.Method == "kong.request.get_headers" })
 	for i := range c.Backends {
 		l.backends[i].prepare(c, i)
 		w := wantsOf(&c.Backends[i])

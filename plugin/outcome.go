@@ -18,11 +18,9 @@ const markKey = "traffic_split"
 
 // What the log phase asks for, each as the call that asks for it.
 var (
-	readMark   = newRead("kong.ctx.shared.get", markKey)
-	readSource = read{Method: "kong.response.get_source"}
-	readStatus = read{Method: "kong.response.get_status"}
+	getMark = textCall("kong.ctx.shared.get", markKey)
 
-	outcomeReads = []read{readMark, readSource, readStatus}
+	outcomeReads = []call{getMark, {Method: "kong.response.get_source"}, {Method: "kong.response.get_status"}}
 )
 
 // observes reports whether the outcome of the row's requests matters. Of a TCP or TLS
@@ -50,7 +48,7 @@ func (l *live) markOf(d split.Decision) call {
 	last := l.marks[d.Backend].Load()
 	if last == nil || last.subject != d.Subject {
 		text := markText(l.entry, d.Subject, l.backends[d.Backend].Name)
-		last = &mark{d.Subject, prepare("kong.ctx.shared.set", kv(markKey, text))}
+		last = &mark{d.Subject, pairCall("kong.ctx.shared.set", markKey, text)}
 		l.marks[d.Backend].Store(last)
 	}
 	return last.call
@@ -77,7 +75,7 @@ func (r *request) observe() error {
 		return nil
 	}
 	var mark structpb.Value
-	if err := r.kong.Request.Ask(readMark.Method, stringArg(markKey), &mark); err != nil {
+	if err := ask(r.kong, getMark, &mark); err != nil {
 		return err
 	}
 	l, i, subject := r.decided(mark.GetStringValue())
@@ -164,7 +162,7 @@ func (r *request) outcome() (failed, counts bool, err error) {
 // that is true or a number.
 func (r *request) isInContext(key string) (bool, error) {
 	var v structpb.Value
-	if err := r.kong.Nginx.Ask("kong.nginx.get_ctx", stringArg(key), &v); err != nil {
+	if err := ask(r.kong, textCall("kong.nginx.get_ctx", key), &v); err != nil {
 		return false, fmt.Errorf("asking Kong for %s: %w", key, err)
 	}
 	_, isNumber := v.Kind.(*structpb.Value_NumberValue)

@@ -52,7 +52,7 @@ type route struct {
 }
 
 func askRoute(k *pdk.PDK) (route, error) {
-	v, err := askCtx(k, "route")
+	v, err := askCtx(k, getRoute)
 	if err != nil {
 		return route{}, err
 	}
@@ -63,7 +63,7 @@ func askRoute(k *pdk.PDK) (route, error) {
 }
 
 func askService(k *pdk.PDK) (config.Service, error) {
-	v, err := askCtx(k, "service")
+	v, err := askCtx(k, getService)
 	if err != nil {
 		return config.Service{}, err
 	}
@@ -72,10 +72,10 @@ func askService(k *pdk.PDK) (config.Service, error) {
 
 // askCtx asks for one of the entities that Kong's router left in the request's
 // context. kong.router would answer too, but only outside of preread.
-func askCtx(k *pdk.PDK, key string) (map[string]*structpb.Value, error) {
+func askCtx(k *pdk.PDK, c call) (map[string]*structpb.Value, error) {
 	var out structpb.Value
-	if err := k.Nginx.Ask("kong.nginx.get_ctx", stringArg(key), &out); err != nil {
-		return nil, fmt.Errorf("asking Kong for the %s: %w", key, err)
+	if err := ask(k, c, &out); err != nil {
+		return nil, fmt.Errorf("asking Kong for the request's route or Service: %w", err)
 	}
 	return out.GetStructValue().GetFields(), nil
 }

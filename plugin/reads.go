@@ -1,35 +1,16 @@
 package plugin
 
 import (
-	"google.golang.org/protobuf/proto"
-
 	"kong-traffic-split/plugin/config"
 )
 
-// read is a call that asks Kong for something. The plugin server knows the type
-// by what it is made of.
-type read = struct {
-	Method string
-	Args   []byte
-}
-
-// What a request may have to be asked for, each as the call that asks for it.
+// What a request may have to be asked for besides the facts.
 var (
-	readRoute   = newRead("kong.nginx.get_ctx", "route")
-	readService = newRead("kong.nginx.get_ctx", "service")
-	readHost    = newRead("kong.request.get_header", "host")
-	readURI     = newRead("kong.nginx.get_var", "upstream_uri")
+	getRoute   = textCall("kong.nginx.get_ctx", "route")
+	getService = textCall("kong.nginx.get_ctx", "service")
+	getHost    = textCall("kong.request.get_header", "host")
+	getURI     = textCall("kong.nginx.get_var", "upstream_uri")
 )
-
-func newRead(method, arg string) read { return newReadOf(method, stringArg(arg)) }
-
-func newReadOf(method string, arg proto.Message) read {
-	args, err := proto.Marshal(arg)
-	if err != nil {
-		panic(err) // bytes and numbers always encode
-	}
-	return read{method, args}
-}
 
 // wants is what a backend depends on, as direct and apply ask for it.
 type wants uint8
@@ -72,7 +53,7 @@ func wantsOf(b *config.Backend) (w wants) {
 // First come the facts that any decision may depend on, and what is not remembered of
 // what all the backends depend on: to ask for more would cost every request what few of
 // them need. Later comes what only a client without a session needs.
-func (i *Instance) Reads(phase string) (first, later []read) {
+func (i *Instance) Reads(phase string) (first, later []call) {
 	if phase == "log" {
 		if i.observes() {
 			first = outcomeReads
@@ -91,15 +72,15 @@ func (i *Instance) Reads(phase string) (first, later []read) {
 	}
 	for _, r := range [...]struct {
 		wanted bool
-		read
+		call
 	}{
-		{w&wantsRoute != 0 && !routeKnown, readRoute},
-		{w&wantsService != 0 && !serviceKnown, readService},
-		{w&(wantsHost|ifPreserved) != 0 && (l == nil || !l.allHeaders), readHost},
-		{w&wantsURI != 0, readURI},
+		{w&wantsRoute != 0 && !routeKnown, getRoute},
+		{w&wantsService != 0 && !serviceKnown, getService},
+		{w&(wantsHost|ifPreserved) != 0 && (l == nil || !l.allHeaders), getHost},
+		{w&wantsURI != 0, getURI},
 	} {
 		if r.wanted {
-			first = append(first[:len(first):len(first)], r.read)
+			first = append(first[:len(first):len(first)], r.call)
 		}
 	}
 	return first, later
