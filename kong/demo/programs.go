@@ -55,7 +55,7 @@ func build(ctx context.Context, dir string) error {
 	if err != nil || name != module {
 		return fmt.Errorf("the working directory is not in the source of %s: change to its folder", module)
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", dir+string(filepath.Separator), "./cmd/traffic-split", "./cmd/echo")
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", dir+string(filepath.Separator), "./cmd/traffic-split", "./cmd/echo")
 	cmd.Dir = source
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)

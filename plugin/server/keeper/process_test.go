@@ -52,6 +52,7 @@ func (l *logbook) String() string {
 
 func run(t *testing.T, args ...string) *running {
 	t.Helper()
+	t.Parallel() // it waits for processes more than it works
 	dir, err := os.MkdirTemp("", "keeper")
 	if err != nil {
 		t.Fatal(err)
@@ -595,22 +596,24 @@ func TestAStopBeforeTheSuccessorHasAll(t *testing.T) {
 
 func TestSignalsArePassedOn(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		r := run(t)
-		child := r.ready()
-		kong := r.dial()
-		kong.send("call")
-		kong.answers("call", child, 0)
-		r.signal(syscall.SIGHUP)
-		child.says("hangup")
-		r.signal(s)
-		child.says(s.String())
-		kong.ended()
-		if code := r.ends(); code != 0 {
-			t.Errorf("after %v it ends with %d", s, code)
-		}
-		if _, err := os.Lstat(r.path); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("the socket is still there: %v", err)
-		}
+		t.Run(s.String(), func(t *testing.T) {
+			r := run(t)
+			child := r.ready()
+			kong := r.dial()
+			kong.send("call")
+			kong.answers("call", child, 0)
+			r.signal(syscall.SIGHUP)
+			child.says("hangup")
+			r.signal(s)
+			child.says(s.String())
+			kong.ended()
+			if code := r.ends(); code != 0 {
+				t.Errorf("after %v it ends with %d", s, code)
+			}
+			if _, err := os.Lstat(r.path); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the socket is still there: %v", err)
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@
 package keeper
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -152,28 +153,30 @@ func TestOneStandsByNoMore(t *testing.T) {
 // What hangs does not keep a server from ending, which says so.
 func TestAStopWithAChildThatHangs(t *testing.T) {
 	for _, upgrading := range []bool{false, true} {
-		r := run(t)
-		child := r.ready()
-		r.dial()
-		hanging := child
-		if upgrading {
-			r.signal(syscall.SIGUSR2)
-			hanging = r.child()
-		}
-		if err := syscall.Kill(hanging.pid, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		r.signal(syscall.SIGTERM)
-		if upgrading {
-			child.says("terminated")
-			child.ended()
-		}
-		r.noMore()
-		r.signal(syscall.SIGWINCH) // its time is over
-		if code := r.ends(); code != 1 {
-			t.Errorf("it ends with %d", code)
-		}
-		r.logs("a serving process does not end, and is killed")
+		t.Run(fmt.Sprintf("upgrading=%t", upgrading), func(t *testing.T) {
+			r := run(t)
+			child := r.ready()
+			r.dial()
+			hanging := child
+			if upgrading {
+				r.signal(syscall.SIGUSR2)
+				hanging = r.child()
+			}
+			if err := syscall.Kill(hanging.pid, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			r.signal(syscall.SIGTERM)
+			if upgrading {
+				child.says("terminated")
+				child.ended()
+			}
+			r.noMore()
+			r.signal(syscall.SIGWINCH) // its time is over
+			if code := r.ends(); code != 1 {
+				t.Errorf("it ends with %d", code)
+			}
+			r.logs("a serving process does not end, and is killed")
+		})
 	}
 }
 
