@@ -45,12 +45,9 @@ type exchange struct {
 	phase   phase
 
 	// The request, as plugins may have changed it.
-	method string
 	host   string // the Host header
 	header http.Header
 	args   string // what follows the ?
-	body   io.Reader
-	length int64 // of body; -1: unknown
 
 	realIP, clientIP string // of the connection, and of who is behind a trusted proxy
 
@@ -96,15 +93,11 @@ func newExchange(g *Gateway, gen *generation, v *view, conn *clientConn, w http.
 	x := &exchange{
 		gateway: g, gen: gen, view: v, conn: conn, tls: r.TLS,
 		w: w, r: r, id: newRequestID(), uri: requestURI(r), started: time.Now(),
-		method: r.Method, host: r.Host, header: r.Header.Clone(),
-		body: r.Body, length: r.ContentLength,
+		host: r.Host, header: r.Header.Clone(),
 		shared: map[string]any{}, ctx: map[string]any{},
 		response: http.Header{}, balancer: balancing{retries: 5},
 	}
 	_, x.args, _ = strings.Cut(x.uri, "?")
-	if r.ContentLength == 0 {
-		x.body = http.NoBody
-	}
 	x.setAddresses()
 	return x
 }
@@ -221,14 +214,6 @@ func (x *exchange) hostName() string {
 		}
 	}
 	return strings.ToLower(host)
-}
-
-// httpVersion is that of the client's request.
-func (x *exchange) httpVersion() float64 {
-	if x.r.ProtoMajor == 2 {
-		return 2
-	}
-	return float64(x.r.ProtoMajor) + float64(x.r.ProtoMinor)/10
 }
 
 // isGRPC reports whether it is a request of gRPC.

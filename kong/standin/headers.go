@@ -2,6 +2,7 @@ package standin
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -104,8 +105,12 @@ func (x *exchange) forwardedHeaders() map[string]string {
 	return headers
 }
 
+// protocolVersion is that of the client's request, as the header Via has it.
 func (x *exchange) protocolVersion() string {
-	return strconv.FormatFloat(x.httpVersion(), 'g', -1, 64)
+	if x.r.ProtoMinor == 0 {
+		return strconv.Itoa(x.r.ProtoMajor)
+	}
+	return fmt.Sprintf("%d.%d", x.r.ProtoMajor, x.r.ProtoMinor)
 }
 
 // copyResponseHeader puts the Service's header beside what plugins have added.
@@ -122,7 +127,7 @@ func (x *exchange) copyResponseHeader(dst http.Header, response *http.Response) 
 			dst[name] = append(dst[name], values...)
 		}
 	}
-	if response.ContentLength >= 0 && src.Get("Content-Length") == "" && x.method != http.MethodHead &&
+	if response.ContentLength >= 0 && src.Get("Content-Length") == "" && x.r.Method != http.MethodHead &&
 		response.StatusCode != http.StatusNoContent && response.StatusCode != http.StatusNotModified {
 		dst.Set("Content-Length", strconv.FormatInt(response.ContentLength, 10))
 	}

@@ -10,7 +10,7 @@ import (
 // keyAuth is Kong's plugin key-auth, for keys in headers and in the query.
 func keyAuth(x *exchange, row *pluginRow) error {
 	config := row.config
-	if config["run_on_preflight"] == false && x.method == http.MethodOptions {
+	if config["run_on_preflight"] == false && x.r.Method == http.MethodOptions {
 		return nil
 	}
 	anonymous, _ := config["anonymous"].(string)

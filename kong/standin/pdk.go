@@ -50,7 +50,7 @@ var pdkMethods = map[string]pdkMethod{
 	"kong.request.get_forwarded_scheme": {phasesOfReading, false, text((*exchange).forwardedScheme)},
 	"kong.request.get_header":           {phasesOfReading, true, withText(getHeader)},
 	"kong.request.get_headers":          {phasesOfReading, true, getHeaders},
-	"kong.request.get_method":           {phasesOfReading, false, text(func(x *exchange) string { return x.method })},
+	"kong.request.get_method":           {phasesOfReading, false, text(func(x *exchange) string { return x.r.Method })},
 	"kong.request.get_path":             {phasesOfReading, false, text((*exchange).path)},
 	"kong.request.get_raw_query":        {phasesOfReading, false, text(func(x *exchange) string { return x.args })},
 	"kong.request.get_uri_captures":     {phasesOfReading, true, getURICaptures},

@@ -71,7 +71,7 @@ func (x *exchange) roundTrip() (*http.Response, error) {
 		var dial dialError
 		x.logFailure(err)
 		unsent := errors.As(err, &dial)
-		repeatable := x.body == http.NoBody && slices.Contains(idempotent, x.method)
+		repeatable := x.r.ContentLength == 0 && slices.Contains(idempotent, x.r.Method)
 		if len(x.balancer.tries) > x.balancer.retries || x.r.Context().Err() != nil || !unsent && !repeatable ||
 			errors.Is(err, errBadPeer) {
 			return nil, err
@@ -132,16 +132,16 @@ func (x *exchange) upstreamRequest(address string) (*http.Request, destination, 
 	}
 	path, query, hasQuery := strings.Cut(uri, "?")
 	request := &http.Request{
-		Method: x.method,
+		Method: x.r.Method,
 		URL: &url.URL{
 			Scheme: scheme, Host: d.address, Opaque: path, RawQuery: query, ForceQuery: hasQuery && query == "",
 		},
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Host: x.upstreamHost, Header: x.upstreamHeader(),
-		ContentLength: x.length,
+		ContentLength: x.r.ContentLength,
 	}
-	if x.body != http.NoBody {
-		request.Body = io.NopCloser(x.body)
+	if x.r.ContentLength != 0 {
+		request.Body = io.NopCloser(x.r.Body)
 	}
 	return request.WithContext(x.r.Context()), d, nil
 }

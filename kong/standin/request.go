@@ -106,7 +106,7 @@ func consumerID(x *exchange) string {
 func (x *exchange) routeRequest() *answer {
 	path := x.path()
 	m, err := x.gen.router.find(subject{
-		path: path, method: x.method, host: x.host, port: x.port(), header: x.header, session: x.tls,
+		path: path, method: x.r.Method, host: x.host, port: x.port(), header: x.header, session: x.tls,
 	})
 	if err != nil {
 		x.luaLog(levelError, "atc.lua:479:", "exec(): router returned an error: "+err.Error()+

@@ -126,7 +126,7 @@ func (x *exchange) serializeRequest() map[string]any {
 		}
 	}
 	request := map[string]any{
-		"id": x.id, "method": x.method, "uri": x.uri, "headers": headers,
+		"id": x.id, "method": x.r.Method, "uri": x.uri, "headers": headers,
 		"querystring": parseArgs(x.args, maxArgs),
 		"url":         x.scheme() + "://" + x.hostName() + ":" + strconv.Itoa(x.port()) + x.uri,
 		"size":        x.requestSize(),
