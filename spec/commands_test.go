@@ -61,13 +61,13 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		cmds[name] = func(ts *testscript.TestScript, neg bool, args []string) {
 			s := sceneOf(ts)
 			s.negated = neg
-			but, err := holds(s, args)
+			problem, err := holds(s, args)
 			ts.Check(err)
 			switch {
-			case neg && but == "":
+			case neg && problem == "":
 				ts.Fatalf("%s: unexpected success", name)
-			case !neg && but != "":
-				ts.Fatalf("%s", but)
+			case !neg && problem != "":
+				ts.Fatalf("%s", problem)
 			}
 		}
 	}

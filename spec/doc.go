@@ -83,8 +83,8 @@
 //	    that it is in force or wrong
 //	rewrite number splits.yaml
 //	    replaces the split file that often under load, each time when an answer
-//	    told of the revision before; {revision} in the file is the revision's
-//	    number, and X-Revision in an answer tells it
+//	    has named the revision before; {revision} in the file is the revision's
+//	    number, which answers have in X-Revision
 //
 // Requests, each on a connection of its own:
 //
@@ -108,7 +108,7 @@
 //	    waits until the latest 20 answers have come from these, all of them
 //	load stop
 //	    stops the load, adds the answers to the tally, and fails where one was
-//	    not a success, or told of a revision that should not have decided it
+//	    not a success, or was decided by a revision that should not have decided it
 //
 // The flags are -X method, -H 'Name: value' (any number), -d body, and one of
 // -http2, -grpc (an empty message to the method that the path names),

@@ -99,8 +99,8 @@ func (p *plugin) killKeeper() error {
 	return nil
 }
 
-// hasEnded reports whether a process has ended, be it that its parent has not asked
-// for it yet.
+// hasEnded reports whether a process has ended, its parent waiting for it
+// or not.
 func hasEnded(pid int) bool {
 	if err := syscall.Kill(pid, 0); err != nil {
 		return errors.Is(err, syscall.ESRCH)

@@ -13,12 +13,12 @@ import (
 // newer than what was written.
 type revisions struct {
 	written atomic.Int64 // the newest that was begun to write
-	seen    atomic.Int64 // the newest that an answer told of
+	seen    atomic.Int64 // the newest that an answer has named
 }
 
 const revisionHeader = "X-Revision"
 
-// check checks the revision that an answer tells of: each of its values of
+// check checks the revision that an answer names: each of its values of
 // X-Revision, which may come from several places of the split. since is what
 // was seen before the request was sent.
 func (r *revisions) check(a answer, since int64) error {
@@ -71,7 +71,7 @@ func (s *scene) writeSplits(file string) error {
 }
 
 // cmdRewrite writes revisions of the split file under load, the next one as
-// soon as an answer told of the one before it.
+// soon as an answer has named the one before it.
 func (s *scene) cmdRewrite(args []string) error {
 	const usage = "rewrite number file"
 	if err := arguments(args, usage, 2, 2); err != nil {

@@ -69,13 +69,13 @@ func (v *visitors) get(name string) *visitor {
 		v.byName, v.moves = map[string]*visitor{}, tally{}
 	}
 	if v.byName[name] == nil {
-		jar, _ := cookiejar.New(nil) // fails never
+		jar, _ := cookiejar.New(nil) // never fails
 		v.byName[name] = &visitor{jar: jar}
 	}
 	return v.byName[name]
 }
 
-// record keeps the backend that a visitor has met.
+// record counts a move where a visitor has met another backend than the time before.
 func (v *visitors) record(one *visitor, backend string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 )
 
 // persistent are the values that are in the file. The instances that Kong knows are not: a
-// Kong that is told of none starts them anew, and they have secrets in them, as split
+// Kong that is given none starts them anew, and they have secrets in them, as split
 // files have.
 var persistent = []state.Kept{
 	{Prefix: server.ReservedIDs},

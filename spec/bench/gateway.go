@@ -45,7 +45,7 @@ func serveStockTarget(dir string) error {
 	return stockserver.StartServer(func() any { return &stockTarget{} }, "1.0.0", 20)
 }
 
-// stockInfo is what Kong's query_cmd tells of the plugin.
+// stockInfo is the plugin's info, as Kong's query_cmd prints it.
 func stockInfo(socket string) ([]byte, error) {
 	type object = map[string]any
 	return json.Marshal(object{

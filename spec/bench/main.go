@@ -12,7 +12,7 @@
 // Kong's own Upstream, a Lua function and go-pdk's server; see
 // [kong-traffic-split/spec/bench/gateway].
 //
-// With --soak it tells instead what memory the real plugin server takes, with
+// With --soak it shows instead what memory the real plugin server takes, with
 // many instances and after many events and reloads. With --chaos it has everything
 // happen to the real plugin server behind a gateway, and fails where a request does;
 // see [kong-traffic-split/spec/bench/chaos].
@@ -71,9 +71,9 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	}
 	switch {
 	case o.soak != nil:
-		return soakAndTell(ctx, o, stdout, stderr)
+		return reportSoak(ctx, o, stdout, stderr)
 	case o.chaos.Duration > 0:
-		return chaosAndTell(ctx, o, stdout, stderr)
+		return reportChaos(ctx, o, stdout, stderr)
 	case o.gateway.Kong != "":
 		return measureKong(ctx, o, stdout, stderr)
 	}
@@ -93,9 +93,9 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	return writeTable(stdout, results)
 }
 
-// soakAndTell soaks the plugin server and writes what memory it took to stdout. It
-// fails when that is too much.
-func soakAndTell(ctx context.Context, o options, stdout, stderr io.Writer) error {
+// reportSoak writes to stdout what memory the plugin server takes. It fails when that
+// is too much.
+func reportSoak(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	s := o.soak
 	fmt.Fprintf(stderr, "%d instances of %d backends, %d events and %d reloads on %d connections: some minutes\n",
 		s.rows, s.backends, s.events, s.reloads, s.conns)
@@ -118,9 +118,9 @@ func soakAndTell(ctx context.Context, o options, stdout, stderr io.Writer) error
 	return err
 }
 
-// chaosAndTell writes what a run has found to stdout, and fails where that is a
+// reportChaos writes what a run with faults has found to stdout, and fails where that is a
 // problem.
-func chaosAndTell(ctx context.Context, o options, stdout, stderr io.Writer) error {
+func reportChaos(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	o.chaos.Log = stderr
 	fmt.Fprintf(stderr, "chaos for %v; to repeat it: --chaos %v --seed %d\n", o.chaos.Duration, o.chaos.Duration, o.chaos.Seed)
 	report, err := chaos.Run(ctx, o.chaos)
