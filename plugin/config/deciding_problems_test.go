@@ -70,10 +70,10 @@ func TestProblemsOfWhatDecides(t *testing.T) {
 		{`"hash_on": "ip", "backends": [{"host": "a", "weight": 0}, {"host": "b", "weight": 0}]`, `hash_on: needs a backend with a weight above 0`},
 
 		// session
-		{`"session": {}`, `session.secret: is required: what signs the cookie, 16 characters at least: whoever knows it can choose a backend. In Kong it may be a reference to a vault. The same on all nodes`},
+		{`"session": {}`, `session.secret: is required: the key that signs the cookie, 16 characters at least. Whoever knows it can choose a backend. In Kong it may be a reference to a vault. The same on all nodes`},
 		{`"session": true`, `session: expected a map, not true; for example {secret: 16 characters or more}`},
 		{`"session": "0123456789abcdef"`, `session: expected a map, not a string; for example {secret: 16 characters or more}`},
-		{`"session": {"secert": "0123456789abcdef"}`, "session: an unknown key, which is not shown, as it may hold a secret; did you mean \"secret\"?\nsession.secret: is required: what signs the cookie, 16 characters at least: whoever knows it can choose a backend. In Kong it may be a reference to a vault. The same on all nodes"},
+		{`"session": {"secert": "0123456789abcdef"}`, "session: an unknown key, which is not shown, as it may hold a secret; did you mean \"secret\"?\nsession.secret: is required: the key that signs the cookie, 16 characters at least. Whoever knows it can choose a backend. In Kong it may be a reference to a vault. The same on all nodes"},
 		{`"session": {"secret": "0123456789abcde"}`, `session.secret: is too short; at least 16 characters are needed`},
 		{`"session": {"secret": "öööööööö"}`, `session.secret: is too short; at least 16 characters are needed`},
 		{`"session": {"secret": "` + strings.Repeat("x", 1025) + `"}`, `session.secret: is 1025 bytes long; at most 1024 are allowed`},
@@ -116,7 +116,7 @@ func TestProblemsOfWhatDecides(t *testing.T) {
 
 		// rules
 		{`"rules": {"a": 1}`, `rules: expected an array, not a map; for example [{match: {headers: {X-Beta: ["1"]}}, backend: canary}]`},
-		{`"rules": [{"backend": "v1"}]`, `rules[0].match: is required: what a request has to be like: all that is given here has to hold`},
+		{`"rules": [{"backend": "v1"}]`, `rules[0].match: is required: conditions on the request, all of which have to hold`},
 		{inMatch(`{}`), `rules[0].match: has none of headers, cookies, query_args, methods, path_prefix, consumers, client_ips; it needs one`},
 		{inMatch(`{"headers": {}, "methods": []}`), `rules[0].match: has none of headers, cookies, query_args, methods, path_prefix, consumers, client_ips; it needs one`},
 		{inMatch(`{"header": {"X-A": ["1"]}}`), `rules[0].match: unknown key "header"; did you mean "headers"?`},
@@ -161,7 +161,7 @@ func TestProblemsOfWhatDecides(t *testing.T) {
 		{`"force_header": "X Backend"`, "force_header: \"X Backend\" must be the name of a header: letters, digits and ! # $ % & ' * + - . ^ _ ` | ~"},
 
 		// ramp
-		{`"ramp": {"start": "2026-01-31T18:00:00Z", "duration": 60}`, `ramp.backend: is required: the name of the backend whose share changes. Its own weight is not read`},
+		{`"ramp": {"start": "2026-01-31T18:00:00Z", "duration": 60}`, `ramp.backend: is required: the name of the backend whose share changes. Its own weight is ignored while there is a ramp`},
 		{`"ramp": {"backend": "v1", "duration": 60}`, `ramp.start: is required: when it begins, as in RFC 3339: 2026-01-31T18:00:00Z, or with an offset`},
 		{inRamp(`"to": 50`), "ramp.duration: is required: seconds from `start` to the end, a year at most"},
 		{`"ramp": {"backend": "v3", "start": "2026-01-31T18:00:00Z", "duration": 60}`, `ramp.backend: "v3" is not the name of a backend; did you mean "v1"?`},

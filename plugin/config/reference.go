@@ -32,18 +32,18 @@ The keys of the plugin's ` + "`config`" + ` in Kong. An entry of a split file ha
 
 `
 
-const referenceRest = `- The names of the backends, given or not, are unique. What names a backend names one of them, ` + "`fallback`" + ` where it is read.
+const referenceRest = `- The names of the backends, given or not, are unique. A parameter that names a backend has to name one of them; ` + "`fallback`" + ` only where it is used.
 - ` + "`hash_on`" + ` needs a backend with a weight above 0, ` + "`ramp`" + ` one apart from its own, a rule's ` + "`weights`" + ` one too.
-- ` + "`hash_fallback`" + ` needs ` + "`hash_on`" + ` and is not the same, neither ` + "`consumer`, `ip` or `path`" + ` twice nor two equal names. A cookie that is hashed is not the ` + "`session`" + `'s.
-- A header that is set is neither removed as well nor there a second time in other letters.
+- ` + "`hash_fallback`" + ` needs ` + "`hash_on`" + `, and has to differ from it: not ` + "`consumer`, `ip` or `path`" + ` twice, nor the same name twice. A cookie that is hashed must not be the ` + "`session`" + `'s.
+- A header that is set must not be removed as well, nor be set a second time in other letters.
 
-Kong refuses most of what is wrong itself, when a config is posted or loaded. What its schemas cannot say, the plugin says: it answers a request with status 500 and writes the reason to Kong's error log.
+Kong refuses most mistakes itself, when a config is posted or loaded. What its schema cannot express, the plugin finds at a request. It keeps the [last good config](operate.md#a-config-that-is-wrong), or answers with status 500 where there is none, and writes the reason to Kong's error log.
 
-Where Kong passes on TCP or TLS without looking into it, on routes with the protocols ` + "`tcp`, `tls` and `tls_passthrough`" + `, there is nothing for these: %s. They are refused there.
+On routes with the protocols ` + "`tcp`, `tls` and `tls_passthrough`" + `, Kong does not look into the connection. These are refused there: %s.
 
 ## Split files
 
-A split file is YAML. Under ` + "`splits`" + ` it has one entry for each split, by the name of the Kong route or by what the plugin's ` + "`split`" + ` says. What is under ` + "`defaults`" + ` holds for the entries of the same file that do not say it themselves; all keys but ` + "`backends`" + ` can stand there.
+A split file is YAML. Under ` + "`splits`" + ` it has one entry for each split, by the name of the Kong route or by what the plugin's ` + "`split`" + ` says. ` + "`defaults`" + ` has defaults for the entries of the same file: any key but ` + "`backends`" + `.
 
 ` + "```yaml" + `
 # yaml-language-server: $schema=traffic-split.schema.json
@@ -53,7 +53,7 @@ defaults:
 splits:
   shop:
     backends:
-      - {name: stable, host: shop-v1.internal, weight: 90}
+      - {name: stable, service: true, weight: 90}
       - {name: canary, host: shop-v2.internal, weight: 10}
     rules:
       - match: {headers: {X-Tester: ["1"]}}

@@ -24,11 +24,11 @@ var row = field{
 		session,
 		{
 			name: "rules", kind: kindArray, example: `[{match: {headers: {X-Beta: ["1"]}}, backend: canary}]`, max: 256, elements: &routingRule, http: true,
-			doc: "Decisions by what is in a request, in order. The first rule that matches counts: its `backend` takes the request, or its `weights` take the place of the backends' own, for this request. A session with a backend that has no weight there does not count.",
+			doc: "Decisions by what is in a request, in order. The first rule that matches counts: its `backend` takes the request, or its `weights` take the place of the backends' own, for this request. A session with a backend that has no weight there is ignored.",
 		},
 		{
 			name: "force_header", kind: kindString, max: maxName, match: headerName, derived: "off", http: true,
-			doc: "The name of a request header whose value names the backend that takes the request, before everything else. A name that no backend has is as good as none. Any client can send it.",
+			doc: "The name of a request header whose value names the backend that takes the request, before everything else. A name that no backend has is ignored. Any client can send the header.",
 		},
 		ramp,
 		{
@@ -37,11 +37,11 @@ var row = field{
 		},
 		{
 			name: "fallback", kind: kindString, max: maxBackend, match: backendName,
-			doc: "The name of the backend that takes the share of one that cannot be used. Required where `on_unavailable` is `fallback`, and only read there.",
+			doc: "The name of the backend that takes the share of one that cannot be used. Required where `on_unavailable` is `fallback`, and ignored otherwise.",
 		},
 		{
 			name: "response_header", kind: kindString, max: maxName, match: headerName, derived: "off", http: true,
-			doc: "The name of a response header that tells the client which backend was chosen. One that the backend itself sends under this name comes behind it.",
+			doc: "The name of a response header that tells the client which backend was chosen. If the backend sends a header of this name too, it comes second.",
 		},
 		{
 			name: "log_decision", kind: kindBoolean, def: false, http: true,
@@ -49,7 +49,7 @@ var row = field{
 		},
 		{
 			name: "split", kind: kindString, max: maxSplit, none: splitName, derived: "the route's name",
-			doc: "The name of the split in the server's split file, where there are no `backends` here. Of the other parameters none is read then.",
+			doc: "The name of the split in the server's split file, where there are no `backends` here. The other parameters are ignored then.",
 		},
 	}),
 	hints: map[string]string{"config": "the keys of the plugin's config stand here without another config around them"},
@@ -91,7 +91,7 @@ var splitFile = field{
 		},
 		{
 			name: "defaults", kind: kindRecord, example: `{on_unavailable: redistribute}`,
-			doc:    "What holds for the splits of this file that do not say it themselves.",
+			doc:    "Defaults for the splits of this file.",
 			fields: slices.DeleteFunc(slices.Clone(entry.fields), func(p field) bool { return p.name == "backends" }),
 			hints:  map[string]string{"backends": "each split has its own"},
 		},

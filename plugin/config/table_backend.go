@@ -12,7 +12,7 @@ var backend = field{
 		},
 		{
 			name: "service", kind: kindBoolean, onlyTrue: true,
-			doc: "Whatever the route does by itself: its Service, Host header, retries, timeouts and health checks. Kong has to be told nothing for it, so it is the fastest. Of all backends one at most is this.",
+			doc: "The route's own Service, with the Host header, retries, timeouts and health checks that Kong uses without the plugin. It takes no call to Kong, so it is the fastest. At most one backend is this.",
 		},
 		{
 			name: "upstream", kind: kindString, max: maxName, none: upstreamNot, match: upstreamName,
@@ -49,7 +49,7 @@ var backend = field{
 			fields: []field{
 				{
 					name: "set", kind: kindMap, example: `{X-Env: canary}`, keys: requestHeader, values: headerValue,
-					doc: "Headers with the value that each is to have, whatever the client sent. Host is not among them: see `host_header`.",
+					doc: "Headers that get these values, whatever the client sent. For Host, see `host_header`.",
 				},
 				{
 					name: "add", kind: kindMap, example: `{X-Env: canary}`, keys: requestHeader, values: headerValue,
@@ -115,15 +115,15 @@ var headerValue = &field{
 
 var health = field{
 	name: "health", kind: kindRecord, example: `{active: {path: /healthz}}`,
-	doc: "How it is found out that this host is unhealthy; it is healthy at first. What becomes of its share then says `on_unavailable`. Not with `upstream`, which has health checks of its own, nor with `service`.",
+	doc: "How the server finds out that this host is unhealthy. It is healthy at first. `on_unavailable` says who gets its share while it is unhealthy. Not with `upstream`, which has health checks of its own, nor with `service`.",
 	fields: []field{
 		{
 			name: "active", kind: kindRecord, example: `{path: /healthz}`, also: finishActive,
-			doc: "Has the server probe the host, apart from the requests.",
+			doc: "The server probes the host, apart from the requests.",
 			fields: []field{
 				{
 					name: "path", kind: kindString, def: "/", empty: true, max: maxPath, none: probePathNot, match: probePath, valid: validPath,
-					doc: "What a probe asks for, by GET; 200 to 399 is well. Where it is an empty string, opening a TCP connection is the probe.",
+					doc: "What a probe asks for, by GET. A status from 200 to 399 is a success. If this is empty, the probe opens a TCP connection.",
 				},
 				{
 					name: "interval", kind: kindNumber, unit: unitSeconds, def: 5.0, low: 0.1, high: 3600, decimals: 3,
@@ -135,7 +135,7 @@ var health = field{
 				},
 				{
 					name: "healthy", kind: kindInteger, unit: unitCount, def: 2, min: 1, max: 255,
-					doc: "How many probes in a row have to be well before an unhealthy host is healthy again.",
+					doc: "How many probes in a row have to succeed before an unhealthy host is healthy again.",
 				},
 				{
 					name: "unhealthy", kind: kindInteger, unit: unitCount, def: 3, min: 1, max: 255,
@@ -145,7 +145,7 @@ var health = field{
 		},
 		{
 			name: "passive", kind: kindRecord, example: `{failures: 5}`, http: true, outcomes: true,
-			doc: "Ejects the host when requests to it fail. The plugin server has to be started with `-outcomes` for it.",
+			doc: "Ejects the host when requests to it fail. The plugin server has to be started with `-outcomes`.",
 			fields: []field{
 				{
 					name: "failures", kind: kindInteger, unit: unitCount, def: 5, min: 1, max: 10_000,
@@ -153,7 +153,7 @@ var health = field{
 				},
 				{
 					name: "ejection", kind: kindNumber, unit: unitSeconds, def: 30.0, low: 0.1, high: 86_400, decimals: 3,
-					doc: "Seconds for which the host is out then.",
+					doc: "Seconds for which the host stays ejected.",
 				},
 			},
 		},

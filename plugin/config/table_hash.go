@@ -13,8 +13,8 @@ var (
 )
 
 var hashFields = slices.Concat(
-	hashKey("hash_on", "Sends the same client to the same backend, as far as the weights allow, by a hash of this instead of by turns: it is the same on every node, and a weight that grows moves clients to its backend only."),
-	hashKey("hash_fallback", "What is hashed where a request lacks what `hash_on` says. Where it lacks this too, or this is `none`, the backend is chosen by weight."),
+	hashKey("hash_on", "Sends the same client to the same backend, by a hash of this. The result is the same on every node, and a weight that grows moves clients only to its own backend."),
+	hashKey("hash_fallback", "What is hashed if a request lacks what `hash_on` says. If it lacks this too, or this is `none`, the backend is chosen by weight."),
 )
 
 // hashKey is a parameter that chooses a key, and those for the key's name.
@@ -22,7 +22,7 @@ func hashKey(key, doc string) []field {
 	named := func(kind, what string, match []rule) field {
 		return field{
 			name: key + "_" + kind, kind: kindString, max: maxName, match: match,
-			doc: fmt.Sprintf("The name of the %s. Required where `%s` is `%s`, and only read there.", what, key, kind),
+			doc: fmt.Sprintf("The name of the %s. Required where `%s` is `%s`, and ignored otherwise.", what, key, kind),
 		}
 	}
 	return []field{

@@ -6,7 +6,7 @@ var ramp = field{
 	fields: []field{
 		{
 			name: "backend", kind: kindString, required: true, max: maxBackend, match: backendName,
-			doc: "The name of the backend whose share changes. Its own weight is not read.",
+			doc: "The name of the backend whose share changes. Its own weight is ignored while there is a ramp.",
 		},
 		{
 			name: "from", kind: kindNumber, unit: unitPercent, def: 0.0, low: 0, high: 100, decimals: 2,
@@ -30,11 +30,11 @@ var ramp = field{
 		},
 		{
 			name: "guard", kind: kindRecord, example: `{max_error_ratio: 0.05}`, http: true, outcomes: true,
-			doc: "Rolls the ramp back when too many requests to the backend fail and another one can take its share, and keeps it so until the ramp itself changes. Only where the share grows. The plugin server has to be started with `-outcomes` for it.",
+			doc: "Rolls the ramp back when too many requests to the backend fail and another backend can take its share. It stays rolled back until the ramp itself changes. Only for a share that grows. The plugin server has to be started with `-outcomes`.",
 			fields: []field{
 				{
 					name: "rollback_to", kind: kindNumber, unit: unitPercent, def: 0.0, low: 0, high: 100, decimals: 2,
-					doc: "The share after a rollback, in percent; less where it was less.",
+					doc: "The share after a rollback, in percent. A share that was smaller stays as it was.",
 				},
 				{
 					name: "max_error_ratio", kind: kindNumber, unit: unitRatio, required: true, low: 0.0001, high: 0.9999, decimals: 4,
@@ -46,7 +46,7 @@ var ramp = field{
 				},
 				{
 					name: "window", kind: kindNumber, unit: unitSeconds, def: 60.0, low: 1, high: 86_400, decimals: 3,
-					doc: "How many seconds back requests are counted.",
+					doc: "Requests are counted over the last so many seconds.",
 				},
 			},
 		},

@@ -4,7 +4,7 @@ import "kong-traffic-split/plugin/split"
 
 var routingRule = field{
 	kind: kindRecord, example: `{match: {headers: {X-Beta: ["1"]}}, backend: canary}`,
-	doc: "What a request has to be like, and where it goes then.",
+	doc: "Conditions on a request, and where it goes if they hold.",
 	fields: []field{
 		match,
 		{
@@ -23,11 +23,11 @@ var routingRule = field{
 
 var match = field{
 	name: "match", kind: kindRecord, example: `{headers: {X-Beta: ["1"]}}`, required: true,
-	doc: "What a request has to be like: all that is given here has to hold.",
+	doc: "Conditions on the request, all of which have to hold.",
 	fields: []field{
 		{
 			name: "headers", kind: kindMap, example: `{X-Beta: ["1"]}`, keys: &field{kind: kindString, max: maxName, match: headerName, doc: "The name of a request header."}, values: values,
-			doc: "Request headers by name, each with the values of which it has to have one: exact ones, or regular expressions (RE2) behind a `~`, which match anywhere unless they have ^ and $. `~` alone takes any value. Expressions are tried on values of up to 8 KiB, and all of them together are bounded.",
+			doc: "Request headers by name, each with a list of values, of which one has to match: exact ones, or regular expressions (RE2) behind a `~`. An expression matches anywhere in the value, unless it has ^ and $. `~` alone matches any value. Expressions are tried on values of up to 8 KiB, and all of them together are bounded.",
 		},
 		{
 			name: "cookies", kind: kindMap, example: `{beta: ["1"]}`, keys: &field{kind: kindString, max: maxName, match: cookieName, doc: "The name of a cookie."}, values: values,
@@ -51,7 +51,7 @@ var match = field{
 		},
 		{
 			name: "client_ips", kind: kindArray, example: `[10.0.0.0/8]`, elements: &field{kind: kindString, max: 64, match: clientIP, valid: validClientIP, doc: "An address or a network."},
-			doc: "Addresses and networks, such as 10.0.0.0/8, in one of which the client's address has to be: the forwarded one, as far as Kong's `trusted_ips` allow it.",
+			doc: "Addresses and networks, such as 10.0.0.0/8. The client's address has to be in one of them: the forwarded address, as far as Kong's `trusted_ips` allow it.",
 		},
 	},
 	checks: []check{{atLeastOneOf: []string{"headers", "cookies", "query_args", "methods", "path_prefix", "consumers", "client_ips"}}},

@@ -25,7 +25,7 @@ var session = field{
 		},
 		{
 			name: "secure", kind: kindString, def: "auto", oneOf: []string{"auto", "always", "never"},
-			doc: "Whether clients send the cookie by https only: `auto` where they came by https, or browsers would drop the cookie otherwise (`same_site: None`, or a name that begins with `__Secure-` or `__Host-`); `always`; or `never`, which is refused there.",
+			doc: "Whether clients send the cookie by https only. `auto`: if they came by https, or if browsers would drop the cookie otherwise (`same_site: None`, or a name that begins with `__Secure-` or `__Host-`). `never` is refused where browsers would drop it.",
 		},
 		{
 			name: "http_only", kind: kindBoolean, def: true,
@@ -37,15 +37,15 @@ var session = field{
 		},
 		{
 			name: "secret", kind: kindString, required: true, secret: true, min: minSecret, max: 1024, valid: validSecret,
-			doc: "What signs the cookie, 16 characters at least: whoever knows it can choose a backend. In Kong it may be a reference to a vault. The same on all nodes.",
+			doc: "The key that signs the cookie, 16 characters at least. Whoever knows it can choose a backend. In Kong it may be a reference to a vault. The same on all nodes.",
 		},
 		{
 			name: "previous_secret", kind: kindString, secret: true, min: minSecret, max: 1024, valid: validSecret,
-			doc: "The secret from before, whose cookies are still good while a new one is brought in. In Kong it may be a reference to a vault.",
+			doc: "The former secret. Its cookies stay valid while the new one is brought in. In Kong it may be a reference to a vault.",
 		},
 		{
 			name: "generation", kind: kindInteger, unit: unitCount, def: 0, min: 0, max: 1_000_000_000,
-			doc: "Another number voids all the cookies from before.",
+			doc: "A change ends all sessions: cookies of another generation are ignored.",
 		},
 	},
 	checks: []check{
