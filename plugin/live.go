@@ -146,7 +146,7 @@ func (r *rows) add(place placement, c *config.Config) (*live, func()) {
 	}
 	// Kong closes the old instance before the new one has its first request.
 	for _, was := range of.lives {
-		l.watches.after(&was.watches, r.plugin, l)
+		l.watches.startFrom(&was.watches, r.plugin.Probers, l)
 	}
 	of.lives = append(of.lives, l)
 	return l, func() {
@@ -251,7 +251,7 @@ func (f *fileSplits) set(splits map[string]*config.Config) {
 		var l *live
 		if was := old[name]; was != nil {
 			l = newLive(c, s, was.state.For(s), name, was)
-			l.watches.after(&was.watches, f.plugin, l)
+			l.watches.startFrom(&was.watches, f.plugin.Probers, l)
 			if l.used.Store(was.used.Load()); l.isUsed(time.Now()) {
 				f.saveConfig(l, time.Unix(l.used.Load(), 0))
 			}

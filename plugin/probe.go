@@ -1,56 +1,36 @@
 package plugin
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"kong-traffic-split/plugin/config"
+	"kong-traffic-split/plugin/health"
 	"kong-traffic-split/plugin/split"
 )
 
-// Probers probe backends, each once however many watch it. Safe for concurrent
-// use.
+// Probers watch targets: a [health.Probers], or in tests what needs no network.
 type Probers interface {
-	// Watch has a backend probed until the watch is stopped.
-	Watch(p Probe) Watch
+	Watch(t health.Target) health.Watch
 }
 
-// A Watch is one interest in a backend. Safe for concurrent use.
-type Watch interface {
-	// Healthy is asked for each request.
-	Healthy() bool
-	Status() ProbeStatus
-	Stop()
-}
-
-// A Probe says how a backend is probed.
-type Probe struct {
-	Host       string
-	Port       int
-	Protocol   string // http, https or tcp
-	Path       string // empty: a connection that can be made is well
-	HostHeader string // empty: the backend's own address
-
-	Interval, Timeout  time.Duration
-	Healthy, Unhealthy int // results in a row that change what it is taken for
-}
-
-// watches are those of a live split. They begin with its first request, since the
-// Service says what a backend without a protocol of its own speaks, or with those
-// of the split before it, and end with the split. Safe for concurrent use.
+// watches are those of a live split's backends. They start with its first request,
+// since a backend without a protocol of its own speaks that of the Service, or with
+// those of the split before it, and stop with the split. Safe for concurrent use.
 type watches struct {
-	// byIndex are those of the backends; nil where there are none yet.
-	byIndex atomic.Pointer[[]Watch]
-	asked   atomic.Bool // there was a request
+	// byBackend has nil for a backend that is not probed. It is nil until the watches
+	// start.
+	byBackend atomic.Pointer[[]health.Watch]
+	requested atomic.Bool // there was a request
 
 	mu       sync.Mutex // held to start and to stop
 	stopped  bool
 	protocol string // the Service's
 }
 
-// unhealthy are the backends of l whose probes fail.
-func (r *request) unhealthy(l *live) (unhealthy split.Set, err error) {
+// unhealthy returns the backends of l whose probes fail.
+func (r *request) unhealthy(l *live) (split.Set, error) {
 	if !l.probed {
 		return 0, nil
 	}
@@ -58,18 +38,18 @@ func (r *request) unhealthy(l *live) (unhealthy split.Set, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if !l.watches.asked.Load() {
-		l.watches.start(r.plugin, l, s.Protocol)
-		l.watches.asked.Store(true)
+	if !l.watches.requested.Load() {
+		l.watches.start(r.plugin.Probers, l.backends, s.Protocol)
+		l.watches.requested.Store(true)
 	}
 	return l.watches.unhealthy(), nil
 }
 
-// unhealthy are the backends whose probes fail.
+// unhealthy returns the backends whose probes fail.
 func (w *watches) unhealthy() (unhealthy split.Set) {
-	if all := w.byIndex.Load(); all != nil {
-		for i, w := range *all {
-			if w != nil && !w.Healthy() {
+	if all := w.byBackend.Load(); all != nil {
+		for i, watch := range *all {
+			if watch != nil && !watch.Healthy() {
 				unhealthy = unhealthy.With(i)
 			}
 		}
@@ -77,80 +57,84 @@ func (w *watches) unhealthy() (unhealthy split.Set) {
 	return unhealthy
 }
 
-// start begins the watches of l, if they have not begun for that protocol.
-func (w *watches) start(p *Plugin, l *live, protocol string) {
+// start starts the watches of backends behind a Service of that protocol, unless they
+// have started with that protocol already.
+func (w *watches) start(probers Probers, backends []backend, protocol string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	before := w.byIndex.Load()
+	before := w.byBackend.Load()
 	if w.stopped || before != nil && w.protocol == protocol {
 		return
 	}
-	all := make([]Watch, len(l.backends))
-	for i := range l.backends {
-		if probe, probed := probeOf(&l.backends[i].Backend, protocol); probed {
-			all[i] = p.Probers.Watch(probe)
+	all := make([]health.Watch, len(backends))
+	for i := range backends {
+		if b := &backends[i].Backend; isProbed(b) {
+			all[i] = probers.Watch(targetOf(b, protocol))
 		}
 	}
 	w.protocol = protocol
-	w.byIndex.Store(&all)
+	w.byBackend.Store(&all)
 	stop(before)
 }
 
-// after begins the watches of l with those of the split before it, so that what
-// is known of backends that are in both is kept.
-func (w *watches) after(before *watches, p *Plugin, l *live) {
+// startFrom starts the watches of l if those of the split before it have started, so
+// that the condition of backends that are in both is kept.
+func (w *watches) startFrom(before *watches, probers Probers, l *live) {
 	before.mu.Lock()
 	defer before.mu.Unlock()
-	if before.byIndex.Load() != nil && l.probed {
-		w.start(p, l, before.protocol)
+	if before.byBackend.Load() != nil && l.probed {
+		w.start(probers, l.backends, before.protocol)
 	}
 }
 
-// stop ends the watches.
+// stop stops the watches; they do not start again.
 func (w *watches) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.stopped {
 		w.stopped = true
-		stop(w.byIndex.Load())
+		stop(w.byBackend.Load())
 	}
 }
 
-func stop(all *[]Watch) {
+func stop(all *[]health.Watch) {
 	if all == nil {
 		return
 	}
-	for _, one := range *all {
-		if one != nil {
-			one.Stop()
+	for _, watch := range *all {
+		if watch != nil {
+			watch.Stop()
 		}
 	}
 }
 
-// isProbed says whether b is to be probed.
+// condition returns what the probes of a backend have found; nil: it is not probed.
+func (w *watches) condition(backend int) *health.Condition {
+	all := w.byBackend.Load()
+	if all == nil || (*all)[backend] == nil {
+		return nil
+	}
+	return new((*all)[backend].Condition())
+}
+
+// isProbed reports whether b has active health checks.
 func isProbed(b *config.Backend) bool { return b.Health != nil && b.Health.Active != nil }
 
-// probeOf says how b is probed behind a Service of a protocol. What is no HTTP/1
-// is probed by a connection.
-func probeOf(b *config.Backend, service string) (p Probe, probed bool) {
-	if !isProbed(b) {
-		return Probe{}, false
-	}
+// targetOf returns how b, which is probed, is probed behind a Service of that
+// protocol: by a connection alone unless it speaks HTTP/1.
+func targetOf(b *config.Backend, serviceProtocol string) health.Target {
 	a := b.Health.Active
-	p = Probe{
-		Host: b.Host, Port: b.Port, Protocol: "tcp",
+	t := health.Target{
+		Host: b.Host, Port: b.Port, Protocol: health.TCP,
 		Interval: config.Seconds(a.Interval), Timeout: config.Seconds(a.Timeout),
 		Healthy: a.Healthy, Unhealthy: a.Unhealthy,
 	}
-	protocol := b.Protocol
-	if protocol == "" {
-		protocol = service
-	}
-	if protocol == "http" || protocol == "https" {
-		p.Protocol, p.Path = protocol, a.Path
+	switch protocol := health.Protocol(cmp.Or(b.Protocol, serviceProtocol)); protocol {
+	case health.HTTP, health.HTTPS:
+		t.Protocol, t.Path = protocol, a.Path
 		if b.HostHeader != "preserve" {
-			p.HostHeader = b.HostHeader
+			t.HostHeader = b.HostHeader
 		}
 	}
-	return p, true
+	return t
 }

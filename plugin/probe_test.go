@@ -9,19 +9,20 @@ import (
 
 	"kong-traffic-split/plugin"
 	"kong-traffic-split/plugin/config"
+	"kong-traffic-split/plugin/health"
 )
 
-// probers note what they are asked for, and take some hosts for unhealthy.
+// probers record the targets that are watched. Some hosts are unhealthy to them.
 type probers struct {
-	log    []string
-	probes []plugin.Probe
-	ill    map[string]bool
+	log       []string
+	targets   []health.Target
+	unhealthy map[string]bool
 }
 
-func (p *probers) Watch(of plugin.Probe) plugin.Watch {
-	p.log = append(p.log, "watch "+of.Host)
-	p.probes = append(p.probes, of)
-	return &watch{p, of.Host}
+func (p *probers) Watch(t health.Target) health.Watch {
+	p.log = append(p.log, "watch "+t.Host)
+	p.targets = append(p.targets, t)
+	return &watch{p, t.Host}
 }
 
 type watch struct {
@@ -29,9 +30,9 @@ type watch struct {
 	host    string
 }
 
-func (w *watch) Healthy() bool { return !w.probers.ill[w.host] }
-func (w *watch) Status() plugin.ProbeStatus {
-	return plugin.ProbeStatus{Target: w.host, Healthy: w.Healthy(), Since: time.Unix(0, 0)}
+func (w *watch) Healthy() bool { return !w.probers.unhealthy[w.host] }
+func (w *watch) Condition() health.Condition {
+	return health.Condition{Target: w.host, Healthy: w.Healthy(), Since: time.Unix(0, 0)}
 }
 func (w *watch) Stop() { w.probers.log = append(w.probers.log, "stop "+w.host) }
 
@@ -42,28 +43,28 @@ func probed(p *probers) *plugin.Plugin {
 }
 
 func TestHowBackendsAreProbed(t *testing.T) {
-	probe := plugin.Probe{
+	probe := health.Target{
 		Host: "10.0.0.1", Port: 80, Protocol: "http", Path: "/",
 		Interval: 5 * time.Second, Timeout: time.Second, Healthy: 2, Unhealthy: 3,
 	}
-	with := func(change func(*plugin.Probe)) plugin.Probe {
+	with := func(change func(*health.Target)) health.Target {
 		p := probe
 		change(&p)
 		return p
 	}
 	for _, tt := range []struct {
 		name, service, backend string
-		want                   plugin.Probe
+		want                   health.Target
 	}{
 		{"the defaults", "http", `"health":{"active":{}}`, probe},
-		{"an https Service", "https", `"health":{"active":{}}`, with(func(p *plugin.Probe) { p.Protocol = "https" })},
-		{"https of its own", "http", `"protocol":"https","health":{"active":{}}`, with(func(p *plugin.Probe) { p.Protocol, p.Port = "https", 443 })},
-		{"gRPC", "grpc", `"health":{"active":{}}`, with(func(p *plugin.Probe) { p.Protocol, p.Path = "tcp", "" })},
-		{"TCP", "tcp", `"health":{"active":{}}`, with(func(p *plugin.Probe) { p.Protocol, p.Path = "tcp", "" })},
-		{"an empty path", "http", `"health":{"active":{"path":""}}`, with(func(p *plugin.Probe) { p.Path = "" })},
-		{"a Host", "http", `"host_header":"shop.example","health":{"active":{}}`, with(func(p *plugin.Probe) { p.HostHeader = "shop.example" })},
+		{"an https Service", "https", `"health":{"active":{}}`, with(func(p *health.Target) { p.Protocol = "https" })},
+		{"https of its own", "http", `"protocol":"https","health":{"active":{}}`, with(func(p *health.Target) { p.Protocol, p.Port = "https", 443 })},
+		{"gRPC", "grpc", `"health":{"active":{}}`, with(func(p *health.Target) { p.Protocol, p.Path = "tcp", "" })},
+		{"TCP", "tcp", `"health":{"active":{}}`, with(func(p *health.Target) { p.Protocol, p.Path = "tcp", "" })},
+		{"an empty path", "http", `"health":{"active":{"path":""}}`, with(func(p *health.Target) { p.Path = "" })},
+		{"a Host", "http", `"host_header":"shop.example","health":{"active":{}}`, with(func(p *health.Target) { p.HostHeader = "shop.example" })},
 		{"the clients' Host", "http", `"host_header":"preserve","health":{"active":{}}`, probe},
-		{"all that can be set", "http", `"health":{"active":{"path":"/up","interval":0.5,"timeout":0.25,"healthy":4,"unhealthy":5}}`, with(func(p *plugin.Probe) {
+		{"all that can be set", "http", `"health":{"active":{"path":"/up","interval":0.5,"timeout":0.25,"healthy":4,"unhealthy":5}}`, with(func(p *health.Target) {
 			p.Path, p.Interval, p.Timeout, p.Healthy, p.Unhealthy = "/up", 500*time.Millisecond, 250*time.Millisecond, 4, 5
 		})},
 	} {
@@ -81,7 +82,7 @@ func TestHowBackendsAreProbed(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if diff := cmp.Diff([]plugin.Probe{tt.want}, p.probes); diff != "" {
+			if diff := cmp.Diff([]health.Target{tt.want}, p.targets); diff != "" {
 				t.Errorf("probes (-want +got):\n%s", diff)
 			}
 		})
@@ -92,7 +93,7 @@ const probedPair = `"backends":[{"name":"a","host":"10.0.0.1","health":{"active"
 
 // A backend is probed from the first request on until the row is closed.
 func TestWatchesOfARow(t *testing.T) {
-	p := &probers{ill: map[string]bool{}}
+	p := &probers{unhealthy: map[string]bool{}}
 	i := start(t, probed(p), onRoute+probedPair)
 	if p.log != nil {
 		t.Errorf("before the first request: %q", p.log)
@@ -100,7 +101,7 @@ func TestWatchesOfARow(t *testing.T) {
 	if err := web().access(t, i); err != nil {
 		t.Fatal(err)
 	}
-	p.ill["10.0.0.2"] = true
+	p.unhealthy["10.0.0.2"] = true
 	if err := web().access(t, i); err == nil || err.Error() != `backend unhealthy: "b" cannot be used, and on_unavailable is "fail"` {
 		t.Errorf("the turn of one that is unhealthy: %v", err)
 	}
@@ -174,7 +175,7 @@ func TestWatchesOverAReload(t *testing.T) {
 	if diff := cmp.Diff(want, p.log); diff != "" {
 		t.Errorf("watches (-want +got):\n%s", diff)
 	}
-	if last := p.probes[len(p.probes)-1].Protocol; last != "https" {
+	if last := p.targets[len(p.targets)-1].Protocol; last != "https" {
 		t.Errorf("in the end it is probed by %s", last)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"kong-traffic-split/plugin/health"
 	"kong-traffic-split/plugin/split"
 )
 
@@ -62,7 +63,7 @@ type BackendStatus struct {
 	// EjectedUntil is zero where it is not ejected.
 	EjectedUntil time.Time `json:"ejected_until,omitzero"`
 	// Probe is nil where it is not probed, or has had no request yet.
-	Probe *ProbeStatus `json:"probe,omitempty"`
+	Probe *health.Condition `json:"probe,omitempty"`
 	// Requests that it got, by the reason.
 	Requests map[split.Reason]uint64 `json:"requests"`
 	// Outcomes is nil where they do not matter, and so are not known.
@@ -74,16 +75,6 @@ type BackendStatus struct {
 type Outcomes struct {
 	OK     uint64 `json:"ok"`
 	Failed uint64 `json:"failed"`
-}
-
-// ProbeStatus is what is known of a target that is probed.
-type ProbeStatus struct {
-	Target  string `json:"target"`
-	Healthy bool   `json:"healthy"`
-	// Since is when it became so, or was first probed.
-	Since time.Time `json:"since"`
-	// LastError is why the last probe that failed did; empty: none has.
-	LastError string `json:"last_error,omitempty"`
 }
 
 // Status tells how all splits do at now, in the order of their names.
@@ -139,7 +130,7 @@ func (l *live) status(now time.Time) SplitStatus {
 	}
 	for i := range l.backends {
 		b := BackendStatus{
-			Name: l.split.Backends[i].Name, Share: state.Shares[i], Probe: l.watches.status(i),
+			Name: l.split.Backends[i].Name, Share: state.Shares[i], Probe: l.watches.condition(i),
 			Requests: map[split.Reason]uint64{},
 		}
 		b.EjectedUntil, b.Missing = state.Ejected[b.Name], l.state.Missing().Has(i)
@@ -156,14 +147,4 @@ func (l *live) status(now time.Time) SplitStatus {
 		s.Backends[i] = b
 	}
 	return s
-}
-
-// status is that of a backend's probe; nil: it is not probed.
-func (w *watches) status(backend int) *ProbeStatus {
-	all := w.byIndex.Load()
-	if all == nil || (*all)[backend] == nil {
-		return nil
-	}
-	s := (*all)[backend].Status()
-	return &s
 }

@@ -9,26 +9,27 @@ import (
 
 	"kong-traffic-split/plugin"
 	"kong-traffic-split/plugin/config"
+	"kong-traffic-split/plugin/health"
 	"kong-traffic-split/plugin/split"
 )
 
 var anyRevision = cmpopts.IgnoreFields(plugin.SplitStatus{}, "Revision")
 
-// got are requests as a status counts them.
-func got(of map[split.Reason]uint64) map[split.Reason]uint64 {
+// counted completes counts of requests with the zeros that a status has as well.
+func counted(counts map[split.Reason]uint64) map[split.Reason]uint64 {
 	all := map[split.Reason]uint64{}
 	for _, reason := range split.Reasons {
-		all[reason] = of[reason]
+		all[reason] = counts[reason]
 	}
 	return all
 }
 
 func TestStatus(t *testing.T) {
-	probing := &probers{ill: map[string]bool{}}
+	probing := &probers{unhealthy: map[string]bool{}}
 	p := probed(probing)
 	p.SetSplits(map[string]*config.Config{"web": mustConfig(t, `{`+probedPair+`,"on_unavailable":"redistribute"}`)})
 	row, file := start(t, p, onRoute+guarded), start(t, p, onRoute+`"split":"web"`)
-	for _, status := range []int32{500, 500, 200, 200, 200} { // after two, the ramp is taken back
+	for _, status := range []int32{500, 500, 200, 200, 200} { // after two, the ramp is rolled back
 		k := web()
 		if err := k.access(t, row); err != nil {
 			t.Fatal(err)
@@ -46,7 +47,7 @@ func TestStatus(t *testing.T) {
 	if err := web().access(t, file); err != nil {
 		t.Fatal(err)
 	}
-	probing.ill["10.0.0.1"] = true
+	probing.unhealthy["10.0.0.1"] = true
 	for range 2 {
 		if err := web().access(t, file); err != nil {
 			t.Fatal(err)
@@ -54,19 +55,19 @@ func TestStatus(t *testing.T) {
 	}
 	status := p.Status(time.Now())
 	if back := status[0].Ramp.RolledBack; time.Since(back) > time.Minute || time.Since(back) < 0 {
-		t.Errorf("the ramp was taken back at %v", back)
+		t.Errorf("the ramp was rolled back at %v", back)
 	}
-	probe := func(host string, healthy bool) *plugin.ProbeStatus {
-		return &plugin.ProbeStatus{Target: host, Healthy: healthy, Since: time.Unix(0, 0)}
+	probe := func(host string, healthy bool) *health.Condition {
+		return &health.Condition{Target: host, Healthy: healthy, Since: time.Unix(0, 0)}
 	}
 	want := []plugin.SplitStatus{
 		{Split: "p1", Ramp: &plugin.RampStatus{Backend: "b", RolledBack: status[0].Ramp.RolledBack, Guard: status[0].Ramp.Guard}, Backends: []plugin.BackendStatus{
-			{Name: "a", Share: 1, Up: new(true), Requests: got(map[split.Reason]uint64{split.ByWeight: 3}), Outcomes: &plugin.Outcomes{OK: 3}},
-			{Name: "b", Up: new(true), Requests: got(map[split.Reason]uint64{split.ByWeight: 2}), Outcomes: &plugin.Outcomes{Failed: 2}},
+			{Name: "a", Share: 1, Up: new(true), Requests: counted(map[split.Reason]uint64{split.ByWeight: 3}), Outcomes: &plugin.Outcomes{OK: 3}},
+			{Name: "b", Up: new(true), Requests: counted(map[split.Reason]uint64{split.ByWeight: 2}), Outcomes: &plugin.Outcomes{Failed: 2}},
 		}},
 		{Split: "web", Backends: []plugin.BackendStatus{
-			{Name: "a", Share: 0.5, Up: new(false), Probe: probe("10.0.0.1", false), Requests: got(map[split.Reason]uint64{split.ByWeight: 1})},
-			{Name: "b", Share: 0.5, Up: new(true), Probe: probe("10.0.0.2", true), Requests: got(map[split.Reason]uint64{split.ByWeight: 2})},
+			{Name: "a", Share: 0.5, Up: new(false), Probe: probe("10.0.0.1", false), Requests: counted(map[split.Reason]uint64{split.ByWeight: 1})},
+			{Name: "b", Share: 0.5, Up: new(true), Probe: probe("10.0.0.2", true), Requests: counted(map[split.Reason]uint64{split.ByWeight: 2})},
 		}},
 	}
 	if diff := cmp.Diff(want, status, anyRevision); diff != "" {

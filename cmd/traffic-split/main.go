@@ -206,11 +206,11 @@ func serve(parent context.Context, o options, child *keeper.Child, open func() (
 	}
 	probes := health.New(log, saved)
 	defer probes.Close()
-	p := plugin.New(plugin.Options{Outcomes: o.outcomes, Probers: probers{probes}, State: saved, Log: log})
+	p := plugin.New(plugin.Options{Outcomes: o.outcomes, Probers: probes, State: saved, Log: log})
 	if child != nil {
 		child.Notify(func(key string) {
 			p.Noted(key)
-			probes.Noted(key)
+			probes.Recall(key)
 		})
 	}
 	source := status.Source{Version: plugin.Version, Splits: p.Status, ConfigErrors: p.ConfigErrors, Hosts: o.statusHosts}
@@ -252,23 +252,6 @@ func serve(parent context.Context, o options, child *keeper.Child, open func() (
 		return err
 	}
 	return s.Serve(ctx, socket)
-}
-
-// probers are those of plugin/health, in the plugin's words.
-type probers struct{ *health.Probers }
-
-func (p probers) Watch(of plugin.Probe) plugin.Watch {
-	return watch{p.Probers.Watch(health.Target{
-		Host: of.Host, Port: of.Port, Protocol: health.Protocol(of.Protocol), Path: of.Path, HostHeader: of.HostHeader,
-		Interval: of.Interval, Timeout: of.Timeout, Healthy: of.Healthy, Unhealthy: of.Unhealthy,
-	})}
-}
-
-type watch struct{ *health.Watch }
-
-func (w watch) Status() plugin.ProbeStatus {
-	s := w.State()
-	return plugin.ProbeStatus{Target: s.Target.String(), Healthy: s.Healthy, Since: s.Since, LastError: s.LastError}
 }
 
 // listen opens the socket, or takes the one that this process was handed over, and

@@ -1,6 +1,6 @@
-// Package health probes the backends of splits from outside of their requests,
-// and tells whether each is well. Whoever wants to know of one watches it; what
-// several watch is probed once.
+// Package health owns the active health checks: what a target of probes is, how it is
+// probed, and whether it is healthy. A target is probed while somebody watches it, and
+// once however many do. Unhealthy targets are part of the saved state.
 //
 // It knows hosts and ports, and nothing of splits or Kong.
 package health
@@ -18,9 +18,8 @@ import (
 	"kong-traffic-split/plugin/state"
 )
 
-// Probers probe targets, each target by one prober however many watch it. All
-// methods, and those of the watches, may be called by several goroutines at the
-// same time.
+// Probers probe targets, each target by one prober however many watch it. Its
+// methods, and those of its watches, are safe for concurrent use.
 type Probers struct {
 	log    *slog.Logger
 	saved  state.Store
@@ -31,52 +30,52 @@ type Probers struct {
 	// probe at the same moment.
 	phase func(interval time.Duration) time.Duration
 
-	mu      sync.Mutex
-	by      map[Target]*prober
-	closed  bool
-	running sync.WaitGroup
+	mu       sync.Mutex
+	byTarget map[Target]*prober
+	closed   bool
+	running  sync.WaitGroup
 }
 
 const (
 	// savedPrefix is that of the keys of unhealthy targets.
 	savedPrefix = "unhealthy/"
-	// recallTime is how long what an earlier process has found unhealthy is probed,
-	// watched or not: watches begin with the requests.
+	// recallTime is how long a target that an earlier process found unhealthy is
+	// probed, watched or not: watches begin with the first requests.
 	recallTime = time.Hour
 )
 
-// New returns probers that watch nothing yet. Each change of a target's health is
-// logged, and in saved are the targets that somebody watches and that are unhealthy.
-// Those that are there already are so at first, and are probed from now on, so that
-// one which nobody watches for long is neither unhealthy when somebody does, nor saved
-// for ever.
+// New returns probers. They log each change of a target's health, and keep the
+// unhealthy targets that are watched in saved. Targets that are there already begin
+// as unhealthy and are probed for an hour, even if nothing watches them: otherwise
+// one that has recovered in the meantime would still be unhealthy when it is watched
+// again, and would be saved for ever.
 func New(log *slog.Logger, saved state.Store) *Probers {
 	p := prepare(log, saved)
-	p.goOn()
+	p.recallAll()
 	return p
 }
 
 func prepare(log *slog.Logger, saved state.Store) *Probers {
 	return &Probers{
 		log: log, saved: saved,
-		places: newPlaces(log, limitOf(files())),
-		dial:   (&net.Dialer{}).DialContext,
-		phase:  rand.N[time.Duration],
-		by:     map[Target]*prober{},
+		places:   newPlaces(log, limitOf(files())),
+		dial:     (&net.Dialer{}).DialContext,
+		phase:    rand.N[time.Duration],
+		byTarget: map[Target]*prober{},
 	}
 }
 
-// goOn probes what an earlier process has found unhealthy.
-func (p *Probers) goOn() {
+// recallAll probes the targets that an earlier process found unhealthy.
+func (p *Probers) recallAll() {
 	for _, key := range p.saved.Keys(savedPrefix) {
-		p.Noted(key)
+		p.Recall(key)
 	}
 }
 
-// Noted takes over what another process has found, and saved under the key, as if it had
-// been there from the beginning; of other keys it takes nothing. A target that was probed
-// here already is as these probes say.
-func (p *Probers) Noted(key string) {
+// Recall takes over the target that another process found unhealthy and has just saved
+// under key, as if it had been saved when these probers began. A target that was
+// probed here already stays as these probes found it. Other keys are ignored.
+func (p *Probers) Recall(key string) {
 	text := p.saved.Get(key)
 	if text == nil || !strings.HasPrefix(key, savedPrefix) {
 		return
@@ -86,11 +85,10 @@ func (p *Probers) Noted(key string) {
 		p.saved.Set(key, nil) // nobody would ever ask for it
 		return
 	}
-	w := p.Watch(t)
-	time.AfterFunc(recallTime, w.Stop)
+	time.AfterFunc(recallTime, p.Watch(t).Stop)
 	p.mu.Lock()
-	for _, r := range p.by {
-		if r.key == w.prober.key {
+	for _, r := range p.byTarget {
+		if r.key == t.Key() {
 			r.recall()
 		}
 	}
@@ -98,27 +96,27 @@ func (p *Probers) Noted(key string) {
 	p.save(t)
 }
 
-// Counts says how the probes do.
+// Counts returns how many probes are in flight, wait and could not be judged.
 func (p *Probers) Counts() Counts { return p.places.counts() }
 
-// Watch has a target probed until the watch is stopped. Who goes from one configuration to the next
-// watches the new targets before stopping the old watches: so what is known of
-// those in both is kept.
-func (p *Probers) Watch(t Target) *Watch {
+// Watch has a target probed until the watch is stopped. To go from one configuration
+// to the next, watch the new targets before you stop the old watches: the condition of
+// targets that are in both is kept then.
+func (p *Probers) Watch(t Target) Watch {
 	t = t.normal()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := p.by[t]
+	r := p.byTarget[t]
 	if r == nil || r.watches == 0 {
 		r = p.start(t, r)
-		p.by[t] = r
+		p.byTarget[t] = r
 	}
 	r.watches++
-	return &Watch{probers: p, prober: r}
+	return &watch{probers: p, prober: r}
 }
 
-// start starts a target's prober, which begins when the one before it, if there
-// is one, has ended. The caller holds the lock.
+// start starts a target's prober. It begins when the prober before it, if there is
+// one, has ended. The caller holds the lock.
 func (p *Probers) start(t Target, before *prober) *prober {
 	r := &prober{
 		target: t, key: t.Key(), log: p.log, changed: func() { p.save(t) }, places: p.places,
@@ -149,23 +147,23 @@ func (p *Probers) start(t Target, before *prober) *prober {
 // forget drops a prober that has ended, unless another has taken its place.
 func (p *Probers) forget(r *prober) {
 	p.mu.Lock()
-	if p.by[r.target] == r {
-		delete(p.by, r.target)
+	if p.byTarget[r.target] == r {
+		delete(p.byTarget, r.target)
 	}
 	p.mu.Unlock()
 	p.save(r.target)
 }
 
-// save saves whether a target is unhealthy, for whoever probes it in whatever way.
+// save saves whether a target is unhealthy for any of the probers that have its key.
 func (p *Probers) save(t Target) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed { // it is saved as it was
+	if p.closed { // the next process begins with what is saved
 		return
 	}
 	key := t.Key()
 	var value []byte
-	for other, r := range p.by {
+	for other, r := range p.byTarget {
 		if !r.healthy.Load() && r.key == key {
 			value, _ = json.Marshal(other) // strings and numbers can be
 			break
@@ -176,36 +174,52 @@ func (p *Probers) save(t Target) {
 	}
 }
 
-// Close ends all probers and waits for them. The watches keep what they said
-// last; those of later are healthy for ever.
+// Close ends all probers and waits for them. Watches keep the condition that they had
+// then; targets that are watched later are never probed, and healthy.
 func (p *Probers) Close() {
 	p.mu.Lock()
 	p.closed = true
-	for _, r := range p.by {
+	for _, r := range p.byTarget {
 		r.stop()
 	}
 	p.mu.Unlock()
 	p.running.Wait()
 }
 
-// A Watch is one interest in a target.
-type Watch struct {
+// A Watch has a target probed until it is stopped. It is an interface so that tests
+// can do without a network. Its methods are safe for concurrent use.
+type Watch interface {
+	// Healthy reports whether the target is healthy. It takes no lock, so that it can
+	// be called for every request, even after Stop.
+	Healthy() bool
+	// Condition returns what the probes have found so far.
+	Condition() Condition
+	// Stop ends the watch, and with the last watch of a target its prober. It does not
+	// wait for a probe in flight, whose result is ignored. A second Stop does nothing.
+	Stop()
+}
+
+// A Condition is what the probes of a target have found so far.
+type Condition struct {
+	Target  string `json:"target"` // as [Target.String] has it
+	Healthy bool   `json:"healthy"`
+	// Since is when it became healthy or unhealthy, or was first watched.
+	Since time.Time `json:"since"`
+	// LastError is why the last probe that failed did so; empty: none has failed.
+	LastError string `json:"last_error,omitempty"`
+}
+
+type watch struct {
 	probers *Probers
 	prober  *prober
 	stopped bool // guarded by the probers' lock
 }
 
-// Healthy tells whether the target is well. It takes no lock and can be called
-// for every request, after Stop too.
-func (w *Watch) Healthy() bool { return w.prober.healthy.Load() }
+func (w *watch) Healthy() bool { return w.prober.healthy.Load() }
 
-// State tells what is known of the target.
-func (w *Watch) State() State { return w.prober.state() }
+func (w *watch) Condition() Condition { return w.prober.condition() }
 
-// Stop ends the watch, and the target's prober with the last one. It does not
-// wait for a probe in flight, whose result counts for nothing. A second Stop does
-// nothing.
-func (w *Watch) Stop() {
+func (w *watch) Stop() {
 	w.probers.mu.Lock()
 	defer w.probers.mu.Unlock()
 	if w.stopped {
@@ -215,14 +229,4 @@ func (w *Watch) Stop() {
 	if w.prober.watches--; w.prober.watches == 0 {
 		w.prober.stop()
 	}
-}
-
-// State is what is known of a target.
-type State struct {
-	Target  Target
-	Healthy bool
-	// Since is when it became so, or was first watched.
-	Since time.Time
-	// LastError is why the last probe that failed did; empty: none has.
-	LastError string
 }

@@ -31,13 +31,13 @@ func TestWatchersShareAProber(t *testing.T) {
 		first.Stop()
 		first.Stop() // which takes nothing from the other
 		after(5 * time.Second)
-		if b.dialled() != 4 || second.State() != first.State() {
-			t.Errorf("%d probes, %+v, %+v", b.dialled(), first.State(), second.State())
+		if b.dialled() != 4 || second.Condition() != first.Condition() {
+			t.Errorf("%d probes, %+v, %+v", b.dialled(), first.Condition(), second.Condition())
 		}
 		second.Stop()
 		after(time.Minute)
-		if b.dialled() != 4 || len(p.by) != 0 {
-			t.Errorf("%d probes, %d probers", b.dialled(), len(p.by))
+		if b.dialled() != 4 || len(p.byTarget) != 0 {
+			t.Errorf("%d probes, %d probers", b.dialled(), len(p.byTarget))
 		}
 		if second.Healthy() {
 			t.Error("a stopped watch forgets")
@@ -108,7 +108,7 @@ func TestNeverTwoProbers(t *testing.T) {
 						w := p.Watch(target)
 						time.Sleep(time.Duration(ms) * time.Millisecond)
 						w.Healthy()
-						w.State()
+						w.Condition()
 						w.Stop()
 						time.Sleep(time.Duration(ms/3) * time.Millisecond)
 					}
@@ -119,8 +119,8 @@ func TestNeverTwoProbers(t *testing.T) {
 			if b.most > 1 {
 				t.Errorf("%d probes at the same time", b.most)
 			}
-			if len(p.by) != 0 || b.now != 0 {
-				t.Errorf("%d probers are left, %d probes under way", len(p.by), b.now)
+			if len(p.byTarget) != 0 || b.now != 0 {
+				t.Errorf("%d probers are left, %d probes under way", len(p.byTarget), b.now)
 			}
 			before := b.dialled()
 			w := p.Watch(target)

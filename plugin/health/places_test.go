@@ -37,7 +37,7 @@ func TestProbesWaitForTheirPlaces(t *testing.T) {
 			}
 			return b.dial(ctx, network, address)
 		}
-		var hanging []*Watch
+		var hanging []Watch
 		for i := range 62 {
 			hanging = append(hanging, p.Watch(Target{Host: "hangs", Port: i + 1}))
 		}
@@ -48,12 +48,12 @@ func TestProbesWaitForTheirPlaces(t *testing.T) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 		after(2 * time.Minute)
-		if hang.most != 6 || b.dialled() < 5 || !w.Healthy() || w.State().LastError != "" {
-			t.Errorf("%d hang at the same time, and the other one was probed %d times: %+v", hang.most, b.dialled(), w.State())
+		if hang.most != 6 || b.dialled() < 5 || !w.Healthy() || w.Condition().LastError != "" {
+			t.Errorf("%d hang at the same time, and the other one was probed %d times: %+v", hang.most, b.dialled(), w.Condition())
 		}
 		for _, h := range hanging {
-			if h.Healthy() || h.State().LastError != "no answer within 1s" {
-				t.Fatalf("got %+v", h.State())
+			if h.Healthy() || h.Condition().LastError != "no answer within 1s" {
+				t.Fatalf("got %+v", h.Condition())
 			}
 			h.Stop()
 		}
@@ -89,8 +89,8 @@ func TestProbesWithoutFiles(t *testing.T) {
 				p, log := newProbers(t, b)
 				w := p.Watch(one)
 				after(50*time.Second + time.Millisecond)
-				if w.Healthy() != test.says || !strings.Contains(w.State().LastError, test.err.Error()) {
-					t.Errorf("got %+v", w.State())
+				if w.Healthy() != test.says || !strings.Contains(w.Condition().LastError, test.err.Error()) {
+					t.Errorf("got %+v", w.Condition())
 				}
 				counted, logged := p.Counts().Unjudged, strings.Count(log.String(), "level=ERROR")
 				if test.says != (counted == 11) || test.says != (logged == 1) ||

@@ -122,8 +122,8 @@ func (r *prober) recall() {
 	}
 }
 
-func (r *prober) state() State {
+func (r *prober) condition() Condition {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return State{r.target, r.healthy.Load(), r.since, r.lastError}
+	return Condition{r.target.String(), r.healthy.Load(), r.since, r.lastError}
 }

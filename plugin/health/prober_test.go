@@ -88,7 +88,7 @@ func begin(t *testing.T, b *backend, saved state.Store) (*Probers, *bytes.Buffer
 	p := prepare(log, saved)
 	p.dial = b.dial
 	p.phase = func(time.Duration) time.Duration { return 0 }
-	p.goOn()
+	p.recallAll()
 	t.Cleanup(p.Close)
 	return p, &text
 }
@@ -109,8 +109,8 @@ func TestCourse(t *testing.T) {
 		w := p.Watch(Target{Host: "a.example", Port: 80})
 		want := func(healthy bool, since time.Duration, lastError string) {
 			t.Helper()
-			state := State{Target{Host: "a.example", Port: 80}.normal(), healthy, begin.Add(since), lastError}
-			if diff := cmp.Diff(state, w.State()); diff != "" {
+			condition := Condition{"tcp://a.example:80", healthy, begin.Add(since), lastError}
+			if diff := cmp.Diff(condition, w.Condition()); diff != "" {
 				t.Errorf("after %v (-want +got):\n%s", time.Since(begin), diff)
 			}
 			if w.Healthy() != healthy || healthy != (p.saved.Keys("") == nil) {
@@ -201,8 +201,8 @@ func TestProbeThatHangs(t *testing.T) {
 		p, _ := newProbers(t, b)
 		w := p.Watch(Target{Host: "a", Port: 1, Interval: time.Second, Timeout: 2500 * time.Millisecond, Unhealthy: 2})
 		after(5100 * time.Millisecond) // probes at 0, at 2.5 and now at 5 s
-		if w.Healthy() || w.State().LastError != "no answer within 2.5s" {
-			t.Errorf("got %+v", w.State())
+		if w.Healthy() || w.Condition().LastError != "no answer within 2.5s" {
+			t.Errorf("got %+v", w.Condition())
 		}
 		if b.most != 1 || b.dialled() != 3 {
 			t.Errorf("%d probes, %d at the same time", b.dialled(), b.most)

@@ -154,10 +154,10 @@ func TestATargetThatAnotherProcessFindsUnhealthy(t *testing.T) {
 				}
 				for _, key := range other.Keys("") {
 					saved.Set(key, other.Get(key))
-					p.Noted(key)
+					p.Recall(key)
 				}
-				p.Noted("split/row/1")
-				p.Noted(savedPrefix + "nobody's")
+				p.Recall("split/row/1")
+				p.Recall(savedPrefix + "nobody's")
 				w := p.Watch(one)
 				if w.Healthy() != test.healthy || test.healthy != (saved.Keys("") == nil) {
 					t.Errorf("healthy: %t, saved is %q", w.Healthy(), saved.Keys(""))

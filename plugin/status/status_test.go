@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"kong-traffic-split/plugin"
+	"kong-traffic-split/plugin/health"
 	"kong-traffic-split/plugin/split"
 )
 
@@ -39,7 +40,7 @@ func source() Source {
 						{Name: "stable", Share: 0.75, Up: new(true), Requests: map[split.Reason]uint64{split.ByWeight: 7, split.BySession: 2}, Outcomes: &plugin.Outcomes{OK: 9}},
 						{
 							Name: "canary", Share: 0.25, Up: new(false), EjectedUntil: noon.Add(time.Minute), Requests: map[split.Reason]uint64{split.ByWeight: 3}, Outcomes: &plugin.Outcomes{OK: 1, Failed: 2},
-							Probe: &plugin.ProbeStatus{Target: "http://10.0.0.1:80/", Since: noon, LastError: "no answer within 1s"},
+							Probe: &health.Condition{Target: "http://10.0.0.1:80/", Since: noon, LastError: "no answer within 1s"},
 						},
 					},
 				},
