@@ -114,9 +114,9 @@ func (cs *configs) drop(r *rowConfigs) {
 	}
 }
 
-// noted has a row that knows of no good config know the one that another process has
-// saved just now.
-func (cs *configs) noted(id string) {
+// recall has a row that has had no good config take over the one that another process
+// has just saved.
+func (cs *configs) recall(id string) {
 	cs.mu.Lock()
 	r := cs.byID[id]
 	cs.mu.Unlock()
@@ -130,7 +130,7 @@ func (cs *configs) noted(id string) {
 	}
 }
 
-// came notes a request or connection of i, whose time is set.
+// came records a request or connection of i, whose time is set.
 func (r *rowConfigs) came(i *Instance, now time.Time) {
 	if r.present.Load() == i {
 		if d := r.doubtful.Load(); d != nil && now.Sub(d.lastCame()) > overlap {
@@ -193,7 +193,7 @@ func (r *rowConfigs) say(now time.Time) {
 		"consumer_id", s.Consumer, "in_use", s.InUse, "error", text)
 }
 
-// fails notes what is wrong with the config of i that only a request shows. If it is the
+// fails records what is wrong with the config of i that only a request shows. If it is the
 // last good one, as its other requests went well, the one before that is so again; where
 // none was at this place it stays, since what it can do is better than nothing.
 func (r *rowConfigs) fails(i *Instance, now time.Time) {
@@ -213,7 +213,7 @@ func (i *Instance) isGood() bool {
 	return f == nil || f.ofFiles
 }
 
-// succeeded notes that i, whose config is right as far as is known, has decided a request:
+// succeeded records that i, whose config is right as far as is known, has decided a request:
 // from then on it is the last good one.
 func (r *rowConfigs) succeeded(i *Instance, now time.Time) {
 	if good := r.good.Load(); good == i.saved.Load() && good != nil && !good.stale(now) || r.present.Load() != i || r.id == "" {

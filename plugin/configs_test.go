@@ -24,11 +24,11 @@ const (
 type failStatic struct {
 	*plugin.Plugin
 	t     *testing.T
-	saved notes
+	saved store
 	log   bytes.Buffer
 }
 
-func newFailStatic(t *testing.T, saved notes) *failStatic {
+func newFailStatic(t *testing.T, saved store) *failStatic {
 	f := &failStatic{t: t, saved: saved}
 	with := options
 	with.State, with.Log = saved, slog.New(slog.NewTextHandler(&f.log, nil))
@@ -71,7 +71,7 @@ func (f *failStatic) red(want bool) {
 }
 
 func TestAWrongConfigLeavesTheLastGoodOneInUse(t *testing.T) {
-	f := newFailStatic(t, notes{})
+	f := newFailStatic(t, store{})
 	first := f.start(1, good)
 	f.expect(first, "a", false)
 	second := f.start(2, wrong)
@@ -93,7 +93,7 @@ func TestAWrongConfigLeavesTheLastGoodOneInUse(t *testing.T) {
 }
 
 func TestAWrongConfigThatWasNeverGood(t *testing.T) {
-	f := newFailStatic(t, notes{})
+	f := newFailStatic(t, store{})
 	f.expect(f.start(1, wrong), "", true)
 	if e := f.ConfigErrors()[0]; !strings.HasPrefix(e.InUse, "none: ") {
 		t.Errorf("got %+v", e)
@@ -103,7 +103,7 @@ func TestAWrongConfigThatWasNeverGood(t *testing.T) {
 // A row that was moved had no good one there, and has the one from before where it
 // comes back.
 func TestAMovedRow(t *testing.T) {
-	f := newFailStatic(t, notes{})
+	f := newFailStatic(t, store{})
 	f.expect(f.start(1, good), "a", false)
 	for seq, place := range []string{`"route_id":"r2"`, `"route_id":"r1","service_id":"s1"`, `"route_id":"r1","consumer_id":"c1"`} {
 		f.expect(start(t, f.Plugin, fmt.Sprintf(`"__plugin_id":"p1","__seq__":%d,%s,%s`, seq+2, place, wrong)), "", true)
@@ -113,7 +113,7 @@ func TestAMovedRow(t *testing.T) {
 
 // Kong starts the config of an old request once more to tell of its end.
 func TestALateLogEventIsNoNewConfig(t *testing.T) {
-	f := newFailStatic(t, notes{})
+	f := newFailStatic(t, store{})
 	first := f.start(1, good)
 	f.expect(first, "a", false)
 	second := f.start(2, wrong)
@@ -141,7 +141,7 @@ func TestALateLogEventIsNoNewConfig(t *testing.T) {
 // Each worker has its own instance, and reloads in its own time.
 func TestWorkersReloadAWrongConfigOneAfterAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFailStatic(t, notes{})
+		f := newFailStatic(t, store{})
 		expect := func(i *plugin.Instance, goes string, red bool) {
 			t.Helper()
 			time.Sleep(time.Millisecond)
@@ -181,7 +181,7 @@ func TestWorkersReloadAWrongConfigOneAfterAnother(t *testing.T) {
 // Over restarts of the server, for a day after the last request, without secrets.
 func TestTheLastGoodConfigOutlivesTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		saved := notes{}
+		saved := store{}
 		f := newFailStatic(t, saved)
 		f.expect(f.start(70, good), "a", false)
 		for range 3 {
@@ -210,7 +210,7 @@ func TestTheLastGoodConfigOutlivesTheServer(t *testing.T) {
 }
 
 func TestAConfigThatIsTooLongIsNotSaved(t *testing.T) {
-	saved := notes{}
+	saved := store{}
 	f := newFailStatic(t, saved)
 	f.expect(f.start(1, other), "b", false)
 	var values []string
@@ -236,7 +236,7 @@ func TestAConfigThatIsTooLongIsNotSaved(t *testing.T) {
 // ends those that are idle.
 func TestWhatIsNotSavedOutlivesTheInstances(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFailStatic(t, notes{})
+		f := newFailStatic(t, store{})
 		first := f.start(1, good)
 		f.expect(first, "a", false)
 		first.Close()
@@ -258,7 +258,7 @@ func TestWhatIsNotSavedOutlivesTheInstances(t *testing.T) {
 // A reference that does not resolve does not turn sessions off while the process runs;
 // the secret is the last one that was right.
 func TestAnEmptySecretLeavesTheLastOneInUse(t *testing.T) {
-	f := newFailStatic(t, notes{})
+	f := newFailStatic(t, store{})
 	f.expect(f.start(1, good), "a", false)
 	f.expect(f.start(2, strings.Replace(good, "sixteen letters!", "another sixteen!!", 1)), "a", false)
 	cookie := func(i *plugin.Instance) string {
@@ -285,7 +285,7 @@ func TestAnEmptySecretLeavesTheLastOneInUse(t *testing.T) {
 // Kong's log says what is wrong, the same once a minute.
 func TestKongsLogSaysWhatIsWrong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFailStatic(t, notes{})
+		f := newFailStatic(t, store{})
 		f.SetSplits(map[string]*config.Config{"web": mustConfig(t, "{"+other+"}")})
 		f.goes(f.start(1, good))
 		row := start(t, f.Plugin, `"__plugin_id":"p2","route_id":"r2","split":"web"`)
@@ -324,7 +324,7 @@ func TestWhatARequestHasShownToBeWrongIsNotTheLastGood(t *testing.T) {
 		return fmt.Sprint(k.told)
 	}
 	for _, before := range []string{"", "r1", "r2"} {
-		f := newFailStatic(t, notes{})
+		f := newFailStatic(t, store{})
 		if before != "" {
 			f.expect(start(t, f.Plugin, fmt.Sprintf(`"__plugin_id":"p1","route_id":%q,%s`, before, other)), "b", false)
 		}
@@ -345,19 +345,19 @@ func TestWhatARequestHasShownToBeWrongIsNotTheLastGood(t *testing.T) {
 
 // What Kong adds to the config is wrong: nothing else would show that.
 func TestAnUnknownPlacement(t *testing.T) {
-	f := newFailStatic(t, notes{})
+	f := newFailStatic(t, store{})
 	f.expect(start(t, f.Plugin, `"__plugin_id":"p1",`+good), "a", false) // everywhere
 	f.expect(start(t, f.Plugin, `"__plugin_id":"p1","route_id":7,`+good), "", true)
 	if e := f.ConfigErrors()[0]; e.Split != "p1" || !strings.HasPrefix(e.Error, "what Kong adds to the config: ") {
 		t.Errorf("got %+v", e)
 	}
-	f = newFailStatic(t, notes{})
+	f = newFailStatic(t, store{})
 	f.expect(start(t, f.Plugin, `]`), "", true)
 }
 
 // panicking panics once, when what is saved of a split is read.
 type panicking struct {
-	notes
+	store
 	panicked bool
 }
 
@@ -366,16 +366,16 @@ func (p *panicking) Get(key string) []byte {
 		p.panicked = true
 		panic("out of range")
 	}
-	return p.notes.Get(key)
+	return p.store.Get(key)
 }
 
 // A config that makes the plugin panic is one that is wrong.
 func TestAConfigThatPanics(t *testing.T) {
-	f := newFailStatic(t, notes{})
+	f := newFailStatic(t, store{})
 	first := f.start(1, good)
 	f.expect(first, "a", false)
 	first.Close()
-	f.State = &panicking{notes: f.saved}
+	f.State = &panicking{store: f.saved}
 	f.expect(f.start(2, other), "a", true)
 	if e := f.ConfigErrors()[0]; e.Error != "panic: out of range" || !strings.Contains(f.log.String(), "configs_test.go") {
 		t.Errorf("got %+v\n%s", e, &f.log)
@@ -384,7 +384,7 @@ func TestAConfigThatPanics(t *testing.T) {
 
 // A server without -outcomes goes on with a guard that a server with it had.
 func TestAGuardWithoutOutcomes(t *testing.T) {
-	saved := notes{}
+	saved := store{}
 	f := newFailStatic(t, saved)
 	f.goes(f.start(1, guarded))
 	f = newFailStatic(t, saved)
@@ -398,7 +398,7 @@ func TestAGuardWithoutOutcomes(t *testing.T) {
 
 // What only a request shows is an error too.
 func TestWhatOnlyARequestShows(t *testing.T) {
-	f := newFailStatic(t, notes{})
+	f := newFailStatic(t, store{})
 	f.expect(f.start(1, `"split":"none"`), "", true)
 	f.SetSplits(map[string]*config.Config{"none": mustConfig(t, "{"+other+"}")})
 	f.red(false)
@@ -406,7 +406,7 @@ func TestWhatOnlyARequestShows(t *testing.T) {
 
 // On a TCP route parameters of HTTP are wrong.
 func TestHTTPOnATCPRoute(t *testing.T) {
-	f := newFailStatic(t, notes{})
+	f := newFailStatic(t, store{})
 	if err := web().run(t, "preread", f.start(1, `"backends":[{"name":"a","host":"10.0.0.1"}]`)); err != nil {
 		t.Fatal(err)
 	}
@@ -418,7 +418,7 @@ func TestHTTPOnATCPRoute(t *testing.T) {
 
 // A split that vanishes from the files stays in use for rows on a route.
 func TestASplitThatVanishes(t *testing.T) {
-	saved := notes{}
+	saved := store{}
 	f := newFailStatic(t, saved)
 	set := func(text string) {
 		splits := map[string]*config.Config{"else": mustConfig(t, "{"+other+"}")}
@@ -457,7 +457,7 @@ func TestASplitThatVanishes(t *testing.T) {
 // the rows are removed afterwards.
 func TestASplitThatIsEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFailStatic(t, notes{})
+		f := newFailStatic(t, store{})
 		f.SetSplits(map[string]*config.Config{"web": mustConfig(t, "{"+good+"}")})
 		row := start(t, f.Plugin, `"__plugin_id":"p1","route_id":"r1","split":"web"`)
 		f.expect(row, "a", false)

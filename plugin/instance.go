@@ -76,7 +76,7 @@ func (i *Instance) Handle(phase string, k *pdk.PDK) error {
 	return nil
 }
 
-// enter notes that a request or connection has come, and returns what decides it.
+// enter records that a request or connection has come, and returns what decides it.
 func (i *Instance) enter(stream bool, now time.Time) (*serving, error) {
 	i.begin.Do(func() {
 		if stream {
@@ -149,7 +149,7 @@ type request struct {
 	destination *structpb.Value // where Kong sends it by itself; nil: Kong was told nothing else yet
 }
 
-// decide has the request decided, and notes how it went.
+// decide has the request decided, and records how it went.
 func (r *request) decide() error {
 	now := time.Now()
 	s, err := r.enter(r.stream, now)

@@ -21,7 +21,7 @@ import (
 	"kong-traffic-split/plugin"
 )
 
-// kong answers one request's PDK calls as Kong does and notes those that change
+// kong answers one request's PDK calls as Kong does and records those that change
 // something, in words.
 type kong struct {
 	route     map[string]any

@@ -18,7 +18,7 @@ type live struct {
 	split             *split.Split
 	state             *split.State
 	seq               int64                  // of a row's config: higher with each that a worker of Kong's loads; 0: not known
-	note              string                 // the key of what its state must not forget
+	stateKey          string                 // the key of its saved state
 	backends          []backend              // in the order of split.Backends
 	wanted            wants                  // what any of them depends on
 	wantedByAll       wants                  // likewise, what every one with a share does
@@ -46,7 +46,7 @@ type live struct {
 // is a row's own. was is the revision before it; nil: it is the first.
 func newLive(c *config.Config, s *split.Split, st *split.State, name string, was *live) *live {
 	l := &live{
-		split: s, state: st, entry: name, note: noteKey(s, name), backends: make([]backend, len(c.Backends)), tally: newTally(s, was),
+		split: s, state: st, entry: name, stateKey: stateKey(s, name), backends: make([]backend, len(c.Backends)), tally: newTally(s, was),
 		wantedByAll: ^wants(0), service: -1, needsHTTP: c.NeedsHTTP(),
 		observed: s.Ramp != nil && s.Ramp.Guard != nil, logs: c.LogDecision, config: c,
 	}
@@ -73,18 +73,18 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 	return l
 }
 
-// The keys of notes.
+// The keys of the saved state of splits.
 const (
-	rowNotes  = "split/row/"  // and the row's id
-	fileNotes = "split/file/" // and the split's name
+	rowStates  = "split/row/"  // and the row's id
+	fileStates = "split/file/" // and the split's name
 )
 
-// noteKey is the key of what the state of s must not forget.
-func noteKey(s *split.Split, name string) string {
+// stateKey returns the key of the saved state of s.
+func stateKey(s *split.Split, name string) string {
 	if name == "" {
-		return rowNotes + s.Identity
+		return rowStates + s.Identity
 	}
-	return fileNotes + name
+	return fileStates + name
 }
 
 // index returns the place of the backend of that name; -1: there is none.
@@ -213,7 +213,7 @@ func (r *rows) refresh() {
 	}
 }
 
-// recall has a row know what an earlier process has noted of it just now.
+// recall has a row take over the state that another process has just saved.
 func (r *rows) recall(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -258,7 +258,7 @@ func (f *fileSplits) set(splits map[string]*config.Config) {
 		} else {
 			l = newLive(c, s, split.NewState(s), name, nil)
 			f.plugin.recall(l)
-			if split.Prune(l.state) { // what is noted is of a revision before
+			if split.Prune(l.state) { // what is saved is of an earlier revision
 				f.plugin.remember(l)
 			}
 		}
@@ -280,7 +280,7 @@ func (f *fileSplits) set(splits map[string]*config.Config) {
 	}
 }
 
-// recall has a split know what an earlier process has noted of it just now.
+// recall has a split take over the state that another process has just saved.
 func (f *fileSplits) recall(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -169,8 +169,7 @@ func (r *request) isInContext(key string) (bool, error) {
 	return isNumber || v.GetBoolValue(), nil
 }
 
-// report says what an outcome has led to, once, and has it noted for a process
-// that may come after this one.
+// report logs what an outcome has led to, once, and saves it for the next process.
 func (r *request) report(l *live, events []split.Event) error {
 	if len(events) == 0 {
 		return nil
@@ -186,17 +185,17 @@ func (r *request) report(l *live, events []split.Event) error {
 	return nil
 }
 
-// remember notes what the state of l must not forget: at last the latest. Rows without
-// an id have nothing in common, and so no notes.
+// remember saves the state of l. Of several calls at once the last one saves the latest
+// state. Rows without an id have nothing in common, so theirs is not saved.
 func (p *Plugin) remember(l *live) {
 	p.remembering.Lock()
 	defer p.remembering.Unlock()
-	if l.note == rowNotes {
+	if l.stateKey == rowStates {
 		return
 	}
 	memory := l.state.Memory(time.Now())
-	if memory != nil || p.State.Get(l.note) != nil {
-		p.State.Set(l.note, memory)
+	if memory != nil || p.State.Get(l.stateKey) != nil {
+		p.State.Set(l.stateKey, memory)
 	}
 }
 
@@ -208,34 +207,34 @@ func (p *Plugin) Refresh() {
 	p.forgetConfigs(time.Now())
 }
 
-// forget drops what is noted of l, whose split is gone.
+// forget deletes the saved state of l, whose split is gone.
 func (p *Plugin) forget(l *live) {
 	p.remembering.Lock()
 	defer p.remembering.Unlock()
-	if p.State.Get(l.note) != nil {
-		p.State.Set(l.note, nil)
+	if p.State.Get(l.stateKey) != nil {
+		p.State.Set(l.stateKey, nil)
 	}
 }
 
-// recall has l know what is noted of it, by an earlier process too.
+// recall has l take over its saved state, which may be of an earlier process.
 func (p *Plugin) recall(l *live) {
-	if memory := p.State.Get(l.note); memory != nil {
+	if memory := p.State.Get(l.stateKey); memory != nil {
 		if err := l.state.Recall(memory, time.Now()); err != nil {
-			p.Log.Error("what is noted of a split cannot be read", "split", l.split.Identity, "error", err)
+			p.Log.Error("saved state of a split cannot be read", "split", l.split.Identity, "error", err)
 		}
 	}
 }
 
-// Noted has the split of a note know what another process has noted of it just now,
-// under the key.
-func (p *Plugin) Noted(key string) {
-	if id, ok := strings.CutPrefix(key, rowNotes); ok {
+// Recall takes over what another process has just saved under key: the state of a split
+// or a last good config. Other keys are ignored.
+func (p *Plugin) Recall(key string) {
+	if id, ok := strings.CutPrefix(key, rowStates); ok {
 		p.rows.recall(id)
-	} else if name, ok := strings.CutPrefix(key, fileNotes); ok {
+	} else if name, ok := strings.CutPrefix(key, fileStates); ok {
 		p.file.recall(name)
 	} else if id, ok := strings.CutPrefix(key, savedRows); ok {
-		p.configs.noted(id)
+		p.configs.recall(id)
 	} else if name, ok := strings.CutPrefix(key, savedSplits); ok {
-		p.file.noted(name)
+		p.file.recallConfig(name)
 	}
 }

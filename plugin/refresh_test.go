@@ -12,7 +12,7 @@ import (
 
 // counting counts what is saved anew.
 type counting struct {
-	notes
+	store
 	sets int
 }
 
@@ -20,7 +20,7 @@ func (c *counting) Set(key string, value []byte) {
 	if strings.HasPrefix(key, "split/") {
 		c.sets++
 	}
-	c.notes.Set(key, value)
+	c.store.Set(key, value)
 }
 
 // What is in use is saved anew, without what is over.
@@ -35,7 +35,7 @@ func TestRefresh(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				time.Sleep(30 * 365 * 24 * time.Hour) // the ramp is over
-				saved := &counting{notes: notes{}}
+				saved := &counting{store: store{}}
 				with := options
 				with.State = saved
 				p := plugin.New(with)
@@ -62,11 +62,11 @@ func TestRefresh(t *testing.T) {
 }
 
 // only is the one value of a split that there is.
-func (n notes) only(t *testing.T) string {
+func (s store) only(t *testing.T) string {
 	t.Helper()
-	keys := n.Keys("split/")
+	keys := s.Keys("split/")
 	if len(keys) != 1 {
 		t.Fatalf("there are %q", keys)
 	}
-	return string(n[keys[0]])
+	return string(s[keys[0]])
 }

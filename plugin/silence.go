@@ -41,7 +41,7 @@ func (s *silence) decided(now time.Time) bool {
 	return true
 }
 
-// told takes note of an outcome, and reports whether it had been said that none come.
+// told takes an outcome into account, and reports whether it had been said that none come.
 func (s *silence) told() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -59,7 +59,7 @@ func (f *fileSplits) saveConfig(l *live, used time.Time) {
 	f.plugin.saveConfig(savedSplits+l.entry, s)
 }
 
-// miss notes that a row on a route uses l, which has vanished. Only that is an error: who
+// miss records that a row on a route uses l, which has vanished. Only that is an error: who
 // ends a split removes the rows first.
 func (f *fileSplits) miss(l *live, now time.Time) {
 	last := l.missed.Load()
@@ -149,8 +149,9 @@ func (f *fileSplits) configErrors() (all []ConfigError) {
 	return all
 }
 
-// noted restores a split that another process has saved just now, where it is not known.
-func (f *fileSplits) noted(name string) {
+// recallConfig restores a split that another process has just saved, unless it is known
+// here.
+func (f *fileSplits) recallConfig(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	was := f.current.Load()

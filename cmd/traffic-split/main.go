@@ -209,7 +209,7 @@ func serve(parent context.Context, o options, child *keeper.Child, open func() (
 	p := plugin.New(plugin.Options{Outcomes: o.outcomes, Probers: probes, State: saved, Log: log})
 	if child != nil {
 		child.Notify(func(key string) {
-			p.Noted(key)
+			p.Recall(key)
 			probes.Recall(key)
 		})
 	}

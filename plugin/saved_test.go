@@ -15,18 +15,18 @@ import (
 	"kong-traffic-split/plugin/config"
 )
 
-// notes are those of a process that has ended.
-type notes map[string][]byte
+// store is a state that outlives a process.
+type store map[string][]byte
 
-func (n notes) Get(key string) []byte { return n[key] }
-func (n notes) Set(key string, value []byte) {
-	if n[key] = value; value == nil {
-		delete(n, key)
+func (s store) Get(key string) []byte { return s[key] }
+func (s store) Set(key string, value []byte) {
+	if s[key] = value; value == nil {
+		delete(s, key)
 	}
 }
 
-func (n notes) Keys(prefix string) (keys []string) {
-	for _, key := range slices.Sorted(maps.Keys(n)) {
+func (s store) Keys(prefix string) (keys []string) {
+	for _, key := range slices.Sorted(maps.Keys(s)) {
 		if strings.HasPrefix(key, prefix) {
 			keys = append(keys, key)
 		}
@@ -47,15 +47,15 @@ func numbered(seq int, config string) string {
 }
 
 // What outcomes have led to holds in the next process too, for the same split.
-func TestNotes(t *testing.T) {
-	plugins := map[string]func(kept notes, config string) (*plugin.Plugin, *plugin.Instance){
-		"a row": func(kept notes, text string) (*plugin.Plugin, *plugin.Instance) {
+func TestStateIsSaved(t *testing.T) {
+	plugins := map[string]func(kept store, config string) (*plugin.Plugin, *plugin.Instance){
+		"a row": func(kept store, text string) (*plugin.Plugin, *plugin.Instance) {
 			with := options
 			with.State = kept
 			p := plugin.New(with)
 			return p, start(t, p, onRoute+text)
 		},
-		"a split file": func(kept notes, text string) (*plugin.Plugin, *plugin.Instance) {
+		"a split file": func(kept store, text string) (*plugin.Plugin, *plugin.Instance) {
 			with := options
 			with.State = kept
 			p := plugin.New(with)
@@ -65,7 +65,7 @@ func TestNotes(t *testing.T) {
 	}
 	for name, begin := range plugins {
 		t.Run(name, func(t *testing.T) {
-			kept := notes{}
+			kept := store{}
 			_, i := begin(kept, guarded)
 			if got := targets(t, i); got != "b b" {
 				t.Fatalf("at first the ramp's backend has all, but they go to %s", got)
@@ -76,7 +76,7 @@ func TestNotes(t *testing.T) {
 				t.Errorf("after errors requests go to %s", got)
 			}
 			for key := range kept {
-				early.Noted(key)
+				early.Recall(key)
 			}
 			if got := targets(t, waiting); got != "a a" {
 				t.Errorf("in a process that waited they go to %s", got)
@@ -95,9 +95,9 @@ func TestNotes(t *testing.T) {
 
 // What has befallen a ramp holds for each config that has it, whichever of Kong's
 // workers still has which, and in the next process, whichever comes first there.
-func TestARampStaysTakenBack(t *testing.T) {
+func TestARampStaysRolledBack(t *testing.T) {
 	edited := strings.Replace(guarded, `"name":"a"`, `"weight":2,"name":"a"`, 1)
-	kept := notes{}
+	kept := store{}
 	with := options
 	with.State = kept
 	p := plugin.New(with)
@@ -128,7 +128,7 @@ func TestARampStaysTakenBack(t *testing.T) {
 	other := start(t, p, numbered(4, otherRamp))
 	third.Close()
 	if len(kept.Keys("split/")) > 0 {
-		t.Errorf("it stays noted: %s", kept)
+		t.Errorf("it stays saved: %s", kept)
 	}
 	again := start(t, p, numbered(5, guarded))
 	other.Close()
@@ -139,8 +139,8 @@ func TestARampStaysTakenBack(t *testing.T) {
 
 // The end of a request that began under the config before comes late: Kong starts that
 // config again for it, and closes the one that came after it.
-func TestARampStaysTakenBackThroughALateEnd(t *testing.T) {
-	kept := notes{}
+func TestARampStaysRolledBackThroughALateEnd(t *testing.T) {
+	kept := store{}
 	with := options
 	with.State = kept
 	p := plugin.New(with)
@@ -152,7 +152,7 @@ func TestARampStaysTakenBackThroughALateEnd(t *testing.T) {
 	late := start(t, p, former)
 	second.Close()
 	if len(kept.Keys("split/")) != 1 {
-		t.Errorf("noted: %s", kept)
+		t.Errorf("saved: %s", kept)
 	}
 	again := start(t, p, present)
 	late.Close()
@@ -176,7 +176,7 @@ func TestARampOfASplitFileThatWasAnother(t *testing.T) {
 		return map[string]*config.Config{"web": mustConfig(t, "{"+text+"}")}
 	}
 	for name, another := range map[string]map[string]*config.Config{"another ramp": web(otherRamp), "no split": nil} {
-		kept := notes{}
+		kept := store{}
 		with := options
 		with.State = kept
 		p := plugin.New(with)
@@ -184,12 +184,12 @@ func TestARampOfASplitFileThatWasAnother(t *testing.T) {
 		i := start(t, p, `"__plugin_id":"p1","service_id":"s1","split":"web"`) // on a route it would stay in use
 		fail(t, i)
 		if got := targets(t, i); got != "a a" || len(kept.Keys("split/")) != 1 {
-			t.Errorf("%s: before, requests go to %s, and %d is noted", name, got, len(kept.Keys("split/")))
+			t.Errorf("%s: before, requests go to %s, and %d is saved", name, got, len(kept.Keys("split/")))
 		}
 		p.SetSplits(another)
 		p.SetSplits(web(guarded))
 		if got := targets(t, i); got != "b b" || len(kept.Keys("split/")) > 0 {
-			t.Errorf("%s: then they go to %s, and %d is noted", name, got, len(kept.Keys("split/")))
+			t.Errorf("%s: then they go to %s, and %d is saved", name, got, len(kept.Keys("split/")))
 		}
 	}
 }
@@ -204,7 +204,7 @@ func TestAnEjectionThatHasEndedIsNotSaved(t *testing.T) {
 	}{"within its time": {29 * time.Second, 1}, "after its time": {31 * time.Second, 0}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				kept := notes{}
+				kept := store{}
 				with := options
 				with.State = kept
 				i := start(t, plugin.New(with), onRoute+ejecting)
@@ -237,11 +237,11 @@ func fail(t *testing.T, i *plugin.Instance) {
 	}
 }
 
-// Notes that cannot be read cost what they hold, not the split.
+// Saved state that cannot be read costs what it holds, not the split.
 func TestNotesThatCannotBeRead(t *testing.T) {
 	var log bytes.Buffer
 	with := options
-	with.State = notes{"split/row/p1": []byte("nonsense")}
+	with.State = store{"split/row/p1": []byte("nonsense")}
 	with.Log = slog.New(slog.NewTextHandler(&log, nil))
 	if got := targets(t, start(t, plugin.New(with), onRoute+guarded)); got != "b b" {
 		t.Errorf("requests go to %s", got)
