@@ -2,6 +2,7 @@ package plugin_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -339,5 +340,36 @@ func TestSplitsFromFiles(t *testing.T) {
 				t.Errorf("calls (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A row that is not on a route meets Services and routes of several kinds, each of which
+// makes another Host.
+func TestHostIsOfTheRequest(t *testing.T) {
+	i := start(t, plugin.New(options), `"backends":[{"host":"a.internal","port":443,"request_headers":{"set":{"X-A":"1"}}}]`)
+	for _, tt := range []struct {
+		protocol string
+		preserve bool
+		host     string // the client's
+		want     string
+	}{
+		{"http", false, "one.example", "Host=a.internal:443"},
+		{"https", false, "one.example", ""}, // as set_target leaves it
+		{"http", true, "one.example", "Host=one.example"},
+		{"http", true, "two.example", "Host=two.example"},
+		{"http", false, "two.example", "Host=a.internal:443"},
+	} {
+		k := web()
+		k.host, k.route["preserve_host"], k.service["protocol"] = tt.host, tt.preserve, tt.protocol
+		if err := k.access(t, i); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"service.set_target a.internal 443", "service.request.set_headers X-A=1"}
+		if tt.want != "" {
+			want = slices.Insert(want, 1, "service.request.set_headers "+tt.want)
+		}
+		if diff := cmp.Diff(want, k.told); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", tt, diff)
+		}
 	}
 }

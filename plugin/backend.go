@@ -3,6 +3,7 @@ package plugin
 import (
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/proto"
@@ -70,13 +71,25 @@ func (r *request) direct(b *backend) (found bool, err error) {
 
 // saveDestination saves where the route by itself sends the request, before Kong is asked
 // whether it has an Upstream by telling it to send the request there. No other call of
-// Kong's says so.
-func (r *request) saveDestination() error {
+// Kong's says so. saved is false where Kong does not tell what can be restored.
+func (r *request) saveDestination(now time.Time) (saved bool, err error) {
 	if r.destination != nil {
-		return nil
+		return true, nil
 	}
-	r.destination = new(structpb.Value)
-	return ask(r.kong, getDestination, r.destination)
+	var v structpb.Value
+	if err := ask(r.kong, getDestination, &v); err != nil {
+		return false, err
+	}
+	table := v.GetStructValue().GetFields()
+	if table["host"] == nil || table["tries"] == nil {
+		const reason = "this Kong has no balancer_data as 3.9 has it: Upstreams beside service: true that were missing are not looked for again"
+		if r.row.tells(reason, now) {
+			r.plugin.Log.Error(reason)
+		}
+		return false, nil
+	}
+	r.destination = &v
+	return true, nil
 }
 
 // restoreDestination restores what was saved.
@@ -88,7 +101,8 @@ func (r *request) restoreDestination() error {
 }
 
 // balancerKey is where Kong keeps in a request's context where it is to go. It is a
-// table of Kong's own, which is written back as it was read.
+// table of Kong's own, which is written back as it was read, but for what is no data:
+// that is the callback for retries that a plugin in front may have set.
 const balancerKey = "balancer_data"
 
 var getDestination = textCall("kong.nginx.get_ctx", balancerKey)

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"kong-traffic-split/plugin"
+	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/split"
 )
 
@@ -147,6 +148,12 @@ func TestMarks(t *testing.T) {
 			name: "the backend of a guarded ramp", mark: `^ctx\.shared\.set traffic_split=/0{8}[0-9a-f]{8}/a$`,
 			config: `"ramp":{"backend":"a","start":"2026-01-31T18:00:00Z","duration":60,"to":50,"guard":{"max_error_ratio":0.1}},"backends":[{"name":"a","host":"10.0.0.1","host_header":"a"},{"name":"b","host":"10.0.0.2","host_header":"b"}]`,
 		},
+	}
+	p := plugin.New(options)
+	p.SetSplits(map[string]*config.Config{"web": mustConfig(t, `{"backends":[{"service":true},{"host":"10.0.0.2","weight":0,"health":{"passive":{}}}]}`)})
+	k := web()
+	if err := k.access(t, start(t, p, onRoute+`"split":"web"`)); err != nil || len(k.told) != 1 || !strings.HasPrefix(k.told[0], "ctx.shared.set traffic_split=web/") {
+		t.Errorf("a split file's own Service: %v, told %q", err, k.told)
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -63,6 +63,8 @@ func setHost(host string, entries []byte) call {
 // mostHeaders is how many headers of a request Kong tells at once, at most.
 const mostHeaders = 1000
 
+// Names are as Kong tells them. Of two that differ in _ and - alone, as which nginx has
+// them, it prefers the one with -.
 const cookieHeader = "cookie"
 
 // needsAllHeaders reports whether all that the client has sent are asked for at once,
@@ -109,48 +111,33 @@ func (r *request) takeHeaders(f *split.Facts, reply reply, names []string, cooki
 	if err := reply(&table); err != nil {
 		return err
 	}
-	raw := table.ProtoReflect().GetUnknown()
 	told := 0
-	eachField(raw, structFields, func(entry []byte) {
+	sent := map[string]string{} // the first values
+	eachField(table.ProtoReflect().GetUnknown(), structFields, func(entry []byte) {
 		var name string
 		var values []string
 		eachField(entry, entryKey, func(key []byte) { name = string(key) })
 		eachField(entry, entryValue, func(value []byte) { values = appendValues(values, value) })
-		told += len(values)
-		at := slices.IndexFunc(names, func(wanted string) bool { return sameHeader(wanted, name) })
-		switch {
-		case len(values) == 0:
-		case name == "host":
-			r.host = &values[0]
-		case name == cookieHeader && cookies:
+		if told += len(values); len(values) == 0 {
+			return
+		}
+		if name == cookieHeader && cookies {
 			f.Cookies = strings.Join(values, "; ")
 		}
-		if at >= 0 && len(values) > 0 {
-			addHeader(f, names[at], values[0])
+		dashed := strings.ReplaceAll(name, "_", "-")
+		if _, twice := sent[dashed]; !twice || name == dashed {
+			sent[dashed] = values[0]
 		}
 	})
-	if told < mostHeaders {
-		return nil
+	if told >= mostHeaders {
+		f.Cookies = ""
+		return r.learn(f, headerFacts(names, cookies))
 	}
-	f.Headers, r.host = nil, nil
 	for _, name := range names {
-		value, err := r.askString(textCall("kong.request.get_header", name))
-		if err != nil {
-			return err
-		}
-		addHeader(f, name, value)
+		addHeader(f, name, sent[strings.ToLower(strings.ReplaceAll(name, "_", "-"))])
 	}
-	var err error
-	if cookies {
-		f.Cookies, err = r.askString(textCall("kong.nginx.get_var", "http_cookie"))
-	}
-	return err
-}
-
-// sameHeader reports whether name, as Kong tells it, is the header that is wanted: to it
-// and to nginx, _ is as good as -.
-func sameHeader(wanted, name string) bool {
-	return strings.EqualFold(strings.ReplaceAll(wanted, "_", "-"), strings.ReplaceAll(name, "_", "-"))
+	r.host = new(sent["host"])
+	return nil
 }
 
 // appendValues adds what a Value holds: a string, or a list of them.

@@ -38,15 +38,15 @@ func TestHeadersAreTheSameHoweverTheyAreAskedFor(t *testing.T) {
 		}{
 			{`"rules":[` + tt.rule + `],`, 0},
 			{`"rules":[` + tt.rule + `,` + rule(never) + `],`, 0},
-			{`"rules":[` + tt.rule + `,` + rule(never) + `],`, 990},
-			{`"rules":[` + tt.rule + `,` + rule(never) + `],`, 1000},
+			{`"rules":[` + tt.rule + `,` + rule(never) + `],`, 900},
+			{`"rules":[` + tt.rule + `,` + rule(never) + `],`, 999},
+			{`"rules":[` + tt.rule + `,` + rule(never) + `],`, 5000},
 		} {
 			i := start(t, plugin.New(options), onRoute+ask.config+backends)
 			k := web()
 			k.headers, k.text["cookies"], k.junk = map[string]string{}, tt.cookies, ask.junk
 			for name, value := range tt.headers {
 				k.headers[name] = value
-				k.headers["X_Tier"] = tt.headers["X-Tier"] // nginx takes the one for the other
 			}
 			if err := k.access(t, i); err != nil {
 				t.Fatal(err)
@@ -56,6 +56,36 @@ func TestHeadersAreTheSameHoweverTheyAreAskedFor(t *testing.T) {
 			}
 			if diff := cmp.Diff(want, k.told); diff != "" {
 				t.Errorf("%s, with %d headers: (-one by one +all at once)\n%s", tt.name, ask.junk, diff)
+			}
+		}
+	}
+}
+
+// To nginx _ in the name of a header is as good as -; of two headers that differ in
+// that, Kong prefers the one with -.
+func TestHeadersWithUnderscores(t *testing.T) {
+	const rules = `"rules":[{"match":{"headers":{"X_Tier":["silver"]}},"backend":"b"},{"match":{"headers":{"X-Tier":["gold"],"X-User":["ann"]}},"backend":"c"}],` +
+		`"backends":[{"host":"10.0.0.1","name":"a"},{"host":"10.0.0.2","name":"b","weight":0},{"host":"10.0.0.3","name":"c","weight":0}]`
+	i := start(t, plugin.New(options), onRoute+rules)
+	for _, tt := range []struct {
+		headers map[string]string
+		want    string
+	}{
+		{map[string]string{"x-tier": "silver"}, "10.0.0.2 80"},
+		{map[string]string{"x_tier": "silver"}, "10.0.0.2 80"},
+		{map[string]string{"x-tier": "gold", "x-user": "ann"}, "10.0.0.3 80"},
+		{map[string]string{"x_tier": "gold", "x_user": "ann"}, "10.0.0.3 80"},
+		{map[string]string{"x-tier": "gold", "x_tier": "silver", "x-user": "ann"}, "10.0.0.3 80"},
+		{map[string]string{"x-tier": "silver", "x_tier": "gold", "x-user": "ann"}, "10.0.0.2 80"},
+	} {
+		for range 8 { // the reply has them in any order
+			k := web()
+			k.headers = tt.headers
+			if err := k.access(t, i); err != nil {
+				t.Fatal(err)
+			}
+			if k.told[0] != "service.set_target "+tt.want {
+				t.Errorf("%v: told %q, want %s", tt.headers, k.told, tt.want)
 			}
 		}
 	}

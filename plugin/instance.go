@@ -252,11 +252,10 @@ func (r *request) send(l *live, now time.Time) error {
 		l.state.Doubt() // Kong has another configuration
 	}
 	var asked *backend // at last
-	d, err := split.Choose(l.split, l.state, &f, func(i int) (found bool, err error) {
+	d, err := split.Choose(l.split, l.state, &f, func(i int, chosen bool) (found bool, err error) {
 		asked = &l.backends[i]
-		if l.service >= 0 && l.split.OnUnavailable == split.Redistribute && l.state.Missing().Has(i) {
-			// If Kong has it again, the request may be for the Service all the same.
-			if failed = r.saveDestination(); failed != nil {
+		if !chosen && l.service >= 0 { // for which the request may be all the same
+			if found, failed = r.saveDestination(now); !found {
 				return false, failed
 			}
 		}
@@ -325,8 +324,11 @@ func (r *request) conclude(l *live, d split.Decision, now time.Time) error {
 // one is for: Reads would list it again and again until the backend's turn comes
 // that depends on it.
 func (r *request) remember(w wants) error {
-	if r.stream || r.placement.RouteID == "" {
+	switch {
+	case r.placement.RouteID == "":
 		return nil
+	case r.stream:
+		w = serviceOfStream(w)
 	}
 	if w&wantsService != 0 {
 		if _, err := r.askService(); err != nil {

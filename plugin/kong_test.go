@@ -119,7 +119,7 @@ func (k *kong) answer(method string, args []byte) ([]byte, error) {
 		if text == "host" {
 			return stringReply(k.host), nil
 		}
-		return stringReply(k.headers[text]), nil
+		return stringReply(k.header(text)), nil
 	case "request.get_headers":
 		k.asked = append(k.asked, name)
 		return k.allHeaders(), nil
@@ -194,11 +194,26 @@ var inPreread = map[string]bool{
 	"nginx.get_ctx": true, "client.get_forwarded_ip": true, "service.set_target": true, "log.err": true,
 }
 
+// header is what get_header returns: to nginx _ in its name is as good as -.
+func (k *kong) header(name string) (value string) {
+	dashed := func(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "-")) }
+	for sent, v := range k.headers {
+		if dashed(sent) == dashed(name) && (value == "" || !strings.Contains(sent, "_")) {
+			value = v
+		}
+	}
+	return value
+}
+
 // allHeaders are a Struct, whose strings may have any bytes. Cookies come in two, where
 // there is more than one.
 func (k *kong) allHeaders() []byte {
 	var table []byte
+	told := 0
 	add := func(name string, values ...string) {
+		if told += len(values); told > 1000 {
+			return // as they are cut off there
+		}
 		value := func(s string) []byte {
 			return protowire.AppendString(protowire.AppendTag(nil, 3, protowire.BytesType), s)
 		}
@@ -214,6 +229,9 @@ func (k *kong) allHeaders() []byte {
 		entry = protowire.AppendBytes(protowire.AppendTag(entry, 2, protowire.BytesType), one)
 		table = protowire.AppendBytes(protowire.AppendTag(table, 1, protowire.BytesType), entry)
 	}
+	for n := range k.junk {
+		add(fmt.Sprint("x-junk-", n), "x")
+	}
 	if k.host != "" {
 		add("host", k.host)
 	}
@@ -222,9 +240,6 @@ func (k *kong) allHeaders() []byte {
 	}
 	if cookies := k.text["cookies"]; cookies != "" {
 		add("cookie", strings.Split(cookies, "; ")...)
-	}
-	for n := range k.junk {
-		add(fmt.Sprint("x-junk-", n), "x")
 	}
 	return table
 }

@@ -162,7 +162,9 @@ func TestAskingAgainLeavesTheServiceAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := start(t, plugin.New(options), onRoute+`"on_unavailable":"redistribute","force_header":"X-Force","backends":[`+
 			`{"upstream":"up"},{"service":true}]`)
-		before := structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{"host": structpb.NewStringValue("web.internal")}})
+		before := structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{
+			"host": structpb.NewStringValue("web.internal"), "tries": structpb.NewStructValue(new(structpb.Struct)),
+		}})
 		for n, at := range []struct {
 			upstreams []string
 			want      []string
@@ -170,7 +172,7 @@ func TestAskingAgainLeavesTheServiceAlone(t *testing.T) {
 			{nil, []string{"service.set_upstream up"}}, // not there, so nothing has changed
 			{nil, nil},
 			{[]string{"up"}, nil}, // it is not asked for again within the second
-			{[]string{"up"}, []string{"service.set_upstream up", "nginx.set_ctx balancer_data={\"host\":\"web.internal\"}"}},
+			{[]string{"up"}, []string{"service.set_upstream up", `nginx.set_ctx balancer_data={"host":"web.internal","tries":{}}`}},
 			{[]string{"up"}, nil},
 		} {
 			if n == 3 {
@@ -188,6 +190,30 @@ func TestAskingAgainLeavesTheServiceAlone(t *testing.T) {
 			if diff := cmp.Diff(at.want, k.told); diff != "" {
 				t.Errorf("request %d: (-want +got):\n%s", n, diff)
 			}
+		}
+	})
+}
+
+// A Kong that does not say where a request is to go is not asked for an Upstream in a way
+// that could not be taken back.
+func TestAskingAgainWithoutBalancerData(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		p := plugin.New(plugin.Options{Outcomes: true, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		i := start(t, p, onRoute+`"on_unavailable":"redistribute","backends":[{"upstream":"up"},{"service":true}]`)
+		if err := web().access(t, i); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			time.Sleep(time.Second)
+			k := web()
+			k.upstreams = []string{"up"}
+			if err := k.access(t, i); err != nil || k.told != nil {
+				t.Errorf("%v, told %q", err, k.told)
+			}
+		}
+		if n := strings.Count(log.String(), "this Kong has no balancer_data as 3.9 has it"); n != 1 {
+			t.Errorf("it is said %d times, want once:\n%s", n, log.String())
 		}
 	})
 }

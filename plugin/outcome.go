@@ -104,9 +104,10 @@ func (r *request) observe() error {
 // has; the backend is -1 where there is none, or it is there no more.
 //
 // What a row's own split leaves no mark for is of the backend that is the route's own
-// Service: Kong has the log phase handled by the row's config of the access phase. Or
-// it was not decided at all, as a plugin in front has answered: then the outcome does
-// not count.
+// Service: Kong has the log phase handled by the row's config of the access phase. (But
+// while that is wrong, another last good one may have come meanwhile; then the outcome of
+// a request to a host that nobody watched may count as the Service's.) Or it was not
+// decided at all, as a plugin in front has answered: then the outcome does not count.
 func (r *request) decided(mark string) (l *live, backend int, subject split.Subject) {
 	l = r.serving.Load().live
 	if l != nil && mark == "" {

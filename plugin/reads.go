@@ -117,11 +117,16 @@ func (i *Instance) wants(stream bool) (*live, wants) {
 	if l.probed {
 		w |= wantsService | wantsServiceHost
 	}
-	if stream && w&wantsServiceHost == 0 {
-		return l, 0
-	}
 	if stream {
-		return l, wantsService
+		w = serviceOfStream(w)
 	}
 	return l, w
+}
+
+// serviceOfStream is what of w there is to know of a TCP or TLS connection.
+func serviceOfStream(w wants) wants {
+	if w&wantsServiceHost != 0 {
+		return wantsService
+	}
+	return 0
 }

@@ -114,6 +114,7 @@ func TestReadsInPreread(t *testing.T) {
 		{name: "a host", config: onRoute + `"backends":[{"host":"a.internal"}]`, want: "[service]"},
 		{name: "an address", config: onRoute + `"backends":[{"host":"10.0.0.1"}]`, want: "[]"},
 		{name: "the client's address", config: onRoute + `"hash_on":"ip","backends":[{"host":"10.0.0.1"}]`, want: "[client.get_forwarded_ip]"},
+		{name: "the route's own Service", config: onRoute + `"backends":[{"service":true}]`, want: "[]"},
 		{name: "the route's split", config: onRoute + `"algorithm":"smooth"`, want: "[route]"},
 		{name: "another split", config: onRoute + `"split":"web"`, want: "[service]"},
 		{
@@ -154,6 +155,15 @@ func TestRememberedIsAskedForOnce(t *testing.T) {
 			t.Errorf("request %d: %d reads, want %d", n+1, len(first), want)
 		}
 		if err := web().access(t, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	i = start(t, plugin.New(options), onRoute+`"backends":[{"service":true},{"host":"a.internal","weight":0}]`)
+	for n, want := range []int{1, 0, 0} {
+		if first, _ := i.Reads("preread"); len(first) != want {
+			t.Errorf("connection %d: %d reads, want %d", n+1, len(first), want)
+		}
+		if err := web().run(t, "preread", i); err != nil {
 			t.Fatal(err)
 		}
 	}

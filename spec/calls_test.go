@@ -21,11 +21,11 @@ var features = []struct {
 	phase  string // access where it is empty
 	global bool   // the row is on no route
 }{
-	{what: "a backend with `service: true`", config: `"backends":[{"service":true}]`},
+	{what: "a backend with `service: true`, in a row's own split", config: `"backends":[{"service":true}]`},
 	{what: "a `host` on its protocol's own port", config: `"backends":[{"host":"a.internal"}]`},
 	{what: "a `host` on another port", config: `"backends":[{"host":"a.internal","port":8080}]`},
 	{what: "the same, where the route has `preserve_host`", config: `"backends":[{"host":"a.internal","port":8080}]`, kong: replies{preserveHost: true}},
-	{what: "the same, of a row that is not on a route", config: `"backends":[{"host":"a.internal","port":8080}]`, global: true},
+	{what: "a `host` on another port, of a row that is not on a route", config: `"backends":[{"host":"a.internal","port":8080}]`, global: true},
 	{what: "an `upstream`", config: `"backends":[{"upstream":"up"}]`},
 	{what: "an `upstream` with `host_header`", config: `"backends":[{"upstream":"up","host_header":"a.example"}]`},
 	{what: "an `upstream` with `host_header: preserve`, where the route does not", config: `"backends":[{"upstream":"up","host_header":"preserve"}]`},

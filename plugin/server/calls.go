@@ -71,7 +71,6 @@ type fact struct {
 }
 
 func newCalls(c *conn) *calls {
-	c.facts = c.facts[:0]
 	return &calls{Conn: c.sock, conn: c, next: -1}
 }
 

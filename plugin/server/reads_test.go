@@ -181,3 +181,32 @@ func TestAReadThatFailsEndsTheExchange(t *testing.T) {
 		t.Errorf("the server's own log does not name the read:\n%s", got)
 	}
 }
+
+func TestALaterReadThatFailsEndsTheExchange(t *testing.T) {
+	plugin := pluginOf(nil)
+	var failed error
+	plugin.Start = func([]byte) (Instance, error) {
+		return reading{
+			func(_ string, kong *pdk.PDK) error {
+				_, failed = kong.Request.GetHost()
+				return failed
+			},
+			nil,
+			[]Read{{"kong.request.get_query_arg", []byte("\x0a\x04flag")}, {"kong.request.get_host", nil}},
+		}, nil
+	}
+	s := serve(t, plugin)
+	kong := dial(t, s.path)
+	id := kong.start(`{"__seq__":1}`)
+	_, _ = kong.event(id, "access", func(pdkCall) ([]byte, error) { return nil, errDrop })
+	s.stop()
+	if err := s.end(); err != nil {
+		t.Error(err)
+	}
+	if failed == nil {
+		t.Error("the handler is not told that Kong has given up")
+	}
+	if got := s.logs.withoutTime(); !strings.Contains(got, "during kong.request.get_query_arg") {
+		t.Errorf("the server's own log does not name the read:\n%s", got)
+	}
+}

@@ -88,7 +88,7 @@ func (p *player) play(k int) {
 	}
 	point.ramp += p.shares.at(f.Now, p.rolledBack)
 	p.shares.request()
-	d, err := split.Choose(p.split, p.state, &f, func(i int) (bool, error) { return !p.down.Has(i), nil })
+	d, err := split.Choose(p.split, p.state, &f, func(i int, _ bool) (bool, error) { return !p.down.Has(i), nil })
 	if err != nil {
 		p.shares.chosen(-1)
 		p.result.Refused++

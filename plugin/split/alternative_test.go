@@ -156,7 +156,7 @@ func TestLastResort(t *testing.T) {
 				t.Errorf("%s, with the other one back: %+v, %v", name, d, err)
 			}
 		}
-		d, err = split.Choose(s, st, &split.Facts{Now: noon.Add(half)}, func(i int) (bool, error) { return i == 1, nil })
+		d, err = split.Choose(s, st, &split.Facts{Now: noon.Add(half)}, func(i int, _ bool) (bool, error) { return i == 1, nil })
 		if on != split.Fail && (err != nil || d.Backend != 1) {
 			t.Errorf("%s, where the other one does not exist: %+v, %v", name, d, err)
 		}

@@ -23,10 +23,9 @@ var (
 //
 // The state is one that [NewState] or [State.For] returned for s. The errors are
 // [ErrNoWeight], [ErrUnavailable] and [ErrUnhealthy], which name the backends, and those
-// of f.More. Decide
-// is safe for concurrent use. It does not allocate, unless it fails, the split has
-// sessions, a query argument has to be decoded, or a ramp's share or the backends that
-// can be used have just changed.
+// of f.More. Decide is safe for concurrent use. It does not allocate, unless it fails, the
+// split has sessions, a query argument has to be decoded, or a ramp's share or the backends
+// that can be used have just changed.
 func Decide(s *Split, st *State, f *Facts) (Decision, error) {
 	c := choice{s: s, st: st, f: f}
 	return c.conclude(c.decide())
@@ -54,21 +53,22 @@ func Instead(s *Split, st *State, d Decision, f *Facts) (Decision, error) {
 
 // Choose decides, and goes on to decide until a backend is there. The caller says so:
 // exists reports whether a backend does, and is asked last for the one that is
-// returned. Its errors end the choice. With [Redistribute], one that did not exist is
+// returned. Before, it may be asked about others, which are not chosen then, but may be
+// there again. Its errors end the choice. With [Redistribute], one that did not exist is
 // not chosen again before exists was asked anew, which is at most once each
 // [AskAgain], or after [State.Doubt].
-func Choose(s *Split, st *State, f *Facts, exists func(backend int) (bool, error)) (Decision, error) {
+func Choose(s *Split, st *State, f *Facts, exists func(backend int, chosen bool) (bool, error)) (Decision, error) {
 	if s.OnUnavailable == Redistribute {
 		for due := st.missing.due(f.Now); due != 0; due &= due - 1 {
 			i := due.first()
-			if found, err := exists(i); found && err == nil { // whatever is wrong may be so with this one alone
+			if found, err := exists(i, false); found && err == nil { // whatever is wrong may be so with this one alone
 				st.missing.found(i)
 			}
 		}
 	}
 	d, err := Decide(s, st, f)
 	for err == nil {
-		found, err := exists(d.Backend)
+		found, err := exists(d.Backend, true)
 		if err != nil {
 			return Decision{}, err
 		}

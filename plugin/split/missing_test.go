@@ -142,7 +142,7 @@ func TestErrorOfAsking(t *testing.T) {
 	g.play(t, s, st, 1, noon, 0)
 	broken := errors.New("the connection is gone")
 	for _, now := range []time.Time{noon, noon.Add(time.Hour)} { // for the one that is chosen, and for one that was missing
-		_, err := split.Choose(s, st, &split.Facts{Now: now}, func(int) (bool, error) { return false, broken })
+		_, err := split.Choose(s, st, &split.Facts{Now: now}, func(int, bool) (bool, error) { return false, broken })
 		if !errors.Is(err, broken) {
 			t.Errorf("got %v", err)
 		}

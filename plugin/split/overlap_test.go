@@ -247,7 +247,7 @@ func TestManyChooseWhileRevisionsComeAndGo(t *testing.T) {
 				if k/500%2 == 1 {
 					gone = set(g % 4)
 				}
-				d, err := split.Choose(one.s, one.st, &split.Facts{Unhealthy: gone}, func(int) (bool, error) { return true, nil })
+				d, err := split.Choose(one.s, one.st, &split.Facts{Unhealthy: gone}, func(int, bool) (bool, error) { return true, nil })
 				if err != nil {
 					t.Error(err)
 					return

@@ -119,7 +119,7 @@ type gateway struct {
 	asked  int
 }
 
-func (g *gateway) exists(i int) (bool, error) {
+func (g *gateway) exists(i int, _ bool) (bool, error) {
 	g.asked++
 	return !g.absent.Has(i), nil
 }
