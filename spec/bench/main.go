@@ -162,7 +162,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if *soaking {
 		o.soak = &wholeSoak
 	}
-	o.chaos = chaos.Options{Duration: *lasting, Seed: *seed, Kong: *kong, Workers: 2}
+	o.chaos = chaos.Options{Duration: *lasting, Seed: *seed, Kong: *kong, Workers: 2, RestartTime: time.Second}
 	if o.chaos.Seed == 0 {
 		o.chaos.Seed = rand.Uint64N(1_000_000)
 	}

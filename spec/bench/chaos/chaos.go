@@ -27,7 +27,10 @@ type Options struct {
 	Seed     uint64 // of what happens, and in which order
 	Kong     string // Kong's executable; empty: the stand-in
 	Workers  int
-	Log      io.Writer // what happens, a line each
+	// RestartTime is how long the socket may be without a server after one was
+	// started again; 0: as long as it takes.
+	RestartTime time.Duration
+	Log         io.Writer // what happens, a line each
 }
 
 // A Report is what has happened.
@@ -135,7 +138,7 @@ func (r *run) begin(ctx context.Context, o Options) (err error) {
 	if err := os.WriteFile(filepath.Join(r.dir, "splits.yaml"), []byte(first), 0o644); err != nil {
 		return err
 	}
-	if r.server, err = startServer(bin, r.dir, r.saved); err != nil {
+	if r.server, err = startServer(bin, r.dir, r.saved, o.RestartTime); err != nil {
 		return err
 	}
 	r.gateway, err = startGateway(ctx, o, bin, r)
