@@ -93,7 +93,7 @@ func runKeeper(o options, addr address, takeOver bool, signals <-chan os.Signal,
 		Log:        log,
 	}
 	if o.splits != "" {
-		settings.Early = append(settings.Early, file.NoteKey(o.splits))
+		settings.Early = append(settings.Early, file.StateKey(o.splits))
 	}
 	if o.state != "" { // not before: until now another server has saved there
 		saved := openState(o.state, log)

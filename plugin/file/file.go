@@ -1,8 +1,8 @@
-// Package file owns split files: YAML files, or folders of them, that name
-// splits for the plugin's server. It reads and checks them, says where in which
-// file something is wrong, and watches them for changes. While they are wrong, what
-// they said before stays in use, over the end of the process too where there is a
-// [state.Store]. What the keys mean is package config's business.
+// Package file owns split files: YAML files, or folders of them, with the named splits
+// of the plugin server. It reads and checks them, says in which file and line something
+// is wrong, and watches them for changes. While they are wrong, the splits from before
+// stay in use, even in the next process if there is a [state.Store]. What the keys mean
+// is up to package config.
 package file
 
 import (
@@ -13,10 +13,10 @@ import (
 	"kong-traffic-split/plugin/config"
 )
 
-// Read reads the splits of a file, or of all the files *.yaml and *.yml of a
-// folder (those of folders in it, and hidden ones, are left out): 1 MiB of a
-// file, 8 MiB and 256 files of a folder at most. The error is a Problems that
-// has everything that is wrong with any of them; there are no splits then.
+// Read reads the splits of a file, or of the files *.yaml and *.yml in a folder, but not
+// in its subfolders, nor hidden ones. A file may have 1 MiB, a folder 256 files and 8 MiB.
+// The error is a Problems with all that is wrong with any of them; it returns no splits
+// then.
 func Read(path string, options ...config.Option) (map[string]*config.Config, error) {
 	texts, problems := gather(path)
 	if problems != nil {
@@ -29,14 +29,14 @@ func Read(path string, options ...config.Option) (map[string]*config.Config, err
 	return splits, nil
 }
 
-// text is the content of one file. It is saved in JSON.
+// text is the content of one file. The saved state has it in JSON.
 type text struct {
 	Path    string
 	Content string
 }
 
-// gather reads the texts of one moment: while files are being replaced, such as
-// those of a ConfigMap, some would be old and others new, and it reads again.
+// gather reads the texts of all files as they are at one moment: it reads again while
+// files are being replaced, as those of a ConfigMap are, and some are old and others new.
 func gather(path string) ([]text, Problems) {
 	const attempts = 5
 	for range attempts {
@@ -49,7 +49,7 @@ func gather(path string) ([]text, Problems) {
 	return nil, Problems{{File: path, Problem: config.Problem{Message: "keeps changing while it is read; nothing of it is used until it rests"}}}
 }
 
-// parse makes the splits of the texts.
+// parse parses texts into splits.
 func parse(texts []text, options []config.Option) (map[string]*config.Config, Problems) {
 	var problems Problems
 	all := map[string]*config.Config{}
@@ -64,7 +64,7 @@ func parse(texts []text, options []config.Option) (map[string]*config.Config, Pr
 		for _, p := range wrong {
 			problems = append(problems, Problem{t.Path, p})
 		}
-		problems = append(problems, elsewhere(tree, t.Path, places)...)
+		problems = append(problems, duplicates(tree, t.Path, places)...)
 		for name, split := range splits {
 			all[name] = split
 		}
@@ -75,9 +75,9 @@ func parse(texts []text, options []config.Option) (map[string]*config.Config, Pr
 	return all, nil
 }
 
-// elsewhere reports the splits of a file that another file has as well, and
-// notes the places of the others.
-func elsewhere(tree *config.Node, path string, places map[string]string) Problems {
+// duplicates returns the splits of a file that an earlier file has as well. It adds the
+// others to places.
+func duplicates(tree *config.Node, path string, places map[string]string) Problems {
 	splits := tree.Get("splits")
 	if splits == nil {
 		return nil
@@ -98,8 +98,8 @@ func elsewhere(tree *config.Node, path string, places map[string]string) Problem
 	return problems
 }
 
-// stamp changes when what is at path changes: it has, of each file, where links
-// lead, the size and the time of the last change.
+// stamp returns a text that changes when the files at path do: where links lead, and
+// each file's size and time of the last change.
 func stamp(path string) string {
 	paths, problems := list(path)
 	if problems != nil {
@@ -115,4 +115,43 @@ func stamp(path string) string {
 		fmt.Fprintln(&b, p, target(p), info.Size(), info.ModTime().UnixNano())
 	}
 	return b.String()
+}
+
+// A Problem is one thing that is wrong with a file.
+type Problem struct {
+	File string
+	config.Problem
+}
+
+// String returns "file:line:column: path: what is wrong; what to do".
+func (p Problem) String() string {
+	if p.Line == 0 { // it is the file as a whole
+		return p.File + ": " + p.Problem.String()
+	}
+	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Problem)
+}
+
+// Problems is everything that is wrong with a file or a folder. An empty one is no error:
+// functions return nil then.
+type Problems []Problem
+
+// Error returns the problems, a line for each.
+func (ps Problems) Error() string { return strings.Join(ps.lines(), "\n") }
+
+// lines returns a line for each problem, and one with the number of those after the
+// first 100.
+func (ps Problems) lines() []string {
+	const limit = 100
+	var all []string
+	for _, p := range ps[:min(len(ps), limit)] {
+		all = append(all, p.String())
+	}
+	if len(ps) > limit {
+		more := 0
+		for _, p := range ps[limit:] {
+			more += 1 + p.More
+		}
+		all = append(all, fmt.Sprintf("and %d more problems", more))
+	}
+	return all
 }

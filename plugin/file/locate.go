@@ -11,10 +11,10 @@ import (
 	"kong-traffic-split/plugin/config"
 )
 
-// Locate makes a tree of a value that another reader has made of a YAML text, one of
-// encoding/json's, and gives it the places where the text has it. The steps, keys
-// and indexes, lead to the value. What is not found in the text, such as what the
-// other reader has made up, has the place of what it is in.
+// Locate converts value, which another reader has made of the YAML text content, into a
+// tree with the lines and columns of the text. The value consists of encoding/json's
+// types; steps are the keys and indexes that lead to it in the text. What the text does
+// not have, such as a default, gets the place of the map or list that it is in.
 func Locate(content string, value any, steps ...any) *config.Node {
 	var at position
 	y, _, _ := documents(content) // without a tree there are no places
@@ -35,7 +35,7 @@ type position struct{ line, column int }
 // member is a key of a map of the text, with its value.
 type member struct{ key, value *yaml.Node }
 
-// resolve follows an alias, and says where a node is: where there is none, at.
+// resolve follows an alias, and returns where the node is; if there is no node, at.
 func resolve(y *yaml.Node, at position) (*yaml.Node, position) {
 	for range maxDepth {
 		if y == nil || y.Kind != yaml.AliasNode {
@@ -56,8 +56,8 @@ func item(y *yaml.Node, i int) *yaml.Node {
 	return y.Content[i]
 }
 
-// members are those of a map, those of the maps that are merged into it included.
-// depth is how often they may be merged.
+// members returns the members of a map, with those of the maps that are merged into it,
+// down to that depth.
 func members(y *yaml.Node, depth int) map[string]member {
 	y, _ = resolve(y, position{})
 	if y == nil || y.Kind != yaml.MappingNode || depth == 0 {
@@ -81,7 +81,7 @@ func members(y *yaml.Node, depth int) map[string]member {
 	return merged
 }
 
-// locate converts a value whose text is y, or, where that is nil, which is in at.
+// locate converts a value that the text has as y; if that is nil, the value is at at.
 func locate(value any, y *yaml.Node, at position) *config.Node {
 	y, at = resolve(y, at)
 	n := &config.Node{Line: at.line, Column: at.column}

@@ -11,25 +11,25 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// notifier has the system tell of changes in the folders that matter for a
-// path. Where the system cannot, it says so in the log and stays silent.
+// notifier has the system notify of changes in the folders that matter for a path. If
+// the system cannot, that is logged, and there are no notifications.
 type notifier struct {
 	path   string
 	log    *slog.Logger
 	open   func() (*fsnotify.Watcher, error)
 	system *fsnotify.Watcher // nil: no notifications
-	failed bool              // that a folder cannot be watched was logged
+	logged bool              // that a folder cannot be watched
 }
 
 func newNotifier(path string, log *slog.Logger) notifier {
 	return notifier{path: path, log: log, open: fsnotify.NewWatcher}
 }
 
-// start begins to watch; the channels are nil where it cannot.
+// start starts to watch. The channels are nil if the system cannot.
 func (n *notifier) start() (<-chan fsnotify.Event, <-chan error) {
 	system, err := n.open()
 	if err != nil {
-		n.log.Warn("the system does not notify of changes; split files are looked at every few seconds instead", "path", n.path, "error", err)
+		n.log.Warn("the system does not notify of changes; split files are read every few seconds instead", "path", n.path, "error", err)
 		return nil, nil
 	}
 	n.system = system
@@ -60,15 +60,15 @@ func (n *notifier) follow() {
 	}
 	for _, folder := range folders {
 		err := n.system.Add(folder)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && !n.failed {
-			n.failed = true
-			n.log.Warn("the system does not notify of changes in a folder; split files are looked at every few seconds", "folder", folder, "error", err)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !n.logged {
+			n.logged = true
+			n.log.Warn("the system does not notify of changes in a folder; split files are read every few seconds", "folder", folder, "error", err)
 		}
 	}
 }
 
-// concerns says whether an event may be about the files at the path. An event
-// that is not, such as one of an editor's own files, should not put off reading.
+// concerns reports whether an event may be about the files at the path. Other events,
+// such as those of an editor's own files, must not delay reading.
 func (n *notifier) concerns(e fsnotify.Event) bool {
 	name := filepath.Base(e.Name)
 	return name == filepath.Base(n.path) ||
@@ -77,7 +77,7 @@ func (n *notifier) concerns(e fsnotify.Event) bool {
 		isSplitFile(name)
 }
 
-// isSplitFile says whether a folder's file of this name is one of splits.
+// isSplitFile reports whether a file of that name in a folder is a split file.
 func isSplitFile(name string) bool {
 	ext := filepath.Ext(name)
 	return !strings.HasPrefix(name, ".") && (ext == ".yaml" || ext == ".yml")

@@ -13,8 +13,8 @@ import (
 	"kong-traffic-split/plugin/config"
 )
 
-// What is read at most. A split of 64 backends with some headers each takes
-// about 20 KiB, and a ConfigMap holds 1 MiB.
+// Limits of what is read. A split of 64 backends with some headers each takes about
+// 20 KiB, and a ConfigMap holds 1 MiB.
 const (
 	maxFile    = 1 << 20 // bytes of a file
 	maxTotal   = 8 << 20 // bytes of a folder's files
@@ -22,7 +22,7 @@ const (
 	maxEntries = 1000    // names in a folder, files or not
 )
 
-// list finds the files that path means, in the order of their names.
+// list returns the split files at path, in the order of their names.
 func list(path string) ([]string, Problems) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -51,7 +51,7 @@ func list(path string) ([]string, Problems) {
 	return paths, nil
 }
 
-// namesIn reads the names in a folder.
+// namesIn returns the names in a folder.
 func namesIn(path string) ([]string, error) {
 	dir, err := os.Open(path)
 	if err != nil {
@@ -68,7 +68,7 @@ func namesIn(path string) ([]string, error) {
 	return names, nil
 }
 
-// readAll reads the files that path means.
+// readAll reads the split files at path.
 func readAll(path string) ([]text, Problems) {
 	paths, problems := list(path)
 	var texts []text
@@ -87,8 +87,8 @@ func readAll(path string) ([]text, Problems) {
 	return texts, problems
 }
 
-// readFile reads a regular file of bounded size and never waits: opening a FIFO
-// would, and a device need not end.
+// readFile reads a regular file of bounded size. It never blocks, as opening a FIFO
+// would, or reading a device that has no end.
 func readFile(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -102,7 +102,7 @@ func readFile(path string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	if info, err = f.Stat(); err != nil { // it may be another one by now
+	if info, err = f.Stat(); err != nil { // it may have been replaced
 		return "", err
 	}
 	if err := acceptable(info); err != nil {
@@ -140,7 +140,7 @@ func describe(mode fs.FileMode) string {
 	return "a device"
 }
 
-// unreadable is the problem of a path that gives no text.
+// unreadable returns the problem of a path that cannot be read.
 func unreadable(path string, err error) Problems {
 	var reason *fs.PathError
 	if errors.As(err, &reason) { // the path is said already
@@ -149,8 +149,8 @@ func unreadable(path string, err error) Problems {
 	return Problems{{File: path, Problem: config.Problem{Message: err.Error()}}}
 }
 
-// target is where a path leads when its links are followed; empty where it
-// leads nowhere.
+// target returns where a path leads when its links are followed; empty if there is no
+// such file.
 func target(path string) string {
 	t, err := filepath.EvalSymlinks(path)
 	if err != nil {

@@ -2,6 +2,7 @@ package file
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -21,27 +22,27 @@ type Watcher struct {
 	options []config.Option
 	reload  chan struct{}
 
-	splits map[string]*config.Config // in use
-	texts  []text                    // read last, right or wrong
-	fewer  []text                    // that lack splits in use, and are to be read once more; nil: there are none
-	wrong  atomic.Pointer[Problems]  // with them; nil: nothing is
+	splits   map[string]*config.Config // in use
+	texts    []text                    // read last, right or wrong
+	doubted  []text                    // texts that lack splits in use, to be read again; nil: none
+	problems atomic.Pointer[Problems]  // of texts; nil: none
 
 	notifier notifier
-	every    time.Duration // how often the files are read, notified or not
-	doubt    time.Duration // how long files that lack splits have to rest before they are believed
-	rest     time.Duration // how long they have to rest after a notification before they are read
+	interval time.Duration // between two reads, notified or not
+	doubt    time.Duration // how long files that lack splits have to stay the same before they are used
+	settle   time.Duration // how long after a notification the files are read
 }
 
-// Open reads the splits of a file or a folder and passes them to use; the error
-// is a Problems. Later ones come from Run. Nobody may change what use gets.
+// Open reads the splits of a file or a folder and passes them to use, which must not
+// change them. Run passes it later ones. The error is a Problems.
 //
-// Where something is wrong and saved has what an earlier process has used, that is
-// used again, and the log says what is wrong; saved may be nil.
+// If something is wrong and saved has the splits that an earlier process used, use gets
+// those, and the log says what is wrong. saved may be nil.
 func Open(path string, log *slog.Logger, saved state.Store, use func(map[string]*config.Config), options ...config.Option) (*Watcher, error) {
 	w := &Watcher{
 		path: path, log: log, state: saved, use: use, options: options, reload: make(chan struct{}, 1),
 		notifier: newNotifier(path, log),
-		every:    2 * time.Second, rest: 100 * time.Millisecond, doubt: 500 * time.Millisecond,
+		interval: 2 * time.Second, settle: 100 * time.Millisecond, doubt: 500 * time.Millisecond,
 	}
 	texts, problems := gather(path)
 	var splits map[string]*config.Config
@@ -54,9 +55,8 @@ func Open(path string, log *slog.Logger, saved state.Store, use func(map[string]
 		log.Info("splits read", "path", path, "splits", len(splits))
 		return w, nil
 	}
-	// Only now: should a text be one that a process dies of, another one in the files
-	// helps against it.
-	if splits = w.noted(); splits == nil {
+	// Only now: if a process crashes on the saved texts, others in the files help.
+	if splits = w.saved(); splits == nil {
 		return nil, problems
 	}
 	w.splits = splits
@@ -65,41 +65,40 @@ func Open(path string, log *slog.Logger, saved state.Store, use func(map[string]
 	return w, nil
 }
 
-// Reload has the files read again soon, as a signal may ask for. It does not
-// wait and may be called by anybody.
+// Reload has Run read the files again soon, even if they have not changed. It does not
+// wait, and is safe for concurrent use.
 func (w *Watcher) Reload() {
 	select {
 	case w.reload <- struct{}{}:
-	default: // one is due already
+	default: // one is pending already
 	}
 }
 
-// Problems tells, in lines, what was wrong with the files when they were read last;
-// nil where nothing was. It may be called by anybody.
+// Problems returns what was wrong with the files when they were read last, a line for
+// each problem; nil: nothing was. It is safe for concurrent use.
 func (w *Watcher) Problems() []string {
-	if wrong := w.wrong.Load(); wrong != nil {
-		return wrong.lines()
+	if problems := w.problems.Load(); problems != nil {
+		return problems.lines()
 	}
 	return nil
 }
 
 // Run reads the files again when they change or Reload asks for it, until the
-// context ends, and passes the splits to the function given to Open. Where
-// something is wrong, the splits stay as they are and the log says what. It is
-// called once.
+// context ends, and passes the splits to the function given to Open. If something is
+// wrong, the splits stay as they are and the log says what is wrong. Call it once.
 //
-// The system's notifications make it quick. Reading the files now and then makes it
-// sure: some file systems do not notify, and links lead elsewhere. No size and no
-// time of a file tells that for certain: a file that was replaced may have both.
+// The system's notifications make it quick. It also reads the files every few seconds,
+// as some file systems do not notify and links may lead elsewhere. Sizes and times are
+// not enough to find a change: a file may be replaced by one that has the same.
 func (w *Watcher) Run(ctx context.Context) {
 	events, lost := w.notifier.start()
 	defer w.notifier.stop()
-	again := time.NewTicker(w.every)
-	defer again.Stop()
-	var rested, believed <-chan time.Time
+	ticks := time.NewTicker(w.interval)
+	defer ticks.Stop()
+	var settled, doubted <-chan time.Time
 	read := func(asked bool) {
-		if believed = nil; w.read(asked) {
-			believed = time.After(w.doubt)
+		if doubted = nil; w.read(asked) {
+			doubted = time.After(w.doubt)
 		}
 	}
 	read(false) // what changed since Open
@@ -111,18 +110,18 @@ func (w *Watcher) Run(ctx context.Context) {
 			read(true)
 		case e := <-events:
 			if w.notifier.concerns(e) {
-				rested = time.After(w.rest)
+				settled = time.After(w.settle)
 			}
 		case err := <-lost:
 			w.log.Warn("notifications of changes were lost", "path", w.path, "error", err)
-		case <-rested:
-			rested = nil
+		case <-settled:
+			settled = nil
 			read(false)
 			w.notifier.follow()
-		case <-believed:
+		case <-doubted:
 			read(false)
-		case <-again.C:
-			if believed == nil {
+		case <-ticks.C:
+			if doubted == nil {
 				read(false)
 			}
 			w.notifier.follow()
@@ -130,33 +129,32 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 }
 
-// read reads the files and puts their splits to use. Unless it was asked for,
-// it does nothing where they say what they said before. It reports whether they are to
-// be read again before they are believed: where they lack splits that are in use, they
-// may be right as they are and yet half written.
+// read reads the files and puts their splits to use. It does nothing if the files have
+// not changed, unless it was asked to read them. It reports whether the files have to be
+// read once more before they are used: files that lack splits in use may be half written.
 func (w *Watcher) read(asked bool) (again bool) {
 	texts, problems := gather(w.path)
 	if problems != nil {
-		w.texts, w.fewer = nil, nil
+		w.texts, w.doubted = nil, nil
 		w.refuse(problems, asked)
 		return false
 	}
 	if slices.Equal(texts, w.texts) && !asked {
-		w.fewer = nil
+		w.doubted = nil
 		return false
 	}
 	splits, problems := parse(texts, w.options)
 	if problems != nil {
-		w.texts, w.fewer = texts, nil
+		w.texts, w.doubted = texts, nil
 		w.refuse(problems, asked)
 		return false
 	}
-	if w.lacks(splits) && !slices.Equal(texts, w.fewer) {
-		w.fewer = texts
+	if w.lacks(splits) && !slices.Equal(texts, w.doubted) {
+		w.doubted = texts
 		return true
 	}
-	w.texts, w.fewer = texts, nil
-	w.wrong.Store(nil)
+	w.texts, w.doubted = texts, nil
+	w.problems.Store(nil)
 	changes := compare(w.splits, splits)
 	if len(changes) == 0 {
 		w.log.Info("splits read; nothing changed", "path", w.path, "splits", len(splits))
@@ -177,9 +175,9 @@ func (w *Watcher) lacks(splits map[string]*config.Config) bool {
 	return false
 }
 
-// refuse says once what is wrong, and again where it was asked for.
+// refuse logs what is wrong, unless it has logged the same before and was not asked.
 func (w *Watcher) refuse(problems Problems, asked bool) {
-	if was := w.wrong.Swap(&problems); was != nil && was.Error() == problems.Error() && !asked {
+	if was := w.problems.Swap(&problems); was != nil && was.Error() == problems.Error() && !asked {
 		return
 	}
 	w.log.Error("the split file is wrong; the splits from before stay in use", "path", w.path)
@@ -216,4 +214,43 @@ func compare(before, after map[string]*config.Config) []any {
 		}
 	}
 	return attributes
+}
+
+// StateKey returns the key of the saved state of a [Watcher] of path: the texts of the
+// splits in use.
+func StateKey(path string) string { return "file/" + path }
+
+// put puts splits to use and saves their texts afterwards, so that texts on which the
+// process crashes are not saved.
+func (w *Watcher) put(splits map[string]*config.Config, texts []text) {
+	w.splits = splits
+	w.use(splits)
+	if w.state == nil {
+		return
+	}
+	saved, _ := json.Marshal(texts) // strings can be
+	w.state.Set(StateKey(w.path), saved)
+}
+
+// saved returns the splits that an earlier process had in use; nil where none are
+// saved, or this process cannot read them.
+func (w *Watcher) saved() map[string]*config.Config {
+	if w.state == nil {
+		return nil
+	}
+	saved := w.state.Get(StateKey(w.path))
+	if saved == nil {
+		return nil
+	}
+	var texts []text
+	err := json.Unmarshal(saved, &texts)
+	if err == nil {
+		splits, problems := parse(texts, w.options)
+		if problems == nil {
+			return splits
+		}
+		err = problems
+	}
+	w.log.Error("saved state of the split file cannot be read", "path", w.path, "error", err)
+	return nil
 }

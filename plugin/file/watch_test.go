@@ -25,7 +25,7 @@ func replace(t *testing.T, dir, name, content string) {
 }
 
 // notifiedOnly leaves reading the files now and then out.
-func notifiedOnly(w *Watcher) { w.every = time.Hour }
+func notifiedOnly(w *Watcher) { w.interval = time.Hour }
 
 func TestOpenRefusesWhatIsWrong(t *testing.T) {
 	for name, path := range map[string]string{
@@ -167,11 +167,11 @@ func TestWithoutNotifications(t *testing.T) {
 	dir := t.TempDir()
 	path := write(t, dir, "x.yaml", weights("one", 1, 1))
 	w := watch(t, path, func(w *Watcher) {
-		w.every = 5 * time.Millisecond
+		w.interval = 5 * time.Millisecond
 		w.notifier.open = func() (*fsnotify.Watcher, error) { return nil, errors.New("too many open files") }
 	})
 	line := w.logged("WARN")
-	if want := "WARN the system does not notify of changes; split files are looked at every few seconds instead path=" + path + " error=too many open files"; line != want {
+	if want := "WARN the system does not notify of changes; split files are read every few seconds instead path=" + path + " error=too many open files"; line != want {
 		t.Errorf("got %s\nwant %s", line, want)
 	}
 	replace(t, dir, "x.yaml", weights("one", 20, 1))
@@ -189,7 +189,7 @@ func TestAReplacementThatLooksTheSame(t *testing.T) {
 	then := time.Now().Add(-time.Hour)
 	check(t, os.Chtimes(path, then, then))
 	w := watch(t, path, func(w *Watcher) {
-		w.every = 5 * time.Millisecond
+		w.interval = 5 * time.Millisecond
 		w.notifier.open = func() (*fsnotify.Watcher, error) { return nil, errors.New("too many open files") }
 	})
 	w.logged("WARN")
@@ -205,7 +205,7 @@ func TestFolderComesBack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "splits")
 	check(t, os.Mkdir(dir, 0o755))
 	write(t, dir, "x.yaml", weights("one", 1, 1))
-	w := watch(t, dir, func(w *Watcher) { w.every = 50 * time.Millisecond })
+	w := watch(t, dir, func(w *Watcher) { w.interval = 50 * time.Millisecond })
 	check(t, os.RemoveAll(dir))
 	w.logged("ERROR " + dir)
 	check(t, os.Mkdir(dir, 0o755))
@@ -266,7 +266,7 @@ func TestReloadReadsAndAnswers(t *testing.T) {
 	dir := t.TempDir()
 	path := write(t, dir, "x.yaml", weights("one", 1, 1))
 	w := watch(t, path, func(w *Watcher) {
-		w.every = time.Hour
+		w.interval = time.Hour
 		w.notifier.open = func() (*fsnotify.Watcher, error) { return nil, errors.New("none") }
 	})
 	w.Reload()

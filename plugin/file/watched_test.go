@@ -33,7 +33,7 @@ func watch(t *testing.T, path string, change func(*Watcher)) *watched {
 	check(t, err)
 	<-w.uses
 	w.logged("INFO splits read")
-	w.rest = 10 * time.Millisecond
+	w.settle = 10 * time.Millisecond
 	if change != nil {
 		change(w.Watcher)
 	}

@@ -29,14 +29,14 @@ type process struct {
 	used string // the weights in use
 }
 
-func begin(path string, notes state.Store, options ...config.Option) (*process, error) {
+func begin(path string, saved state.Store, options ...config.Option) (*process, error) {
 	p := &process{log: make(lineHandler, 100)}
 	var err error
-	p.Watcher, err = Open(path, slog.New(p.log), notes, func(splits map[string]*config.Config) { p.used = weightsOf(splits) }, options...)
+	p.Watcher, err = Open(path, slog.New(p.log), saved, func(splits map[string]*config.Config) { p.used = weightsOf(splits) }, options...)
 	return p, err
 }
 
-func TestTheNextProcessGoesOnWithWhatWasNoted(t *testing.T) {
+func TestTheNextProcessUsesSavedState(t *testing.T) {
 	for name, tt := range map[string]struct {
 		folder bool
 		spoil  func(t *testing.T, dir string)
@@ -56,20 +56,20 @@ func TestTheNextProcessGoesOnWithWhatWasNoted(t *testing.T) {
 		}, "DIR: the folder has no file *.yaml or *.yml"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir, notes := t.TempDir(), kept{}
+			dir, saved := t.TempDir(), kept{}
 			path := write(t, dir, "x.yaml", weights("one", 1, 1))
 			if tt.folder {
 				path = dir
 			}
-			first, err := begin(path, notes)
+			first, err := begin(path, saved)
 			check(t, err)
 			write(t, dir, "x.yaml", weights("one", 20, 1))
 			first.read(false)
 			tt.spoil(t, dir)
 			first.read(false)
 
-			for range 2 { // the next process too has what it notes
-				next, err := begin(path, notes)
+			for range 2 { // the next process saves it too
+				next, err := begin(path, saved)
 				check(t, err)
 				next.read(false) // says nothing anew
 				want := []string{
@@ -84,7 +84,7 @@ func TestTheNextProcessGoesOnWithWhatWasNoted(t *testing.T) {
 				}
 			}
 
-			last, err := begin(path, notes)
+			last, err := begin(path, saved)
 			check(t, err)
 			last.log.rest()
 			check(t, os.RemoveAll(filepath.Join(dir, "y.yaml")))
@@ -101,10 +101,10 @@ func TestTheNextProcessGoesOnWithWhatWasNoted(t *testing.T) {
 	}
 }
 
-// What is in the files comes first: a text that processes die of can be replaced.
-func TestFilesThatAreRightAreUsedWhateverIsNoted(t *testing.T) {
+// What is in the files comes first: a text that processes crash on can be replaced.
+func TestGoodFilesAreUsedInsteadOfSavedState(t *testing.T) {
 	path := write(t, t.TempDir(), "x.yaml", weights("one", 1, 1))
-	p, err := begin(path, kept{NoteKey(path): []byte("nonsense")})
+	p, err := begin(path, kept{StateKey(path): []byte("nonsense")})
 	check(t, err)
 	want := []string{"INFO splits read path=" + path + " splits=1"}
 	if diff := cmp.Diff(want, p.log.rest()); diff != "" {
@@ -112,28 +112,28 @@ func TestFilesThatAreRightAreUsedWhateverIsNoted(t *testing.T) {
 	}
 }
 
-// Nor does the process after it die of it.
-func TestTextsAreNotedOnceTheyAreInUse(t *testing.T) {
+// So the next process does not crash on them.
+func TestTextsAreSavedAfterTheyAreInUse(t *testing.T) {
 	path := write(t, t.TempDir(), "x.yaml", weights("one", 1, 1))
-	notes, uses := kept{}, 0
-	w, err := Open(path, slog.New(slog.DiscardHandler), notes, func(map[string]*config.Config) {
-		if uses++; len(notes) > 0 {
-			t.Errorf("use %d: noted before", uses)
+	saved, uses := kept{}, 0
+	w, err := Open(path, slog.New(slog.DiscardHandler), saved, func(map[string]*config.Config) {
+		if uses++; len(saved) > 0 {
+			t.Errorf("use %d: saved before", uses)
 		}
 	})
 	check(t, err)
-	if len(notes) == 0 {
-		t.Fatal("nothing is noted")
+	if len(saved) == 0 {
+		t.Fatal("nothing is saved")
 	}
-	clear(notes)
+	clear(saved)
 	write(t, filepath.Dir(path), "x.yaml", weights("one", 2, 1))
 	w.read(false)
-	if uses != 2 || len(notes) == 0 {
-		t.Errorf("after %d uses %d notes", uses, len(notes))
+	if uses != 2 || len(saved) == 0 {
+		t.Errorf("after %d uses %d values are saved", uses, len(saved))
 	}
 }
 
-func TestNotesThatAreOfNoUse(t *testing.T) {
+func TestUselessSavedState(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x.yaml")
 	guarded := weights("one", 1, 1) + "    ramp: {backend: 'a:80', start: 2026-01-31T18:00:00Z, duration: 60, guard: {max_error_ratio: 0.5}}\n"
@@ -143,21 +143,21 @@ func TestNotesThatAreOfNoUse(t *testing.T) {
 	check(t, err)
 	check(t, os.Remove(path))
 
-	const unread = "ERROR what an earlier process has noted of the split file cannot be read path="
+	const unread = "ERROR saved state of the split file cannot be read path="
 	for name, tt := range map[string]struct {
-		notes   state.Store
+		saved   state.Store
 		options []config.Option
 		want    []string // beginnings of the log's lines
 	}{
 		"none":              {nil, nil, nil},
 		"nothing":           {kept{}, nil, nil},
-		"of other files":    {kept{NoteKey(path + "l"): with[NoteKey(path)]}, nil, nil},
-		"nonsense":          {kept{NoteKey(path): []byte("nonsense")}, nil, []string{unread + path + " error=invalid character"}},
+		"of other files":    {kept{StateKey(path + "l"): with[StateKey(path)]}, nil, nil},
+		"nonsense":          {kept{StateKey(path): []byte("nonsense")}, nil, []string{unread + path + " error=invalid character"}},
 		"refused by now":    {with, []config.Option{config.WithoutOutcomes}, []string{unread + path + " error=" + path + ":6:"}},
-		"of an earlier one": {kept{NoteKey(path): []byte(`[{"path": "p", "content": "splits: 1"}]`)}, nil, []string{unread + path + " error=p:1:9: splits: "}},
+		"of an earlier one": {kept{StateKey(path): []byte(`[{"path": "p", "content": "splits: 1"}]`)}, nil, []string{unread + path + " error=p:1:9: splits: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := begin(path, tt.notes, tt.options...)
+			p, err := begin(path, tt.saved, tt.options...)
 			if err == nil || err.Error() != path+": no such file or directory" {
 				t.Errorf("the error is %v", err)
 			}
