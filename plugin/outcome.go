@@ -171,7 +171,7 @@ func (r *request) isInContext(key string) (bool, error) {
 }
 
 // report logs what an outcome has led to, once, and saves it for the next process.
-func (r *request) report(l *live, events []split.Event) error {
+func (r *request) report(l *live, events []split.Incident) error {
 	if len(events) == 0 {
 		return nil
 	}

@@ -87,7 +87,7 @@ func (r *Result) chosen(d split.Decision, p *Point, failed bool) {
 }
 
 // happened takes note of an event.
-func (r *Result) happened(at time.Time, e split.Event) {
+func (r *Result) happened(at time.Time, e split.Incident) {
 	text := fmt.Sprintf("%q is ejected for %s: %d requests in a row failed", e.Backend, e.Until.Sub(at), e.Failed)
 	if e.Kind != split.Ejected {
 		text = e.String()

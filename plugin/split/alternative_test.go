@@ -187,13 +187,13 @@ func TestLateOutcomes(t *testing.T) {
 		late := failed(st, 1)
 		test.change(s)
 		next := split.NewState(base()).For(s)
-		var got []split.EventKind
+		var got []split.IncidentKind
 		for range 20 {
 			for _, e := range next.Observe(late, noon.Add(half)) {
 				got = append(got, e.Kind)
 			}
 		}
-		var want []split.EventKind
+		var want []split.IncidentKind
 		if test.passive {
 			want = append(want, split.Ejected)
 		}

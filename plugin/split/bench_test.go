@@ -8,7 +8,7 @@ import (
 )
 
 // cases are the ways to a decision: from a schedule; beyond one, where weights of
-// every size leave the most backends to compare; at random; and in place of a
+// every size leave the most backends to compare; at random; and from source of a
 // backend that is down.
 func cases(n int) map[string]func() (*split.Split, split.Facts) {
 	short, long := make([]int, n), make([]int, n)

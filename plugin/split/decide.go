@@ -10,20 +10,20 @@ import (
 var (
 	// ErrNoWeight: no backend has a weight above 0, so none takes traffic.
 	ErrNoWeight = errors.New("no backend takes traffic")
-	// ErrUnavailable: the backend whose turn it was does not exist, nor does whoever
-	// could take its place.
+	// ErrUnavailable: the backend whose turn it was does not exist, and neither does any
+	// that could take its place.
 	ErrUnavailable = errors.New("backend unavailable")
-	// ErrUnhealthy: one of them exists, but is unhealthy, which will pass.
+	// ErrUnhealthy: at least one of these exists, but is unhealthy, so that a later
+	// request may succeed.
 	ErrUnhealthy = errors.New("backend unhealthy")
 )
 
-// Decide chooses the backend for one request: the one that the client has named in
-// the force header; that of the first rule that holds; that of its session; that of
-// its key; the one whose turn it is by weight.
+// Decide chooses the backend for one request. The first of these that names one decides:
+// the force header, the first rule that matches, the client's session, the hash of its
+// key, the weights.
 //
-// The state is one that [NewState] or [State.For] returned for s. The errors are
-// [ErrNoWeight], [ErrUnavailable] and [ErrUnhealthy], which name the backends, and those
-// of f.More. Decide is safe for concurrent use. It does not allocate, unless it fails, the
+// st is what [NewState] or [State.For] returned for s. The errors are [ErrNoWeight],
+// [ErrUnavailable] and [ErrUnhealthy], which name the backends, and those of f.More. Decide is safe for concurrent use. It does not allocate, unless it fails, the
 // split has sessions, a query argument has to be decoded, or a ramp's share or the backends
 // that can be used have just changed.
 func Decide(s *Split, st *State, f *Facts) (Decision, error) {
@@ -31,37 +31,37 @@ func Decide(s *Split, st *State, f *Facts) (Decision, error) {
 	return c.conclude(c.decide())
 }
 
-// Instead decides again where d's backend turned out not to exist, as on_unavailable
-// says; [Decide] does so by itself for backends that are known not to be usable. With
-// [Fail] and [ToFallback] a turn that was taken stays used up; with [Redistribute] it
-// is taken back, and the others are owed what they would be without the backend.
-// Instead adds the backend to f.Down, so that the caller can go on until it fails.
+// Instead decides again, by the split's OnUnavailable, after the backend of d turned out
+// not to exist. ([Decide] itself leaves out backends that are known to be unusable.) With
+// [Fail] and [ToFallback] the turn that d took stays used up; with [Redistribute] it is
+// undone, and the others are owed what they would be without the backend. Instead adds
+// the backend to f.Down, so that the caller can call it again until it fails.
 func Instead(s *Split, st *State, d Decision, f *Facts) (Decision, error) {
 	f.Down = f.Down.With(d.Backend)
-	if d.Reason == BySession { // which is as good as none then
+	if d.Reason == BySession { // the session is ignored now
 		return Decide(s, st, f)
 	}
 	c := choice{s: s, st: st, f: f, pins: d.pins, others: d.others, undo: d.stage, undone: d.Backend}
-	c.rule = c.holding()
+	c.rule = c.matchingRule()
 	c.weigh()
-	had := d.Backend
+	gone := d.Backend
 	if d.Reason == ByFallback {
-		had = d.had
+		gone = d.replaced
 	}
-	return c.conclude(c.instead(had))
+	return c.conclude(c.instead(gone))
 }
 
-// Choose decides, and goes on to decide until a backend is there. The caller says so:
-// exists reports whether a backend does, and is asked last for the one that is
-// returned. Before, it may be asked about others, which are not chosen then, but may be
-// there again. Its errors end the choice. With [Redistribute], one that did not exist is
-// not chosen again before exists was asked anew, which is at most once each
-// [AskAgain], or after [State.Doubt].
+// Choose decides as [Decide] does, and decides again until the backend exists. exists
+// reports whether a backend does. Choose returns its errors, and calls it last with
+// chosen for the backend that it returns. It may call it for others before, which are not
+// chosen then: with [Redistribute], a backend that did not exist is not chosen again until
+// exists has found it. It is called for that at most once each [AskAgain], or after
+// [State.Doubt].
 func Choose(s *Split, st *State, f *Facts, exists func(backend int, chosen bool) (bool, error)) (Decision, error) {
 	if s.OnUnavailable == Redistribute {
 		for due := st.missing.due(f.Now); due != 0; due &= due - 1 {
 			i := due.first()
-			if found, err := exists(i, false); found && err == nil { // whatever is wrong may be so with this one alone
+			if found, err := exists(i, false); found && err == nil { // an error may be about this one alone
 				st.missing.found(i)
 			}
 		}
@@ -86,31 +86,31 @@ func Choose(s *Split, st *State, f *Facts, exists func(backend int, chosen bool)
 	return d, err
 }
 
-// choice is one decision on its way.
+// choice is one decision that is being made.
 type choice struct {
 	s     *Split
 	st    *State
 	f     *Facts
-	steps *[]Step // nil: nobody wants to know
+	steps *[]Step // to explain it; nil: it is not explained
 
-	rule    int    // the first that holds, or -1
-	turns   *turns // by the weights that count for this request
-	weights *stage // of them, of all backends
-	down    Set    // backends that cannot be used
-	absent  Set    // those of them that do not exist
-	pins    bool   // what is chosen by hash or weight is worth a session
-	renews  bool   // the session's cookie has to be signed with the new secret
-	had     int    // the backend whose place the fallback takes
+	rule     int    // the first rule that matches, or -1
+	turns    *turns // by the weights that count for this request
+	weights  *stage // of turns, with all backends
+	unusable Set    // backends that cannot be used
+	absent   Set    // of these, those that do not exist
+	pins     bool   // a choice by hash or weight begins a session
+	renews   bool   // the session goes on, with a cookie signed by the new secret
+	replaced int    // the backend in whose place the fallback is
 
-	others bool   // the turns are of those whom something else than the weights decides about
-	stage  *stage // by which a turn was taken; nil: none was
-	undo   *stage // by which a turn was taken that another one is taken instead of; nil: none was
-	undone int    // the backend whose turn it was
+	others bool   // it takes turns of [turns].others
+	stage  *stage // by which it took a turn; nil: it took none
+	undo   *stage // by which an earlier choice for the same request took a turn, which is undone; nil: it took none
+	undone int    // the backend of that turn
 }
 
 func (c *choice) decide() (backend int, reason Reason, err error) {
 	forced := c.forced()
-	c.rule = c.holding()
+	c.rule = c.matchingRule()
 	c.weigh()
 	switch {
 	case forced >= 0:
@@ -137,7 +137,7 @@ func (c *choice) decide() (backend int, reason Reason, err error) {
 	if c.weights.weighted == 0 {
 		return -1, "", noWeight(c.s)
 	}
-	if len(c.s.HashOn) > 0 { // a key is too large to ask for nothing
+	if len(c.s.HashOn) > 0 { // key returns a large value
 		if key, ok, err := c.key(); err != nil {
 			return -1, "", err
 		} else if ok {
@@ -147,64 +147,64 @@ func (c *choice) decide() (backend int, reason Reason, err error) {
 	if c.s.Algorithm == Random {
 		return c.take(draw(c.weights.weights, 0, c.f.Random), ByWeight)
 	}
-	if unusable := c.weights.weighted & c.down; c.s.OnUnavailable == Redistribute && unusable != 0 && unusable != c.weights.weighted {
+	if unusable := c.weights.weighted & c.unusable; c.s.OnUnavailable == Redistribute && unusable != 0 && unusable != c.weights.weighted {
 		return c.redistribute(unusable)
 	}
 	return c.take(c.next(c.weights), ByWeight)
 }
 
-// conclude makes the decision of what was chosen, with a cookie where the client's
+// conclude returns the decision for what was chosen, with a cookie if the client's
 // session begins or changes.
 func (c *choice) conclude(backend int, reason Reason, err error) (Decision, error) {
 	if err != nil {
-		c.noteFailed(err)
+		c.addFailure(err)
 		return Decision{}, err
 	}
-	d := Decision{Backend: backend, Reason: reason, Revision: c.s.Revision, pins: c.pins, had: c.had, others: c.others, stage: c.stage, Subject: c.st.Subject(backend)}
+	d := Decision{Backend: backend, Reason: reason, Revision: c.s.Revision, pins: c.pins, replaced: c.replaced, others: c.others, stage: c.stage, Subject: c.st.Subject(backend)}
 	if c.s.Ramp != nil {
 		d.RolledBack = c.st.rolledBack()
 	}
-	if c.pins && (reason == ByHash || reason == ByWeight || c.renews) && !c.tookBack(backend) {
+	if c.pins && (reason == ByHash || reason == ByWeight || c.renews) && !c.rampRolledBack(backend) {
 		d.SetCookie = c.s.setCookie(backend, c.f)
 	}
-	c.noteTaken(backend, reason)
+	c.addChoice(backend, reason)
 	return d, nil
 }
 
-// forced returns the backend that the client has named, or -1.
+// forced returns the backend that the force header names, or -1.
 func (c *choice) forced() int {
 	if c.s.ForceHeader == "" {
 		return -1
 	}
 	name, ok := lookup(c.f.Headers, c.s.ForceHeader)
 	if !ok {
-		c.note("force_header", "the request has no header %s", c.s.ForceHeader)
+		c.add("force_header", "the request has no header %s", c.s.ForceHeader)
 		return -1
 	}
 	i := c.s.index(name)
 	if i < 0 {
-		c.note("force_header", "%s: %q is the name of no backend", c.s.ForceHeader, name)
+		c.add("force_header", "%s: %q is the name of no backend", c.s.ForceHeader, name)
 	}
 	return i
 }
 
-// holding returns the first rule that holds, or -1.
-func (c *choice) holding() int {
+// matchingRule returns the first rule that matches, or -1.
+func (c *choice) matchingRule() int {
 	for i := range c.s.Rules {
 		if c.s.Rules[i].Match.holds(c.f) {
 			return i
 		}
 		if c.explains() {
-			c.note(fmt.Sprintf("rules[%d]", i), "does not hold")
+			c.add(fmt.Sprintf("rules[%d]", i), "does not hold")
 		}
 	}
 	return -1
 }
 
-// weigh finds the weights that count, and which backends cannot be used. With
-// redistribute, where otherwise nobody would be left, health counts for nothing, as
-// all of them may be wrongly taken for unhealthy, and then what did not exist a moment
-// ago either.
+// weigh finds the weights that count, and the backends that cannot be used. With
+// redistribute, if no backend would be left, it ignores that backends are unhealthy, as
+// the checks may be wrong about all of them; and if that is not enough, that they did not
+// exist a moment ago.
 func (c *choice) weigh() {
 	if c.weighsByRule() {
 		c.turns = c.st.rules[c.rule]
@@ -217,37 +217,37 @@ func (c *choice) weigh() {
 	if c.s.OnUnavailable == Redistribute {
 		c.absent |= c.st.Missing()
 	}
-	c.down = c.absent | c.f.Unhealthy | c.st.ejected(c.f.Now)
-	if c.down == 0 || c.s.OnUnavailable != Redistribute {
+	c.unusable = c.absent | c.f.Unhealthy | c.st.ejected(c.f.Now)
+	if c.unusable == 0 || c.s.OnUnavailable != Redistribute {
 		return
 	}
-	if c.weights.weighted&^c.down == 0 && c.lastResort() < 0 {
-		c.down = c.absent
+	if c.weights.weighted&^c.unusable == 0 && c.lastResort() < 0 {
+		c.unusable = c.absent
 	}
-	if c.weights.weighted&^c.down == 0 && c.lastResort() < 0 {
+	if c.weights.weighted&^c.unusable == 0 && c.lastResort() < 0 {
 		c.absent = c.f.Down
-		c.down = c.absent
+		c.unusable = c.absent
 	}
 }
 
 // weighsByRule reports whether the weights of a rule take the place of the split's.
 func (c *choice) weighsByRule() bool { return c.rule >= 0 && c.s.Rules[c.rule].Weights != nil }
 
-// resume returns the backend of the client's session, if it has one that counts, or
-// -1.
+// resume returns the backend of the client's session, or -1 if it has none or its
+// session cannot go on.
 func (c *choice) resume() int {
 	i, current := c.s.pinned(c.f)
 	switch {
 	case i < 0:
-		c.note("session", "the request has no valid cookie %s", c.s.Session.Cookie)
-	case c.down.Has(i):
-		c.note("session", "the cookie names %q, which cannot be used", c.s.Backends[i].Name)
+		c.add("session", "the request has no valid cookie %s", c.s.Session.Cookie)
+	case c.unusable.Has(i):
+		c.add("session", "the cookie names %q, which cannot be used", c.s.Backends[i].Name)
 	case c.weighsByRule() && !c.weights.weighted.Has(i):
 		if c.explains() {
-			c.note("session", "the cookie names %q, which has no weight in rules[%s]", c.s.Backends[i].Name, strconv.Itoa(c.rule))
+			c.add("session", "the cookie names %q, which has no weight in rules[%s]", c.s.Backends[i].Name, strconv.Itoa(c.rule))
 		}
-	case c.tookBack(i):
-		c.note("session", "the cookie names %q, whose ramp was taken back", c.s.Backends[i].Name)
+	case c.rampRolledBack(i):
+		c.add("session", "the cookie names %q, whose ramp was rolled back", c.s.Backends[i].Name)
 	default:
 		c.renews = !current
 		return i
@@ -255,13 +255,13 @@ func (c *choice) resume() int {
 	return -1
 }
 
-// tookBack reports whether the guard has rolled back the ramp of backend i: no session
-// is good there, and none begins, as it would be void at once.
-func (c *choice) tookBack(i int) bool {
+// rampRolledBack reports whether the guard has rolled back the ramp of backend i. No
+// session goes on there then, and none begins.
+func (c *choice) rampRolledBack(i int) bool {
 	return c.s.Ramp != nil && c.s.Ramp.Backend == i && c.st.rolledBack()
 }
 
-// key returns the key of the request, if the split goes by one and it is there.
+// key returns the key to hash, if the request has one.
 func (c *choice) key() (k key, found bool, err error) {
 	if err := c.learn(); err != nil {
 		return key{}, false, err
@@ -270,12 +270,12 @@ func (c *choice) key() (k key, found bool, err error) {
 		if key, ok := keyOf(&c.s.HashOn[i], c.f); ok {
 			return key, true, nil
 		}
-		c.noteKey(i)
+		c.addMissingKey(i)
 	}
 	return key{}, false, nil
 }
 
-// learn completes the facts.
+// learn gets the facts that only some decisions need.
 func (c *choice) learn() error {
 	more := c.f.More
 	if more == nil {
@@ -287,13 +287,13 @@ func (c *choice) learn() error {
 
 // take chooses backend i, or another one where it cannot be used.
 func (c *choice) take(i int, reason Reason) (int, Reason, error) {
-	if c.down.Has(i) {
+	if c.unusable.Has(i) {
 		return c.instead(i)
 	}
 	return i, reason, nil
 }
 
-// instead chooses where backend i has the request and cannot be used.
+// instead chooses in the place of backend i, which cannot be used.
 func (c *choice) instead(i int) (int, Reason, error) {
 	switch c.s.OnUnavailable {
 	case Redistribute:
@@ -301,11 +301,11 @@ func (c *choice) instead(i int) (int, Reason, error) {
 	case ToFallback:
 		to, last := c.s.Fallback, c.lastResort()
 		switch {
-		case (to == i || c.down.Has(to)) && last >= 0:
+		case (to == i || c.unusable.Has(to)) && last >= 0:
 			return c.fallBack(i, last)
 		case to == i:
 			return -1, "", c.unavailable(i, "and it is the fallback itself")
-		case c.down.Has(to):
+		case c.unusable.Has(to):
 			return -1, "", c.unavailable(i, "nor can its fallback "+strconv.Quote(c.s.Backends[to].Name))
 		default:
 			return c.fallBack(i, to)
@@ -315,26 +315,26 @@ func (c *choice) instead(i int) (int, Reason, error) {
 	}
 }
 
-// fallBack gives the request that backend i has to another one.
+// fallBack chooses backend to in the place of backend i.
 func (c *choice) fallBack(i, to int) (int, Reason, error) {
-	c.noteDown(i)
-	c.had = i
+	c.addUnusable(i)
+	c.replaced = i
 	return to, ByFallback, nil
 }
 
-// lastResort returns the backend whose ramp was rolled back, which takes requests while
-// no other can; -1: there is none, or it cannot either.
+// lastResort returns the backend whose ramp was rolled back, if it can be used: it takes
+// requests while no other can. Otherwise it returns -1.
 func (c *choice) lastResort() int {
-	if c.s.Ramp == nil || !c.st.rolledBack() || c.down.Has(c.s.Ramp.Backend) || c.weighsByRule() {
+	if c.s.Ramp == nil || !c.st.rolledBack() || c.unusable.Has(c.s.Ramp.Backend) || c.weighsByRule() {
 		return -1
 	}
 	return c.s.Ramp.Backend
 }
 
-// redistribute gives the request to one of those that are left, by key or by weight.
-// unusable are the backends that would have it otherwise, or could.
+// redistribute chooses among the backends that are left, by key or by weight. Without
+// unusable, one of those would have been chosen.
 func (c *choice) redistribute(unusable Set) (int, Reason, error) {
-	if c.weights.weighted&^c.down == 0 {
+	if c.weights.weighted&^c.unusable == 0 {
 		i := unusable.first()
 		if last := c.lastResort(); last >= 0 {
 			return c.fallBack(i, last)
@@ -346,22 +346,22 @@ func (c *choice) redistribute(unusable Set) (int, Reason, error) {
 		return -1, "", c.unavailable(i, "nor can "+names(c.s, others))
 	}
 	for ; unusable != 0; unusable &= unusable - 1 {
-		c.noteDown(unusable.first())
+		c.addUnusable(unusable.first())
 	}
 	if len(c.s.HashOn) > 0 {
 		if key, ok, err := c.key(); err != nil {
 			return -1, "", err
 		} else if ok {
-			return rendezvous(c.s.Backends, c.weights.weights, c.down, &key), ByHash, nil
+			return rendezvous(c.s.Backends, c.weights.weights, c.unusable, &key), ByHash, nil
 		}
 	}
 	if c.s.Algorithm == Random {
-		return draw(c.weights.weights, c.down, again(c.f.Random, c.down)), ByWeight, nil
+		return draw(c.weights.weights, c.unusable, remix(c.f.Random, c.unusable)), ByWeight, nil
 	}
-	return c.next(c.turns.without(c.weights, c.down)), ByWeight, nil
+	return c.next(c.turns.without(c.weights, c.unusable)), ByWeight, nil
 }
 
-// next takes the next turn by a stage.
+// next takes the next turn of a stage.
 func (c *choice) next(g *stage) int {
 	l := c.turns.own
 	if c.others {
@@ -378,8 +378,8 @@ func noWeight(s *Split) error {
 	return fmt.Errorf("%w: one of %s has to have a weight above 0", ErrNoWeight, names(s, ^Set(0)))
 }
 
-// unavailable is the error where backend i has the request and nobody takes it. It
-// will pass where i or its fallback exists.
+// unavailable returns the error for a request of backend i that no other takes: an
+// ErrUnhealthy if i or its fallback exists.
 func (c *choice) unavailable(i int, why string) error {
 	kind := ErrUnavailable
 	if !c.absent.Has(i) || c.s.OnUnavailable == ToFallback && !c.absent.Has(c.s.Fallback) {

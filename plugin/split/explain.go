@@ -7,15 +7,16 @@ import (
 	"strings"
 )
 
-// A Step is one part of the precedence, and what it said of a request.
+// A Step is one part of the configuration that a decision looked at, in the order of
+// precedence, and what came of it.
 type Step struct {
 	Part    string // such as force_header, rules[1] or weight
 	Verdict string
 	Decided bool
 }
 
-// Explain decides as [Decide] does, and says how it came to that. It takes a turn
-// just as well.
+// Explain decides as [Decide] does, and returns the steps that led to the decision. It
+// takes a turn as Decide does.
 func Explain(s *Split, st *State, f *Facts) ([]Step, Decision, error) {
 	var steps []Step
 	c := choice{s: s, st: st, f: f, steps: &steps}
@@ -25,9 +26,9 @@ func Explain(s *Split, st *State, f *Facts) ([]Step, Decision, error) {
 
 func (c *choice) explains() bool { return c.steps != nil }
 
-// note adds a step that has not decided. Where the arguments cost anything to put
-// into words, the caller asks first whether somebody wants to know.
-func (c *choice) note(part, format string, args ...string) {
+// add adds a step that has not decided, if the choice is explained. Callers whose
+// arguments are costly ask explains first.
+func (c *choice) add(part, format string, args ...string) {
 	if !c.explains() {
 		return
 	}
@@ -38,13 +39,13 @@ func (c *choice) note(part, format string, args ...string) {
 	*c.steps = append(*c.steps, Step{Part: part, Verdict: fmt.Sprintf(format, values...)})
 }
 
-// noteDown adds that a backend cannot be used.
-func (c *choice) noteDown(i int) {
-	c.note("on_unavailable", "%q cannot be used: %s", c.s.Backends[i].Name, string(c.s.OnUnavailable))
+// addUnusable adds the step that found a backend unusable.
+func (c *choice) addUnusable(i int) {
+	c.add("on_unavailable", "%q cannot be used: %s", c.s.Backends[i].Name, string(c.s.OnUnavailable))
 }
 
-// noteKey adds that a key is not in the request.
-func (c *choice) noteKey(i int) {
+// addMissingKey adds the step that found no key in the request.
+func (c *choice) addMissingKey(i int) {
 	if !c.explains() {
 		return
 	}
@@ -54,13 +55,13 @@ func (c *choice) noteKey(i int) {
 	}
 	k := c.s.HashOn[i]
 	step := Step{Part: part, Verdict: "the request has no " + strings.TrimSpace(string(k.On)+" "+k.Name)}
-	if !slices.Contains(*c.steps, step) { // what is redistributed asks again
+	if !slices.Contains(*c.steps, step) { // redistribute looks for it again
 		*c.steps = append(*c.steps, step)
 	}
 }
 
-// noteFailed adds the step at which it has failed.
-func (c *choice) noteFailed(err error) {
+// addFailure adds the step that has failed.
+func (c *choice) addFailure(err error) {
 	if !c.explains() {
 		return
 	}
@@ -71,8 +72,8 @@ func (c *choice) noteFailed(err error) {
 	*c.steps = append(*c.steps, Step{part, err.Error(), true})
 }
 
-// noteTaken adds the step that has decided.
-func (c *choice) noteTaken(i int, reason Reason) {
+// addChoice adds the step that has decided.
+func (c *choice) addChoice(i int, reason Reason) {
 	if !c.explains() {
 		return
 	}
@@ -83,14 +84,14 @@ func (c *choice) noteTaken(i int, reason Reason) {
 	case ByRule:
 		part = fmt.Sprintf("rules[%d]", c.rule)
 	case ByHash, ByWeight:
-		how = c.shares(i)
+		how = c.share(i)
 	case BySession, ByFallback:
 	}
 	*c.steps = append(*c.steps, Step{part, fmt.Sprintf("%q%s", c.s.Backends[i].Name, how), true})
 }
 
-// shares says what a backend's weight is at the moment.
-func (c *choice) shares(i int) string {
+// share returns a backend's share of the weights, in words.
+func (c *choice) share(i int) string {
 	var sum int64
 	for _, w := range c.weights.weights {
 		sum += w

@@ -66,7 +66,7 @@ func TestGuard(t *testing.T) {
 			}
 			wasBack := test.want != nil
 			if got := !st.Status(noon).RolledBack.IsZero(); got != wasBack {
-				t.Errorf("taken back: %t", got)
+				t.Errorf("rolled back: %t", got)
 			}
 		})
 	}
@@ -152,7 +152,7 @@ func TestRollback(t *testing.T) {
 	}
 	observe(st, 1, times(8, bad(30*time.Minute))...)
 	if n := share(); n < 9 || n > 11 || !slices.Equal(st.Status(now).Shares, []float64{0.9, 0.1}) || !st.Status(now).RolledBack.Equal(now) {
-		t.Errorf("%d of 100, %+v, after the ramp was taken back", n, st.Status(now))
+		t.Errorf("%d of 100, %+v, after the ramp was rolled back", n, st.Status(now))
 	}
 	var came [2]bool
 	for range 20 {
@@ -175,7 +175,7 @@ func TestRollback(t *testing.T) {
 	}
 }
 
-// A ramp that was taken back stays so while it is the same one, whatever else
+// A ramp that was rolled back stays so while it is the same one, whatever else
 // changes, backends' places too.
 func TestRollbackStaysWithItsRamp(t *testing.T) {
 	for _, test := range []struct {
@@ -214,7 +214,7 @@ func TestRollbackStaysWithItsRamp(t *testing.T) {
 		next := st.For(s)
 		d, err := split.Decide(s, next, &split.Facts{Now: noon.Add(half)})
 		if err != nil || d.RolledBack != test.stays || next.Status(noon).RolledBack.IsZero() == test.stays {
-			t.Errorf("%s: %+v, want it taken back: %t (%v)", test.name, d, test.stays, err)
+			t.Errorf("%s: %+v, want it rolled back: %t (%v)", test.name, d, test.stays, err)
 		}
 	}
 }

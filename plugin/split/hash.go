@@ -16,14 +16,14 @@ import (
 // the second one has the key. With weight 2 the first has 2.89, and takes it.
 
 // rendezvous returns the backend that has the key, of those of positive weight that
-// are not in down; -1 where there are none.
-func rendezvous(backends []Backend, weights []int64, down Set, key *key) int {
+// are not in unusable; -1 if there are none.
+func rendezvous(backends []Backend, weights []int64, unusable Set, key *key) int {
 	var keyed xxhash.Digest
 	keyed.Reset()
 	key.write(&keyed)
 	best, most := -1, 0.0
 	for i, w := range weights {
-		if w <= 0 || down.Has(i) {
+		if w <= 0 || unusable.Has(i) {
 			continue
 		}
 		digest := keyed
@@ -35,7 +35,7 @@ func rendezvous(backends []Backend, weights []int64, down Set, key *key) int {
 	return best
 }
 
-// fraction makes of 64 bits a number above 0 and below 1, exactly.
+// fraction converts 64 bits into a number above 0 and below 1, exactly.
 func fraction(bits uint64) float64 {
 	return (float64(bits>>12) + 0.5) / (1 << 52)
 }
@@ -64,15 +64,14 @@ func ln(x float64) float64 {
 
 var odds = [...]float64{1. / 21, 1. / 19, 1. / 17, 1. / 15, 1. / 13, 1. / 11, 1. / 9, 1. / 7, 1. / 5, 1. / 3, 1}
 
-// key is what the same clients have in common.
+// key is the value of a request that is hashed: the same for requests of one client.
 type key struct {
 	text    string
 	address [16]byte // instead of text, of an IP address
 	isIP    bool
 }
 
-// write puts the key before the name of a backend, and a byte between the two that
-// no name has.
+// write writes the key and a byte that no backend's name has. The name follows.
 func (k *key) write(to *xxhash.Digest) {
 	if k.isIP {
 		_, _ = to.Write(k.address[:])
@@ -82,7 +81,7 @@ func (k *key) write(to *xxhash.Digest) {
 	_, _ = to.WriteString("\x00")
 }
 
-// keyOf returns the key of a request. An empty one is as good as none.
+// keyOf returns the key of a request, and whether there is one. An empty one is ignored.
 func keyOf(k *Key, f *Facts) (key, bool) {
 	var text string
 	switch k.On {

@@ -24,7 +24,7 @@ func failed(st *split.State, backend int) split.Outcome {
 	return split.Outcome{Backend: backend, Subject: st.Subject(backend), Failed: true}
 }
 
-// observe takes note of them, and returns what they led to, in words.
+// observe counts them, and returns what they led to, in words.
 func observe(st *split.State, backend int, outcomes ...outcome) (events []string) {
 	for _, o := range outcomes {
 		for _, e := range st.Observe(split.Outcome{Backend: backend, Subject: st.Subject(backend), Failed: o.failed}, noon.Add(o.at)) {

@@ -22,7 +22,7 @@ func TestRedistributionWhileARampEnds(t *testing.T) {
 		if d, err := Decide(s, st, &Facts{Now: start.Add(time.Hour)}); err != nil || d.Backend != 1 {
 			t.Fatalf("at the end: %+v, %v", d, err)
 		}
-		if i, reason, err := c.redistribute(c.down); i != 0 || err != nil || reason != ByWeight {
+		if i, reason, err := c.redistribute(c.unusable); i != 0 || err != nil || reason != ByWeight {
 			t.Errorf("%+v: %d by %s, %v, want 0 by weight", facts, i, reason, err)
 		}
 	}

@@ -32,9 +32,9 @@ func all(weights ...int64) *stage {
 	return newStage(names, weights)
 }
 
-// heir returns a tally of the weights that has inherited from old.
-func heir(weights []int64, old tally, was []int) tally {
-	t := newTally(nil, len(was), weights)
+// heir returns a rotation of the weights that has inherited from old.
+func heir(weights []int64, old rotation, was []int) rotation {
+	t := newRotation(nil, len(was), weights)
 	t.inherit(&old, was)
 	return t
 }
@@ -55,11 +55,11 @@ func inherited(t *rapid.T) (*ledger, *stage) {
 	return l, g
 }
 
-// snapshot returns the tally as it is after the choices that were made so far.
-func (l *ledger) snapshot() tally {
+// snapshot returns the rotation as it is after the choices that were made so far.
+func (l *ledger) snapshot() rotation {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := l.tally
+	t := l.rotation
 	t.lanes = slices.Clone(t.lanes)
 	if s := l.schedule.Load(); s != nil {
 		t.replay(s.order[:s.turns.Load()%uint64(len(s.order))])
@@ -67,7 +67,7 @@ func (l *ledger) snapshot() tally {
 	return t
 }
 
-func owedInAll(t *tally) (sum int64) {
+func owedInAll(t *rotation) (sum int64) {
 	for _, owed := range t.owed(nil) {
 		sum += owed
 	}
@@ -123,14 +123,14 @@ func TestLedgerReadsAScheduleAfterOnePeriod(t *testing.T) {
 func TestInheritedLedgerComesToASchedule(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l, g := inherited(t)
-		if l.tally.period > 1000 {
+		if l.rotation.period > 1000 {
 			t.Skip("long period")
 		}
-		for range settled + 4*l.tally.period {
+		for range settled + 4*l.rotation.period {
 			l.next(g)
 		}
 		if l.schedule.Load() == nil {
-			t.Fatalf("no schedule after 4 periods of %d", l.tally.period)
+			t.Fatalf("no schedule after 4 periods of %d", l.rotation.period)
 		}
 	})
 }
@@ -140,10 +140,10 @@ func TestInheritedLedgerComesToASchedule(t *testing.T) {
 func TestSnapshotWhileOthersChoose(t *testing.T) {
 	g := all(5, 3, 2, 1)
 	var states [][]int64
-	tally := newTally(nil, 4, g.weights)
-	for range tally.period {
-		states = append(states, tally.owed(nil))
-		tally.next()
+	rotation := newRotation(nil, 4, g.weights)
+	for range rotation.period {
+		states = append(states, rotation.owed(nil))
+		rotation.next()
 	}
 	l := new(ledger)
 	l.next(g)
@@ -216,17 +216,17 @@ func TestWhatIsOwedSumsToZero(t *testing.T) {
 // unit for the sum: not even a hundred thousand of them move it noticeably.
 func TestChangesOfWeightsDoNotDrift(t *testing.T) {
 	two := [][]int64{{MaxWeight, MaxWeight - 1, 3, 0}, {7, 1, 1, 1}}
-	first := newTally(nil, 4, two[1])
+	first := newRotation(nil, 4, two[1])
 	first.next()
 	first.next()
-	tally, same := first, []int{0, 1, 2, 3}
+	rotation, same := first, []int{0, 1, 2, 3}
 	for k := range 100_000 {
-		tally = heir(two[k%2], tally, same)
+		rotation = heir(two[k%2], rotation, same)
 	}
 	for i, owed := range first.owed(nil) {
-		want := convert(owed, first.unit, tally.unit)
-		if off := tally.lanes[i].owed - want; max(off, -off) > tally.unit/1000 {
-			t.Errorf("backend %d is owed %d, want about %d", i, tally.lanes[i].owed, want)
+		want := convert(owed, first.unit, rotation.unit)
+		if off := rotation.lanes[i].owed - want; max(off, -off) > rotation.unit/1000 {
+			t.Errorf("backend %d is owed %d, want about %d", i, rotation.lanes[i].owed, want)
 		}
 	}
 }
@@ -240,8 +240,8 @@ func TestLedgerIsBounded(t *testing.T) {
 		for range 3 {
 			l.next(g)
 		}
-		if len(l.names) > 2+maxAway || len(l.tally.lanes) != len(l.names) || !slices.Equal(l.names[:2], g.names) {
-			t.Fatalf("after %d edits there are %d names and %d lanes, the first of them %q", k+1, len(l.names), len(l.tally.lanes), l.names[:2])
+		if len(l.names) > 2+maxAway || len(l.rotation.lanes) != len(l.names) || !slices.Equal(l.names[:2], g.names) {
+			t.Fatalf("after %d edits there are %d names and %d lanes, the first of them %q", k+1, len(l.names), len(l.rotation.lanes), l.names[:2])
 		}
 		now := l.snapshot()
 		if sum := owedInAll(&now); sum != 0 {
@@ -268,7 +268,7 @@ func TestConvertRoundsTowardsZero(t *testing.T) {
 func TestNoChoiceIsLostWhereStagesTakeTurns(t *testing.T) {
 	for name, weights := range map[string][]int64{"schedule": {5, 3, 2}, "beyond": {maxSchedule, 2 * maxSchedule, 1}} {
 		t.Run(name, func(t *testing.T) {
-			l, alone := new(ledger), newTally(nil, len(weights), weights)
+			l, alone := new(ledger), newRotation(nil, len(weights), weights)
 			const goroutines, choices = 4, 5000
 			counts := make([]atomic.Int64, len(weights))
 			var choosers sync.WaitGroup
@@ -316,9 +316,9 @@ func TestClosedScheduleGivesNoChoice(t *testing.T) {
 	}
 }
 
-// A choice that is taken back has not been made: whether it was read off the schedule
+// A choice that is undone has not been made: whether it was read off the schedule
 // or not, and whatever was chosen since.
-func TestChoiceThatIsTakenBack(t *testing.T) {
+func TestChoiceThatIsUndone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(2, 8).Draw(t, "n")
 		g := all(drawWeights(t, "weights", n)...)
@@ -332,10 +332,10 @@ func TestChoiceThatIsTakenBack(t *testing.T) {
 		if left.weighted == 0 {
 			t.Skip("nobody is left")
 		}
-		without.turn(g)
+		without.switchTo(g)
 		without.close()
-		without.turn(left)
-		without.tally.forgive(i)
+		without.switchTo(left)
+		without.rotation.forgive(i)
 		if got, want := l.instead(g, i, left), without.next(left); got != want {
 			t.Fatalf("instead of %d chose %d, want %d", i, got, want)
 		}

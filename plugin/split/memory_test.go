@@ -50,7 +50,7 @@ func TestRecallWhatMemoryReturned(t *testing.T) {
 			t.Errorf("%s: ejected (-want +got):\n%s", test.name, diff)
 		}
 		if status.RolledBack.IsZero() == test.back || test.back && !status.RolledBack.Equal(noon.Add(30*time.Minute)) {
-			t.Errorf("%s: taken back: %v", test.name, status.RolledBack)
+			t.Errorf("%s: rolled back: %v", test.name, status.RolledBack)
 		}
 		facts := split.Facts{Now: now}
 		d, err := split.Decide(s, st, &facts)

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Needs returns the facts that decisions of the split depend on, besides the time,
-// the random bits and what is known of its backends. More are those besides that only
-// decisions depend on which a client's session does not make.
+// Needs returns the facts that a decision of the split depends on, besides the time, the
+// random bits and the condition of its backends: n for every decision, and more only if
+// no session decides.
 func (s *Split) Needs() (n, more Needs) {
 	if s.ForceHeader != "" {
 		n.header(s.ForceHeader)
@@ -26,7 +26,7 @@ func (s *Split) Needs() (n, more Needs) {
 	return n, more.without(&n)
 }
 
-// without returns what of n is not of other.
+// without returns the needs of n that other does not have.
 func (n Needs) without(other *Needs) Needs {
 	n.Headers = slices.DeleteFunc(n.Headers, other.hasHeader)
 	n.Method = n.Method && !other.Method

@@ -29,7 +29,8 @@ func TestNeeds(t *testing.T) {
 		{
 			"session, before a key",
 			split.Split{Session: &split.Session{}, HashOn: []split.Key{{On: split.OnIP}, {On: split.OnCookie, Name: "uid"}, {On: split.OnQueryArg, Name: "user"}}},
-			split.Needs{Cookies: true}, split.Needs{Preflight: true, IP: true, Query: true},
+			split.Needs{Cookies: true},
+			split.Needs{Preflight: true, IP: true, Query: true},
 		},
 		{
 			"session, behind a rule that needs what comes later",
@@ -63,7 +64,8 @@ func TestNeeds(t *testing.T) {
 				Rules:       []split.Rule{{Match: split.Match{Headers: one("x-backend")}}, {Match: split.Match{Headers: one("X-User")}}},
 				HashOn:      []split.Key{{On: split.OnHeader, Name: "x-user"}, {On: split.OnIP}},
 			},
-			split.Needs{Headers: []string{"X-Backend", "X-User"}, IP: true}, split.Needs{},
+			split.Needs{Headers: []string{"X-Backend", "X-User"}, IP: true},
+			split.Needs{},
 		},
 	} {
 		needs, more := test.s.Needs()

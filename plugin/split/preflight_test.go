@@ -32,13 +32,13 @@ func TestNewClientsShareAmongThemselves(t *testing.T) {
 			{Match: split.Match{PathPrefix: "/even"}, Weights: append(weightsOfOne(len(weights)), 0)},
 		}
 		st := split.NewState(s)
-		type tally struct {
+		type rotation struct {
 			weights []int
 			counts  []int
 			k       int
 		}
 		even := weightsOfOne(len(weights))
-		of := map[string]*tally{
+		of := map[string]*rotation{
 			"new": {weights: weights}, "others": {weights: weights}, "new, by the rule": {weights: even}, "others, by the rule": {weights: even},
 		}
 		for range 300 {

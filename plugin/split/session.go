@@ -11,31 +11,31 @@ import (
 	"time"
 )
 
-// A session's cookie holds, in base64url, what pins the client and a code that only
-// who has the secret can make:
+// A session's cookie holds, in base64url, what pins the client and a code that needs the
+// secret:
 //
 //	generation, expiry (Unix seconds; 0: none), the backend's name; HMAC-SHA256
 //
-// the first two as variable-length integers of encoding/binary. The code is over
-// the split's identity too, so that no split takes another one's cookies. A cookie is
-// set only when it changes, and not for every request: so a session ends when it was
-// made to end, however often the client comes. One that the previous secret has
-// signed is made anew.
+// the first two as variable-length integers of encoding/binary. The code is over the
+// split's identity too, so that no split accepts another one's cookies. A cookie is set
+// only when it changes, not for every request: so a session ends at its expiry, however
+// often the client comes. A cookie that the previous secret has signed is replaced by
+// one that the new secret signs.
 
 const (
 	codeSize = sha256.Size
-	// longestCookie is how much of a cookie browsers keep, in bytes; a longer one is
-	// not looked at.
+	// longestCookie is the length of the longest cookie that browsers keep, in bytes.
+	// Longer ones are ignored.
 	longestCookie = 4096
-	// mostCookies is how many of the same name are looked at: a client may have some
-	// of other paths or domains.
+	// mostCookies is how many cookies of the same name are read: a client may have
+	// some of other paths or domains.
 	mostCookies = 4
 )
 
 var encoding = base64.RawURLEncoding
 
-// pinned returns the backend that a client's cookies pin it to, or -1, and whether
-// the cookie is one that the first secret has signed.
+// pinned returns the backend that a client's cookies pin it to, or -1, and whether the
+// first secret has signed that cookie.
 func (s *Split) pinned(f *Facts) (backend int, current bool) {
 	header := f.Cookies
 	for range mostCookies {
@@ -51,8 +51,8 @@ func (s *Split) pinned(f *Facts) (backend int, current bool) {
 	return -1, false
 }
 
-// verify takes a cookie's value apart. One that is forged, expired, of another
-// generation or of no backend is as good as none.
+// verify decodes a cookie's value. One that is forged, expired, of another generation or
+// of no backend is ignored: the backend is -1 then.
 func (s *Split) verify(value string, now time.Time) (backend int, current bool) {
 	if len(value) > longestCookie {
 		return -1, false
@@ -80,19 +80,18 @@ func (s *Split) verify(value string, now time.Time) (backend int, current bool) 
 	return s.index(string(content[n:])), signer == 0
 }
 
-// A CORS preflight, by which a browser asks whether it may send a request to another
-// origin, is known by its method and these headers. It never has a cookie, and what is
-// set with its answer is not kept.
+// A browser asks by a CORS preflight whether it may send a request to another origin. It
+// has this method and these headers. It never has a cookie, and browsers do not keep
+// those of its response.
 const preflightMethod = "OPTIONS"
 
-// The headers that a CORS preflight has. Hardly another request has the second one.
+// The headers of a CORS preflight. Few other requests have the second one.
 const (
 	OriginHeader    = "Origin"
 	PreflightHeader = "Access-Control-Request-Method"
 )
 
-// MayBePreflight reports whether the request has the header that hardly another one has
-// than a CORS preflight.
+// MayBePreflight reports whether the request has [PreflightHeader].
 func (f *Facts) MayBePreflight() bool {
 	_, found := lookup(f.Headers, PreflightHeader)
 	return found
@@ -104,7 +103,7 @@ func (f *Facts) preflight() bool {
 	return f.Method == preflightMethod && origin && f.MayBePreflight()
 }
 
-// code authenticates what a cookie holds.
+// code returns the code that authenticates the content of a cookie.
 func (s *Split) code(secret, content []byte) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write(binary.AppendUvarint(nil, uint64(len(s.Identity))))
@@ -113,7 +112,7 @@ func (s *Split) code(secret, content []byte) []byte {
 	return h.Sum(nil)
 }
 
-// setCookie is the Set-Cookie header that pins a client to a backend.
+// setCookie returns the Set-Cookie header that pins a client to a backend.
 func (s *Split) setCookie(backend int, f *Facts) string {
 	ses := s.Session
 	content := binary.AppendUvarint(nil, uint64(ses.Generation))

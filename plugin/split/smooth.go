@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// tally is algorithm smooth, one choice at a time. It is Tijdeman's solution of
+// rotation is algorithm smooth, one choice at a time. It is Tijdeman's solution of
 // the chairman assignment problem (R. Tijdeman, The chairman assignment problem,
 // Discrete Mathematics 32, 1980), which keeps every backend fewer than one choice
 // away from its share after any number of choices. The usual smooth weighted
@@ -33,12 +33,12 @@ import (
 //	5        0.50 (0.50)    0.67 (0.25)   −0.17           b
 //	6        1.00 (−0.50)   0.00           0.00           a
 //
-// after which nobody is owed anything and it begins again.
+// after which no backend is owed anything and it begins again.
 //
 // What a backend is owed is kept in whole units of 1/unit of a choice, so nothing
 // is ever rounded or drifts, and it always sums to zero. A unit of the sum of the
 // weights would do; it is a multiple of that, at least 2³², so that when weights
-// change (see [tally.inherit]) what is owed is converted to within 2⁻³² of a
+// change (see [rotation.inherit]) what is owed is converted to within 2⁻³² of a
 // choice.
 //
 // After a change of weights the theorem does not hold, and several backends can be
@@ -46,30 +46,30 @@ import (
 // much as 1/(2n−2). In both cases the one that is owed the most is next. (To go on
 // by the quotient alone favours small weights, and others fall ever further behind.)
 //
-// A tally is not safe for concurrent use.
-type tally struct {
+// A rotation is not safe for concurrent use.
+type rotation struct {
 	lanes  []lane
 	unit   int64 // of a choice; a multiple of period, 2³² ≤ unit < 2³³, or below 2⁴⁰ where wide
 	period int64 // the sum of the weights: after so many choices all is as it was
 	spread int64 // 2n−2
-	ripe   int64 // owed from here on, a turn may come: unit/(2n−2), rounded up
-	due    int64 // owed from here on, it has to: unit − unit/(2n−2), rounded up
+	ripe   int64 // a backend that is owed this much may be next: unit/(2n−2), rounded up
+	due    int64 // a backend that is owed this much has to be next: unit − unit/(2n−2), rounded up
 	wide   bool  // some weight is above MaxWeight, as under a ramp
 }
 
-// lane is one backend's place in a tally. Its numbers are in units, but for the
+// lane is one backend's place in a rotation. Its numbers are in units, but for the
 // weight.
 type lane struct {
 	owed   int64
-	step   int64 // what each choice adds: unit·weight/period
+	step   int64 // what each choice adds to owed: unit·weight/period
 	weight int64 // below 2⁴⁰; 0: never chosen
 }
 
-// newTally returns a tally of n backends in which nobody is owed anything. The first
-// ones have the weights, which are below 2⁴⁰ as is their sum; the others have none. It
-// takes over the lanes in room, if they are enough.
-func newTally(room []lane, n int, weights []int64) tally {
-	t := tally{lanes: slices.Grow(room[:0], n)[:n]}
+// newRotation returns a rotation of n backends in which none is owed anything. The first
+// len(weights) have the weights, which are below 2⁴⁰ as is their sum; the others have
+// none. It uses the memory of spare if that is large enough.
+func newRotation(spare []lane, n int, weights []int64) rotation {
+	t := rotation{lanes: slices.Grow(spare[:0], n)[:n]}
 	clear(t.lanes)
 	weighted := int64(0)
 	for _, w := range weights {
@@ -95,7 +95,7 @@ func newTally(room []lane, n int, weights []int64) tally {
 }
 
 // next makes a choice. At least one weight must be positive.
-func (t *tally) next() int {
+func (t *rotation) next() int {
 	lanes := t.lanes
 	most, mostOwed := -1, int64(math.MinInt64)
 	first, lacking, weight := -1, int64(0), int64(0)
@@ -128,8 +128,8 @@ func (t *tally) next() int {
 }
 
 // less reports whether a·b is below c·d, each of which is what a backend lacks times
-// a weight: below 2⁶⁰, and 2⁸⁷ where the tally is wide.
-func (t *tally) less(a, b, c, d int64) bool {
+// a weight: below 2⁶⁰, and 2⁸⁷ where the rotation is wide.
+func (t *rotation) less(a, b, c, d int64) bool {
 	if !t.wide {
 		return a*b < c*d
 	}
@@ -138,16 +138,16 @@ func (t *tally) less(a, b, c, d int64) bool {
 	return hi < high || hi == high && lo < low
 }
 
-// undo takes the choice of backend i back: nobody was owed anything for it.
-func (t *tally) undo(i int) {
+// undo undoes a choice of backend i, and what the choice added to owed.
+func (t *rotation) undo(i int) {
 	for i := range t.lanes {
 		t.lanes[i].owed -= t.lanes[i].step
 	}
 	t.lanes[i].owed += t.unit
 }
 
-// replay notes choices as if the tally had made them.
-func (t *tally) replay(choices []uint8) {
+// replay counts choices as if the rotation had made them.
+func (t *rotation) replay(choices []uint8) {
 	for _, i := range choices {
 		t.lanes[i].owed -= t.unit
 	}
@@ -157,9 +157,85 @@ func (t *tally) replay(choices []uint8) {
 }
 
 // owed appends what every backend is owed, in units.
-func (t *tally) owed(to []int64) []int64 {
+func (t *rotation) owed(to []int64) []int64 {
 	for i := range t.lanes {
 		to = append(to, t.lanes[i].owed)
 	}
 	return to
+}
+
+// inherit takes over what backends were owed under other weights, in a rotation that
+// has made no choice yet. indexes[i] is the index in old of backend i, or -1 if it is
+// new and owed nothing.
+//
+// A backend whose weight is 0 now, as it cannot be used or another revision of the
+// split has it, keeps what it is owed until it has a weight
+// again: otherwise weights that go to 0 and back could starve it for good, each
+// time just before its turn. What a backend that is gone was owed falls to those
+// that are left, by weight, as if for all of them so many more, or fewer, choices
+// had been made; so the sum stays zero.
+//
+// How far a backend then gets from the sum of its shares at each choice, among n
+// backends, depends on who changes the weights (the tests search for the worst):
+//
+//   - One share that ramps while the others keep their proportion: less than 1.
+//   - Weights that are edited, and backends that fail and recover, without a view to
+//     what each backend is owed, even after every choice: less than 2.
+//   - Weights that are aimed at what each backend is owed: n/2. No rule can
+//     promise less than (n−1)/2: as long as two backends are owed amounts less
+//     than 1 apart, weights for these two alone exist that drive the amounts apart
+//     whichever is chosen. (J. Cembrano, J. Correa, S. Griesbach, V. Verdugo,
+//     Online proportional apportionment, arXiv 2510.14752, 2025.) Nor, if all
+//     weights have to be positive, less than 1/2 + 1/3 + … + 1/n, which is 2.38
+//     for 16 backends: those that were not chosen yet share each choice.
+func (t *rotation) inherit(old *rotation, indexes []int) {
+	var sum int64
+	for i, j := range indexes {
+		if j >= 0 {
+			t.lanes[i].owed = convert(old.lanes[j].owed, old.unit, t.unit)
+			sum += t.lanes[i].owed
+		}
+	}
+	t.spreadOut(-sum)
+}
+
+// spreadOut adds owed to the backends by weight, the undividable rest one unit
+// each in order. It does nothing where all weights are zero: the next rotation that
+// inherits from this one makes up for it.
+func (t *rotation) spreadOut(owed int64) {
+	if t.period == 0 {
+		return
+	}
+	whole, part := owed/t.period, owed%t.period
+	for i := range t.lanes {
+		l := &t.lanes[i]
+		share := whole*l.weight + convert(part, t.period, l.weight)
+		l.owed += share
+		owed -= share
+	}
+	for i := range t.lanes {
+		if l := &t.lanes[i]; l.weight > 0 {
+			one := min(max(owed, -1), 1)
+			l.owed += one
+			owed -= one
+		}
+	}
+}
+
+// forgive gives what backend i, of weight 0, is owed to the others.
+func (t *rotation) forgive(i int) {
+	owed := t.lanes[i].owed
+	t.lanes[i].owed = 0
+	t.spreadOut(owed)
+}
+
+// convert turns owed in units of one rotation into units of another, rounded towards
+// zero. The product has more than 64 bits.
+func convert(owed, from, to int64) int64 {
+	if owed < 0 {
+		return -convert(-owed, from, to)
+	}
+	hi, lo := bits.Mul64(uint64(owed), uint64(to))
+	converted, _ := bits.Div64(hi, lo, uint64(from))
+	return int64(converted)
 }

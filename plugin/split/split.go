@@ -1,11 +1,9 @@
-// Package split is the core of the plugin: given the weighted backends of one
-// route, what they have been chosen for so far and the facts of one request, it
-// decides which backend takes the request.
+// Package split is the core of the plugin: given the weighted backends of one route, the
+// choices so far and the facts of one request, it decides which backend gets the request.
 //
-// It is pure. It reads no clock and no global source of random numbers, does no
-// I/O, starts no goroutine and logs nothing: what a decision depends on comes in
-// with [Facts], what a split remembers is in its [State], and the same of both
-// give the same [Decision].
+// It reads no clock and no global source of random numbers, does no I/O, starts no
+// goroutine and logs nothing. What a decision depends on is in [Facts] and in the split's
+// [State]: the same facts and state give the same [Decision].
 package split
 
 import (
@@ -22,24 +20,24 @@ const MaxBackends = 64
 // MaxWeight is the largest weight of a backend.
 const MaxWeight = 1_000_000
 
-// A Split is the weighted backends of one route with everything that decides
-// between them. It is immutable once made and shared freely.
+// A Split is the weighted backends of one route with everything that decides between
+// them. It must not be changed once it is in use, and may be shared.
 type Split struct {
 	Backends      []Backend // at most MaxBackends, names unique
 	Algorithm     Algorithm
 	OnUnavailable OnUnavailable
-	Fallback      int    // index in Backends; only read with ToFallback
+	Fallback      int    // index in Backends; ignored unless OnUnavailable is ToFallback
 	Revision      string // short hash of the content
 	Identity      string // what sessions are bound to: the same for all revisions of a split, and on every node
 
 	ForceHeader string   // a header whose value names the backend; empty: none
-	Rules       []Rule   // the first that holds counts
+	Rules       []Rule   // the first that matches counts
 	Session     *Session // nil: clients are not pinned
 	HashOn      []Key    // hash_on, then hash_fallback; empty: by weight alone
 	Ramp        *Ramp    // nil: the weights are constant
 }
 
-// index finds a backend by its name: -1 where there is none.
+// index returns the index of the backend of that name, or -1.
 func (s *Split) index(name string) int {
 	for i := range s.Backends {
 		if s.Backends[i].Name == name {
@@ -49,31 +47,30 @@ func (s *Split) index(name string) int {
 	return -1
 }
 
-// A Backend is one destination. What Kong has to be told to reach it is the
-// caller's business.
+// A Backend is one destination. How Kong reaches it is up to the caller.
 type Backend struct {
 	Name   string
 	Weight int // 0..MaxWeight; a share relative to the sum; 0 takes no new traffic
-	// Destination says where it is: what is known of its health holds there only.
+	// Destination is where it is. An ejection ends when it changes.
 	Destination string
 
-	Passive *Passive // nil: what becomes of its requests is not watched
+	Passive *Passive // nil: it has no passive health checks
 }
 
 // Passive ejects a backend whose requests fail.
 type Passive struct {
 	Failures int           // in a row
-	Ejection time.Duration // how long it is out
+	Ejection time.Duration // how long it is ejected
 }
 
-// A Rule decides for the requests that it matches.
+// A Rule decides about the requests that it matches.
 type Rule struct {
 	Match   Match
-	Backend int   // index in Backends, where Weights is nil
-	Weights []int // one for each backend: take the place of the split's for what follows
+	Backend int   // index in Backends; ignored if there are Weights
+	Weights []int // one for each backend, instead of the split's; nil: Backend decides
 }
 
-// A Match holds where all of it holds. What is empty holds always.
+// A Match holds if all of its parts do. An empty part always holds.
 type Match struct {
 	Headers, Cookies, QueryArgs []Pattern
 	Methods                     []string
@@ -82,21 +79,21 @@ type Match struct {
 	ClientIPs                   []netip.Prefix
 }
 
-// A Pattern holds where the value of that name is one of Exact or matches one of
-// Regexps. It does not hold where there is none of that name.
+// A Pattern holds if the value of that name is one of Exact or matches one of Regexps.
+// Without such a value it does not hold.
 type Pattern struct {
 	Name    string
 	Exact   []string
 	Regexps []*regexp.Regexp
 }
 
-// A Key is what the same clients have in common, in Kong's words.
+// A Key is the part of a request that is hashed, in Kong's words.
 type Key struct {
 	On   KeyKind
 	Name string // of the header, the cookie, the query argument or the capture
 }
 
-// KeyKind is what a key is made of.
+// KeyKind is a part of a request.
 type KeyKind string
 
 // The kinds of keys.
@@ -120,10 +117,10 @@ type Session struct {
 	HTTPOnly   bool
 	SameSite   string   // Lax, Strict or None
 	Secrets    [][]byte // the first one signs, all of them verify
-	Generation int      // sessions of another one are void
+	Generation int      // sessions of another generation are ignored
 }
 
-// Secure says when a session's cookie is for https alone.
+// Secure is when a session's cookie is for https alone.
 type Secure string
 
 // The values of Secure.
@@ -141,18 +138,18 @@ type Ramp struct {
 	Start    time.Time
 	Duration time.Duration
 	Steps    int    // 0: continuous
-	Guard    *Guard // nil: it goes on whatever happens
+	Guard    *Guard // nil: it is never rolled back
 }
 
 // A Guard rolls a ramp back when too many of its backend's requests fail.
 type Guard struct {
-	RollbackTo    int // the share then, in hundredths of a percent, where it is not less already
-	MaxErrorRatio int // in hundredths of a percent, as shares are, so that just the limit is not above it
-	MinRequests   int // in the window, before it judges
+	RollbackTo    int // the share after a rollback, in hundredths of a percent, unless it is less already
+	MaxErrorRatio int // in hundredths of a percent; a ratio above it is too high
+	MinRequests   int // in the window, before it can roll back
 	Window        time.Duration
 }
 
-// Algorithm says how choices follow the weights.
+// Algorithm is how choices follow the weights.
 type Algorithm string
 
 const (
@@ -162,44 +159,44 @@ const (
 	Random Algorithm = "random"
 )
 
-// OnUnavailable says what happens to the share of a backend that cannot be used.
+// OnUnavailable is what happens to the share of a backend that cannot be used.
 type OnUnavailable string
 
 const (
-	// Fail answers exactly that share with an error.
+	// Fail answers the requests of that share with an error.
 	Fail OnUnavailable = "fail"
-	// Redistribute deals it out to the other backends by their weights.
+	// Redistribute divides it among the other backends by their weights.
 	Redistribute OnUnavailable = "redistribute"
 	// ToFallback gives all of it to one backend, which may have weight 0.
 	ToFallback OnUnavailable = "fallback"
 )
 
-// Reason says what decided.
+// Reason is what decided.
 type Reason string
 
 const (
 	// ByForce: the client named the backend in the force header.
 	ByForce Reason = "force"
-	// BySession: the client's cookie did.
+	// BySession: the client's cookie names it.
 	BySession Reason = "session"
-	// ByRule: a rule that the request matches did.
+	// ByRule: a rule that the request matches names it.
 	ByRule Reason = "rule"
-	// ByHash: the client's key did.
+	// ByHash: the hash of the client's key decided.
 	ByHash Reason = "hash"
 	// ByWeight: the backend's turn among the weights, redistributed shares included.
 	ByWeight Reason = "weight"
-	// ByFallback: the backend whose turn it was could not be used.
+	// ByFallback: it takes the place of a backend that could not be used.
 	ByFallback Reason = "fallback"
 )
 
-// Reasons are all of them. Nobody may change it.
+// Reasons are all of them. It must not be changed.
 var Reasons = [...]Reason{ByForce, BySession, ByRule, ByHash, ByWeight, ByFallback}
 
 // Facts are what a decision may depend on apart from the split and its state.
-// [Split.Needs] says which of them a split reads; the others need not be set.
+// [Split.Needs] returns which of them a split reads; the others need not be set.
 type Facts struct {
-	// More sets what a decision needs more of; it is called once, where that is so. Its
-	// error ends the decision. Nil: all is there already.
+	// More sets the facts that only some decisions need (see [Split.Needs]). A decision
+	// calls it at most once, and returns its error. Nil: they are set already.
 	More func(*Facts) error
 
 	Now       time.Time
@@ -218,16 +215,16 @@ type Facts struct {
 	HTTPS    bool // the client came by https
 }
 
-// A Header is a name with its first value.
+// A Header is a header, or a capture, with its first value.
 type Header struct{ Name, Value string }
 
-// Consumer is whom Kong has authenticated; empty: nobody.
+// Consumer is the Kong consumer of the request; empty: there is none.
 type Consumer struct{ ID, CustomID, Username string }
 
 // Needs are the facts that a split reads.
 type Needs struct {
 	Headers                                                     []string
-	Preflight                                                   bool // PreflightHeader, and where it is there OriginHeader and the method
+	Preflight                                                   bool // PreflightHeader, and if the request has it, OriginHeader and the method
 	Method, Path, Query, Cookies, Captures, IP, Consumer, HTTPS bool
 }
 
@@ -236,24 +233,24 @@ type Decision struct {
 	Backend    int // index in the split's Backends
 	Reason     Reason
 	Revision   string  // the split's
-	SetCookie  string  // what pins the client, as the value of a Set-Cookie header; empty: nothing changes
+	SetCookie  string  // the value of a Set-Cookie header that pins the client; empty: set none
 	RolledBack bool    // the guard has rolled the ramp back
-	Subject    Subject // what its outcome says something about
+	Subject    Subject // of the request's [Outcome]
 
-	pins   bool   // it is worth a session, whichever backend takes its place
-	others bool   // it is of those whom something else than the weights decides about
-	had    int    // where it is the fallback, whose place that has taken
-	stage  *stage // by which a turn was taken; nil: none was
+	pins     bool   // it begins a session, also if another backend takes its place
+	others   bool   // it takes turns of [turns].others
+	replaced int    // the backend in whose place the fallback is
+	stage    *stage // by which it took a turn; nil: it took none
 }
 
 // A Set is a set of backends, one bit for each index.
 type Set uint64
 
-// Has reports whether backend i is in the set.
+// Has reports whether the set has backend i.
 func (s Set) Has(i int) bool { return s>>i&1 == 1 }
 
-// With returns the set with backend i in it too.
+// With returns the set with backend i added.
 func (s Set) With(i int) Set { return s | 1<<i }
 
-// first is the lowest index in the set, which is not empty.
+// first returns the lowest index in the set, which must not be empty.
 func (s Set) first() int { return bits.TrailingZeros64(uint64(s)) }

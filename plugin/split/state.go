@@ -3,27 +3,27 @@ package split
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 )
 
-// State is what a split remembers from one choice to the next: whose turn it is,
-// and how its backends do. One State serves all users of a split. It is safe for
-// concurrent use.
+// State is what a split remembers from one choice to the next: whose turn it is, and
+// which backends are ejected or missing. One State serves all users of a split. It is
+// safe for concurrent use.
 //
-// Algorithm random remembers no turns, and leaves as they were those that a State
-// remembers for smooth.
+// Algorithm random has no turns, and leaves those of algorithm smooth as they are.
 type State struct {
 	split    *Split
 	own      *turns     // by the split's own weights
-	rules    []*turns   // by rule; nil where a rule has no weights
+	rules    []*turns   // by the weights of each rule; nil for a rule without weights
 	stepping sync.Mutex // held to go on to another share of the ramp
 	missing  missing
 
-	health     *health
-	conditions []*condition // of health, by backend; nil for one that is not watched
-	course     *course      // of health; nil: the ramp has no guard
-	places     []uint32     // hashes of the backends' places, of those that are watched
+	history    *history
+	conditions []*condition // of history, by backend; nil for one without passive health checks
+	course     *course      // of history; nil: the ramp has no guard
+	identities []uint32     // hashes of the backends' identities
 	ramp       uint32       // a hash of the ramp
 }
 
@@ -34,40 +34,40 @@ func NewState(s *Split) *State { return newState(s, nil) }
 func newState(s *Split, from *State) *State {
 	st := &State{split: s, rules: make([]*turns, len(s.Rules))}
 	if from == nil {
-		from = &State{health: newHealth()}
+		from = &State{history: newHistory()}
 	}
-	st.health = from.health
-	st.conditions, st.course = st.health.of(s)
-	st.places, st.ramp = make([]uint32, len(s.Backends)), hash32(s.rampText())
+	st.history = from.history
+	st.conditions, st.course = st.history.track(s)
+	st.identities, st.ramp = make([]uint32, len(s.Backends)), hash32(s.rampText())
 	for i := range s.Backends {
-		st.places[i] = hash32(s.Backends[i].place())
+		st.identities[i] = hash32(s.Backends[i].identity())
 	}
 	names := make([]string, len(s.Backends))
 	for i, b := range s.Backends {
 		names[i] = b.Name
 	}
-	heir := func(was *turns, weights []int64) *turns {
-		if was == nil {
+	heir := func(old *turns, weights []int64) *turns {
+		if old == nil {
 			return newTurns(newStage(names, weights))
 		}
-		return was.heir(newStage(names, weights))
+		return old.heir(newStage(names, weights))
 	}
 	st.own = heir(from.own, weightsOf(s.Backends))
 	for i, r := range s.Rules {
 		switch {
 		case r.Weights == nil:
 		case i < len(from.rules):
-			st.rules[i] = heir(from.rules[i], wide(r.Weights))
+			st.rules[i] = heir(from.rules[i], int64s(r.Weights))
 		default:
-			st.rules[i] = heir(nil, wide(r.Weights))
+			st.rules[i] = heir(nil, int64s(r.Weights))
 		}
 	}
 	return st
 }
 
-// Fits says whether s can go on with st itself: whether it has the same backends,
-// in the same order, with the same proportions everywhere, and watches them in the
-// same way.
+// Fits reports whether s can use st itself: whether both have the same backends in the
+// same order, with the same proportions in the split and in each rule, the same passive
+// health checks and the same ramp.
 func (st *State) Fits(s *Split) bool {
 	return slices.EqualFunc(st.split.Backends, s.Backends, func(a, b Backend) bool {
 		return sameName(a, b) && a.Destination == b.Destination && equal(a.Passive, b.Passive)
@@ -77,23 +77,23 @@ func (st *State) Fits(s *Split) bool {
 		sameRamp(st.split, s)
 }
 
-// For returns the state with which s goes on from here: st itself where it fits,
-// otherwise a new one that has the same ledgers of what every backend, by name, is
-// owed, and of how healthy it is. So weights that change often neither restart the
-// rotation nor starve a small share, and choices count in both states for as long as
-// both are used. A ramp that the guard has taken back stays so for as long as it is
-// the same ramp, and where it comes back before Prune.
+// For returns the state for s, another revision of the split: st itself if it fits,
+// otherwise a new one that shares with st what each backend, by name, is owed, and which
+// are ejected. So weights that change often neither restart the rotation nor starve a
+// small share, and while both states are in use, choices by either count in both. A ramp
+// that was rolled back stays so while s has the same ramp, and when a later revision has
+// it again before [Prune].
 func (st *State) For(s *Split) *State {
 	if st.Fits(s) {
 		return st
 	}
 	next := newState(s, st)
-	next.missing.from(&st.missing, places(st.split.Backends, s.Backends))
+	next.missing.inherit(&st.missing, indexes(st.split.Backends, s.Backends))
 	return next
 }
 
-// pruneTurns has what backends are owed that none of these states has fall to the
-// others.
+// pruneTurns forgets the backends that none of these states has. What they are owed falls
+// to the others.
 func pruneTurns(states []*State) {
 	has := func(name string) bool {
 		return slices.ContainsFunc(states, func(st *State) bool { return st.split.index(name) >= 0 })
@@ -116,7 +116,7 @@ func weightsOf(backends []Backend) []int64 {
 	return weights
 }
 
-func wide(weights []int) []int64 {
+func int64s(weights []int) []int64 {
 	out := make([]int64, len(weights))
 	for i, w := range weights {
 		out[i] = int64(w)
@@ -124,19 +124,19 @@ func wide(weights []int) []int64 {
 	return out
 }
 
-// places says for each of the backends where its name was before, or -1.
-func places(before, backends []Backend) []int {
-	was := make([]int, len(backends))
+// indexes returns the index in before of the name of each backend, or -1.
+func indexes(before, backends []Backend) []int {
+	found := make([]int, len(backends))
 	for i, b := range backends {
-		was[i] = slices.IndexFunc(before, func(old Backend) bool { return sameName(old, b) })
+		found[i] = slices.IndexFunc(before, func(old Backend) bool { return sameName(old, b) })
 	}
-	return was
+	return found
 }
 
 func sameName(a, b Backend) bool { return a.Name == b.Name }
 
 func sameWeights(a, b Rule) bool {
-	return (a.Weights == nil) == (b.Weights == nil) && slices.Equal(reduced(wide(a.Weights), 0), reduced(wide(b.Weights), 0))
+	return (a.Weights == nil) == (b.Weights == nil) && slices.Equal(reduced(int64s(a.Weights), 0), reduced(int64s(b.Weights), 0))
 }
 
 func hash32(text string) uint32 { return uint32(xxhash.Sum64String(text)) }
@@ -144,4 +144,53 @@ func hash32(text string) uint32 { return uint32(xxhash.Sum64String(text)) }
 // equal compares what two pointers point to.
 func equal[T comparable](a, b *T) bool {
 	return a == b || a != nil && b != nil && *a == *b
+}
+
+// Status is what a state has to show to an operator.
+type Status struct {
+	// Shares of new clients for which no rule decides, in the order of the split's
+	// backends. They add up to 1; if no backend has a weight, all are 0.
+	Shares     []float64
+	Ejected    map[string]time.Time // until when, by name
+	RolledBack time.Time            // since when the ramp is; zero: it is not
+	Blocked    time.Time            // since when no other backend can take the ramp's share, so that it is not rolled back; zero: it need not be
+	// Requests in the window of the ramp's guard, and those of them that failed.
+	Requests, Failed int
+}
+
+// Status returns the shares, ejections and the state of the ramp at now.
+func (st *State) Status(now time.Time) Status {
+	s := Status{Shares: st.shares(now), Ejected: map[string]time.Time{}}
+	st.history.mu.Lock()
+	defer st.history.mu.Unlock()
+	for i, c := range st.conditions {
+		if c != nil && now.Before(c.until) {
+			s.Ejected[st.split.Backends[i].Name] = c.until
+		}
+	}
+	if st.course != nil {
+		s.Requests, s.Failed = st.course.window.at(now)
+	}
+	if st.rolledBack() {
+		s.RolledBack = st.course.since
+	} else if st.course != nil {
+		s.Blocked = st.course.blocked
+	}
+	return s
+}
+
+func (st *State) shares(now time.Time) []float64 {
+	weights := weightsOf(st.split.Backends)
+	if r := st.split.Ramp; r != nil {
+		weights = r.weights(st.split.Backends, st.shareAt(now))
+	}
+	var sum int64
+	for _, w := range weights {
+		sum += w
+	}
+	shares := make([]float64, len(weights))
+	for i, w := range weights {
+		shares[i] = float64(w) / float64(max(sum, 1))
+	}
+	return shares
 }

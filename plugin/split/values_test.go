@@ -104,7 +104,7 @@ func FuzzValues(f *testing.F) {
 		if want, err := url.QueryUnescape(text); err == nil && unescape(text) != want {
 			t.Fatalf("%q stands for %q, want %q", text, unescape(text), want)
 		}
-		if stands(text, value) != (unescape(text) == value) || !stands(text, unescape(text)) {
+		if unescapesTo(text, value) != (unescape(text) == value) || !unescapesTo(text, unescape(text)) {
 			t.Fatalf("%q stands for %q or it does not", text, value)
 		}
 	})

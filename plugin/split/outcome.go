@@ -1,0 +1,269 @@
+package split
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// history is what the outcomes of requests have led to: which backends are ejected, and
+// which ramps are rolled back. All states that go on from one another share one, so that
+// an ejection or a rollback holds in each of them. It is safe for concurrent use.
+type history struct {
+	anyEjected atomic.Bool // false: no backend is ejected
+
+	mu       sync.Mutex            // of all that is below
+	backends map[string]*condition // by name and destination
+	ramps    map[string]*course    // by what rampText says
+}
+
+// condition is what is known of one backend at one destination.
+type condition struct {
+	failures  int           // in a row
+	until     time.Time     // until when it is ejected; zero: it is not
+	ejections atomic.Uint32 // so far
+}
+
+func newHistory() *history {
+	return &history{backends: map[string]*condition{}, ramps: map[string]*course{}}
+}
+
+// track returns the conditions of the backends of s in their order, nil for those
+// without passive health checks, and the course of its ramp, nil if it has no guard.
+func (h *history) track(s *Split) ([]*condition, *course) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	conditions := make([]*condition, len(s.Backends))
+	for i, b := range s.Backends {
+		if b.Passive != nil {
+			conditions[i] = entry(h.backends, b.identity())
+		}
+	}
+	if s.Ramp == nil || s.Ramp.Guard == nil {
+		return conditions, nil
+	}
+	return conditions, entry(h.ramps, s.rampText())
+}
+
+// entry returns what m has under key, which is new if there was nothing.
+func entry[T any](m map[string]*T, key string) *T {
+	if m[key] == nil {
+		m[key] = new(T)
+	}
+	return m[key]
+}
+
+// identity is the key of a backend's condition.
+func (b *Backend) identity() string { return b.Name + "\n" + b.Destination }
+
+// A Subject is what the outcome of a request is evidence of: the backend at its
+// destination since its last ejection, and the ramp. Zero: of nothing.
+type Subject struct{ Backend, Ramp uint32 }
+
+// Subject returns the subject of a request that is decided now for backend i.
+func (st *State) Subject(i int) (subject Subject) {
+	if c := st.conditions[i]; c != nil {
+		subject.Backend = st.identities[i] + c.ejections.Load()
+	}
+	if st.course != nil && st.split.Ramp.Backend == i {
+		subject.Ramp = st.ramp
+	}
+	return subject
+}
+
+// An Incident is what an outcome has led to.
+type Incident struct {
+	Kind    IncidentKind
+	Backend string
+	Until   time.Time // until when it is ejected
+	Failed  int       // requests that failed, in a row or in the guard's window
+	Of      int       // requests in the guard's window
+}
+
+// IncidentKind is what has happened.
+type IncidentKind int
+
+const (
+	// Ejected: the backend is out for a while.
+	Ejected IncidentKind = iota
+	// RolledBack: the backend's ramp is rolled back.
+	RolledBack
+	// Blocked: the backend's ramp would be rolled back, but no other backend can take
+	// the share.
+	Blocked
+)
+
+// String returns a sentence for the log.
+func (e Incident) String() string {
+	switch e.Kind {
+	case RolledBack:
+		return fmt.Sprintf("the ramp of %q is taken back, and stays so until it is changed: %d of %d requests failed",
+			e.Backend, e.Failed, e.Of)
+	case Blocked:
+		return fmt.Sprintf("the ramp of %q is taken back only once another backend can take its share, and none can: %d of %d requests failed",
+			e.Backend, e.Failed, e.Of)
+	}
+	return fmt.Sprintf("%q is ejected until %s: %d requests in a row failed",
+		e.Backend, e.Until.UTC().Format(time.RFC3339), e.Failed)
+}
+
+// An Outcome is what has become of a request.
+type Outcome struct {
+	Backend  int     // that got the request
+	Subject  Subject // of the decision
+	Failed   bool
+	Unusable Set // backends that cannot take requests now, as far as the caller knows
+}
+
+// Observe counts an outcome at now, and returns what it has led to. It ignores the
+// outcome of a request for another destination or ramp, or from before an ejection. It
+// allocates only if it returns something.
+func (st *State) Observe(o Outcome, now time.Time) (incidents []Incident) {
+	h, s := st.history, st.split
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	present := st.Subject(o.Backend)
+	if c := st.conditions[o.Backend]; c != nil && o.Subject.Backend == present.Backend {
+		p := s.Backends[o.Backend].Passive
+		switch {
+		case !o.Failed:
+			c.failures = 0
+		case now.Before(c.until): // it got the request because no other backend was left
+		default:
+			if c.failures++; c.failures >= p.Failures {
+				c.failures, c.until = 0, now.Add(p.Ejection)
+				c.ejections.Add(1)
+				h.anyEjected.Store(true)
+				incidents = append(incidents, Incident{Backend: s.Backends[o.Backend].Name, Until: c.until, Failed: p.Failures})
+			}
+		}
+	}
+	if c := st.course; c != nil && s.Ramp.Backend == o.Backend && o.Subject.Ramp == present.Ramp && !c.rolledBack.Load() {
+		if e := st.judge(o.Failed, o.Unusable, now); e != nil {
+			incidents = append(incidents, *e)
+		}
+	}
+	return incidents
+}
+
+// ejected returns the backends that are ejected at now.
+func (st *State) ejected(now time.Time) (out Set) {
+	h := st.history
+	if !h.anyEjected.Load() {
+		return 0
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, c := range st.conditions {
+		if c != nil && now.Before(c.until) {
+			out = out.With(i)
+		}
+	}
+	if out == 0 {
+		some := false
+		for _, c := range h.backends { // another state may have others
+			some = some || now.Before(c.until)
+		}
+		h.anyEjected.Store(some)
+	}
+	return out
+}
+
+// Prune forgets the backends and the ramps that none of these states has. They have to
+// be all states in use of those that go on from one another. It reports whether what
+// [State.Memory] returns may have changed.
+func Prune(states ...*State) (changed bool) {
+	pruneTurns(states)
+	h := states[0].history
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.DeleteFunc(h.backends, func(_ string, c *condition) bool {
+		gone := !slices.ContainsFunc(states, func(st *State) bool { return slices.Contains(st.conditions, c) })
+		changed = changed || gone && !c.until.IsZero()
+		return gone
+	})
+	maps.DeleteFunc(h.ramps, func(_ string, c *course) bool {
+		gone := !slices.ContainsFunc(states, func(st *State) bool { return st.course == c })
+		changed = changed || gone && c.rolledBack.Load()
+		return gone
+	})
+	return changed
+}
+
+// memory is the saved state.
+type memory struct {
+	Ejected    map[string]time.Time `json:"ejected,omitempty"`     // until when, by [Backend.identity]
+	At         time.Time            `json:"at,omitzero"`           // when Ejected was saved
+	RolledBack map[string]rollback  `json:"rolled_back,omitempty"` // by [Split.rampText]
+}
+
+type rollback struct {
+	Since time.Time `json:"since"`
+	Share int       `json:"share"` // since the rollback, in hundredths of a percent
+}
+
+// Memory returns what the caller has to save of the state at now, for [State.Recall]:
+// ejections and rollbacks; nil: nothing. It is the same for all states that go on from
+// one another.
+func (st *State) Memory(now time.Time) []byte {
+	h := st.history
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m := memory{Ejected: map[string]time.Time{}, RolledBack: map[string]rollback{}}
+	for name, c := range h.backends {
+		if now.Before(c.until) {
+			m.Ejected[name] = c.until
+			m.At = now
+		}
+	}
+	for ramp, c := range h.ramps {
+		if c.rolledBack.Load() {
+			m.RolledBack[ramp] = rollback{c.since, int(c.share.Load())}
+		}
+	}
+	if len(m.Ejected)+len(m.RolledBack) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // times of this century
+	}
+	return text
+}
+
+// Recall adds what Memory has returned to the state. What is about backends or ramps
+// that the split does not have, or not yet, is kept until [Prune]. No ejection lasts
+// longer from now than it did when it was saved, even if the clock was set back since.
+// After an error the state is as before.
+func (st *State) Recall(text []byte, now time.Time) error {
+	var m memory
+	if err := json.Unmarshal(text, &m); err != nil {
+		return fmt.Errorf("the memory of a split: %w", err)
+	}
+	h := st.history
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, until := range m.Ejected {
+		rest := until.Sub(now)
+		if !m.At.IsZero() {
+			rest = min(rest, until.Sub(m.At))
+		}
+		until = now.Add(rest) // on the monotonic clock
+		if c := entry(h.backends, name); c.until.Before(until) {
+			c.until = until
+			h.anyEjected.Store(true)
+		}
+	}
+	for ramp, saved := range m.RolledBack {
+		if c := entry(h.ramps, ramp); !c.rolledBack.Load() {
+			c.since = saved.Since
+			c.share.Store(int64(min(max(saved.Share, 0), whole)))
+			c.rolledBack.Store(true)
+		}
+	}
+	return nil
+}
