@@ -78,11 +78,13 @@ func runTestProcess(control string) error {
 // lingerEnv is set for a keeper that lingers.
 const lingerEnv = "KEEPER_TEST_LINGER"
 
+const lingerTime = 61 * time.Second // none of the keeper's own times
+
 func lingers() time.Duration {
 	if os.Getenv(lingerEnv) == "" {
 		return 0
 	}
-	return time.Minute
+	return lingerTime
 }
 
 // afterSignal is for time.AfterFunc: the time of everything that waits is over at
@@ -111,6 +113,9 @@ func afterSignal() func(time.Duration, func()) *time.Timer {
 		mu.Lock()
 		defer mu.Unlock()
 		waiting[s] = append(waiting[s], f)
+		if d == lingerTime {
+			fmt.Fprintln(os.Stderr, "lingering") // what it is told from now on is another time
+		}
 		return nil
 	}
 }

@@ -119,6 +119,7 @@ func TestOneLingers(t *testing.T) {
 			child := r.ready()
 			kong := r.dial()
 			r.signal(syscall.SIGTERM)
+			r.logs("lingering")
 			kong.send("call")
 			kong.answers("call", child, 0)
 			former := *r
