@@ -17,9 +17,9 @@ import (
 	"kong-traffic-split/plugin/split"
 )
 
-// Compile makes the split of a configuration that has backends. The identity is
-// what the split's sessions are bound to: the same for all revisions of it and
-// on every node, and of no other split.
+// Compile returns the split of a configuration, which has to have backends. The split's
+// sessions are bound to identity, which has to be the same for all its revisions on all
+// nodes, and different for other splits.
 func (c *Config) Compile(identity string) *split.Split {
 	s := &split.Split{
 		Algorithm:     split.Algorithm(c.Algorithm),
@@ -47,10 +47,10 @@ func (c *Config) Compile(identity string) *split.Split {
 	return s
 }
 
-// revision names the content of a configuration: equal ones have the same, on
-// every node, and others differ. JSON serves as the canonical form, as it has
-// the fields in the order of the struct and the keys of maps sorted. The secrets
-// are left out: a revision is shown, and guesses could be tried on it.
+// revision returns a hash of the configuration, which is the same on every node. JSON is
+// the canonical form: it has the fields in the order of the struct, and the keys of maps
+// sorted. The secrets are left out, as a revision is public and guesses could be tried
+// on it.
 func (c *Config) revision() string {
 	text, err := json.Marshal(c)
 	if err != nil {
@@ -68,7 +68,7 @@ func (b *Backend) compile() split.Backend {
 	return out
 }
 
-// destination says where a backend is, as far as its configuration does.
+// destination returns where a backend is, as far as its configuration says.
 func (b *Backend) destination() string {
 	switch {
 	case b.Service:
@@ -79,7 +79,7 @@ func (b *Backend) destination() string {
 	return strings.TrimPrefix(b.Protocol+"://"+net.JoinHostPort(b.Host, strconv.Itoa(b.Port)), "://")
 }
 
-// hashKeys are the key and the one for when it is absent.
+// hashKeys returns the keys of hash_on and hash_fallback.
 func (c *Config) hashKeys() (keys []split.Key) {
 	for _, k := range []struct{ on, header, cookie, queryArg, capture string }{
 		{c.HashOn, c.HashOnHeader, c.HashOnCookie, c.HashOnQueryArg, c.HashOnURICapture},
@@ -112,7 +112,7 @@ func (s *Session) compile(identity string) *split.Session {
 	if out.Secure == split.SecureAuto && s.needsSecure() {
 		out.Secure = split.SecureAlways
 	}
-	if out.Cookie == "" { // two splits on one host do not overwrite each other's
+	if out.Cookie == "" { // so that two splits on one host do not overwrite each other's cookies
 		out.Cookie = fmt.Sprintf("traffic_split_%016x", xxhash.Sum64String(identity))[:len("traffic_split_")+8]
 	}
 	if s.PreviousSecret != "" {
@@ -121,8 +121,8 @@ func (s *Session) compile(identity string) *split.Session {
 	return out
 }
 
-// needsSecure reports whether browsers drop the cookie unless it is for https alone. A
-// load balancer in front may end TLS, so that Kong sees http.
+// needsSecure reports whether browsers reject the cookie unless it is for https alone. A
+// load balancer in front of Kong may terminate TLS, so that Kong sees http.
 func (s *Session) needsSecure() bool {
 	return s.SameSite == "None" || hostPrefix.MatchString(s.Cookie) || securePrefix.MatchString(s.Cookie)
 }
@@ -154,7 +154,7 @@ func (m *Match) compile() split.Match {
 	return out
 }
 
-// patterns are in the order of their names.
+// patterns returns the patterns in the order of their names.
 func patterns(byName map[string][]string) (all []split.Pattern) {
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		p := split.Pattern{Name: name}
@@ -189,7 +189,7 @@ func (r *Ramp) compile(c *Config) *split.Ramp {
 	return out
 }
 
-// Seconds is a time of a configuration, exactly, as times have three decimals.
+// Seconds converts a time of a configuration, which has at most three decimals, exactly.
 func Seconds(s float64) time.Duration {
 	return time.Duration(math.Round(s*1000)) * time.Millisecond
 }

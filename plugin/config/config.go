@@ -6,6 +6,13 @@
 // compiles to a split.
 package config
 
+import (
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
 //go:generate go run ./generate
 
 // Config is the checked configuration of one plugin row or of one entry of a
@@ -15,10 +22,9 @@ type Config struct {
 	Backends  []Backend
 	Algorithm string // smooth or random
 
-	// The key that sends the same client to the same backend, and the one that is
-	// used where it is absent: none, consumer, ip, header, cookie, path, query_arg
-	// or uri_capture. The name that belongs to it is never empty; the others are
-	// not read.
+	// What to hash, and what to hash if that is absent: none, consumer, ip, header,
+	// cookie, path, query_arg or uri_capture. The name of such a header, cookie, argument
+	// or capture is never empty; the other names are ignored.
 	HashOn, HashOnHeader, HashOnCookie, HashOnQueryArg, HashOnURICapture                               string
 	HashFallback, HashFallbackHeader, HashFallbackCookie, HashFallbackQueryArg, HashFallbackURICapture string
 
@@ -28,17 +34,17 @@ type Config struct {
 	Ramp        *Ramp  // nil: the weights are constant
 
 	OnUnavailable  string // fail, redistribute or fallback
-	Fallback       string // a backend's name; only read where OnUnavailable is fallback
+	Fallback       string // a backend's name; ignored unless OnUnavailable is fallback
 	ResponseHeader string // empty: the client is not told
 	LogDecision    bool
-	Split          string // the entry of the split file that is meant; empty: the one named like the Kong route
+	Split          string // the name of the entry in the split files to use; empty: the Kong route's name
 }
 
 // Backend is one destination: the route's own Service, a Kong Upstream or a host, and
 // only one of these.
 type Backend struct {
 	Name            string // never empty
-	Service         bool   // whatever the route does by itself
+	Service         bool   // the route's own Service
 	Upstream        string // the name of a Kong Upstream; empty: it is none
 	Host            string // a host name, an IPv4 address, or an IPv6 address without brackets; empty: it is none
 	Port            int    // 1 to 65535; 0 where there is no host
@@ -48,20 +54,20 @@ type Backend struct {
 	HostHeader      string // preserve or a literal; empty: as Kong does for a Service
 	RequestHeaders  RequestHeaders
 	ResponseHeaders ResponseHeaders
-	Health          *Health // of a host only; nil: nobody checks it
+	Health          *Health // of a host only; nil: no health checks
 }
 
-// Health says how it is found out that a backend is unhealthy.
+// Health has the health checks of a backend.
 type Health struct {
 	Active  *Active  // nil: it is not probed
-	Passive *Passive // nil: what becomes of its requests is not watched
+	Passive *Passive // nil: the outcomes of its requests are ignored
 }
 
 // Active probes a backend.
 type Active struct {
 	Path               string  // empty: opening a TCP connection is the probe
-	Interval, Timeout  float64 // Timeout is not the longer one
-	Healthy, Unhealthy int     // how many results in a row change what it is taken for
+	Interval, Timeout  float64 // Timeout is at most Interval
+	Healthy, Unhealthy int     // how many results in a row make it healthy or unhealthy
 }
 
 // Passive ejects a backend whose requests fail.
@@ -72,18 +78,18 @@ type Passive struct {
 
 // Session pins a client to its first backend by a cookie.
 type Session struct {
-	Cookie         string // its name; empty: one that is made from the split's identity
+	Cookie         string // its name; empty: one derived from the split's identity
 	MaxAge         int    // 0: until the browser closes
 	Path, Domain   string
 	Secure         string // auto, always or never
 	HTTPOnly       bool
 	SameSite       string // Lax, Strict or None
-	Secret         Secret // what signs the cookie
-	PreviousSecret Secret // what signed those from before; empty: none
+	Secret         Secret // signs cookies
+	PreviousSecret Secret // has signed older cookies, which stay valid; empty: none
 	Generation     int
 }
 
-// Secret is a string that formatting and JSON do not show.
+// Secret is a string that is not shown by formatting nor in JSON.
 type Secret string
 
 const hidden = "(secret)"
@@ -94,7 +100,7 @@ func (Secret) String() string { return hidden }
 // GoString does not return the secret either.
 func (Secret) GoString() string { return hidden }
 
-// MarshalText says only whether there is a secret.
+// MarshalText returns no more than whether there is a secret.
 func (s Secret) MarshalText() ([]byte, error) {
 	if s == "" {
 		return nil, nil
@@ -102,16 +108,16 @@ func (s Secret) MarshalText() ([]byte, error) {
 	return []byte(hidden), nil
 }
 
-// Rule decides for the requests that it matches.
+// Rule decides about the requests that it matches.
 type Rule struct {
 	Match   Match
 	Backend string         // a backend's name; empty: Weights decide
 	Weights map[string]int // by the backend's name; those that are missing have 0
 }
 
-// Match holds where all of it does. What is empty holds always.
+// Match holds if all of its parts do. An empty part always holds.
 type Match struct {
-	Headers, Cookies, QueryArgs map[string][]string // by name: exact values, and regular expressions behind a ~
+	Headers, Cookies, QueryArgs map[string][]string // by name: exact values, and regular expressions after a ~
 	Methods                     []string
 	PathPrefix                  string
 	Consumers                   []string
@@ -125,7 +131,7 @@ type Ramp struct {
 	Start    string  // RFC 3339
 	Duration float64
 	Steps    int    // 0: continuous
-	Guard    *Guard // nil: it goes on whatever happens
+	Guard    *Guard // nil: it is never rolled back
 }
 
 // Guard rolls a ramp back when too many of its backend's requests fail.
@@ -145,4 +151,33 @@ type RequestHeaders struct {
 // ResponseHeaders are the changes to the headers that a backend's clients receive.
 type ResponseHeaders struct {
 	Add map[string]string
+}
+
+// NeedsHTTP returns the names of the parameters that are set and make no sense for TCP or
+// TLS connections that Kong forwards without reading them; empty: there are none.
+func (c *Config) NeedsHTTP() string {
+	if len(c.Backends) == 0 {
+		return "" // a split file has the parameters
+	}
+	return strings.Join(row.needHTTP(reflect.ValueOf(c).Elem(), "", nil), ", ")
+}
+
+// needHTTP adds the names in a record to found.
+func (f *field) needHTTP(record reflect.Value, path string, found []string) []string {
+	for i := range f.fields {
+		p := &f.fields[i]
+		at, v := Join(path, p.name), record.FieldByName(goName(p.name))
+		switch {
+		case v.IsZero() || slices.Contains(p.notHTTP, v.String()):
+		case p.http:
+			found = append(found, at)
+		case p.kind == kindRecord:
+			found = p.needHTTP(reflect.Indirect(v), at, found)
+		case p.kind == kindArray && p.elements.kind == kindRecord:
+			for i := range v.Len() {
+				found = p.elements.needHTTP(v.Index(i), at+"["+strconv.Itoa(i)+"]", found)
+			}
+		}
+	}
+	return found
 }

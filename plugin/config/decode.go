@@ -1,17 +1,24 @@
 package config
 
-import "reflect"
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"unicode/utf8"
+)
 
-// An Option changes what is taken for right.
+// An Option changes what is accepted.
 type Option func(*reader)
 
-// WithoutOutcomes is the Option that refuses what a plugin server cannot do to
-// which Kong does not tell what became of a request: one that was not started
-// with -outcomes.
+// WithoutOutcomes is the Option that refuses parameters for which Kong has to report the
+// outcomes of requests, as it does only to a plugin server with -outcomes.
 func WithoutOutcomes(r *reader) { r.noOutcomes = true }
 
-// References is the Option that takes references to vaults for secrets, as they stand
-// in Kong's own configuration: Kong sends what it has put in their place.
+// References is the Option that accepts references to vaults as secrets. Kong's own
+// configuration has them; Kong sends the secrets to the plugin.
 func References(r *reader) { r.references = true }
 
 func newReader(options []Option) *reader {
@@ -22,17 +29,16 @@ func newReader(options []Option) *reader {
 	return &r
 }
 
-// row reads a plugin row.
+// row reads the configuration of a plugin row.
 func (r *reader) row(n *Node) *Config {
 	var c Config
 	r.read(&row, n, "", reflect.ValueOf(&c).Elem())
 	return &c
 }
 
-// DecodeFile checks a split file and makes of each entry of its splits a
-// configuration, by the entry's name. The keys of its defaults hold for the
-// entries that do not have them. There are no configurations where there are
-// problems.
+// DecodeFile checks a split file and returns the configuration of each entry of its
+// splits, by the entry's name. An entry takes keys that it lacks from the file's defaults.
+// If there are problems, it returns no configurations.
 func DecodeFile(n *Node, options ...Option) (map[string]*Config, Problems) {
 	r := newReader(options)
 	var to struct {
@@ -50,12 +56,11 @@ func DecodeFile(n *Node, options ...Option) (map[string]*Config, Problems) {
 	return splits, nil
 }
 
-// maxInherited bounds the values of the defaults, written out in all splits.
+// maxInherited is how many values all splits together may take from the defaults.
 const maxInherited = 200_000
 
-// inherit gives each entry of a split file the defaults that it does not say
-// itself. The values stay the same nodes, so that one that is wrong is reported
-// once.
+// inherit adds the defaults to each entry of a split file that lacks them. The entries
+// share the nodes of their values, so that a wrong one is reported once.
 func (r *reader) inherit(file *Node) *Node {
 	defaults, splits := file.Get("defaults"), file.Get("splits")
 	if defaults == nil || splits == nil {
@@ -98,7 +103,7 @@ func (r *reader) inherit(file *Node) *Node {
 	return &whole
 }
 
-// size is how many values a node is, with all that is in it.
+// size returns the number of values in a node, itself included.
 func (n *Node) size() int {
 	size := 1
 	for _, item := range n.Items {
@@ -108,4 +113,131 @@ func (n *Node) size() int {
 		size += n.Members[i].Value.size()
 	}
 	return size
+}
+
+// FromKong decodes and checks the JSON with which Kong starts an instance. Keys that
+// Kong itself adds are ignored. The error is a Problems.
+func FromKong(text []byte, options ...Option) (*Config, error) {
+	if err := CheckLength(len(text)); err != nil {
+		return nil, Problems{{Message: "the configuration that Kong sent " + err.Error()}}
+	}
+	n, err := parseJSON(text)
+	if err != nil {
+		return nil, Problems{{Message: "the configuration that Kong sent cannot be read: " + err.Error()}}
+	}
+	c, problems := DecodeRow(n, options...)
+	if problems != nil {
+		return nil, problems
+	}
+	return c, nil
+}
+
+// CheckLength returns an error if a configuration has too many bytes in JSON to be read.
+func CheckLength(bytes int) error {
+	if bytes > maxText {
+		return fmt.Errorf("is %d bytes long; at most %d are read: shorten its lists", bytes, maxText)
+	}
+	return nil
+}
+
+// DecodeRow checks the configuration of a plugin row, as Kong sends it or a declarative
+// file has it. If there are problems, it returns no configuration.
+func DecodeRow(n *Node, options ...Option) (*Config, Problems) {
+	r := newReader(options)
+	r.lua = true
+	c := r.row(n)
+	if len(r.problems) > 0 {
+		return nil, r.found()
+	}
+	return c, nil
+}
+
+// parseJSON parses a JSON text into a tree.
+func parseJSON(text []byte) (*Node, error) {
+	p := parser{text: text, Decoder: json.NewDecoder(bytes.NewReader(text)), left: new(maxValues)}
+	p.UseNumber()
+	n, err := p.value(0)
+	if errors.Is(err, io.EOF) {
+		return nil, errors.New("it is empty or ends in the middle")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("there is more after its end")
+	}
+	return n, nil
+}
+
+type parser struct {
+	*json.Decoder
+	text []byte
+	left *int // values that it may still read
+}
+
+// Limits of a configuration, so that decoding it takes little time and memory.
+const (
+	maxDepth  = 64 // levels; the table needs 6
+	maxValues = 100_000
+	maxText   = 1 << 20 // bytes
+)
+
+// value reads the next value with all values in it.
+func (p parser) value(depth int) (*Node, error) {
+	if depth > maxDepth {
+		return nil, errors.New("it nests too deep")
+	}
+	if *p.left--; *p.left < 0 {
+		return nil, fmt.Errorf("it has more than %d values", maxValues)
+	}
+	start := p.InputOffset()
+	token, err := p.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch t := token.(type) {
+	case bool:
+		return &Node{Kind: Bool, Bool: t}, nil
+	case json.Number:
+		return &Node{Kind: Number, Text: t.String()}, nil
+	case string:
+		// The decoder replaces bytes that are not UTF-8 by U+FFFD: only the text has them.
+		if !utf8.Valid(p.text[start:p.InputOffset()]) {
+			return &Node{Kind: Fault, Text: quote(t) + " has bytes in it that are not UTF-8", Quotes: true}, nil
+		}
+		return &Node{Kind: String, Text: t}, nil
+	case json.Delim:
+		return p.inside(t, depth)
+	}
+	return &Node{Kind: Null}, nil
+}
+
+// inside reads what is between brackets.
+func (p parser) inside(open json.Delim, depth int) (*Node, error) {
+	n := &Node{Kind: List}
+	if open == '{' {
+		n.Kind = Map
+	}
+	for p.More() {
+		var key *Node
+		if n.Kind == Map {
+			var err error
+			if key, err = p.value(depth); err != nil {
+				return nil, err
+			}
+		}
+		v, err := p.value(depth + 1)
+		switch {
+		case err != nil:
+			return nil, err
+		case key == nil:
+			n.Items = append(n.Items, v)
+		case key.Kind == Fault:
+			n.Members = append(n.Members, Member{Key: "?", Value: key})
+		default:
+			n.Members = append(n.Members, Member{Key: key.Text, Value: v})
+		}
+	}
+	_, err := p.Token()
+	return n, err
 }

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// The time that regular expressions take is at most about the product of the text's
-// length, which plugin/split bounds, and of their own, in instructions of the program
-// that they are compiled to. One of a repetition counts as often as it may be there:
-// x{1000} has a thousand. A usual expression has some tens.
+// The time to match a regular expression is at most about the text's length, which
+// plugin/split bounds, times the number of instructions that it is compiled to. A
+// repetition is compiled to as many as it may repeat: x{1000} has a thousand. Most
+// expressions have some tens.
 const (
 	maxInstructions     = 4_000   // of a configuration
 	maxFileInstructions = 400_000 // of a split file, for the memory that they take
@@ -30,11 +30,12 @@ func validValue(value string) string {
 	return ""
 }
 
-func tooLarge(n, most int) string {
-	return fmt.Sprintf("%d instructions, in which a repetition counts as often as it may be there; at most %d are allowed: repeat less, or list exact values", n, most)
+func tooLarge(n, limit int) string {
+	return fmt.Sprintf("%d instructions, in which a repetition counts as often as it may be there; at most %d are allowed: repeat less, or list exact values", n, limit)
 }
 
-// instructions are those of a value of a match: 0, unless it is a regular expression.
+// instructions returns how many a value of a match is compiled to: 0, unless it is a
+// regular expression.
 func instructions(value string) (int, error) {
 	expr, isRegexp := strings.CutPrefix(value, "~")
 	if !isRegexp {
@@ -47,8 +48,8 @@ func instructions(value string) (int, error) {
 	return 2 + sizeOf(tree), nil // it begins and matches
 }
 
-// sizeOf estimates how many instructions a part of an expression is compiled to, from
-// above. The parser lets repetitions multiply to 1000 at most.
+// sizeOf returns an upper bound of the instructions that a part of an expression is
+// compiled to. The parser lets repetitions multiply to 1000 at most.
 func sizeOf(tree *syntax.Regexp) int {
 	inside := 0
 	for _, sub := range tree.Sub {
@@ -68,8 +69,8 @@ func sizeOf(tree *syntax.Regexp) int {
 	return inside + 2 // a capture, a loop, or one of the others, which are 1
 }
 
-// boundExpressions reports the rule whose regular expressions are too many, with those
-// of the rules before it.
+// boundExpressions reports the first rule whose regular expressions, together with those
+// of the rules before it, are too large.
 func (r *reader) boundExpressions(c *Config, n *Node, path string) {
 	sum := 0
 	for i := range c.Rules {

@@ -2,10 +2,10 @@ package config
 
 import "regexp"
 
-// field describes one parameter. The words are those of Kong's schemas, in
-// which most of it can be said; what only code can check is in valid and also.
+// field describes one parameter, in the words of Kong's schemas, which can express most
+// of it. What only code can check is in valid and also.
 type field struct {
-	name string // empty where the value has none: elements, keys, values
+	name string // empty for elements, keys and values
 	kind kind
 	doc  string // for readers: Kong's schema, editors and the reference
 
@@ -19,28 +19,28 @@ type field struct {
 	unit      unit    // of an integer or a number
 	example   string  // of an array, a map or a record, in YAML's flow style
 	oneOf     []string
-	none      []rule // a string that one of these matches is refused
-	match     []rule // and one that does not match all of these
+	none      []rule // a string must not match any of these
+	match     []rule // a string has to match all of these
 	empty     bool   // a string that may be empty
-	onlyTrue  bool   // a boolean that is true where it is there
-	secret    bool   // never shown: a string, which may stand in a vault, or a record with such a string in it
+	onlyTrue  bool   // a boolean that has to be true, or absent
+	secret    bool   // never shown: a string, which may be in a vault, or a record with such a string
 
-	http     bool     // only Kong's HTTP side has what it is about, and not where it passes on TCP
-	notHTTP  []string // of a string with http, the values that any connection has
-	outcomes bool     // needs to be told what becomes of requests
+	http     bool     // it makes sense for HTTP requests only, not for TCP connections
+	notHTTP  []string // of a string with http, the values that make sense for any connection
+	outcomes bool     // it needs the outcomes of requests
 
 	elements     *field // of an array
 	keys, values *field // of a map
 	fields       []field
 	checks       []check           // between the fields of a record
-	inherits     bool              // a record that takes what it lacks from elsewhere before it is checked
-	hints        map[string]string // what to say of an unknown key that people are likely to try
+	inherits     bool              // a record that takes keys from the defaults before it is checked
+	hints        map[string]string // by an unknown key that people are likely to try, what to do instead
 
 	valid func(s string) string                         // what else is wrong with a string, in words; empty: nothing
 	also  func(r *reader, n *Node, path string, to any) // fills in derived defaults of a record and reports what else is wrong with it
 }
 
-// mustBeTrue is what is said of a boolean that is not true and has to be.
+// mustBeTrue is the message for a boolean that has to be true.
 const mustBeTrue = "must be true; leave it out otherwise"
 
 // kind is a type of Kong's schemas.
@@ -56,7 +56,7 @@ const (
 	kindRecord  kind = "record"
 )
 
-// unit is what a number counts, for what to say of one that is written otherwise.
+// unit is what a number counts, for messages about one that is written in another form.
 type unit string
 
 const (
@@ -67,7 +67,7 @@ const (
 	unitCount   unit = "number" // of things, ports and the like
 )
 
-// withArticle is the kind as a message names it.
+// withArticle returns the kind's name in a message.
 func (k kind) withArticle() string {
 	switch k {
 	case kindInteger, kindArray:
@@ -80,14 +80,14 @@ func (k kind) withArticle() string {
 	return "a " + string(k)
 }
 
-// rule is a regular expression of the small language of luaPattern, and what a
-// string that breaks the rule is told: "must …".
+// rule is a regular expression of the small language of luaPattern, and the message for
+// a string that breaks the rule: "must …".
 type rule struct {
 	pattern *regexp.Regexp
 	message string
 }
 
-// must makes a rule of the table.
+// must returns a rule of the table.
 func must(pattern, message string) rule {
 	return rule{regexp.MustCompile(pattern), "must " + message}
 }
@@ -100,23 +100,23 @@ type check struct {
 	mutuallyExclusive []string // at most one of these is set
 	distinct          []string // these two strings are not the same
 
-	// Where ifField is set to ifEquals, or to what ifMatch matches (where there is
-	// neither: to anything), thenField is required; or it must not be there (thenAbsent); or it is one
-	// of thenOneOf, if it is there.
+	// If ifField is set to ifEquals, or to what ifMatch matches (without both: to
+	// anything), thenField is required; with thenAbsent it must be absent; with thenOneOf
+	// it has to be one of these, or absent.
 	ifField, ifEquals, thenField string
 	ifMatch                      *regexp.Regexp
 	thenAbsent                   bool
 	thenOneOf                    []string
 
-	message string // what thenField, or the second of distinct, is told
+	message string // about thenField, or the second of distinct
 }
 
-// requires says whether a check is of the form that asks for a field.
+// requires reports whether a check is of the form that requires a field.
 func (c *check) requires() bool {
 	return c.ifField != "" && !c.thenAbsent && c.thenOneOf == nil
 }
 
-// field finds a field of a record.
+// field returns the field of that name of a record; nil: there is none.
 func (f *field) field(name string) *field {
 	for i := range f.fields {
 		if f.fields[i].name == name {

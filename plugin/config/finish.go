@@ -68,8 +68,8 @@ func (r *reader) oneService(c *Config, n *Node, path string) {
 	}
 }
 
-// namesOf compares the backends' names. It is false where there are none, or
-// such as are wrong, so that nothing can be said of what names a backend.
+// namesOf compares the backends' names. It returns false if there are no backends or
+// some name is wrong, so that parameters that name a backend cannot be checked.
 func (r *reader) namesOf(c *Config, n *Node, path string) bool {
 	list := n.Get("backends")
 	first := map[string]int{}
@@ -92,17 +92,17 @@ func (r *reader) namesOf(c *Config, n *Node, path string) bool {
 	return len(c.Backends) > 0
 }
 
-// index finds a backend by its name: -1 where there is none.
+// index returns the index of the backend of that name, or -1.
 func (c *Config) index(name string) int {
 	return slices.IndexFunc(c.Backends, func(b Backend) bool { return b.Name == name })
 }
 
-// weighted says whether a backend other than that one takes new traffic.
-func (c *Config) weighted(but string) bool {
-	return slices.ContainsFunc(c.Backends, func(b Backend) bool { return b.Weight > 0 && b.Name != but })
+// weighted reports whether a backend other than except takes new traffic.
+func (c *Config) weighted(except string) bool {
+	return slices.ContainsFunc(c.Backends, func(b Backend) bool { return b.Weight > 0 && b.Name != except })
 }
 
-// unknown says what is wrong with the name of a backend; empty: nothing.
+// unknown returns what is wrong with the name of a backend; empty: nothing.
 func (c *Config) unknown(name string) string {
 	if name == "" || c.index(name) >= 0 {
 		return ""
@@ -158,5 +158,89 @@ func finishRamp(r *reader, n *Node, path string, to any) {
 		r.report(n.orItself("to"), Join(path, "to"), "is the same as from, so that nothing would change")
 	case ramp.From > ramp.To && ramp.Guard != nil:
 		r.report(n.orItself("guard"), Join(path, "guard"), "goes with a share that grows: leave it out, or swap from and to")
+	}
+}
+
+// finishBackend fills in the derived defaults of a backend and compares its headers.
+func finishBackend(r *reader, n *Node, path string, to any) {
+	b := to.(*Backend)
+	if b.Host != "" && !n.set("port") {
+		b.Port = 80
+		if b.Protocol == "https" {
+			b.Port = 443
+		}
+	}
+	if !n.set("name") {
+		b.Name = b.defaultName()
+	}
+	if headers := n.Get("request_headers"); headers != nil {
+		at := Join(path, "request_headers")
+		r.sameHeader(headers.Get("set"), Join(at, "set"))
+		r.sameHeader(headers.Get("add"), Join(at, "add"))
+		r.setAndRemoved(headers, at)
+	}
+	if headers := n.Get("response_headers"); headers != nil {
+		r.sameHeader(headers.Get("add"), Join(Join(path, "response_headers"), "add"))
+	}
+}
+
+// defaultName returns the name of a backend that was given none; empty if what it is
+// derived from is wrong.
+func (b *Backend) defaultName() string {
+	switch {
+	case b.Service:
+		return "service"
+	case b.Upstream != "":
+		return b.Upstream
+	case b.Host == "" || b.Port == 0:
+		return ""
+	case strings.Contains(b.Host, ":"):
+		return "[" + b.Host + "]:" + strconv.Itoa(b.Port)
+	}
+	return b.Host + ":" + strconv.Itoa(b.Port)
+}
+
+// sameHeader reports keys that are the same header but for upper and lower case: it
+// would not be clear which one counts.
+func (r *reader) sameHeader(n *Node, path string) {
+	if n == nil {
+		return
+	}
+	first := map[string]string{}
+	for _, m := range n.Members {
+		name := strings.ToLower(m.Key)
+		if earlier, twice := first[name]; twice && earlier != m.Key {
+			r.reportKey(m, Join(path, m.Key), "is the same header as %s; keep one", quote(earlier))
+		} else if !twice {
+			first[name] = m.Key
+		}
+	}
+}
+
+// setAndRemoved reports headers that are both set and removed.
+func (r *reader) setAndRemoved(headers *Node, path string) {
+	set, remove := headers.Get("set"), headers.Get("remove")
+	if set == nil || remove == nil {
+		return
+	}
+	values := map[string]bool{}
+	for _, m := range set.Members {
+		values[strings.ToLower(m.Key)] = true
+	}
+	for i, name := range remove.Items {
+		if values[strings.ToLower(name.Text)] {
+			r.report(name, path+".remove["+strconv.Itoa(i)+"]", "%s is set as well; set alone replaces what the client sent", quote(name.Text))
+		}
+	}
+}
+
+// finishActive fills in the default of a probe's timeout, and compares its times.
+func finishActive(r *reader, n *Node, path string, to any) {
+	a := to.(*Active)
+	if !n.set("timeout") {
+		a.Timeout = min(1, a.Interval)
+	}
+	if a.Timeout > a.Interval {
+		r.report(n.orItself("timeout"), Join(path, "timeout"), "%s s is longer than the interval, %s s; make the one shorter or the other longer", inDigits(a.Timeout), inDigits(a.Interval))
 	}
 }

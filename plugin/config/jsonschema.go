@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// JSONSchema describes a split file to editors (JSON Schema, draft 2020-12).
-// What it accepts can still be refused by DecodeFile, not the other way round.
+// JSONSchema returns the schema of a split file for editors (JSON Schema, draft 2020-12).
+// It accepts everything that DecodeFile accepts, and more.
 func JSONSchema() []byte {
 	schema := splitFile.jsonSchema()
 	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -16,7 +16,7 @@ func JSONSchema() []byte {
 
 type object = map[string]any
 
-// jsonSchema says of a field what JSON Schema can say.
+// jsonSchema returns what JSON Schema can express of a field.
 func (f *field) jsonSchema() object {
 	s := object{"type": map[kind]string{kindMap: "object", kindRecord: "object"}[f.kind], "description": f.described()}
 	if s["type"] == "" {
@@ -55,7 +55,7 @@ func limit(s object, word string, n int) {
 	}
 }
 
-// described is the description with the default that depends on others.
+// described returns the description, with a default that depends on others.
 func (f *field) described() string {
 	if f.derived == "" {
 		return f.doc
@@ -101,7 +101,7 @@ func (f *field) jsonRecord(s object) {
 	for i := range f.checks {
 		c := &f.checks[i]
 		if f.inherits && c.requires() || c.distinct != nil {
-			continue // what is required here may stand elsewhere; and JSON Schema cannot compare
+			continue // what is required may be in the defaults; and JSON Schema cannot compare
 		}
 		all = append(all, c.jsonSchema())
 	}
@@ -110,7 +110,7 @@ func (f *field) jsonRecord(s object) {
 	}
 }
 
-// jsonSchema says in JSON Schema what a check says.
+// jsonSchema returns a check in JSON Schema.
 func (c *check) jsonSchema() object {
 	var present []object
 	for _, name := range slices.Concat(c.onlyOneOf, c.atLeastOneOf, c.mutuallyExclusive) {

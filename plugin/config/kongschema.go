@@ -3,9 +3,11 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"strings"
 )
 
-// KongSchema is the plugin's schema as Kong takes it from -dump.
+// KongSchema returns the plugin's schema in the form that Kong reads from -dump.
 func KongSchema() []byte {
 	http := []string{"http", "https", "grpc", "grpcs"}
 	config := row.kong()
@@ -67,13 +69,13 @@ type kongConditional struct {
 	ThenErr   string         `json:"then_err"`
 }
 
-// kong says of a field what Kong's schemas can say.
+// kong returns what Kong's schemas can express of a field.
 func (f *field) kong() *kongField {
 	k := &kongField{Type: f.kind, Description: f.doc, Default: f.def, OneOf: f.oneOf}
 	if f.required {
 		k.Required = new(true)
 	} else if f.kind == kindRecord {
-		k.Required = new(false) // else Kong makes the record where nobody asked for it
+		k.Required = new(false) // else Kong creates the record in configurations without it
 	}
 	f.kongLimits(k)
 	for _, rule := range f.none {
@@ -100,12 +102,12 @@ func (f *field) kong() *kongField {
 func (f *field) kongLimits(k *kongField) {
 	switch {
 	case f.onlyTrue:
-		k.Ne, k.Err = false, mustBeTrue // "eq" would ask for it where it is not there
+		k.Ne, k.Err = false, mustBeTrue // "eq" would require it
 	case f.kind == kindInteger:
 		k.Between = []float64{float64(f.min), float64(f.max)}
 	case f.kind == kindNumber:
 		k.Between = []float64{f.low, f.high}
-		k.Err = "must be in " + f.numbers() + f.beyond(f.low) // Kong's own message leaves the decimals out
+		k.Err = "must be in " + f.numbers() + f.rangeHint(f.low) // Kong's own message leaves the decimals out
 	case f.min > 0 || f.empty:
 		k.LenMin, k.LenMax = new(f.min), f.max
 	default:
@@ -144,8 +146,7 @@ func (c *check) kong() kongCheck {
 	return kongCheck{Conditional: conditional}
 }
 
-// indented is JSON for people to read: with line ends, and <, > and & as they
-// are.
+// indented returns JSON for people to read: indented, and with <, > and & unescaped.
 func indented(v any) []byte {
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)
@@ -155,4 +156,104 @@ func indented(v any) []byte {
 		panic(err) // the table holds nothing that JSON does not
 	}
 	return text.Bytes()
+}
+
+// control is the class of the ASCII control characters.
+const control = `\x00-\x1f\x7f`
+
+// luaPattern translates a regular expression into one of Lua's patterns, which Kong's
+// schemas use, so that Kong and this package agree. It accepts only what both languages
+// have: characters and classes in brackets, each optionally followed by *, + or ?,
+// between an optional ^ and an optional $; and a backslash only before punctuation. It
+// panics for anything else, such as alternatives and groups: that is a mistake in the
+// table.
+//
+// Lua's patterns match bytes, not characters. That makes no difference if a class that
+// matches more than ASCII (a negated one) is followed by * or +, or by the end of a
+// pattern without $.
+func luaPattern(expr string) string {
+	var lua strings.Builder
+	rest := expr
+	if strings.HasPrefix(rest, "^") {
+		lua.WriteByte('^')
+		rest = rest[1:]
+	}
+	for rest != "" {
+		if rest == "$" {
+			lua.WriteByte('$')
+			break
+		}
+		var item string
+		if rest[0] == '[' {
+			item, rest = luaClass(expr, rest[1:])
+		} else {
+			item, rest = luaChar(expr, rest, special)
+		}
+		lua.WriteString(item)
+		if rest != "" && strings.IndexByte("*+?", rest[0]) >= 0 {
+			lua.WriteByte(rest[0])
+			rest = rest[1:]
+		}
+	}
+	return lua.String()
+}
+
+// luaClass translates what follows an opening bracket and returns what follows
+// the closing one.
+func luaClass(expr, rest string) (item, after string) {
+	var lua strings.Builder
+	lua.WriteByte('[')
+	if strings.HasPrefix(rest, "^") {
+		lua.WriteByte('^')
+		rest = rest[1:]
+	}
+	for {
+		switch {
+		case rest == "":
+			panic(fmt.Sprintf("pattern %q: a class is not closed", expr))
+		case rest[0] == ']':
+			lua.WriteByte(']')
+			return lua.String(), rest[1:]
+		case strings.HasPrefix(rest, control):
+			lua.WriteString("%c")
+			rest = rest[len(control):]
+		case isAlnum(rest[0]) && len(rest) > 2 && rest[1] == '-' && isAlnum(rest[2]):
+			lua.WriteString(rest[:3])
+			rest = rest[3:]
+		default:
+			var char string
+			char, rest = luaChar(expr, rest, specialInClass)
+			lua.WriteString(char)
+		}
+	}
+}
+
+// Characters that have to be escaped in a regular expression: outside of a class, in one
+// (a - that makes no range is taken for itself there), and in Lua.
+const (
+	special        = `.*+?()|{}[]^$`
+	specialInClass = `[]^`
+	specialInLua   = `^$()%.[]*+-?`
+)
+
+// luaChar translates one character, escaped or not.
+func luaChar(expr, rest, special string) (item, after string) {
+	char, after := rest[0], rest[1:]
+	escaped := char == '\\' && after != ""
+	if escaped {
+		char, after = after[0], after[1:]
+	}
+	switch {
+	case char < ' ' || char > '~',
+		escaped && isAlnum(char),
+		!escaped && (char == '\\' || strings.IndexByte(special, char) >= 0):
+		panic(fmt.Sprintf("pattern %q: not in the language of luaPattern: %q", expr, rest))
+	case strings.IndexByte(specialInLua, char) >= 0:
+		return "%" + string(char), after
+	}
+	return string(char), after
+}
+
+func isAlnum(c byte) bool {
+	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// Node is a value of a source before it is checked: a tree that both JSON and
-// YAML become, with the place where each value was written.
+// Node is a value before it is checked. Both JSON and YAML are parsed into a tree of
+// nodes, with the place of each value in its source.
 type Node struct {
 	Kind         Kind
-	Text         string   // of a string: its content; of a number: as it was written, in JSON's grammar; of a fault: what is wrong
+	Text         string   // of a string: its content; of a number: as written, in JSON's grammar; of a fault: what is wrong
 	Quotes       bool     // the text of a fault quotes what the source has
 	Bool         bool     // of a boolean
 	Items        []*Node  // of an array
@@ -25,13 +25,13 @@ type Member struct {
 	Line, Column int // of the key
 }
 
-// Kind says what a Node is.
+// Kind is the kind of a Node.
 type Kind int
 
-// The kinds of nodes. A Fault stands where the source has a value that cannot
-// be one of the others; its Text is reported as the problem of that place.
+// The kinds of nodes. A Fault is a value that cannot be one of the others; its Text is
+// reported as a problem.
 const (
-	Null Kind = iota // as good as absent
+	Null Kind = iota // treated as absent
 	Bool
 	Number
 	String
@@ -40,7 +40,7 @@ const (
 	Fault
 )
 
-// Get is the value of a key of a map, nil where there is none.
+// Get returns the value of a key of a map; nil: there is none.
 func (n *Node) Get(key string) *Node {
 	for i := range n.Members {
 		if n.Members[i].Key == key {
@@ -50,7 +50,7 @@ func (n *Node) Get(key string) *Node {
 	return nil
 }
 
-// orItself is the value of a key, or the map where the default stands for it.
+// orItself returns the value of a key, or the map itself if that has no such key.
 func (n *Node) orItself(key string) *Node {
 	if v := n.Get(key); v != nil {
 		return v
@@ -58,8 +58,8 @@ func (n *Node) orItself(key string) *Node {
 	return n
 }
 
-// set says whether a key of a map has a value that is not empty, as Kong counts
-// it for checks between fields.
+// set reports whether a key of a map has a value that is not empty, as Kong counts it
+// in checks between fields.
 func (n *Node) set(key string) bool {
 	v := n.Get(key)
 	if v == nil {
@@ -78,7 +78,7 @@ func (n *Node) set(key string) bool {
 	return true
 }
 
-// describe names a value in a message.
+// describe returns a value as messages show it.
 func (n *Node) describe() string {
 	switch n.Kind {
 	case Number:
@@ -89,7 +89,7 @@ func (n *Node) describe() string {
 	return n.kind()
 }
 
-// kind names a value in a message that does not show it.
+// kind returns the kind of a value, for messages that must not show the value.
 func (n *Node) kind() string {
 	switch n.Kind {
 	case Null:
@@ -109,21 +109,21 @@ func (n *Node) kind() string {
 	return "a map"
 }
 
-// secretValue is a value behind the key of a secret, as in secret:abc, which is no
-// key and a value but one string.
+// secretValue matches a secret in a string such as secret:abc, which was meant to be a
+// key and a value.
 var secretValue = regexp.MustCompile(`(?is)(secret["']?\s*[:=]).+`)
 
-// quote quotes a string for a message, the beginning of it where it is long, and
-// nothing that is likely to be a secret.
+// quote quotes a string for a message. It cuts a long one, and hides what is likely to
+// be a secret.
 func quote(s string) string {
 	return strconv.Quote(secretValue.ReplaceAllString(shorten(s), "${1}…"))
 }
 
-// shorten cuts a text that would drown a message.
+// shorten cuts a text that is too long for a message.
 func shorten(s string) string {
-	const most = 80 // bytes
-	if len(s) <= most {
+	const limit = 80 // bytes
+	if len(s) <= limit {
 		return s
 	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
+	return strings.ToValidUTF8(s[:limit], "") + "…"
 }

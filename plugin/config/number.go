@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// parseDecimal reads a number of JSON's grammar exactly, in time that does not
-// depend on its exponent: 3.0 and 1e2 have no decimals, 1.5 has one. n counts in
-// units of the last decimal that is allowed; it is the nearest that an int holds.
-// It is not ok where there are more decimals.
+// parseDecimal parses a number of JSON's grammar exactly, in time that does not depend on
+// its exponent. It returns the number times 10^decimals, or the nearest int; ok is false
+// if the number has more decimals than that. 3.0 and 1e2 have none, 1.5 has one.
 func parseDecimal(text string, decimals int) (n int, ok bool) {
 	mantissa, exponent := text, 0
 	if i := strings.IndexAny(text, "eE"); i >= 0 {

@@ -10,12 +10,12 @@ import (
 // Problem is one thing that is wrong with a configuration.
 type Problem struct {
 	Path         string // where: backends[1].weight, counted from 0; empty: the whole
-	Message      string // the value, what is wrong with it and what would be right
+	Message      string // the value, what is wrong with it and what to do
 	Line, Column int    // counted from 1; 0 where the source has none
-	More         int    // how many it stands for besides itself, where it is the last of very many
+	More         int    // if it is the last of very many: how many more it stands for
 }
 
-// String is "path: message".
+// String returns "path: message".
 func (p Problem) String() string {
 	if p.Path == "" {
 		return p.Message
@@ -24,24 +24,24 @@ func (p Problem) String() string {
 }
 
 // Problems is everything that is wrong with a configuration, in the order of
-// its source. It is an error where it is not empty.
+// its source. An empty one is no error: functions return nil then.
 type Problems []Problem
 
-// Error is all of it in one line, as it suits a log.
+// Error returns the problems in one line, for a log.
 func (ps Problems) Error() string {
-	const most = 20
+	const limit = 20
 	var all []string
-	for _, p := range ps[:min(len(ps), most)] {
+	for _, p := range ps[:min(len(ps), limit)] {
 		all = append(all, p.String())
 	}
-	if len(ps) > most {
-		more := len(ps) - most + ps[len(ps)-1].More
+	if len(ps) > limit {
+		more := len(ps) - limit + ps[len(ps)-1].More
 		all = append(all, fmt.Sprintf("and %d more problems", more))
 	}
 	return strings.Join(all, "; ")
 }
 
-// sorted puts the problems in the order of the source's lines.
+// sorted sorts the problems by their place in the source.
 func (ps Problems) sorted() Problems {
 	slices.SortStableFunc(ps, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))

@@ -10,21 +10,21 @@ import (
 	"unicode/utf8"
 )
 
-// reader checks nodes against fields and fills Go values with what is right. It
-// goes on after a problem, so that all of them are found in one go.
+// reader checks nodes against fields and stores what is right in Go values. It goes on
+// after a problem, to find all of them.
 type reader struct {
 	problems   Problems
-	reported   map[about]bool // a value that several splits inherit is reported once
-	beyond     map[*Node]bool // the values with problems that are one too many to be reported
-	lua        bool           // the source is Lua's: an empty table may be a list or a map, and Kong adds keys
-	noOutcomes bool           // nobody tells the server what becomes of requests
+	reported   map[about]bool // messages so far: a value that several splits inherit is reported once
+	unreported map[*Node]bool // values with problems after the first maxProblems
+	lua        bool           // the source is Lua: an empty table may be a list or a map, and Kong adds keys
+	noOutcomes bool           // Kong does not report the outcomes of requests
 	references bool           // a secret may still be a reference to a vault
-	secrets    int            // how many records and strings with a secret it is inside of: no value is shown there
+	secrets    int            // how many records and strings with a secret it is in: messages show no values there
 
 	instructions int // of all regular expressions so far
 }
 
-// maxProblems bounds the problems that are reported one by one.
+// maxProblems is how many problems are reported one by one.
 const maxProblems = 100
 
 // about is a message about a node.
@@ -33,34 +33,34 @@ type about struct {
 	message string
 }
 
-// full reports whether a problem with a node is one too many to be reported; it is
-// counted then.
+// full reports whether there are too many problems to report another one, of node n. It
+// counts the node then.
 func (r *reader) full(n *Node) bool {
 	if len(r.problems) < maxProblems {
 		return false
 	}
-	if r.beyond == nil {
-		r.beyond = map[*Node]bool{}
+	if r.unreported == nil {
+		r.unreported = map[*Node]bool{}
 	}
-	r.beyond[n] = true
+	r.unreported[n] = true
 	return true
 }
 
-// found are the problems, in the order of the source's lines; nil: there are none.
+// found returns the problems, in the order of the source's lines; nil: there are none.
 func (r *reader) found() Problems {
 	ps := r.problems.sorted()
-	if n := len(r.beyond); n > 0 {
+	if n := len(r.unreported); n > 0 {
 		ps = append(ps, Problem{Message: fmt.Sprintf("… and %d more", n), More: n - 1})
 	}
 	return ps
 }
 
-// report notes what is wrong with a node.
+// report adds a problem of a node.
 func (r *reader) report(n *Node, path, format string, args ...any) {
 	r.reportAt(n, n.Line, n.Column, path, format, args)
 }
 
-// reportKey notes what is wrong with the key of a member.
+// reportKey adds a problem of the key of a member.
 func (r *reader) reportKey(m Member, path, format string, args ...any) {
 	r.reportAt(m.Value, m.Line, m.Column, path, format, args)
 }
@@ -81,14 +81,14 @@ func (r *reader) reportAt(n *Node, line, column int, path, format string, args [
 	r.problems = append(r.problems, Problem{Path: path, Message: message, Line: line, Column: column})
 }
 
-// read checks a node, and stores in to what of it is right.
+// read checks a node, and stores what is right in to.
 func (r *reader) read(f *field, n *Node, path string, to reflect.Value) {
 	if f.secret {
 		r.secrets++
 		defer func() { r.secrets-- }()
 	}
 	if f.kind == kindNumber {
-		to.SetFloat(math.NaN()) // as long as it is wrong: nothing follows from comparing it
+		to.SetFloat(math.NaN()) // unless it is right: then no comparison with it holds
 	}
 	if n.Kind == Fault {
 		r.reportFault(f, n, path)
@@ -124,7 +124,7 @@ func (r *reader) read(f *field, n *Node, path string, to reflect.Value) {
 	}
 }
 
-// reportFault reports a value that the source cannot have.
+// reportFault reports a node that is a fault.
 func (r *reader) reportFault(f *field, n *Node, path string) {
 	if n.Quotes && r.secrets > 0 {
 		r.report(n, path, "is not %s that can be read; a string is written in quotes", f.kind.withArticle())
@@ -133,18 +133,18 @@ func (r *reader) reportFault(f *field, n *Node, path string) {
 	r.report(n, path, "%s", n.Text)
 }
 
-// expected says what a field takes, what it is given instead, and what to write.
-// Where that may be secret it is not shown.
+// expected returns what a field accepts, what it was given instead, and what to write.
+// It does not show what may be a secret.
 func (r *reader) expected(f *field, n *Node) string {
 	given := n.describe()
 	if r.secrets > 0 {
 		given = n.kind()
 	}
-	return f.kind.withArticle() + ", not " + given + f.wayOut(n)
+	return f.kind.withArticle() + ", not " + given + f.remedy(n)
 }
 
-// table is the node as Lua means it: its empty table does not tell whether it
-// is a list or a map.
+// table returns the node as the field's kind if it is an empty table of Lua's, which may
+// be a list or a map.
 func (r *reader) table(f *field, n *Node) *Node {
 	if !r.lua || len(n.Items) > 0 || len(n.Members) > 0 {
 		return n
@@ -175,8 +175,8 @@ func (r *reader) readString(f *field, n *Node, path string, to reflect.Value) {
 	}
 }
 
-// shown is a value at the beginning of a message; empty where it may be secret: a
-// secret, and what may be one in a wrong place.
+// shown returns a value for the beginning of a message; empty if it is a secret, or may
+// be one in a wrong place.
 func (r *reader) shown(f *field, n *Node) string {
 	switch {
 	case f.kind == kindString && f.secret, r.secrets > 0 && len(n.Text) >= minSecret:
@@ -187,8 +187,7 @@ func (r *reader) shown(f *field, n *Node) string {
 	return n.describe() + " "
 }
 
-// wrong says what is wrong with a string, as what follows it in a message; empty:
-// nothing.
+// wrong returns what is wrong with a string, to follow it in a message; empty: nothing.
 func (f *field) wrong(s string) string {
 	if s == "" {
 		if f.empty {
@@ -242,13 +241,13 @@ func (r *reader) readNumber(f *field, n *Node, path string, to reflect.Value) {
 	case !ok:
 		r.report(n, path, "%shas more than %d decimals", r.shown(f, n), f.decimals)
 	case v < f.low || v > f.high:
-		r.report(n, path, "%sis not in %s%s", r.shown(f, n), f.numbers(), f.beyond(v))
+		r.report(n, path, "%sis not in %s%s", r.shown(f, n), f.numbers(), f.rangeHint(v))
 	default:
 		to.SetFloat(v)
 	}
 }
 
-// numbers is the range of a number.
+// numbers returns the range of a number.
 func (f *field) numbers() string { return inDigits(f.low) + ".." + inDigits(f.high) }
 
 // inDigits writes a number without an exponent.
@@ -304,7 +303,7 @@ func (r *reader) readMap(f *field, n *Node, path string, to reflect.Value) {
 	}
 }
 
-// Join is the path of a key of the map at path, which is empty at the top.
+// Join returns the path of a key of the map at path. The path of the top is empty.
 func Join(path, key string) string {
 	plain := key != "" && len(key) <= 80 && strings.IndexFunc(key, func(c rune) bool {
 		return c > 'z' || !isAlnum(byte(c)) && c != '_' && c != '-'
@@ -318,8 +317,7 @@ func Join(path, key string) string {
 	return path + "." + key
 }
 
-// duplicates reports keys that are there twice: which one counts would be a
-// guess. It returns the first members by their keys.
+// duplicates reports keys that are there twice. It returns the first member of each key.
 func (r *reader) duplicates(n *Node, path string) map[string]Member {
 	first := make(map[string]Member, len(n.Members))
 	for _, m := range n.Members {

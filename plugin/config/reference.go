@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Reference describes every parameter to a reader, in Markdown.
+// Reference returns a description of every parameter, in Markdown.
 func Reference() string {
 	var b strings.Builder
 	b.WriteString(referenceTop)
@@ -73,8 +73,8 @@ splits:
 ` + "`traffic-split.schema.json`" + `, beside this page, tells editors what may stand where. A file is YAML 1.2 with plain values only: a number is decimal, a boolean is ` + "`true`" + ` or ` + "`false`" + `, a key without a value is refused, and so are merge keys (` + "`<<`" + `), tags and a second document. Anchors and aliases work.
 `
 
-// walk calls visit with each parameter in a record, those of nested records
-// behind the one they are in.
+// walk calls visit with each parameter in a record. Those of nested records come after
+// the one they are in.
 func (f *field) walk(path string, visit func(path string, f *field)) {
 	for i := range f.fields {
 		p := &f.fields[i]
@@ -89,23 +89,23 @@ func (f *field) walk(path string, visit func(path string, f *field)) {
 	}
 }
 
-// walkChecks calls visit with each check and the record that it is of.
+// walkChecks calls visit with each check and the path of its record.
 func (f *field) walkChecks(path string, visit func(path string, c *check)) {
 	for i := range f.checks {
 		visit(path, &f.checks[i])
 	}
 	f.walk(path, func(at string, p *field) {
-		in := p
+		record := p
 		if p.kind == kindArray {
-			at, in = at+"[]", p.elements
+			at, record = at+"[]", p.elements
 		}
-		for i := range in.checks {
-			visit(at, &in.checks[i])
+		for i := range record.checks {
+			visit(at, &record.checks[i])
 		}
 	})
 }
 
-// overHTTP adds the parameters of a record that need HTTP.
+// overHTTP adds the parameters of a record that need HTTP to found.
 func (f *field) overHTTP(path string, found []string) []string {
 	for i := range f.fields {
 		p := &f.fields[i]
@@ -124,7 +124,7 @@ func (f *field) overHTTP(path string, found []string) []string {
 	return found
 }
 
-// valueInWords says what a value may be.
+// valueInWords returns what a value may be.
 func (f *field) valueInWords() string {
 	switch {
 	case f.onlyTrue:
@@ -163,7 +163,7 @@ func (f *field) defaultInWords() string {
 	return "`" + strings.Trim(string(text), `"`) + "`"
 }
 
-// inWords says a check to a reader; empty where the description of a field does.
+// inWords returns a check in words; empty if the description of a field says it.
 func (c *check) inWords() string {
 	switch {
 	case c.onlyOneOf != nil:

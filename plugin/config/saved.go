@@ -7,17 +7,18 @@ import (
 	"reflect"
 )
 
-// Saved is what may be saved of a checked configuration: its parameters in JSON, as
-// Kong would send them, without any secret.
+// Saved returns what may be saved of a checked configuration: its parameters in JSON, as
+// Kong would send them, without secrets.
 func (c *Config) Saved() ([]byte, error) {
 	return json.Marshal(row.saved(reflect.ValueOf(c).Elem()))
 }
 
-// Restore makes a configuration of what [Config.Saved] has returned, with the secrets of the
-// JSON that Kong sends now, which may be wrong. Where that has none that are right, they are
-// those of before, the configuration that was saved; nil: this process never had it. Without
-// either clients are not pinned: lacks says so then. Nothing is refused for want of outcomes:
-// a guard that is told of none does nothing.
+// Restore returns the configuration that [Config.Saved] has returned as saved. It takes
+// the session's secrets from now, the JSON that Kong sends now, which may be wrong
+// otherwise; or else from before, the configuration that was saved, which is nil if this
+// process never had it. Without secrets it leaves the session out, so that clients are
+// not pinned, and lacks is true. It accepts parameters that need the outcomes of requests
+// even if Kong does not report any: they have no effect then.
 func Restore(saved, now []byte, before *Config) (c *Config, lacks bool, err error) {
 	v, err := decodeAny(saved)
 	if err != nil {
@@ -59,8 +60,7 @@ func fromAny(v map[string]any) (*Config, error) {
 	return FromKong(text)
 }
 
-// secretsOf are the secrets of the sessions in what Kong sends; empty where there are
-// none.
+// secretsOf returns the session's secrets in what Kong sends; empty: there are none.
 func secretsOf(text []byte) (secret, previous string) {
 	if len(text) > maxText {
 		return "", ""
@@ -73,7 +73,7 @@ func secretsOf(text []byte) (secret, previous string) {
 	return secret, previous
 }
 
-// saved is what is saved of a value of the kind of f; nil: it is absent.
+// saved returns what is saved of a value of the kind of f; nil: nothing.
 func (f *field) saved(v reflect.Value) any {
 	if v.IsZero() && f.def == nil { // what has a default may be set to zero
 		return nil
@@ -95,7 +95,7 @@ func (f *field) saved(v reflect.Value) any {
 	case kindArray:
 		all := make([]any, v.Len())
 		for i := range all {
-			// A value in a list is there, whatever it is.
+			// A value in a list is saved even if it is zero.
 			if all[i] = f.elements.saved(v.Index(i)); all[i] == nil {
 				all[i] = v.Index(i).Interface()
 			}
@@ -105,7 +105,7 @@ func (f *field) saved(v reflect.Value) any {
 	return v.Interface()
 }
 
-// decodeAny reads JSON, with numbers as they are written.
+// decodeAny parses JSON, with numbers as they are written.
 func decodeAny(text []byte) (v any, err error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()

@@ -8,18 +8,19 @@ import (
 	"strings"
 )
 
-// A Service is what of a Kong Service decides how its backends can be reached.
+// A Service is the part of a Kong Service on which it depends which backends Kong can
+// reach.
 type Service struct {
-	Protocol string // http, https, grpc, grpcs; tcp, tls and more on Kong's other side
+	Protocol string // http, https, grpc, grpcs; tcp, tls and more for connections
 	host     string
 	isIP     bool
 }
 
-// NewService is the Service with that protocol and host.
+// NewService returns the Service with that protocol and host.
 func NewService(protocol, host string) Service { return Service{protocol, host, isIP(host)} }
 
-// Refuse names what of a backend Kong would answer with an error of its own that says
-// nothing, or would silently not do.
+// Refuse returns an error if Kong would fail to do what a backend asks for, silently or
+// with an error that does not say why.
 func (s *Service) Refuse(b *Backend) error {
 	grpc := s.Protocol == "grpc" || s.Protocol == "grpcs"
 	switch {
@@ -33,11 +34,11 @@ func (s *Service) Refuse(b *Backend) error {
 	return nil
 }
 
-// Named reports whether Kong has to look up the destination in the Service's place.
+// Named reports whether Kong has to look up the backend's destination by a name.
 func (b *Backend) Named() bool { return b.Upstream != "" || b.Host != "" && !isIP(b.Host) }
 
-// Authority is the Host header for the backend's own address, over a protocol: with
-// the port unless the protocol implies it, an IPv6 address in brackets.
+// Authority returns the Host header for the backend's own address: with the port unless
+// it is the protocol's default, and an IPv6 address in brackets.
 func (b *Backend) Authority(protocol string) string {
 	implied := 80
 	if protocol == "https" || protocol == "grpcs" {

@@ -48,7 +48,7 @@ func validHostHeader(value string) string {
 	return ""
 }
 
-// bracketed takes [address]:port or [address] apart.
+// bracketed parses [address]:port or [address].
 func bracketed(value string) (port string, hasPort, ok bool) {
 	inside, isOpen := strings.CutPrefix(value, "[")
 	address, after, isClosed := strings.Cut(inside, "]")
@@ -90,7 +90,7 @@ func validPrefix(prefix string) string {
 	return validPath(prefix)
 }
 
-// validSecret refuses what Kong would have put a secret in the place of.
+// validSecret refuses a reference to a vault, which Kong would have replaced by a secret.
 func validSecret(secret string) string {
 	if isReference(secret) {
 		return "is a reference to a vault, which Kong resolves in its own configuration only; write the secret itself"
@@ -110,8 +110,8 @@ func validClientIP(s string) string {
 	return ""
 }
 
-// parseNetwork reads an address or a network. IPv4 in the form of IPv6 becomes
-// IPv4, and the bits that do not count are 0.
+// parseNetwork parses an address or a network. IPv4 in the form of IPv6 becomes IPv4,
+// and the bits after the prefix become 0.
 func parseNetwork(s string) (netip.Prefix, error) {
 	if !strings.Contains(s, "/") {
 		a, err := netip.ParseAddr(s)
