@@ -9,7 +9,7 @@ import (
 	"kong-traffic-split/plugin/split"
 )
 
-// Epoch is when requests begin where no date matters.
+// Epoch is when requests begin if the date does not matter.
 var Epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Limits of what is played.
@@ -18,25 +18,25 @@ const (
 	maxFor      = 10 * 366 * 24 * time.Hour
 )
 
-// What is played unless it is said.
+// Defaults.
 const (
-	someRequests = 1000
-	manyRequests = 10_000 // over a ramp's course
-	someRate     = 100.0
+	defaultRequests     = 1000
+	defaultRampRequests = 10_000 // of a split with a ramp
+	defaultRate         = 100.0
 )
 
-// course is when requests are made: evenly over a time.
+// course is when requests are made: at equal intervals over a time.
 type course struct {
 	requests int
 	from     time.Time
 	length   time.Duration
-	dated    bool // the dates mean something
+	dated    bool // the dates matter
 }
 
-// at is when request k is made, from 0.
+// at returns when request k, counted from 0, is made.
 func (c *course) at(k int) time.Time {
 	n := time.Duration(c.requests)
-	// In two parts, as length·k may be more than fits.
+	// In two parts, as length·k may overflow.
 	return c.from.Add(c.length/n*time.Duration(k) + c.length%n*time.Duration(k)/n)
 }
 
@@ -52,10 +52,10 @@ func newCourse(s *split.Split, o *Options) (c course, err error) {
 		return c, errors.New("rate: requests and for make it already; leave one of the three out")
 	}
 	c = course{requests: o.Requests, from: o.From, length: o.For, dated: s.Ramp != nil || !o.From.IsZero()}
-	requests, rate := someRequests, o.Rate
+	requests, rate := defaultRequests, o.Rate
 	if s.Ramp != nil {
-		requests = manyRequests
-		c.follow(s.Ramp, rate > 0 && c.requests > 0)
+		requests = defaultRampRequests
+		c.followRamp(s.Ramp, rate > 0 && c.requests > 0)
 	}
 	if c.from.IsZero() {
 		c.from = Epoch
@@ -74,7 +74,7 @@ func newCourse(s *split.Split, o *Options) (c course, err error) {
 		return c, nil
 	}
 	if rate == 0 {
-		rate = someRate
+		rate = defaultRate
 	}
 	seconds := float64(c.requests) / rate
 	if seconds > maxFor.Seconds() {
@@ -84,10 +84,9 @@ func newCourse(s *split.Split, o *Options) (c course, err error) {
 	return c, nil
 }
 
-// follow makes the course that of a ramp, with a twentieth of its time before and
-// after, unless it is said otherwise. ends tells that requests and rate say when it
-// ends.
-func (c *course) follow(r *split.Ramp, ends bool) {
+// followRamp sets what is not set of the course to that of a ramp, with a twentieth of
+// its time before and after. ends is true if requests and rate determine the end.
+func (c *course) followRamp(r *split.Ramp, ends bool) {
 	margin := r.Duration / 20
 	if c.from.IsZero() {
 		c.from = r.Start.Add(-margin)

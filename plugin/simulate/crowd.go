@@ -11,65 +11,65 @@ import (
 	"kong-traffic-split/plugin/split"
 )
 
-// Clients are who makes requests. Each has a key, which it sends in what the split's
-// hash_on is about, and keeps the cookies of sessions.
+// Clients are the clients that make requests. Each sends a key of its own where the
+// split's hash_on looks for it, and keeps the cookies of sessions.
 type Clients struct {
-	Number int      // distinct ones, of whom one is drawn for each request; 0: 1000, where the split tells clients apart
-	Keys   []string // instead: the keys of those who come, one a request, over and over
-	Source string   // where the keys are from, for errors
+	Number int      // how many; each request is of a random one; 0: 1000, if the split distinguishes clients
+	Keys   []string // instead, the keys of the clients of the requests, one after another, over and over
+	Source string   // of Keys, for errors
 }
 
 const (
-	someClients = 1000
-	maxClients  = 1_000_000
+	defaultClients = 1000
+	maxClients     = 1_000_000
 )
 
-// crowd are the clients of a play; nil: nobody tells them apart.
+// crowd are the clients of a play; nil: the split does not distinguish clients.
 type crowd struct {
-	hash   split.Key // what clients send their key in; empty: nothing
-	of     Clients
-	random *rand.Rand
-	known  map[string]*visitor // who has come, by key
+	hash    split.Key // where clients send their keys; empty: nowhere
+	clients Clients
+	random  *rand.Rand
+	known   map[string]*visitor // clients that have made requests, by key
 }
 
-// visitor is a client who has come.
+// visitor is a client that has made requests.
 type visitor struct {
 	cookies string
-	backend int // where it was last; -1: nowhere yet
+	backend int // of its latest request; -1: there was none
 	moves   int // from one backend to another
 }
 
 func newCrowd(s *split.Split, o *Options) (*crowd, error) {
-	c := &crowd{of: o.Clients, random: rand.New(rand.NewPCG(o.Seed, 3)), known: map[string]*visitor{}}
+	c := &crowd{clients: o.Clients, random: rand.New(rand.NewPCG(o.Seed, 3)), known: map[string]*visitor{}}
 	if len(s.HashOn) > 0 {
 		c.hash = s.HashOn[0]
 	}
 	switch {
-	case c.of.Number < 0 || c.of.Number > maxClients:
-		return nil, fmt.Errorf("clients: %d is not in 1..%d", c.of.Number, maxClients)
+	case c.clients.Number < 0 || c.clients.Number > maxClients:
+		return nil, fmt.Errorf("clients: %d is not in 1..%d", c.clients.Number, maxClients)
 	case s.Session == nil && c.hash.On == "":
 		return nil, nil
-	case c.of.Number == 0:
-		c.of.Number = someClients
+	case c.clients.Number == 0:
+		c.clients.Number = defaultClients
 	}
-	for i, key := range c.of.Keys {
+	for i, key := range c.clients.Keys {
 		if _, err := netip.ParseAddr(key); c.hash.On == split.OnIP && err != nil {
-			return nil, fmt.Errorf("keys: %s:%d: %q is not an IP address, and hash_on is ip", c.of.Source, i+1, key)
+			return nil, fmt.Errorf("keys: %s:%d: %q is not an IP address, and hash_on is ip", c.clients.Source, i+1, key)
 		}
 	}
 	return c, nil
 }
 
-// next is who makes request k, and puts into f what the client sends.
+// next returns the client of request k, and adds what it sends to f.
 func (c *crowd) next(k int, f *split.Facts) *visitor {
 	if c == nil {
 		return nil
 	}
 	var key string
-	if n := len(c.of.Keys); n > 0 {
-		key = c.of.Keys[k%n]
+	if n := len(c.clients.Keys); n > 0 {
+		key = c.clients.Keys[k%n]
 	} else {
-		key = c.name(c.random.IntN(c.of.Number))
+		key = c.name(c.random.IntN(c.clients.Number))
 	}
 	v := c.known[key]
 	if v == nil {
@@ -81,7 +81,7 @@ func (c *crowd) next(k int, f *split.Facts) *visitor {
 	return v
 }
 
-// name is the key of client i where none is given.
+// name returns the key of client i if there are no Keys.
 func (c *crowd) name(i int) string {
 	switch c.hash.On {
 	case split.OnIP:
@@ -93,7 +93,7 @@ func (c *crowd) name(i int) string {
 	}
 }
 
-// send puts a client's key where hash_on looks for it.
+// send adds a client's key to f where hash_on looks for it.
 func (c *crowd) send(key string, f *split.Facts) {
 	with := func(list []split.Header) []split.Header {
 		return append([]split.Header{{Name: c.hash.Name, Value: key}}, list...) // the first one counts
@@ -116,7 +116,7 @@ func (c *crowd) send(key string, f *split.Facts) {
 	}
 }
 
-// join puts a separator between two texts, if there are two.
+// join joins two texts; an empty one is left out.
 func join(separator, a, b string) string {
 	if a == "" || b == "" {
 		return a + b
@@ -124,8 +124,8 @@ func join(separator, a, b string) string {
 	return a + separator + b
 }
 
-// went takes note of where a client was sent.
-func (v *visitor) went(d split.Decision) {
+// record records the backend that a client got.
+func (v *visitor) record(d split.Decision) {
 	if v == nil {
 		return
 	}
@@ -138,14 +138,14 @@ func (v *visitor) went(d split.Decision) {
 	}
 }
 
-// ClientCounts say how often clients came to another backend than the time before.
+// ClientCounts are how often clients got another backend than the time before.
 type ClientCounts struct {
-	Number int `json:"number"` // who came at all
-	Moved  int `json:"moved"`  // who moved at least once
+	Number int `json:"number"` // that made requests
+	Moved  int `json:"moved"`  // that moved at least once
 	Moves  int `json:"moves"`  // of all of them together
 }
 
-// summary counts the clients; nil where nobody tells them apart.
+// summary counts the clients; nil: the split does not distinguish them.
 func (c *crowd) summary() *ClientCounts {
 	if c == nil {
 		return nil

@@ -20,19 +20,19 @@ type Explanation struct {
 	Backend   string    `json:"backend,omitempty"` // empty: Kong answers the request
 	Reason    string    `json:"reason,omitempty"`
 	SetCookie string    `json:"set_cookie,omitempty"`
-	Status    int       `json:"status,omitempty"` // with which Kong answers
+	Status    int       `json:"status,omitempty"` // of Kong's answer
 	Error     string    `json:"error,omitempty"`
 }
 
-// Step is one part of the precedence, and what it said.
+// Step is one part of the configuration, in the order of precedence, and what came of it.
 type Step struct {
 	Part    string `json:"part"`
 	Verdict string `json:"verdict"`
 	Decided bool   `json:"decided"`
 }
 
-// Explain decides one request, as the first one of a split that has made no choice
-// yet, and says how each part of the precedence came into it.
+// Explain decides one request, as the first one of a split, and explains what each part
+// of the configuration contributed.
 func Explain(name string, s *split.Split, f split.Facts) *Explanation {
 	e := &Explanation{Split: name, Revision: s.Revision, At: f.Now}
 	said, d, err := split.Explain(s, split.NewState(s), &f)
@@ -52,29 +52,28 @@ func Explain(name string, s *split.Split, f split.Facts) *Explanation {
 	return e
 }
 
-// account puts what the core has said in the order of precedence, and says of the
-// other parts why they had no say.
+// account sorts the core's steps by precedence, and adds why other parts did not matter.
 type account struct {
-	split *split.Split
-	facts *split.Facts
-	said  []split.Step
-	after []split.Step // from where a backend turned out not to be usable
+	split     *split.Split
+	facts     *split.Facts
+	coreSteps []split.Step
+	instead   []split.Step // the steps after a backend was found unusable
 }
 
 func (a *account) take(step split.Step) {
 	switch {
-	case step.Part == "on_unavailable" || len(a.after) > 0 && step.Decided:
-		a.after = append(a.after, step)
-	case len(a.after) == 0: // what comes later has been said
-		a.said = append(a.said, step)
+	case step.Part == "on_unavailable" || len(a.instead) > 0 && step.Decided:
+		a.instead = append(a.instead, step)
+	case len(a.instead) == 0: // later steps repeat
+		a.coreSteps = append(a.coreSteps, step)
 	}
 }
 
-// part is one of the precedence.
+// part is one part of the configuration.
 type part struct {
-	name, core string // core: what the core calls it too
+	name, core string // core: another name of it in the core's steps
 	configured bool
-	rule       *split.Rule // nil: it is no rule
+	rule       *split.Rule // nil: it is not a rule
 }
 
 func (a *account) parts() []part {
@@ -93,20 +92,19 @@ func (a *account) parts() []part {
 		part{name: "weight", configured: true})
 }
 
-// steps are all parts with their verdicts. A part that is configured, and of which
-// the core says nothing though nothing before it has decided, has chosen a backend
-// that cannot be used.
+// steps returns all parts with their verdicts. If nothing before a configured part has
+// decided and the core has no step of it, that part has chosen an unusable backend.
 func (a *account) steps() (all []Step) {
-	decided, held := false, false
+	decided, ruleHolds := false, false
 	for _, p := range a.parts() {
 		step := Step{Part: p.name}
-		said, known := a.of(p)
+		said, known := a.stepOf(p)
 		switch {
 		case !p.configured:
 			step.Verdict = "not configured"
 		case decided:
 			step.Verdict = "not asked, it is decided"
-		case p.rule != nil && held:
+		case p.rule != nil && ruleHolds:
 			step.Verdict = "not asked, a rule before it holds"
 		case known:
 			step.Verdict, step.Decided = said.Verdict, said.Decided
@@ -115,22 +113,22 @@ func (a *account) steps() (all []Step) {
 				step.Verdict += ", because of " + because(p.rule, a.facts)
 			}
 		case p.rule != nil && p.rule.Weights != nil:
-			step.Verdict, held = "holds: its weights count in place of the backends' own", true
+			step.Verdict, ruleHolds = "holds: its weights count in place of the backends' own", true
 		default:
 			step.Verdict, decided = "has chosen a backend that cannot be used", true
 		}
 		all = append(all, step)
 	}
-	for _, said := range a.after {
+	for _, said := range a.instead {
 		all = append(all, Step(said))
 	}
 	return all
 }
 
-// of is what the core has said of a part.
-func (a *account) of(p part) (split.Step, bool) {
+// stepOf returns the core's step of a part.
+func (a *account) stepOf(p part) (split.Step, bool) {
 	for _, name := range []string{p.name, p.core} {
-		for _, step := range a.said {
+		for _, step := range a.coreSteps {
 			if step.Part == name && name != "" {
 				return step, true
 			}
@@ -139,7 +137,7 @@ func (a *account) of(p part) (split.Step, bool) {
 	return split.Step{}, false
 }
 
-// because names what of a rule does not hold.
+// because returns the parts of a rule that do not hold.
 func because(r *split.Rule, f *split.Facts) string {
 	var missing []string
 	try := func(name string, m split.Match) {
@@ -147,7 +145,7 @@ func because(r *split.Rule, f *split.Facts) string {
 			Backends: []split.Backend{{Name: name, Weight: 1}}, Algorithm: split.Smooth, OnUnavailable: split.Fail,
 			Rules: []split.Rule{{Match: m}},
 		}
-		// Where it does not hold, the backend has its turn by weight.
+		// If it does not hold, the weight decides.
 		if d, _ := split.Decide(alone, split.NewState(alone), &split.Facts{
 			Method: f.Method, Path: f.Path, Query: f.Query, Cookies: f.Cookies, Headers: f.Headers, IP: f.IP, Consumer: f.Consumer,
 		}); d.Reason != split.ByRule {
@@ -171,7 +169,7 @@ func because(r *split.Rule, f *split.Facts) string {
 	return strings.Join(missing, ", ")
 }
 
-// sentences say what a decision means, by its reason.
+// sentences explain the reasons of decisions.
 var sentences = map[split.Reason]string{
 	split.ByForce:    "the client has named it",
 	split.ByRule:     "a rule that holds says so",

@@ -41,8 +41,7 @@ func (o Object[T]) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// MarshalJSON writes what there is to say: the time line only where the shares
-// change by the clock or something has happened.
+// MarshalJSON leaves out the time line unless there is a ramp or an event.
 func (r *Result) MarshalJSON() ([]byte, error) {
 	type point struct {
 		At       time.Time   `json:"at"`
@@ -88,7 +87,7 @@ func (r *Result) byBackend(counts []int) (o Object[int]) {
 	return o
 }
 
-// reasons are what decided, in the order of precedence; nothing where it was weight
+// reasons returns what decided, in the order of precedence; nil if the weight decided
 // every time.
 func (r *Result) reasons() (o Object[int]) {
 	for _, reason := range []split.Reason{split.ByForce, split.ByRule, split.BySession, split.ByHash, split.ByWeight, split.ByFallback} {
@@ -102,5 +101,5 @@ func (r *Result) reasons() (o Object[int]) {
 	return o
 }
 
-// changes tells whether the shares differ from one time to another.
+// changes reports whether shares change over the time.
 func (r *Result) changes() bool { return r.Ramp >= 0 || len(r.Events) > 0 }

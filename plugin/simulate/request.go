@@ -21,10 +21,10 @@ type Request struct {
 	HTTPS    bool
 }
 
-// Consumer is whom Kong has authenticated; empty: nobody.
+// Consumer is the Kong consumer of a request; empty: there is none.
 type Consumer = split.Consumer
 
-// Facts are those of the request. The errors name what is wrong.
+// Facts returns the facts of the request. An error names the part that is wrong.
 func (r Request) Facts() (f split.Facts, err error) {
 	f = split.Facts{Method: r.Method, Consumer: r.Consumer, HTTPS: r.HTTPS}
 	path, query, _ := strings.Cut(r.Path, "?")
@@ -52,7 +52,7 @@ func (r Request) Facts() (f split.Facts, err error) {
 	return f, nil
 }
 
-// pairs takes names with values apart.
+// pairs splits texts into names and values.
 func pairs(what, form, separator string, texts []string) (all []split.Header, err error) {
 	for _, text := range texts {
 		name, value, ok := strings.Cut(text, separator)

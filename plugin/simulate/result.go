@@ -8,30 +8,30 @@ import (
 	"kong-traffic-split/plugin/split"
 )
 
-// maxPoints is how many parts of a play's time are told apart: as many as a terminal
-// has room for.
+// maxPoints is into how many parts the time of a play is divided at most: as many as fit
+// in a terminal.
 const maxPoints = 60
 
-// Result is what has become of the requests that were played. What is counted by
-// backend is in the order of Backends.
+// Result is what became of the requests that were played. Counts by backend are in the
+// order of Backends.
 type Result struct {
 	Backends     []string
 	Requests     int
 	Counts       []int
-	Expected     []float64 // by weight and ramp alone
-	MaxDeviation float64   // requests that a backend was off what was expected, at the most, after any of them
-	Refused      int       // requests that no backend got: Kong answers them
-	Failed       []int     // of Counts
+	Expected     []float64 // by the weights and the ramp alone
+	MaxDeviation float64   // the most requests, at any time, that a backend was off what was expected
+	Refused      int       // requests that Kong answers itself, as no backend can take them
+	Failed       []int     // those of Counts that failed
 	Reasons      map[split.Reason]int
-	Clients      *ClientCounts // nil: nobody tells them apart
+	Clients      *ClientCounts // nil: the split does not distinguish clients
 	Events       []Event
-	Points       []Point // equal parts of the time, 60 at most
+	Points       []Point // equal parts of the time, at most 60
 
 	From  time.Time
 	For   time.Duration
-	Dated bool // the dates mean something
+	Dated bool // the dates matter
 	Ramp  int  // the ramp's backend; -1: there is none
-	Fails bool // some backend is said to fail
+	Fails bool // there is a backend whose requests may fail
 }
 
 // Point is a part of a play's time.
@@ -39,16 +39,16 @@ type Point struct {
 	At       time.Time // of its first request
 	Requests int
 	Counts   []int // by backend
-	ramp     int   // the sum of the ramp's shares, in hundredths of a percent
+	ramp     int   // the sum of the ramp's shares at its requests, in hundredths of a percent
 }
 
-// Ramp is the share, 0 to 1, that the ramp gave its backend.
+// Ramp returns the share, 0 to 1, that the ramp gave its backend.
 func (p *Point) Ramp() float64 { return float64(p.ramp) / float64(hundred*p.Requests) }
 
-// share is what part of the requests a backend got, 0 to 1.
+// share returns the part of the requests that a backend got, 0 to 1.
 func (p *Point) share(backend int) float64 { return float64(p.Counts[backend]) / float64(p.Requests) }
 
-// Event is something that failures have led to.
+// Event is an ejection, or something that a guard has done.
 type Event struct {
 	At   time.Time `json:"at"`
 	Text string    `json:"text"`
@@ -73,11 +73,11 @@ func newResult(s *split.Split, c course, fails bool) *Result {
 	return r
 }
 
-// point is the part of the time that request k is of, from 0.
+// point returns the part of the time in which request k, counted from 0, is.
 func (r *Result) point(k int) *Point { return &r.Points[k*len(r.Points)/r.Requests] }
 
-// chosen takes note of a decision.
-func (r *Result) chosen(d split.Decision, p *Point, failed bool) {
+// record counts a decision.
+func (r *Result) record(d split.Decision, p *Point, failed bool) {
 	r.Reasons[d.Reason]++
 	r.Counts[d.Backend]++
 	p.Counts[d.Backend]++
@@ -86,8 +86,8 @@ func (r *Result) chosen(d split.Decision, p *Point, failed bool) {
 	}
 }
 
-// happened takes note of an event.
-func (r *Result) happened(at time.Time, e split.Incident) {
+// addEvent adds an event.
+func (r *Result) addEvent(at time.Time, e split.Incident) {
 	text := fmt.Sprintf("%q is ejected for %s: %d requests in a row failed", e.Backend, e.Until.Sub(at), e.Failed)
 	if e.Kind != split.Ejected {
 		text = e.String()
@@ -95,7 +95,7 @@ func (r *Result) happened(at time.Time, e split.Incident) {
 	r.Events = append(r.Events, Event{at, text})
 }
 
-// sums takes over what the shares have to say in the end.
+// sums takes over the totals of the shares.
 func (r *Result) sums(sh *shares) {
 	r.MaxDeviation = rounded(sh.deviation())
 	for i, n := range r.Counts {
@@ -103,5 +103,5 @@ func (r *Result) sums(sh *shares) {
 	}
 }
 
-// rounded leaves a number the decimals that somebody can read.
+// rounded rounds a number to four decimals.
 func rounded(x float64) float64 { return math.Round(x*10_000) / 10_000 }

@@ -6,21 +6,21 @@ import (
 	"kong-traffic-split/plugin/split"
 )
 
-// hundred is a ramp's share of 100 %, as split has it.
+// hundred is 100 % in the unit of a ramp's share.
 const hundred = 10000
 
-// shares keeps account of what the weights and the ramp give every backend, and of
-// how far the choices are off it. It counts in parts of a request of which all
-// shares are whole numbers, so that nothing is rounded: a request has 10⁴ · 64·10⁶
-// at most, and 10⁷ requests have less than 2⁶³.
+// shares counts what each backend is owed by the weights and the ramp, and how far the
+// choices are off it. It counts in parts of a request, so small that each share is a whole
+// number and nothing is rounded: at most 10⁴ · 64·10⁶ parts to a request, so that 10⁷
+// requests have less than 2⁶³.
 type shares struct {
 	split *split.Split
-	whole int64 // the parts of a request
+	whole int64 // parts of a request
 
-	share int     // of the ramp's backend, for which parts are; -1: none yet
-	parts []int64 // of a request, by backend
-	owed  []int64 // parts that a backend should have had, without those of its choices
-	most  int64   // that a backend was owed, or ahead
+	share   int     // of the ramp's backend, to which parts belong; -1: none yet
+	parts   []int64 // of each request, by backend
+	owed    []int64 // by backend, the parts that it should have got, less those that it got
+	largest int64   // parts that a backend was owed, or ahead, at any time
 }
 
 func newShares(s *split.Split) *shares {
@@ -39,9 +39,9 @@ func newShares(s *split.Split) *shares {
 	return sh
 }
 
-// at sets the parts for the time now, and returns the share of the ramp's backend
+// advance sets the parts to those at now, and returns the share of the ramp's backend
 // then, in hundredths of a percent.
-func (sh *shares) at(now time.Time, rolledBack bool) int {
+func (sh *shares) advance(now time.Time, rolledBack bool) int {
 	r := sh.split.Ramp
 	if r == nil {
 		return 0
@@ -69,28 +69,27 @@ func (sh *shares) at(now time.Time, rolledBack bool) int {
 	return share
 }
 
-// request has every backend owed its share of one more request.
+// request adds the shares of one more request to what the backends are owed.
 func (sh *shares) request() {
 	for i, parts := range sh.parts {
 		sh.owed[i] += parts
 	}
 }
 
-// chosen takes note of who got the request; -1: nobody.
+// chosen counts the backend that got the request; -1: none.
 func (sh *shares) chosen(backend int) {
 	if backend >= 0 {
 		sh.owed[backend] -= sh.whole
 	}
 	for _, owed := range sh.owed {
-		sh.most = max(sh.most, owed, -owed)
+		sh.largest = max(sh.largest, owed, -owed)
 	}
 }
 
-// deviation is, in requests, the most that any backend was off its share after any
-// of them.
-func (sh *shares) deviation() float64 { return float64(sh.most) / float64(sh.whole) }
+// deviation returns the most requests that any backend was off its share at any time.
+func (sh *shares) deviation() float64 { return float64(sh.largest) / float64(sh.whole) }
 
-// expected is how many requests a backend that got n should have got so far.
+// expected returns how many requests a backend that got n should have got.
 func (sh *shares) expected(backend, n int) float64 {
 	return float64(n) + float64(sh.owed[backend])/float64(sh.whole)
 }

@@ -1,5 +1,5 @@
-// Package simulate plays requests over a split, by a clock of its own: one, to
-// explain the decision, or many, to see who gets them while ramps go on, backends
+// Package simulate plays requests over a split, by a clock of its own: one, to explain
+// the decision, or many, to see which backends get them while a ramp goes on, backends
 // fail and clients come again. It decides with the code that decides in Kong.
 package simulate
 
@@ -14,23 +14,23 @@ import (
 	"kong-traffic-split/plugin/split"
 )
 
-// Options say what is played. The zero value is 1000 requests, and over a ramp's
-// course 10000.
+// Options are what to play. The zero value is 1000 requests; of a split with a ramp, 10000
+// over the time of the ramp.
 type Options struct {
-	Requests  int           // 0: as Rate and For make it
-	Rate      float64       // requests a second; 0: as Requests and For make it, or 100
+	Requests  int           // 0: from Rate and For
+	Rate      float64       // requests a second; 0: from Requests and For, or 100
 	From      time.Time     // zero: shortly before the ramp begins, or Epoch
-	For       time.Duration // 0: as Requests and Rate make it, or until shortly after the ramp's end
+	For       time.Duration // 0: from Requests and Rate, or until shortly after the end of the ramp
 	Clients   Clients
 	Facts     split.Facts        // what all requests have in common
-	Fail      map[string]float64 // by the backend's name, which part of its requests fails
+	Fail      map[string]float64 // by the backend's name, the part of its requests that fail
 	Down      []string           // backends that do not exist, all the time
-	Unhealthy []string           // backends that exist, and that probes have found unhealthy all the time
-	Seed      uint64             // the same one gives the same result
+	Unhealthy []string           // backends that probes have found unhealthy, all the time
+	Seed      uint64             // the same seed gives the same result
 }
 
-// Play plays requests over a split that has made no choice yet. What becomes of a
-// request is observed at once. The errors name the option that is wrong.
+// Play plays requests over a split without any choice yet. The outcome of a request is
+// known before the next one. An error names the option that is wrong.
 func Play(s *split.Split, o Options) (*Result, error) {
 	c, err := newCourse(s, &o)
 	if err != nil {
@@ -61,15 +61,15 @@ func Play(s *split.Split, o Options) (*Result, error) {
 	return p.result, nil
 }
 
-// player is a play on its way.
+// player plays requests.
 type player struct {
 	split  *split.Split
 	state  *split.State
 	course course
 	crowd  *crowd
 	facts  split.Facts // of all requests
-	down   split.Set   // backends that do not exist, which a request finds out when it is for one
-	ratios []float64   // of the requests to a backend that fail
+	down   split.Set   // backends that do not exist, as a request finds out when one is chosen
+	ratios []float64   // by backend, the part of its requests that fail
 
 	random, failures *rand.Rand
 	shares           *shares
@@ -86,7 +86,7 @@ func (p *player) play(k int) {
 	if point.Requests++; point.At.IsZero() {
 		point.At = f.Now
 	}
-	point.ramp += p.shares.at(f.Now, p.rolledBack)
+	point.ramp += p.shares.advance(f.Now, p.rolledBack)
 	p.shares.request()
 	d, err := split.Choose(p.split, p.state, &f, func(i int, _ bool) (bool, error) { return !p.down.Has(i), nil })
 	if err != nil {
@@ -95,16 +95,16 @@ func (p *player) play(k int) {
 		return
 	}
 	p.shares.chosen(d.Backend)
-	client.went(d)
+	client.record(d)
 	failed := p.ratios[d.Backend] > 0 && p.failures.Float64() < p.ratios[d.Backend]
-	p.result.chosen(d, point, failed)
+	p.result.record(d, point, failed)
 	for _, e := range p.state.Observe(split.Outcome{Backend: d.Backend, Subject: d.Subject, Failed: failed, Unusable: p.down | f.Unhealthy}, f.Now) {
 		p.rolledBack = p.rolledBack || e.Kind == split.RolledBack
-		p.result.happened(f.Now, e)
+		p.result.addEvent(f.Now, e)
 	}
 }
 
-// Named is the set of the backends of these names.
+// Named returns the set of the backends of these names.
 func Named(s *split.Split, names []string) (set split.Set, err error) {
 	for _, name := range names {
 		i, err := index(s, name)

@@ -121,7 +121,7 @@ func TestGuardRollsBack(t *testing.T) {
 		}
 	}
 	if ill.MaxDeviation >= 2 {
-		t.Errorf("what is taken back is not due: %v", ill.MaxDeviation)
+		t.Errorf("what is rolled back is not due: %v", ill.MaxDeviation)
 	}
 }
 

@@ -18,18 +18,18 @@ const (
 	plotHeight = 300
 	legendLeft = plotLeft + plotWidth + 24
 	legendStep = 18
-	svgEvents  = 3 // told in words
+	svgEvents  = 3 // with a sentence below
 )
 
-// colors are those of M. Okabe and K. Ito, which people who see colours differently
-// can tell apart; when they are used up, dashes tell the lines apart.
+// colors are those of M. Okabe and K. Ito, which colour-blind people can distinguish.
+// Lines beyond these are dashed.
 var (
 	colors = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"}
 	dashes = []string{"", "7 3", "2 3", "9 3 2 3"}
 )
 
-// WriteSVG draws the backends' shares over the time, as an image that needs nothing
-// else: a line for each, and the ramp's course behind them.
+// WriteSVG writes an image of the backends' shares over the time: a line for each, in
+// front of the ramp's. It refers to no other file.
 func (r *Result) WriteSVG(to io.Writer, name string) error {
 	w := &drawing{Writer: bufio.NewWriter(to)}
 	height := max(plotTop+plotHeight+44+legendStep*min(len(r.Events), svgEvents), plotTop+legendStep*(len(r.Backends)+2))
@@ -60,7 +60,7 @@ func (r *Result) WriteSVG(to io.Writer, name string) error {
 	return w.Flush()
 }
 
-// drawing writes the elements of an image. Its errors come with Flush.
+// drawing writes the elements of an image. Flush returns its errors.
 type drawing struct{ *bufio.Writer }
 
 func (w *drawing) printf(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
@@ -69,7 +69,7 @@ func (w *drawing) text(x, y int, attributes, text string) {
 	w.printf(`<text x="%d" y="%d" %s>%s</text>`, x, y, attributes, escape(text))
 }
 
-// line draws a share over the time: each point of it in the middle of its part.
+// line draws a share over the time. Each of its points is in the middle of its part.
 func (w *drawing) line(r *Result, share func(*Point) float64, style string) {
 	var points []string
 	for i := range r.Points {
@@ -95,7 +95,7 @@ func (r *Result) drawAxes(w *drawing) {
 	}
 }
 
-// drawEvents marks when something happened, and tells the first of it below.
+// drawEvents marks the times of events, and writes the first ones below.
 func (r *Result) drawEvents(w *drawing) {
 	for i, e := range r.Events {
 		if i < svgEvents {
@@ -115,7 +115,7 @@ func stroke(i int) string {
 	return style
 }
 
-// escape makes a text content of XML.
+// escape escapes a text for XML.
 func escape(text string) string {
 	var b strings.Builder
 	_ = xml.EscapeText(&b, []byte(text)) // a Builder takes everything
