@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// maxAnswer bounds what is read of an answer, in bytes.
+// maxAnswer is how much of a response is read, in bytes.
 const maxAnswer = 64 << 10
 
 // userAgent tells operators where the requests come from.
@@ -22,18 +22,17 @@ const userAgent = "kong-traffic-split health check"
 
 type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// A probeFunc probes once. nil is well.
+// A probeFunc probes once. A nil error means that the target is healthy.
 type probeFunc func(ctx context.Context) error
 
-// newProbe returns how a target, which is normal, is probed: on a connection of
-// its own, which ends with the probe.
+// newProbe returns the probe of a normal target. Each probe is on a connection of its own.
 func newProbe(t Target, dial dialFunc) probeFunc {
 	return func(ctx context.Context) error {
 		err := probe(ctx, t, dial)
 		switch {
 		case err == nil:
 			return nil
-		case ofShortage(err):
+		case isShortage(err):
 			return shortageError{err}
 		}
 		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
@@ -48,7 +47,7 @@ func probe(ctx context.Context, t Target, dial dialFunc) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close() }() // TLS's where there is one, which says that it ends
+	defer func() { _ = conn.Close() }() // of TLS if there is one, which notifies the other side
 	if t.Protocol == TCP {
 		return nil
 	}
@@ -65,10 +64,10 @@ func probe(ctx context.Context, t Target, dial dialFunc) error {
 	return get(t, conn)
 }
 
-// get asks on a connection, and reads the answer to its end, within a bound, so
-// that the backend does not see a connection that was reset. http.Transport would
-// go on dialling after the probe's end, and keep connections. Redirects are not
-// followed: one is an answer as good as any below 400.
+// get sends a request on a connection, and reads the response to its end, within a limit,
+// so that the backend does not see a reset. http.Transport would go on dialling after the
+// probe's end, and keep connections. A redirect is not followed, and healthy as any status
+// below 400 is.
 func get(t Target, conn net.Conn) error {
 	at, err := url.ParseRequestURI(t.Path)
 	if err != nil {
@@ -90,7 +89,7 @@ func get(t Target, conn net.Conn) error {
 		case err != nil:
 			return fmt.Errorf("reading the answer: %w", err)
 		case response.StatusCode < 200:
-			continue // more is to come
+			continue // an interim response
 		case response.StatusCode > 399:
 			err = fmt.Errorf("status %d is not in 200..399", response.StatusCode)
 		}
@@ -99,7 +98,7 @@ func get(t Target, conn net.Conn) error {
 	}
 }
 
-// serverName is a Host without its port and brackets.
+// serverName returns a Host without its port and brackets.
 func serverName(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		return name

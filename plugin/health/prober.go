@@ -14,7 +14,7 @@ type prober struct {
 	target  Target
 	key     string // the target's
 	log     *slog.Logger
-	changed func() // its health has
+	changed func() // called when it became healthy or unhealthy
 	places  *places
 	probe   probeFunc
 	phase   time.Duration
@@ -24,8 +24,8 @@ type prober struct {
 	done    chan struct{}
 
 	healthy atomic.Bool
-	probed  atomic.Bool // a probe has said something of the target
-	against int         // probes in a row that say the contrary of healthy; run's own
+	probed  atomic.Bool // a probe could be judged
+	against int         // probes in a row that contradict healthy; only run uses it
 
 	mu        sync.Mutex
 	since     time.Time
@@ -40,13 +40,13 @@ func (r *prober) run(ctx context.Context) {
 	case <-ctx.Done():
 	case <-first.C:
 	}
-	// A ticker leaves out what a slow probe misses, and stays in its phase.
+	// A ticker drops ticks during a slow probe, and keeps its phase.
 	ticks := time.NewTicker(r.target.Interval)
 	defer ticks.Stop()
 	for ctx.Err() == nil {
 		err := r.once(ctx)
 		if ctx.Err() != nil {
-			return // the probe was cut short
+			return // the probe was cancelled
 		}
 		if short, ok := errors.AsType[shortageError](err); ok {
 			r.places.shortage(r.target, short)
@@ -61,7 +61,7 @@ func (r *prober) run(ctx context.Context) {
 	}
 }
 
-// once probes when there is a place, and only then begins the probe's time.
+// once waits for a place and probes. The timeout starts when it has its place.
 func (r *prober) once(ctx context.Context) error {
 	if !r.places.take(ctx) {
 		return ctx.Err()
@@ -72,14 +72,14 @@ func (r *prober) once(ctx context.Context) error {
 	return r.probe(ctx)
 }
 
-// failed keeps why a probe has failed.
+// failed records why a probe has failed.
 func (r *prober) failed(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lastError = err.Error()
 }
 
-// count takes the result of a probe into account.
+// count counts the result of a probe.
 func (r *prober) count(err error) {
 	r.probed.Store(true)
 	if err != nil {
@@ -114,8 +114,8 @@ func (r *prober) change(healthy bool, err error) {
 	r.changed()
 }
 
-// recall makes the target unhealthy, as another process has found it, unless it was probed
-// already.
+// recall makes the target unhealthy, as another process has found, unless a probe was
+// judged here already.
 func (r *prober) recall() {
 	if !r.probed.Load() {
 		r.healthy.Store(false)

@@ -9,18 +9,18 @@ import (
 	"time"
 )
 
-// Protocol is what a target speaks.
+// Protocol is the protocol of a target.
 type Protocol string
 
-// The protocols. TCP also stands for any that is not named here.
+// The protocols. Any other protocol is treated as TCP.
 const (
 	HTTP  Protocol = "http"
 	HTTPS Protocol = "https"
 	TCP   Protocol = "tcp"
 )
 
-// A Target says what is probed and how. Numbers that are not positive stand for
-// their defaults. Equal targets are one.
+// A Target is what is probed and how. Numbers that are not positive stand for their
+// defaults. Targets that are equal with their defaults are one target.
 type Target struct {
 	// Host is a name, looked up for each probe, or an IP address; an IPv6 one
 	// may have its brackets.
@@ -28,24 +28,24 @@ type Target struct {
 	Port int
 	// Protocol is HTTP where it is empty.
 	Protocol Protocol
-	// Path is what a GET asks for, a query included. Where it is empty, and for
-	// TCP, a connection that can be made is well.
+	// Path is the path, with its query, of a GET request. If it is empty, and for TCP,
+	// the target is healthy if it accepts a connection.
 	Path string
-	// HostHeader is the Host of the request. Default: the host, with the port
-	// unless it is the protocol's own. The server name of TLS is that Host
-	// without its port. Certificates are not verified, as Kong does not verify
-	// those of a Service by default.
+	// HostHeader is the Host of the request. Default: the host, with the port unless
+	// that is the protocol's default. The server name of TLS is the same without a port.
+	// Certificates are not verified, as Kong does not verify those of a Service by
+	// default.
 	HostHeader string
 
 	Interval time.Duration // between the starts of two probes; default 5 s
 	Timeout  time.Duration // of a whole probe, the look-up of the name included; default 1 s
-	// Healthy probes in a row that go well make it healthy (default 2), and
-	// Unhealthy ones that fail make it unhealthy (default 3).
+	// So many probes in a row that succeed make it healthy (default 2), or that fail
+	// unhealthy (default 3).
 	Healthy, Unhealthy int
 }
 
-// normal fills in the defaults and leaves out what does not count, so that
-// targets that are probed alike are equal.
+// normal fills in the defaults and removes what is ignored, so that targets that are
+// probed in the same way are equal.
 func (t Target) normal() Target {
 	t.Host = strings.Trim(t.Host, "[]")
 	t.Interval = positive(t.Interval, 5*time.Second)
@@ -68,10 +68,10 @@ func positive[N int | time.Duration](n, otherwise N) N {
 	return otherwise
 }
 
-// address is what is dialled.
+// address returns the address to dial.
 func (t Target) address() string { return net.JoinHostPort(t.Host, strconv.Itoa(t.Port)) }
 
-// ownHost is the Host that a client sends of its own accord.
+// ownHost returns the Host that a client sends by default.
 func (t Target) ownHost() string {
 	if t.Protocol == HTTP && t.Port == 80 || t.Protocol == HTTPS && t.Port == 443 {
 		return strings.TrimSuffix(net.JoinHostPort(t.Host, ""), ":")
@@ -79,15 +79,15 @@ func (t Target) ownHost() string {
 	return t.address()
 }
 
-// Key names what the health of is saved: what is asked, and where. How often, how
-// long and how many times in a row is not part of it: an edit of these makes no
-// backend healthy.
+// Key returns the key under which it is saved that the target is unhealthy. It consists of
+// the address and the request. Intervals, timeouts and counts are not part of it: when
+// they are edited the target stays unhealthy.
 func (t Target) Key() string {
 	t = t.normal()
 	return fmt.Sprintf("%s://%s%q %q", t.Protocol, t.address(), t.Path, t.HostHeader)
 }
 
-// String is the target as a URL, with its Host where that is another.
+// String returns the target as a URL, with its Host if that is another.
 func (t Target) String() string {
 	t = t.normal()
 	url := string(t.Protocol) + "://" + t.address() + t.Path
