@@ -39,7 +39,7 @@ var (
 	blocked    = described("ramp_rollback_blocked", "1 where the guard would roll the ramp of a backend back if another one could take its share.", "split", "backend")
 )
 
-// collector makes the metrics of what its source says at that moment.
+// collector collects the metrics of a source.
 type collector struct{ Source }
 
 // Describe implements [prometheus.Collector].
@@ -62,10 +62,10 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		gauge(filesGood, number(len(c.Problems()) == 0))
 	}
 	if c.ConfigErrors != nil {
-		of := map[string]bool{}
+		seen := map[string]bool{}
 		for _, e := range c.ConfigErrors() {
-			if !of[e.Split] { // a split in the files may be called like a row
-				of[e.Split] = true
+			if !seen[e.Split] { // an entry of a split file may have the name of a row
+				seen[e.Split] = true
 				gauge(configError, 1, e.Split)
 			}
 		}
@@ -107,8 +107,8 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// metric returns a metric that never panics: Prometheus collects on goroutines of
-// its own, where that would be the process's end.
+// metric returns a metric, an invalid one after an error. It must not panic: Prometheus
+// collects on goroutines of its own, so that a panic would end the process.
 func metric(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels []string) prometheus.Metric {
 	m, err := prometheus.NewConstMetric(d, kind, value, labels...)
 	if err != nil {

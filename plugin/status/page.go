@@ -13,34 +13,33 @@ import (
 )
 
 const (
-	// fresh is how long a text that somebody still reads is given to others too.
+	// fresh is for how long requests share a text that is still being read.
 	fresh = time.Second
-	// maxEditions is how many texts of a page there may be at a time: the newest one,
-	// and the one before it, which somebody is slow to read.
+	// maxEditions is how many texts of a page may exist: the newest one, and an older
+	// one that a slow client still reads.
 	maxEditions = 2
-	// writeTime is how long somebody may take to read a text. After that the newest one
-	// is none that only slow readers keep.
+	// writeTime is how long a client may take to read a text, so that slow clients
+	// cannot keep an old text for ever.
 	writeTime = 10 * time.Second
 )
 
-// A page is a text that is made when somebody asks for it. All who ask while it is
-// made, or soon after that while somebody still reads it, share it: its cost in time and
-// memory does not grow with their number, however slowly they read. When nobody reads
-// it, it is forgotten.
+// A page is a text that is made on request. Requests that come while it is made, or soon
+// after that while a client still reads it, share it: time and memory do not grow with the
+// number of clients, however slowly they read. When no client reads it, it is dropped.
 type page struct {
 	contentType string
 	write       func(to io.Writer) error
 
 	mu     sync.Mutex
-	newest *edition // nil: nobody reads one
-	alive  int      // editions that somebody reads
+	newest *edition // nil: no client reads one
+	alive  int      // editions that clients read
 }
 
-// edition is the text of a page at one moment. But for readers, which the page's lock
-// guards, it does not change once it is made.
+// edition is the text of a page at one moment. It does not change once it is made, except
+// readers, which the page's lock guards.
 type edition struct {
 	begun   time.Time
-	made    chan struct{} // closed when it is
+	made    chan struct{} // closed when it is made
 	text    []byte
 	err     error
 	zipped  func() ([]byte, error)
@@ -64,7 +63,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	text, err := e.text, e.err
 	head := w.Header()
 	head.Set("Vary", "Accept-Encoding")
-	if zip := takesGzip(r); zip && err == nil {
+	if zip := acceptsGzip(r); zip && err == nil {
 		text, err = e.zipped()
 		head.Set("Content-Encoding", "gzip")
 	}
@@ -75,13 +74,13 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	head.Set("Content-Type", p.contentType)
 	head.Set("Content-Length", strconv.Itoa(len(text)))
-	// A writer without deadlines is none of a connection that could be slow.
+	// A writer that has no deadlines is not that of a connection.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime))
 	_, _ = w.Write(text) // or the client has gone
 }
 
-// borrow returns the edition to read, which has to be released. Whoever is the first
-// makes it.
+// borrow returns the edition to read, which the caller has to release. If the caller is
+// the first, it has to make it.
 func (p *page) borrow() (e *edition, first bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,7 +94,7 @@ func (p *page) borrow() (e *edition, first bool) {
 	return e, first
 }
 
-// stale reports whether there ought to be a newer edition.
+// stale reports whether the edition is made and no longer fresh.
 func (e *edition) stale() bool {
 	select {
 	case <-e.made:
@@ -117,7 +116,7 @@ func (p *page) release(e *edition) {
 	}
 }
 
-// make makes an edition. Where that panics, those who wait for it go on all the same.
+// make makes an edition. If that panics, the requests that wait for it get errNotMade.
 func (p *page) make(e *edition) {
 	defer close(e.made)
 	var text bytes.Buffer
@@ -139,8 +138,8 @@ func zip(text []byte) ([]byte, error) {
 	return zipped.Bytes(), nil
 }
 
-// takesGzip reports whether a client takes a text that is compressed.
-func takesGzip(r *http.Request) bool {
+// acceptsGzip reports whether a client accepts a compressed text.
+func acceptsGzip(r *http.Request) bool {
 	for coding := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
 		name, weight, _ := strings.Cut(strings.TrimSpace(coding), ";")
 		if strings.TrimSpace(name) == "gzip" {

@@ -141,7 +141,7 @@ func TestNoConnectionIsKept(t *testing.T) {
 func TestPlacesAreBounded(t *testing.T) {
 	inside := make(chan net.Conn)
 	socket := listener(inside)
-	p := &places{Listener: socket, most: 2}
+	p := &places{Listener: socket, limit: 2}
 	accept := func() (server net.Conn, client net.Conn) {
 		end, client := net.Pipe()
 		go func() { inside <- end }()

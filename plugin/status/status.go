@@ -1,6 +1,6 @@
-// Package status shows an operator how a running server does, as metrics for
-// Prometheus and as JSON, by HTTP on an address of its own. It only looks: who asks
-// changes nothing, and it takes no part in any request of Kong's.
+// Package status shows the state of a running server to operators: as metrics for
+// Prometheus and as JSON, by HTTP on an address of its own. It changes nothing, and takes
+// no part in Kong's requests.
 package status
 
 import (
@@ -17,45 +17,44 @@ import (
 	"kong-traffic-split/plugin"
 )
 
-// A Source is what there is to see. Its functions may be called by several
-// goroutines at once.
+// A Source is what to show. Its functions have to be safe for concurrent use.
 type Source struct {
 	Version string
-	// Splits tells how all splits do at now.
+	// Splits returns the state of all splits at now.
 	Splits func(now time.Time) []plugin.SplitStatus
-	// ConfigErrors tells which configs are wrong. Nil: nobody knows.
+	// ConfigErrors returns the configs that are wrong. Nil: that is not known.
 	ConfigErrors func() []plugin.ConfigError
-	// Problems is what is wrong with the split files, of which the last good ones are
+	// Problems returns what is wrong with the split files, while the last good ones are
 	// in use. Nil: there are no split files.
 	Problems func() []string
-	// Hosts are names with dots by which clients may call the server.
+	// Hosts are names with dots that the Host header of requests may have.
 	Hosts []string
-	// State says how the saved state outlives the server. Nil: it does not.
+	// State returns how the saved state is kept. Nil: it ends with the server.
 	State func() SavedState
-	// Probes says how the probes of backends do. Nil: there are none.
+	// Probes returns the numbers of probes. Nil: there are none.
 	Probes func() Probes
 }
 
-// SavedState is how what must outlive the server is saved.
+// SavedState is how the saved state is kept in a file.
 type SavedState struct {
 	Path string `json:"path"`
-	// Problem is why it is not saved; empty: it is.
+	// Problem is why not all of it can be saved; empty: it can.
 	Problem string `json:"problem,omitempty"`
-	// PutAside are files of it that could not be used.
+	// PutAside are files with it that could not be read.
 	PutAside []string `json:"put_aside,omitempty"`
 }
 
-// Probes are how many probes of backends there are.
+// Probes are the numbers of probes of backends.
 type Probes struct {
 	InFlight int `json:"in_flight"`
 	Waiting  int `json:"waiting"`
 	Limit    int `json:"limit"` // of those in flight
-	// Unjudged are those so far that failed for want of file descriptors or memory of
-	// the server's own, and so say nothing of a backend.
+	// Unjudged are the probes so far that failed because the server had no file
+	// descriptor or no memory for them. They are no evidence about a backend.
 	Unjudged uint64 `json:"unjudged"`
 }
 
-// Handler answers GET /metrics and GET /status.
+// Handler returns a handler of GET /metrics and GET /status.
 func Handler(s Source, log *slog.Logger) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
@@ -83,8 +82,8 @@ func Handler(s Source, log *slog.Logger) http.Handler {
 	return guarded(mux, hosts)
 }
 
-// writeMetrics writes what can be a metric; of the others the log tells: splits of the
-// same name, of a file and of a row, cost their own figures only.
+// writeMetrics writes all metrics that are valid, and logs the others: if two splits have
+// the same name, one of a file and one of a row, only their figures are missing.
 func writeMetrics(to io.Writer, from prometheus.Gatherer, log *slog.Logger) error {
 	families, err := from.Gather()
 	if err != nil {
