@@ -73,8 +73,7 @@ func runDemo(ctx context.Context, asJSON, keep bool, stdout, stderr io.Writer) (
 	return result.Err()
 }
 
-// interrupted is err, or the signal that has ended ctx: what it breaks off has
-// errors of many kinds.
+// interrupted returns err, or the signal if one has ended ctx and so caused the error.
 func interrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -82,8 +81,8 @@ func interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// progressOn returns a function that shows what goes on in one line of w, where
-// that is a terminal.
+// progressOn returns a function that shows the progress in one line of w, if w is a
+// terminal.
 func progressOn(w io.Writer) func(what string) {
 	if f, ok := w.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
 		return func(string) {}

@@ -18,7 +18,7 @@ enabled rows of the plugin traffic-split are the splits then, called by the rout
 service or consumer that they are on, or global.
 `
 
-// requestFlags say what a request is like.
+// requestFlags are the flags for a request.
 type requestFlags struct {
 	request  simulate.Request
 	consumer string
@@ -37,12 +37,12 @@ func (r *requestFlags) add(cmd *cobra.Command) {
 	f.BoolVar(&r.request.HTTPS, "https", false, "the client comes by https")
 }
 
-// read is the request, whose consumer is looked up in the file.
-func (r *requestFlags) read(in *splitsFile) simulate.Request {
+// read returns the request. It looks its consumer up in the splits' file.
+func (r *requestFlags) read(splits *splitsFile) simulate.Request {
 	request := r.request
 	request.Path = declarative.NormalizePath(request.Path)
 	if r.consumer != "" {
-		request.Consumer = in.consumer(r.consumer)
+		request.Consumer = splits.consumer(r.consumer)
 	}
 	return request
 }
@@ -106,17 +106,17 @@ it. The request is the first one of a split that has made no choice yet.
 	return cmd
 }
 
-// warnMissing says which backends are taken as down, as they are in Kong.
-func warnMissing(cmd *cobra.Command, f *splitsFile, of namedSplit) {
-	if len(of.missing) > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s: split %s: down, as there are no such Upstreams: %s\n", f.path, of.name, strings.Join(of.missing, ", "))
+// warnMissing writes which backends do not exist, as Kong does not have their Upstreams.
+func warnMissing(cmd *cobra.Command, f *splitsFile, s namedSplit) {
+	if len(s.missing) > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: split %s: down, as there are no such Upstreams: %s\n", f.path, s.name, strings.Join(s.missing, ", "))
 	}
 }
 
-// flagError is an error of an option in the words of the command line.
+// flagError turns an error that begins with an option into one with a flag.
 func flagError(err error) error { return fmt.Errorf("--%w", err) }
 
-// moment reads the time of a flag; empty: the other one.
+// moment parses the time of a flag; if it is empty, it returns otherwise.
 func moment(flag, text string, otherwise time.Time) (time.Time, error) {
 	if text == "" {
 		return otherwise, nil

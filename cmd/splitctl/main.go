@@ -17,9 +17,8 @@ import (
 )
 
 func main() {
-	// With a reader that has gone, as in `| head`, a write is then an error like
-	// any other. Otherwise it would end this process and leave those that it has
-	// started behind.
+	// So that a write to a reader that has gone, as in `| head`, returns an error.
+	// Otherwise it would end this process, and leave behind those that it has started.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	err := rootCommand().ExecuteContext(untilSignalled())
 	if s, ok := quiet(err); ok {
@@ -31,7 +30,7 @@ func main() {
 	}
 }
 
-// signalled is the cause of a context that a signal has ended.
+// signalled is the cause of a context that a signal has cancelled.
 type signalled struct{ syscall.Signal }
 
 func (s signalled) Error() string { return "ended by a signal: " + s.String() }
@@ -45,8 +44,8 @@ func untilSignalled() context.Context {
 	return ctx
 }
 
-// quiet reports whether an error is none that has to be told: who has sent a signal, or
-// reads no further, knows. It returns the signal that says so to the shell.
+// quiet reports whether not to print an error: a signal that the user has sent, or a
+// reader that has gone. It returns the signal with which to end.
 func quiet(err error) (syscall.Signal, bool) {
 	if s, ok := errors.AsType[signalled](err); ok {
 		return s.Signal, true
@@ -54,26 +53,25 @@ func quiet(err error) (syscall.Signal, bool) {
 	return syscall.SIGPIPE, errors.Is(err, syscall.EPIPE)
 }
 
-// end ends the process by a signal, as if it had not been caught: shells and scripts
-// tell by that whether to go on.
+// end ends the process by a signal, as if it had not been caught, so that shells and
+// scripts see that and stop too.
 func end(s syscall.Signal) {
-	// Of SIGQUIT Go's runtime would tell more than anybody asked for, and it takes a
-	// SIGPIPE for one only where a write fails.
+	// For SIGQUIT Go's runtime would print all goroutines, and a SIGPIPE ends the process
+	// only if a write has failed.
 	if s != syscall.SIGQUIT && s != syscall.SIGPIPE {
 		signal.Reset(s)
 		if syscall.Kill(os.Getpid(), s) == nil {
-			<-time.After(time.Second) // it is on its way, unless this signal is ignored
+			<-time.After(time.Second) // until it arrives, unless it is ignored
 		}
 	}
 	os.Exit(128 + int(s))
 }
 
-// endAtOnce lets signals end the process again as they do by themselves, for commands
-// that have nothing to clear away.
+// endAtOnce lets signals end the process at once again, for commands that have nothing
+// to clean up.
 func endAtOnce() { signal.Reset() }
 
-// rootCommand is the command splitctl with its subcommands. Their context ends
-// when the process is asked to end.
+// rootCommand returns the command splitctl with its subcommands.
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "splitctl",

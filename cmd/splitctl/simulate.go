@@ -14,7 +14,7 @@ import (
 	"kong-traffic-split/plugin/simulate"
 )
 
-// simulateFlags are those of splitctl simulate.
+// simulateFlags are the flags of splitctl simulate.
 type simulateFlags struct {
 	request                   requestFlags
 	options                   simulate.Options
@@ -68,24 +68,24 @@ func (f *simulateFlags) run(cmd *cobra.Command, path string) error {
 			return fmt.Errorf("--%s %s: nothing would be played", flag, value.Value)
 		}
 	}
-	in, err := readSplits(path)
+	splits, err := readSplits(path)
 	if err != nil {
 		return err
 	}
-	chosen, err := in.choose(f.split)
+	chosen, err := splits.choose(f.split)
 	if err != nil {
 		return err
 	}
 	if f.output == "svg" && len(chosen) > 1 {
-		_, err := in.one(f.split)
+		_, err := splits.one(f.split)
 		return err
 	}
-	if err := f.read(in); err != nil {
+	if err := f.read(splits); err != nil {
 		return err
 	}
 	results := make(simulate.Object[*simulate.Result], 0, len(chosen))
 	for _, s := range chosen {
-		warnMissing(cmd, in, s)
+		warnMissing(cmd, splits, s)
 		options := f.options
 		options.Down = append(options.Down[:len(options.Down):len(options.Down)], s.missing...)
 		result, err := simulate.Play(s.config.Compile(s.identity), options)
@@ -94,19 +94,19 @@ func (f *simulateFlags) run(cmd *cobra.Command, path string) error {
 		}
 		results = append(results, simulate.Member[*simulate.Result]{Name: s.name, Value: result})
 	}
-	if in.others != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "left out, as their backends stand in a split file of the plugin server: %s\n", strings.Join(in.others, ", "))
+	if splits.others != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "left out, as their backends stand in a split file of the plugin server: %s\n", strings.Join(splits.others, ", "))
 	}
 	return f.write(cmd.OutOrStdout(), results)
 }
 
-// read makes the options of what the flags say.
-func (f *simulateFlags) read(in *splitsFile) (err error) {
+// read fills in the options that need parsing.
+func (f *simulateFlags) read(splits *splitsFile) (err error) {
 	o := &f.options
 	if o.From, err = moment("from", f.from, time.Time{}); err != nil {
 		return err
 	}
-	if o.Facts, err = f.request.read(in).Facts(); err != nil {
+	if o.Facts, err = f.request.read(splits).Facts(); err != nil {
 		return flagError(err)
 	}
 	o.Fail = map[string]float64{}

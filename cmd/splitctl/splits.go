@@ -14,27 +14,27 @@ import (
 	"kong-traffic-split/plugin/simulate"
 )
 
-// splitsFile are the splits of a file, in its order.
+// splitsFile has the splits of a file, in its order.
 type splitsFile struct {
 	path   string
 	splits []namedSplit
 	kong   declarative.File // nil: it is a split file
-	others []string         // rows whose splits stand elsewhere
+	others []string         // rows whose splits are in split files
 }
 
-// namedSplit is a split with the names by which it can be asked for.
+// namedSplit is a split with the names that --split accepts.
 type namedSplit struct {
-	name     string // the first choice
-	full     string // with the kinds of what it is on, where it is a row of Kong's
+	name     string // what it is called
+	full     string // the same, of a row with the kinds of what it is on
 	identity string
 	config   *config.Config
 	missing  []string // backends whose Upstreams Kong's file does not have
 }
 
-// readSplits reads a split file, a folder of them, or a declarative file of Kong's,
-// which has a _format_version. The errors are those that the server would give.
+// readSplits reads a split file, a folder of them, or a declarative file of Kong's, which
+// has a _format_version. The errors are those of the plugin server.
 func readSplits(path string) (*splitsFile, error) {
-	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() { // others may never end
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() { // reading others may block
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return nil, err
@@ -55,18 +55,18 @@ func readSplits(path string) (*splitsFile, error) {
 	return f, nil
 }
 
-// readRows reads the plugin rows of a declarative file, as Kong and the plugin server
-// would. Of what is wrong, the plugin's configs come first: Kong says less of them.
+// readRows reads the plugin rows of a declarative file, as Kong and the plugin server do.
+// It checks the plugin's configs first, as the plugin's errors say more than Kong's.
 func readRows(path, text string, kong declarative.File) (*splitsFile, error) {
-	whole := func(err error) error { return fmt.Errorf("%s: %w", path, err) }
+	inFile := func(err error) error { return fmt.Errorf("%s: %w", path, err) }
 	kong, err := kong.WithoutDeck()
 	if err != nil {
-		return nil, whole(err)
+		return nil, inFile(err)
 	}
 	f := &splitsFile{path: path, kong: kong}
 	rows, err := kong.PluginRows(pluginName)
 	if err != nil {
-		return nil, whole(err)
+		return nil, inFile(err)
 	}
 	var problems file.Problems
 	configs := make([]*config.Config, len(rows))
@@ -87,7 +87,7 @@ func readRows(path, text string, kong declarative.File) (*splitsFile, error) {
 	}
 	gateway, err := check.Load(kong, pluginName)
 	if err != nil {
-		return nil, whole(err)
+		return nil, inFile(err)
 	}
 	for i, loaded := range gateway.Rows() {
 		row, c := rows[i], configs[i]
@@ -109,7 +109,7 @@ func readRows(path, text string, kong declarative.File) (*splitsFile, error) {
 	return f, nil
 }
 
-// orEmpty is the config of a row; Kong makes an empty one where there is none.
+// orEmpty returns the config of a row. Kong uses an empty one if there is none.
 func orEmpty(config any) any {
 	if config == nil {
 		return map[string]any{}
@@ -117,8 +117,8 @@ func orEmpty(config any) any {
 	return config
 }
 
-// rowNames are what a row is called: by what it is on, without the kinds of it and
-// with.
+// rowNames returns the names of a row: the names of what it is on, without and with their
+// kinds.
 func rowNames(row declarative.PluginRow) (name, full string) {
 	if len(row.Owners) == 0 {
 		return "global", "global"
@@ -130,8 +130,8 @@ func rowNames(row declarative.PluginRow) (name, full string) {
 	return strings.Join(names, "+"), strings.Join(fulls, "+")
 }
 
-// distinguish calls splits of the same name by their full one, and numbers those
-// that share that too.
+// distinguish gives splits of the same name their full names, and numbers those whose
+// full names are the same too.
 func (f *splitsFile) distinguish() {
 	short, full := map[string]int{}, map[string]int{}
 	for _, s := range f.splits {
@@ -148,7 +148,7 @@ func (f *splitsFile) distinguish() {
 	}
 }
 
-// choose are the splits of that name, all of them where it is empty.
+// choose returns the splits of that name; all of them if it is empty.
 func (f *splitsFile) choose(name string) ([]namedSplit, error) {
 	chosen := f.splits
 	if name != "" {
@@ -165,7 +165,7 @@ func (f *splitsFile) choose(name string) ([]namedSplit, error) {
 	return nil, fmt.Errorf("%s: has no plugin %s that is enabled", f.path, pluginName)
 }
 
-// one is the split of that name, or the only one.
+// one returns the split of that name, or the only one.
 func (f *splitsFile) one(name string) (namedSplit, error) {
 	chosen, err := f.choose(name)
 	if err != nil {
@@ -185,8 +185,8 @@ func (f *splitsFile) names() string {
 	return strings.Join(names, ", ")
 }
 
-// consumer is the one that somebody calls by a name, with all that Kong's file says
-// of it. Where it says nothing, the name is all there is.
+// consumer returns the consumer of that name or id in Kong's file. If there is none, it
+// returns one with that name.
 func (f *splitsFile) consumer(name string) simulate.Consumer {
 	if c, ok := f.kong.Consumer(name); ok {
 		return simulate.Consumer{ID: c.ID, CustomID: c.CustomID, Username: c.Username}

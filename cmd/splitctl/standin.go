@@ -26,11 +26,11 @@ KONG_TRUSTED_IPS, KONG_REAL_IP_HEADER and KONG_DNS_HOSTSFILE. The flags win
 over them.
 
 SIGHUP is kong reload: the dump and the declarative file are read again.
-SIGTERM ends it once the requests in hand are done.
+SIGTERM ends it once the requests in flight are done.
 
 `
 
-// standinFlags are those of splitctl standin.
+// standinFlags are the flags of splitctl standin.
 type standinFlags struct {
 	declarative, proxy, stream, admin string
 	socket, query, start              string
@@ -71,10 +71,10 @@ func standinCommand() *cobra.Command {
 	return cmd
 }
 
-// pluginName is what the flags call the plugin server.
+// pluginName is the name of the plugin, and of the plugin server that flags add.
 const pluginName = "traffic-split"
 
-// apply lets the flags win over the environment.
+// apply overrides the environment by the flags.
 func (f standinFlags) apply(o *standin.Options) {
 	for to, value := range map[*string]string{
 		&o.DeclarativeConfig: f.declarative,
@@ -107,12 +107,12 @@ func (f standinFlags) apply(o *standin.Options) {
 	}
 }
 
-// startError is how nginx begins to tell that Kong cannot start.
+// startError is the beginning of nginx's message that Kong cannot start.
 const startError = "nginx: [error] init_by_lua error:"
 
-// runStandin runs a gateway until ctx ends. What it has to say goes to out.
+// runStandin runs a gateway until ctx ends. It logs to out.
 func runStandin(ctx context.Context, options standin.Options, out io.Writer) error {
-	// Before it says that it listens: then somebody may ask for a reload.
+	// Before it says that it listens: from then on it may be asked to reload.
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)

@@ -1,64 +1,58 @@
 package demo
 
 import (
+	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 )
 
-// module is the one whose commands can be built from the working directory.
-const module = "kong-traffic-split"
+// stopTime is how long a process may take to end after SIGTERM.
+const stopTime = 5 * time.Second
 
-// programs are the executables that the demo starts.
-type programs struct {
-	plugin, echo string
+// echo is a backend that runs.
+type echo struct {
+	name, address string
+	cmd           *exec.Cmd
+	drained       chan struct{} // closed once its standard error was read to the end
 }
 
-// findOrBuild returns the executables that lie beside the running one, or else
-// builds them into dir from the source in the working directory.
-func findOrBuild(ctx context.Context, dir string) (programs, error) {
-	if p, ok := beside(); ok {
-		return p, nil
-	}
-	if err := build(ctx, dir); err != nil {
-		return programs{}, fmt.Errorf("traffic-split and echo do not lie beside this executable, and cannot be built: %w", err)
-	}
-	return in(dir), nil
-}
-
-func in(dir string) programs {
-	return programs{plugin: filepath.Join(dir, "traffic-split"), echo: filepath.Join(dir, "echo")}
-}
-
-func beside() (programs, bool) {
-	self, err := os.Executable()
+// startEcho starts a backend on a free port of the loopback interface.
+func startEcho(ctx context.Context, program, name string) (*echo, error) {
+	cmd := exec.CommandContext(ctx, program, "-listen", "127.0.0.1:0", "-name", name)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = stopTime
+	stderr, err := cmd.StderrPipe()
 	if err != nil {
-		return programs{}, false
+		return nil, err
 	}
-	p := in(filepath.Dir(self))
-	_, err1 := exec.LookPath(p.plugin)
-	_, err2 := exec.LookPath(p.echo)
-	return p, err1 == nil && err2 == nil
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting backend %s: %w", name, err)
+	}
+	lines := bufio.NewScanner(stderr)
+	var said []string
+	for lines.Scan() {
+		if address, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
+			e := &echo{name: name, address: address, cmd: cmd, drained: make(chan struct{})}
+			go func() {
+				defer close(e.drained)
+				for lines.Scan() {
+				}
+			}()
+			return e, nil
+		}
+		said = append(said, lines.Text())
+	}
+	_ = cmd.Wait()
+	return nil, fmt.Errorf("backend %s (%s) does not listen, but ends with %v: %s", name, program, cmd.ProcessState, strings.Join(said, "; "))
 }
 
-func build(ctx context.Context, dir string) error {
-	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Path}} {{.Dir}}").Output()
-	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-		return errors.New("there is no go command in $PATH")
-	}
-	name, source, _ := strings.Cut(strings.TrimSpace(string(root)), " ")
-	if err != nil || name != module {
-		return fmt.Errorf("the working directory is not in the source of %s: change to its folder", module)
-	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", dir+string(filepath.Separator), "./cmd/traffic-split", "./cmd/echo")
-	cmd.Dir = source
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return nil
+// stop ends the backend and waits for it.
+func (e *echo) stop() {
+	_ = e.cmd.Cancel()
+	<-e.drained
+	_ = e.cmd.Wait()
 }
