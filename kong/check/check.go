@@ -1,6 +1,6 @@
-// Package check owns what is wrong with a declarative file of Kong's that uses the
-// plugin: what Kong would refuse of it, and what the plugin server would, which sees a
-// row only together with the route and the Service that it is on.
+// Package check finds what is wrong with a declarative file of Kong's that uses the
+// plugin: what Kong would refuse, and what the plugin server would refuse at a request,
+// which depends on the route and the Service of a row.
 package check
 
 import (
@@ -13,15 +13,15 @@ import (
 	"kong-traffic-split/plugin/config"
 )
 
-// A Gateway is a Kong with a declarative file, as far as the plugin has to do with it.
+// A Gateway is the part of a declarative file that matters to the plugin.
 type Gateway struct {
 	kong     *declarative.Config
 	plugin   string
 	services map[string]*declarative.Service // by id
 }
 
-// Load checks a file as Kong does. Other plugins, and entities that have nothing to do
-// with this one, are not looked at.
+// Load checks a file as Kong does. It ignores other plugins, and entities that do not
+// matter to this one.
 func Load(f declarative.File, plugin string) (*Gateway, error) {
 	loader, err := declarative.NewLoader([]string{plugin}, map[string]json.RawMessage{plugin: config.KongSchema()})
 	if err != nil {
@@ -38,7 +38,7 @@ func Load(f declarative.File, plugin string) (*Gateway, error) {
 	return g, nil
 }
 
-// Rows are the rows of the plugin that are enabled, in the order of
+// Rows returns the enabled rows of the plugin, in the order of
 // [declarative.File.PluginRows].
 func (g *Gateway) Rows() []*declarative.Plugin {
 	return slices.DeleteFunc(slices.Clone(g.kong.Plugins), func(p *declarative.Plugin) bool {
@@ -46,8 +46,8 @@ func (g *Gateway) Rows() []*declarative.Plugin {
 	})
 }
 
-// Refused is why the plugin, or Kong, would answer requests to a row's routes with an
-// error whatever they are like; nil: they would not.
+// Refused returns why the plugin or Kong would answer every request to some route of a
+// row with an error, or never run the plugin there; nil: there is no such reason.
 func (g *Gateway) Refused(row *declarative.Plugin, c *config.Config) (reasons []string) {
 	refuse := func(format string, args ...any) {
 		if reason := fmt.Sprintf(format, args...); !slices.Contains(reasons, reason) {
@@ -69,9 +69,9 @@ func (g *Gateway) Refused(row *declarative.Plugin, c *config.Config) (reasons []
 			continue
 		}
 		s := g.services[route.Service.ID]
-		reached := config.NewService(s.Protocol, s.Host)
+		service := config.NewService(s.Protocol, s.Host)
 		for i := range c.Backends {
-			if err := reached.Refuse(&c.Backends[i]); err != nil {
+			if err := service.Refuse(&c.Backends[i]); err != nil {
 				refuse("%v (on the %s)", err, name)
 			}
 		}
@@ -79,7 +79,7 @@ func (g *Gateway) Refused(row *declarative.Plugin, c *config.Config) (reasons []
 	return reasons
 }
 
-// Missing are the backends of a row whose Upstreams Kong does not have, by name.
+// Missing returns the names of the backends whose Upstreams Kong does not have.
 func (g *Gateway) Missing(c *config.Config) (names []string) {
 	for _, b := range c.Backends {
 		if b.Upstream != "" && !slices.ContainsFunc(g.kong.Upstreams, func(u *declarative.Upstream) bool { return u.Name == b.Upstream }) {
@@ -89,7 +89,7 @@ func (g *Gateway) Missing(c *config.Config) (names []string) {
 	return names
 }
 
-// route is the one that is referred to; nil: none is.
+// route returns the route of a reference; nil: there is none.
 func (g *Gateway) route(ref *declarative.Ref) *declarative.Route {
 	for _, r := range g.kong.Routes {
 		if ref != nil && ref.ID == r.ID {
@@ -99,8 +99,8 @@ func (g *Gateway) route(ref *declarative.Ref) *declarative.Route {
 	return nil
 }
 
-// routes are those whose requests a row is for, as far as no other row of the plugin
-// takes its place there.
+// routes returns the routes for whose requests Kong runs a row: those of which no more
+// specific row of the plugin takes its place.
 func (g *Gateway) routes(row *declarative.Plugin) (routes []*declarative.Route) {
 	rows := g.Rows()
 	for _, r := range g.kong.Routes {
@@ -121,9 +121,9 @@ func runsOn(row *declarative.Plugin, r *declarative.Route) bool {
 	return slices.ContainsFunc(r.Protocols, func(p string) bool { return slices.Contains(row.Protocols, p) })
 }
 
-// replaces reports whether all requests of a route get another row than this one, which
-// is for it too: Kong runs the plugin once, for the most specific row. A row on the
-// consumer comes before one without; then one on the route, and one on the Service.
+// replaces reports whether other takes the place of row for all requests of a route: Kong
+// runs the plugin once, for the most specific row. A row on a consumer is more specific
+// than one without, then one on a route, then one on a Service.
 func replaces(other, row *declarative.Plugin, r *declarative.Route) bool {
 	if other.Consumer != nil || row.Consumer != nil || !runsOn(other, r) {
 		return false
@@ -141,7 +141,7 @@ func replaces(other, row *declarative.Plugin, r *declarative.Route) bool {
 	return onRoute || onService
 }
 
-// isStream reports whether a route is of Kong's other side, which passes on connections.
+// isStream reports whether a route with these protocols is for TCP or TLS connections.
 func isStream(protocols []string) bool {
 	return !slices.ContainsFunc(protocols, func(p string) bool {
 		return strings.HasPrefix(p, "http") || strings.HasPrefix(p, "grpc")
