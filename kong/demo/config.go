@@ -9,11 +9,11 @@ import (
 	"kong-traffic-split/kong/declarative"
 )
 
-// plain is the path of a route to the first backend without the plugin, to
-// compare times with.
-const plain = "/plain"
+// plainPath is the path of a route to the first backend without the plugin, for
+// comparison.
+const plainPath = "/plain"
 
-// configuration is kong.yml as the demo runs it.
+// configuration is kong.yml as the demo uses it.
 type configuration struct {
 	file     declarative.File
 	backends []map[string]any // of the plugin
@@ -21,8 +21,8 @@ type configuration struct {
 
 var errShape = errors.New("kong.yml is not the demo's: it has to have the service echo with a route that has traffic-split and its backends")
 
-// newConfiguration reads kong.yml, points its names to the backends' ports on
-// this machine, and adds the plain route.
+// newConfiguration reads kong.yml, sets the ports of its backends to those on this
+// machine, and adds the route without the plugin.
 func newConfiguration(backends []*echo) (*configuration, error) {
 	file, err := declarative.Parse(kong.Config)
 	if err != nil {
@@ -56,12 +56,12 @@ func newConfiguration(backends []*echo) (*configuration, error) {
 		}
 	}
 	routes, _ := service["routes"].([]any)
-	service["routes"] = append(routes, map[string]any{"name": "plain", "paths": []any{plain}})
+	service["routes"] = append(routes, map[string]any{"name": "plain", "paths": []any{plainPath}})
 	return c, nil
 }
 
-// weigh gives the backends other weights.
-func (c *configuration) weigh(weights map[string]int) {
+// setWeights sets the weights of the backends.
+func (c *configuration) setWeights(weights map[string]int) {
 	for _, b := range c.backends {
 		name, _ := b["name"].(string)
 		b["weight"] = weights[name]

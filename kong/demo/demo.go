@@ -1,6 +1,6 @@
-// Package demo owns the guide, played on this machine without Kong: two echo
-// backends, the plugin server as the gateway starts it, the stand-in gateway
-// with kong.yml, and the guide's two rounds of requests.
+// Package demo owns the demo, which plays the guide on this machine without Kong: it
+// starts two echo backends and the stand-in gateway with kong.yml, which starts the plugin
+// server, and sends the guide's two rounds of requests.
 package demo
 
 import (
@@ -34,7 +34,7 @@ var rounds = []map[string]int{
 	{"echo": 200, "echo2": 100},
 }
 
-// A Demo is everything that runs for it. Its methods are for one goroutine.
+// A Demo is the running gateway and backends. Its methods are not safe for concurrent use.
 type Demo struct {
 	dir      string
 	backends []*echo
@@ -45,7 +45,7 @@ type Demo struct {
 	admin    string // URL of its Admin API
 }
 
-// Start starts the backends and the gateway. After an error nothing runs.
+// Start starts the backends and the gateway. After an error nothing is left running.
 func Start(ctx context.Context) (*Demo, error) {
 	d := &Demo{}
 	if err := d.start(ctx); err != nil {
@@ -78,7 +78,7 @@ func (d *Demo) start(ctx context.Context) error {
 }
 
 func (d *Demo) startGateway(ctx context.Context, plugin string) error {
-	d.config.weigh(rounds[0])
+	d.config.setWeights(rounds[0])
 	if err := d.writeConfig(); err != nil {
 		return err
 	}
@@ -117,8 +117,8 @@ func (d *Demo) startGateway(ctx context.Context, plugin string) error {
 	return nil
 }
 
-// awaitSocket waits until the plugin server, which the gateway has started,
-// listens: until then Kong answers each request with 500.
+// awaitSocket waits until the plugin server, which the gateway has started, listens.
+// Until then Kong answers each request with 500.
 func awaitSocket(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
@@ -135,7 +135,7 @@ func awaitSocket(ctx context.Context, path string) error {
 	}
 }
 
-// tail is the end of the gateway's log, which Close removes.
+// tail returns the end of the gateway's log.
 func (d *Demo) tail() string {
 	text, err := os.ReadFile(d.log.Name())
 	if err != nil {
@@ -154,15 +154,14 @@ func (d *Demo) writeConfig() error {
 	return os.WriteFile(d.configFile(), text, 0o644)
 }
 
-// Play plays the steps and measures what the plugin adds to a request. It
-// writes what it sees to out, and tells progress what goes on; an empty string
-// means that nothing does.
+// Play plays the steps and measures what the plugin adds to a request. It writes the
+// results to out, and calls progress with what it is doing; an empty string: nothing.
 func (d *Demo) Play(ctx context.Context, out io.Writer, progress func(what string)) (*Result, error) {
 	result := &Result{}
 	client := newClient()
 	for i, weights := range rounds {
 		if i > 0 {
-			if err := d.reweigh(ctx, weights); err != nil {
+			if err := d.applyWeights(ctx, weights); err != nil {
 				return nil, err
 			}
 		}
@@ -180,19 +179,19 @@ func (d *Demo) Play(ctx context.Context, out io.Writer, progress func(what strin
 		}
 	}
 	progress("measuring the time of a request")
-	took, err := added(ctx, d.proxy+"/echo/hostname", d.proxy+plain+"/hostname")
+	median, err := addedTime(ctx, d.proxy+"/echo/hostname", d.proxy+plainPath+"/hostname")
 	progress("")
 	if err != nil {
 		return nil, err
 	}
-	result.Added = milliseconds(took)
+	result.Added = milliseconds(median)
 	_, err = fmt.Fprintf(out, "The plugin added %.2f ms to a request: the difference of the medians of %d requests\nwith it and without, on the stand-in gateway.\n", result.Added, measured)
 	return result, err
 }
 
-// reweigh gives the running gateway other weights, as decK or curl would.
-func (d *Demo) reweigh(ctx context.Context, weights map[string]int) error {
-	d.config.weigh(weights)
+// applyWeights sets weights on the running gateway, as decK or curl does.
+func (d *Demo) applyWeights(ctx context.Context, weights map[string]int) error {
+	d.config.setWeights(weights)
 	if err := d.writeConfig(); err != nil {
 		return err
 	}
@@ -213,12 +212,12 @@ func (d *Demo) reweigh(ctx context.Context, weights map[string]int) error {
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusCreated {
 		answer, _ := io.ReadAll(resp.Body)
-		return fmt.Errorf("the gateway did not take the new weights: %s: %s", resp.Status, answer)
+		return fmt.Errorf("the gateway refused the new weights: %s: %s", resp.Status, answer)
 	}
 	return nil
 }
 
-// Invite writes what to try on the running gateway.
+// Invite writes commands to try on the running gateway.
 func (d *Demo) Invite(w io.Writer) error {
 	_, err := strings.NewReplacer("PROXY", d.proxy, "ADMIN", d.admin, "FILE", d.configFile(), "LOG", d.log.Name()).WriteString(w, `
 The gateway runs until Ctrl-C. To try:

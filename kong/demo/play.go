@@ -13,7 +13,7 @@ import (
 // answerTime is how long a request may take before it counts as failed.
 const answerTime = 10 * time.Second
 
-// measured is how many requests are timed with the plugin, and without.
+// measured is how many requests are timed with the plugin, and as many without.
 const measured = 500
 
 // newClient returns a client that opens a connection for each request, as curl
@@ -66,13 +66,13 @@ func hostname(ctx context.Context, client *http.Client, url string) (string, err
 	return strings.TrimSpace(string(body)), nil
 }
 
-// added measures what the plugin adds to a request's time: the difference of
-// the medians of a route with it and one without, asked in turn over one
-// connection each, so that what else the machine does falls on both.
-func added(ctx context.Context, with, without string) (time.Duration, error) {
+// addedTime measures what the plugin adds to a request's time: the difference of the
+// medians of a route with it and one without. Requests alternate between the two, each on
+// one connection, so that other load on the machine affects both.
+func addedTime(ctx context.Context, with, without string) (time.Duration, error) {
 	const warmUp = 50
 	clients := [2]*http.Client{{Transport: &http.Transport{}}, {Transport: &http.Transport{}}}
-	var took [2][]time.Duration
+	var times [2][]time.Duration
 	for i := range warmUp + measured {
 		for j, url := range []string{with, without} {
 			start := time.Now()
@@ -80,13 +80,13 @@ func added(ctx context.Context, with, without string) (time.Duration, error) {
 				return 0, fmt.Errorf("measuring the time of a request: %w", err)
 			}
 			if i >= warmUp {
-				took[j] = append(took[j], time.Since(start))
+				times[j] = append(times[j], time.Since(start))
 			}
 		}
 	}
 	for j := range clients {
 		clients[j].CloseIdleConnections()
-		slices.Sort(took[j])
+		slices.Sort(times[j])
 	}
-	return took[0][measured/2] - took[1][measured/2], nil
+	return times[0][measured/2] - times[1][measured/2], nil
 }

@@ -3,8 +3,12 @@ package demo
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -13,11 +17,11 @@ import (
 // stopTime is how long a process may take to end after SIGTERM.
 const stopTime = 5 * time.Second
 
-// echo is a backend that runs.
+// echo is a running backend.
 type echo struct {
 	name, address string
 	cmd           *exec.Cmd
-	drained       chan struct{} // closed once its standard error was read to the end
+	drained       chan struct{} // closed once its standard error has been read to the end
 }
 
 // startEcho starts a backend on a free port of the loopback interface.
@@ -33,7 +37,7 @@ func startEcho(ctx context.Context, program, name string) (*echo, error) {
 		return nil, fmt.Errorf("starting backend %s: %w", name, err)
 	}
 	lines := bufio.NewScanner(stderr)
-	var said []string
+	var output []string
 	for lines.Scan() {
 		if address, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
 			e := &echo{name: name, address: address, cmd: cmd, drained: make(chan struct{})}
@@ -44,10 +48,10 @@ func startEcho(ctx context.Context, program, name string) (*echo, error) {
 			}()
 			return e, nil
 		}
-		said = append(said, lines.Text())
+		output = append(output, lines.Text())
 	}
 	_ = cmd.Wait()
-	return nil, fmt.Errorf("backend %s (%s) does not listen, but ends with %v: %s", name, program, cmd.ProcessState, strings.Join(said, "; "))
+	return nil, fmt.Errorf("backend %s (%s) does not listen, but ends with %v: %s", name, program, cmd.ProcessState, strings.Join(output, "; "))
 }
 
 // stop ends the backend and waits for it.
@@ -55,4 +59,56 @@ func (e *echo) stop() {
 	_ = e.cmd.Cancel()
 	<-e.drained
 	_ = e.cmd.Wait()
+}
+
+// module is the module whose commands are built from the working directory.
+const module = "kong-traffic-split"
+
+// programs are the executables that the demo starts.
+type programs struct {
+	plugin, echo string
+}
+
+// findOrBuild returns the executables in the folder of the running one. If they are not
+// there, it builds them into dir from the source in the working directory.
+func findOrBuild(ctx context.Context, dir string) (programs, error) {
+	if p, ok := beside(); ok {
+		return p, nil
+	}
+	if err := build(ctx, dir); err != nil {
+		return programs{}, fmt.Errorf("traffic-split and echo are not in the folder of this executable, and cannot be built: %w", err)
+	}
+	return programsIn(dir), nil
+}
+
+func programsIn(dir string) programs {
+	return programs{plugin: filepath.Join(dir, "traffic-split"), echo: filepath.Join(dir, "echo")}
+}
+
+func beside() (programs, bool) {
+	self, err := os.Executable()
+	if err != nil {
+		return programs{}, false
+	}
+	p := programsIn(filepath.Dir(self))
+	_, err1 := exec.LookPath(p.plugin)
+	_, err2 := exec.LookPath(p.echo)
+	return p, err1 == nil && err2 == nil
+}
+
+func build(ctx context.Context, dir string) error {
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Path}} {{.Dir}}").Output()
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		return errors.New("there is no go command in $PATH")
+	}
+	name, source, _ := strings.Cut(strings.TrimSpace(string(root)), " ")
+	if err != nil || name != module {
+		return fmt.Errorf("the working directory is not in the source of %s: change to its folder", module)
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", dir+string(filepath.Separator), "./cmd/traffic-split", "./cmd/echo")
+	cmd.Dir = source
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
 }

@@ -13,21 +13,21 @@ import (
 // barWidth is the length, in characters, of the bar for all requests of a step.
 const barWidth = 48
 
-// A Result is what the demo saw.
+// A Result is what the demo has counted and measured.
 type Result struct {
 	Steps []*Step `json:"steps"`
-	// Added is what the plugin added to the time of a request, in ms: the
-	// difference of medians against a route without it, on the stand-in.
+	// Added is what the plugin added to the time of a request, in ms: the difference of
+	// the medians with and without it, on the stand-in.
 	Added float64 `json:"added_ms"`
 }
 
-// A Step is one round of requests with the weights that were in force.
+// A Step is one round of requests with the same weights.
 type Step struct {
 	Weights  map[string]int `json:"weights"`
 	Requests int            `json:"requests"`
 	Counts   map[string]int `json:"counts"` // answers, by backend
 	Failed   int            `json:"failed"`
-	// FirstError is why the first of those that failed did.
+	// FirstError is the error of the first request that failed.
 	FirstError error `json:"-"`
 }
 
@@ -36,7 +36,7 @@ func (r *Result) WriteJSON(w io.Writer) error {
 	return json.NewEncoder(w).Encode(r)
 }
 
-// Err is an error where a request failed.
+// Err returns an error if any request failed.
 func (r *Result) Err() error {
 	failed := 0
 	var first error
@@ -68,7 +68,7 @@ func writeStep(w io.Writer, title string, s *Step) error {
 	return err
 }
 
-// describe announces the step at index i.
+// describe returns the title of the step of index i.
 func describe(i int, weights map[string]int) string {
 	if i == 0 {
 		return "No weights"
