@@ -82,7 +82,7 @@ func (r *request) observe() error {
 	if l == nil {
 		return nil
 	}
-	if l.tally.silence.told() {
+	if l.tally.silence.reported() {
 		r.plugin.Log.Info("Kong tells outcomes of requests again", "split", l.split.Identity)
 	}
 	if i < 0 {

@@ -6,25 +6,25 @@ import (
 )
 
 const (
-	// silentDecisions are so many decisions, all older than silentFor, that it is no
-	// chance when Kong has told the outcome of none of them. Connections that stay open
-	// for long have none yet.
+	// silentDecisions is how many decisions have to be older than silentFor, without the
+	// outcome of any, until outcomes are missing. (The outcome of a connection that stays
+	// open for long comes late.)
 	silentDecisions = 50
 	silentFor       = time.Minute
 )
 
-// silence sees whether Kong tells any outcomes where they matter: it does not where it
-// has the dump of a server that was started without -outcomes. Its zero value is ready,
-// and safe for concurrent use.
+// silence detects that Kong reports no outcomes though they matter, as when it has the
+// dump of a server that was started without -outcomes. Its zero value is ready to use. It
+// is safe for concurrent use.
 type silence struct {
 	mu        sync.Mutex
-	decisions int       // since the last outcome, as far as it takes them
-	last      time.Time // when the last that it takes was made; zero: it was not yet
-	said      bool
+	decisions int       // since the last outcome, up to silentDecisions
+	last      time.Time // when there were silentDecisions; zero: there are fewer
+	logged    bool      // that outcomes are missing
 }
 
-// decided counts a decision at now, and reports whether it is to be said, once, that no
-// outcomes come.
+// decided counts a decision at now, and reports whether the caller has to log that
+// outcomes are missing, which is so once.
 func (s *silence) decided(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -34,23 +34,24 @@ func (s *silence) decided(now time.Time) bool {
 		}
 		return false
 	}
-	if s.said || now.Sub(s.last) < silentFor {
+	if s.logged || now.Sub(s.last) < silentFor {
 		return false
 	}
-	s.said = true
+	s.logged = true
 	return true
 }
 
-// told takes an outcome into account, and reports whether it had been said that none come.
-func (s *silence) told() bool {
+// reported records that Kong has reported an outcome. It returns whether it was logged that
+// outcomes are missing.
+func (s *silence) reported() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	was := s.said
-	s.decisions, s.last, s.said = 0, time.Time{}, false
-	return was
+	logged := s.logged
+	s.decisions, s.last, s.logged = 0, time.Time{}, false
+	return logged
 }
 
-// since is since when outcomes should have come at now; zero: nothing is wrong.
+// since returns since when outcomes are missing at now; zero: they are not.
 func (s *silence) since(now time.Time) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

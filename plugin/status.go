@@ -9,75 +9,74 @@ import (
 	"kong-traffic-split/plugin/split"
 )
 
-// SplitStatus is what an operator sees of a split. What it counts is of this
-// process alone.
+// SplitStatus is the state of a split, for operators. Its counts are those of this process
+// alone.
 type SplitStatus struct {
 	// Split is its name in the split files, or the id of its plugin row.
 	Split    string `json:"split"`
 	Revision string `json:"revision"`
-	// Ramp is nil where there is none.
+	// Ramp is nil if there is none.
 	Ramp     *RampStatus     `json:"ramp,omitempty"`
 	Backends []BackendStatus `json:"backends"`
-	// OutcomesMissing is since when Kong should have told the outcome of some request,
-	// and has not, so that neither guard nor passive health checks work; zero where
-	// nothing is wrong, or none matters.
+	// OutcomesMissing is since when Kong reports no outcomes of requests, so that neither
+	// the guard nor passive health checks work; zero: it reports them, or they do not
+	// matter.
 	OutcomesMissing time.Time `json:"outcomes_missing,omitzero"`
 	// Unavailable are the requests that no backend could take.
 	Unavailable uint64 `json:"unavailable"`
 }
 
-// RampStatus is how a ramp does.
+// RampStatus is the state of a ramp.
 type RampStatus struct {
 	Backend string `json:"backend"`
-	// RolledBack is since when its guard has rolled it back; zero: it has not.
+	// RolledBack is since when it is rolled back; zero: it is not.
 	RolledBack time.Time `json:"rolled_back,omitzero"`
-	// RollbackBlocked is since when its guard would roll it back if another backend
-	// could take its share; zero: it would not.
+	// RollbackBlocked is since when too many requests fail, but no other backend can take
+	// the share, so that it is not rolled back; zero: that is not so.
 	RollbackBlocked time.Time `json:"rollback_blocked,omitzero"`
-	// Guard is nil where there is none.
+	// Guard is nil if there is none.
 	Guard *GuardStatus `json:"guard,omitempty"`
 }
 
-// GuardStatus is what a guard knows of the ramp's backend.
+// GuardStatus is what a guard has counted of the ramp's backend.
 type GuardStatus struct {
-	// Requests of its window, those of them that failed, and how many there have to be
-	// before they are judged: while there are fewer, the guard does nothing.
+	// Requests in its window, those of them that failed, and how many there have to be:
+	// while there are fewer, the guard does nothing, and Judges is false.
 	Requests    int  `json:"requests"`
 	Failed      int  `json:"failed"`
 	MinRequests int  `json:"min_requests"`
 	Judges      bool `json:"judges"`
 }
 
-// BackendStatus is how a backend does.
+// BackendStatus is the state of a backend.
 type BackendStatus struct {
 	Name string `json:"name"`
-	// Share of new clients, from 0 to 1, by the weights and the ramp. Whoever takes
-	// the share of a backend that is not up is not in it.
+	// Share of new clients, from 0 to 1, by the weights and the ramp. It does not count
+	// that others take the share of a backend that is not up.
 	Share float64 `json:"share"`
-	// Up says that it is neither missing, nor ejected, nor found unhealthy by its
-	// probes. It is nil while that is not known, as nothing probes it before the first
-	// request.
+	// Up is false while it is missing, ejected or found unhealthy by its probes. It is
+	// nil while that is not known, as probes begin with the first request.
 	Up *bool `json:"up,omitempty"`
-	// Missing says that Kong had no Upstream of its name when a request last asked.
+	// Missing is true if Kong had no Upstream of its name when a request last asked.
 	Missing bool `json:"missing,omitempty"`
-	// EjectedUntil is zero where it is not ejected.
+	// EjectedUntil is zero if it is not ejected.
 	EjectedUntil time.Time `json:"ejected_until,omitzero"`
-	// Probe is nil where it is not probed, or has had no request yet.
+	// Probe is nil if it is not probed, or had no request yet.
 	Probe *health.Condition `json:"probe,omitempty"`
 	// Requests that it got, by the reason.
 	Requests map[split.Reason]uint64 `json:"requests"`
-	// Outcomes is nil where they do not matter, and so are not known.
+	// Outcomes is nil if they do not matter, and so are not counted.
 	Outcomes *Outcomes `json:"outcomes,omitempty"`
 }
 
-// Outcomes are the requests of a backend that it answered well, and those that
+// Outcomes are the numbers of a backend's requests that succeeded, and of those that
 // failed on its account.
 type Outcomes struct {
 	OK     uint64 `json:"ok"`
 	Failed uint64 `json:"failed"`
 }
 
-// Status tells how all splits do at now, in the order of their names.
+// Status returns the state of all splits at now, in the order of their names.
 func (p *Plugin) Status(now time.Time) []SplitStatus {
 	all := []SplitStatus{}
 	for _, l := range append(p.rows.all(), p.file.all()...) {
@@ -92,8 +91,8 @@ func (r *rows) all() []*live {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var all []*live
-	for _, of := range r.byID {
-		if l := of.newestLive(); l != nil {
+	for _, row := range r.byID {
+		if l := row.newestLive(); l != nil {
 			all = append(all, l)
 		}
 	}
@@ -138,8 +137,8 @@ func (l *live) status(now time.Time) SplitStatus {
 			b.Up = new(!ejected && !b.Missing && (b.Probe == nil || b.Probe.Healthy))
 		}
 		t := l.tally.backends[i]
-		for at, reason := range split.Reasons {
-			b.Requests[reason] = t.chosen[at].Load()
+		for j, reason := range split.Reasons {
+			b.Requests[reason] = t.chosen[j].Load()
 		}
 		if l.observed {
 			b.Outcomes = &Outcomes{OK: t.ok.Load(), Failed: t.failed.Load()}

@@ -7,12 +7,12 @@ import (
 	"kong-traffic-split/plugin/split"
 )
 
-// tally counts what has become of a split's requests in this process. The
-// revisions of a split count on: what they have in common they share. Safe for
-// concurrent use.
+// tally counts the requests of a split in this process, by backend. The revisions of a
+// split share the counters of the backends that they have in common. Safe for concurrent
+// use.
 type tally struct {
 	unavailable *atomic.Uint64  // requests that no backend could take
-	silence     *silence        // whether outcomes come
+	silence     *silence        // whether Kong reports outcomes
 	backends    []*backendTally // in the order of the split's
 }
 
@@ -22,25 +22,25 @@ type backendTally struct {
 	ok, failed atomic.Uint64                     // as far as their outcome matters
 }
 
-// newTally returns the tally of s, which goes on from that of the revision before
-// it. was is nil for the first.
-func newTally(s *split.Split, was *live) tally {
+// newTally returns the tally of s, which goes on from that of before, the revision before
+// it; nil: s is the first.
+func newTally(s *split.Split, before *live) tally {
 	t := tally{unavailable: new(atomic.Uint64), silence: new(silence), backends: make([]*backendTally, len(s.Backends))}
-	if was != nil {
-		t.unavailable = was.tally.unavailable
-		if was.observed {
-			t.silence = was.tally.silence
+	if before != nil {
+		t.unavailable = before.tally.unavailable
+		if before.observed {
+			t.silence = before.tally.silence
 		}
 	}
 	for i, b := range s.Backends {
-		if at := was.index(b.Name); at >= 0 {
-			t.backends[i] = was.tally.backends[at]
+		if j := before.index(b.Name); j >= 0 {
+			t.backends[i] = before.tally.backends[j]
 		} else {
 			t.backends[i] = new(backendTally)
 		}
 	}
-	if was != nil && slices.Equal(t.backends, was.tally.backends) {
-		t.backends = was.tally.backends // of which there need not be two
+	if before != nil && slices.Equal(t.backends, before.tally.backends) {
+		t.backends = before.tally.backends // to save memory
 	}
 	return t
 }
