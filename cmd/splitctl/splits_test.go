@@ -22,7 +22,7 @@ func FuzzReadRows(f *testing.F) {
 		if err != nil {
 			return
 		}
-		in, err := readRows("kong.yml", text, kong)
+		splits, err := readRows("kong.yml", text, kong)
 		if err != nil {
 			if err.Error() == "" {
 				t.Error("an error without a word")
@@ -30,13 +30,13 @@ func FuzzReadRows(f *testing.F) {
 			return
 		}
 		names := map[string]bool{}
-		for _, s := range in.splits {
+		for _, s := range splits.splits {
 			if len(s.config.Backends) == 0 || s.name == "" || names[s.name] {
 				t.Errorf("%+v", s)
 			}
 			names[s.name] = true
 			s.config.Compile(s.identity)
 		}
-		in.consumer("ann")
+		splits.consumer("ann")
 	})
 }

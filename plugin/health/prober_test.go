@@ -267,11 +267,11 @@ func TestProbersAreNotInStep(t *testing.T) {
 		}
 		after(15*time.Second - 1)
 		distinct := map[time.Duration]bool{}
-		for address, of := range moments {
-			if len(of) != 3 || of[0] != of[1] || of[1] != of[2] {
-				t.Errorf("%s was probed at %v of its interval", address, of)
+		for address, ats := range moments {
+			if len(ats) != 3 || ats[0] != ats[1] || ats[1] != ats[2] {
+				t.Errorf("%s was probed at %v of its interval", address, ats)
 			}
-			distinct[of[0]] = true
+			distinct[ats[0]] = true
 		}
 		if len(moments) != 50 || len(distinct) < 45 {
 			t.Errorf("%d probers probe at %d moments", len(moments), len(distinct))

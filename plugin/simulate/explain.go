@@ -35,9 +35,9 @@ type Step struct {
 // of the configuration contributed.
 func Explain(name string, s *split.Split, f split.Facts) *Explanation {
 	e := &Explanation{Split: name, Revision: s.Revision, At: f.Now}
-	said, d, err := split.Explain(s, split.NewState(s), &f)
+	steps, d, err := split.Explain(s, split.NewState(s), &f)
 	a := account{split: s, facts: &f}
-	for _, step := range said {
+	for _, step := range steps {
 		a.take(step)
 	}
 	e.Steps = a.steps()

@@ -44,8 +44,8 @@ func warm(t testing.TB, s *split.Split, st *split.State, f split.Facts) {
 }
 
 func TestDecideDoesNotAllocate(t *testing.T) {
-	for name, of := range cases(16) {
-		s, f := of()
+	for name, newCase := range cases(16) {
+		s, f := newCase()
 		st := split.NewState(s)
 		first := testing.AllocsPerRun(1000, func() { _, _ = split.Decide(s, st, &f) })
 		warm(t, s, st, f)

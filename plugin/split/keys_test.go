@@ -57,13 +57,13 @@ func TestGrowingWeightMovesItsShareOfKeys(t *testing.T) {
 		moved := 0
 		for k := range manyKeys {
 			key := "/" + strconv.Itoa(k)
-			was, is := place(t, one, stOne, key), place(t, other, stOther, key)
-			if was == is {
+			before, is := place(t, one, stOne, key), place(t, other, stOther, key)
+			if before == is {
 				continue
 			}
 			moved++
 			if is != 1 {
-				t.Fatalf("%v to %v: %s moved from %d to %d", test.before, test.after, key, was, is)
+				t.Fatalf("%v to %v: %s moved from %d to %d", test.before, test.after, key, before, is)
 			}
 		}
 		grown := float64(test.after[1])/float64(sum(test.after)) - float64(test.before[1])/float64(sum(test.before))
@@ -87,13 +87,13 @@ func TestKeysMoveOnlyWhereWeightsChange(t *testing.T) {
 		gone.OnUnavailable = split.Redistribute
 		for k := range 50 {
 			key := "/" + strconv.Itoa(k)
-			was := place(t, one, split.NewState(one), key)
-			if is := place(t, other, split.NewState(other), key); is != was && is != grows {
-				t.Fatalf("%s moved from %d to %d", key, was, is)
+			before := place(t, one, split.NewState(one), key)
+			if is := place(t, other, split.NewState(other), key); is != before && is != grows {
+				t.Fatalf("%s moved from %d to %d", key, before, is)
 			}
 			d, err := split.Decide(gone, split.NewState(gone), &split.Facts{Path: key, Down: set(grows)})
-			if err == nil && (d.Backend == grows || was != grows && d.Backend != was || d.Reason != split.ByHash) {
-				t.Fatalf("%s is at %d instead of %d, by %s", key, d.Backend, was, d.Reason)
+			if err == nil && (d.Backend == grows || before != grows && d.Backend != before || d.Reason != split.ByHash) {
+				t.Fatalf("%s is at %d instead of %d, by %s", key, d.Backend, before, d.Reason)
 			}
 		}
 	})

@@ -77,11 +77,11 @@ func (st *State) Subject(i int) (subject Subject) {
 
 // An Incident is what an outcome has led to.
 type Incident struct {
-	Kind    IncidentKind
-	Backend string
-	Until   time.Time // until when it is ejected
-	Failed  int       // requests that failed, in a row or in the guard's window
-	Of      int       // requests in the guard's window
+	Kind     IncidentKind
+	Backend  string
+	Until    time.Time // until when it is ejected
+	Failed   int       // requests that failed, in a row or in the guard's window
+	Requests int       // requests in the guard's window
 }
 
 // IncidentKind is what has happened.
@@ -102,10 +102,10 @@ func (e Incident) String() string {
 	switch e.Kind {
 	case RolledBack:
 		return fmt.Sprintf("the ramp of %q is taken back, and stays so until it is changed: %d of %d requests failed",
-			e.Backend, e.Failed, e.Of)
+			e.Backend, e.Failed, e.Requests)
 	case Blocked:
 		return fmt.Sprintf("the ramp of %q is taken back only once another backend can take its share, and none can: %d of %d requests failed",
-			e.Backend, e.Failed, e.Of)
+			e.Backend, e.Failed, e.Requests)
 	}
 	return fmt.Sprintf("%q is ejected until %s: %d requests in a row failed",
 		e.Backend, e.Until.UTC().Format(time.RFC3339), e.Failed)

@@ -147,16 +147,16 @@ func TestCountsDoNotDriftOverEdits(t *testing.T) {
 
 // What a rule's weights choose counts in the same way.
 func TestChoicesOfAllRevisionsCountByRule(t *testing.T) {
-	of := func(weight int) *split.Split {
+	splitWith := func(weight int) *split.Split {
 		s := smooth(1, 0)
 		s.Rules = []split.Rule{{Weights: []int{weight, 100}}}
 		return s
 	}
-	s := of(300)
+	s := splitWith(300)
 	st := split.NewState(s)
 	counts, due := make([]int, 2), 0.0
 	for k := range 500 {
-		next := of(300 + (k+1)%2)
+		next := splitWith(300 + (k+1)%2)
 		other := st.For(next)
 		for turn := range 3 {
 			if turn == 1 {
@@ -177,12 +177,12 @@ func TestChoicesOfAllRevisionsCountByRule(t *testing.T) {
 
 // Two revisions with ramps of their own side by side.
 func TestRampsOfAllRevisionsCount(t *testing.T) {
-	of := func(to int) *split.Split {
+	splitWith := func(to int) *split.Split {
 		s := smooth(3, 1, 0)
 		s.Ramp = &split.Ramp{Backend: 2, To: to, Start: noon, Duration: time.Hour}
 		return s
 	}
-	one, two := of(10000), of(2000)
+	one, two := splitWith(10000), splitWith(2000)
 	first := split.NewState(one)
 	second := first.For(two)
 	owed := make([]float64, 3)

@@ -107,8 +107,8 @@ func pin(s *split.Split, f *split.Facts) {
 }
 
 func TestDecidePartsDoNotAllocate(t *testing.T) {
-	for name, of := range parts() {
-		s, f := of()
+	for name, newCase := range parts() {
+		s, f := newCase()
 		if s.Session != nil {
 			continue // of which there are a cookie and its code
 		}

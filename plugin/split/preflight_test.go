@@ -32,13 +32,13 @@ func TestNewClientsShareAmongThemselves(t *testing.T) {
 			{Match: split.Match{PathPrefix: "/even"}, Weights: append(weightsOfOne(len(weights)), 0)},
 		}
 		st := split.NewState(s)
-		type rotation struct {
+		type tally struct {
 			weights []int
 			counts  []int
 			k       int
 		}
 		even := weightsOfOne(len(weights))
-		of := map[string]*rotation{
+		byRequests := map[string]*tally{
 			"new": {weights: weights}, "others": {weights: weights}, "new, by the rule": {weights: even}, "others, by the rule": {weights: even},
 		}
 		for range 300 {
@@ -62,7 +62,7 @@ func TestNewClientsShareAmongThemselves(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			a := of[who]
+			a := byRequests[who]
 			if a.counts == nil {
 				a.counts = make([]int, len(weights))
 			}

@@ -105,7 +105,7 @@ func (st *State) judge(failed bool, unusable Set, now time.Time) *Incident {
 		c.blocked = time.Time{}
 		return nil
 	}
-	e := &Incident{Backend: st.split.Backends[r.Backend].Name, Failed: failures, Of: all}
+	e := &Incident{Backend: st.split.Backends[r.Backend].Name, Failed: failures, Requests: all}
 	switch {
 	case st.hasAlternative(unusable, now):
 		c.since, c.blocked = now, time.Time{}

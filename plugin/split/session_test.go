@@ -83,7 +83,7 @@ func TestSetCookie(t *testing.T) {
 func TestSessions(t *testing.T) {
 	s := sessions()
 	valid, inAnHour := pinTo(t, s, "1", noon), noon.Add(time.Hour)
-	of := func(change func(s *split.Split)) string {
+	cookiesOf := func(change func(s *split.Split)) string {
 		other := sessions()
 		change(other)
 		return pinTo(t, other, "1", noon)
@@ -106,13 +106,13 @@ func TestSessions(t *testing.T) {
 		{"among others", nil, split.Facts{Cookies: "a=b; " + valid + "; c=d"}, 1, split.BySession, no},
 		{"quoted", nil, split.Facts{Cookies: strings.Replace(valid, "=", `="`, 1) + `"`}, 1, split.BySession, no},
 		{"of the previous secret", previous, split.Facts{Cookies: valid}, 1, split.BySession, yes},
-		{"of the new secret", previous, split.Facts{Cookies: of(previous)}, 1, split.BySession, no},
-		{"of a secret that is gone", nil, split.Facts{Cookies: of(previous)}, 0, split.ByWeight, yes},
+		{"of the new secret", previous, split.Facts{Cookies: cookiesOf(previous)}, 1, split.BySession, no},
+		{"of a secret that is gone", nil, split.Facts{Cookies: cookiesOf(previous)}, 0, split.ByWeight, yes},
 		{"about to expire", nil, split.Facts{Cookies: valid, Now: inAnHour.Add(-1)}, 1, split.BySession, no},
 		{"expired", nil, split.Facts{Cookies: valid, Now: inAnHour}, 0, split.ByWeight, yes},
-		{"that never expires", nil, split.Facts{Cookies: of(func(s *split.Split) { s.Session.MaxAge = 0 }), Now: inAnHour}, 1, split.BySession, no},
-		{"of another generation", nil, split.Facts{Cookies: of(func(s *split.Split) { s.Session.Generation = 1 })}, 0, split.ByWeight, yes},
-		{"of another split", nil, split.Facts{Cookies: of(func(s *split.Split) { s.Identity = "blog" })}, 0, split.ByWeight, yes},
+		{"that never expires", nil, split.Facts{Cookies: cookiesOf(func(s *split.Split) { s.Session.MaxAge = 0 }), Now: inAnHour}, 1, split.BySession, no},
+		{"of another generation", nil, split.Facts{Cookies: cookiesOf(func(s *split.Split) { s.Session.Generation = 1 })}, 0, split.ByWeight, yes},
+		{"of another split", nil, split.Facts{Cookies: cookiesOf(func(s *split.Split) { s.Identity = "blog" })}, 0, split.ByWeight, yes},
 		{"of no backend", nil, split.Facts{Cookies: pinTo(t, s, "gone", noon)}, 0, split.ByWeight, yes},
 		{"forged", nil, split.Facts{Cookies: strings.Replace(valid, "=A", "=B", 1)}, 0, split.ByWeight, yes},
 		{"cut off", nil, split.Facts{Cookies: valid[:len(valid)-1]}, 0, split.ByWeight, yes},

@@ -184,13 +184,13 @@ func TestRedistributedKeysKeepTheirPlaces(t *testing.T) {
 	moved := map[int]int{}
 	for k := range 1000 {
 		key := string(rune('a'+k%26)) + string(rune('a'+k/26))
-		was := place(t, s, st, key)
+		before := place(t, s, st, key)
 		facts := split.Facts{Path: key, Unhealthy: set(1)}
 		d, err := split.Decide(s, st, &facts)
-		if err != nil || d.Reason != split.ByHash || was != 1 && d.Backend != was {
-			t.Fatalf("%s was at %d and is at %d by %s (%v)", key, was, d.Backend, d.Reason, err)
+		if err != nil || d.Reason != split.ByHash || before != 1 && d.Backend != before {
+			t.Fatalf("%s was at %d and is at %d by %s (%v)", key, before, d.Backend, d.Reason, err)
 		}
-		if was == 1 {
+		if before == 1 {
 			moved[d.Backend]++
 		}
 	}
