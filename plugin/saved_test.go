@@ -238,7 +238,7 @@ func fail(t *testing.T, i *plugin.Instance) {
 }
 
 // Saved state that cannot be read costs what it holds, not the split.
-func TestNotesThatCannotBeRead(t *testing.T) {
+func TestSavedStateThatCannotBeRead(t *testing.T) {
 	var log bytes.Buffer
 	with := options
 	with.State = store{"split/row/p1": []byte("nonsense")}

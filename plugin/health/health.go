@@ -82,7 +82,7 @@ func (p *Probers) Recall(key string) {
 	}
 	var t Target
 	if json.Unmarshal(text, &t) != nil || key != savedPrefix+t.Key() {
-		p.saved.Set(key, nil) // nobody would ever ask for it
+		p.saved.Set(key, nil) // no target has that key
 		return
 	}
 	time.AfterFunc(recallTime, p.Watch(t).Stop)

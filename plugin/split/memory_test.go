@@ -13,7 +13,7 @@ import (
 // half is when the ramps of these tests are half under way, after noon.
 const half = 30 * time.Minute
 
-// What one process notes another one knows, of the backends and the ramp that it has.
+// What one process saves another one recalls, of the backends and the ramp that it has.
 func TestRecallWhatMemoryReturned(t *testing.T) {
 	full := func() *split.Split {
 		s := watched(guarded())
@@ -70,7 +70,7 @@ func TestRecallWhatMemoryReturned(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(memory), string(again.Memory(now))); diff != "" {
-		t.Errorf("what is noted of what was recalled (-want +got):\n%s", diff)
+		t.Errorf("what is saved of what was recalled (-want +got):\n%s", diff)
 	}
 }
 

@@ -20,7 +20,7 @@ type account struct {
 
 func newAccount(n int) *account { return &account{owed: make([]float64, n)} }
 
-// request takes note of a request that a backend got.
+// request counts a request that a backend got.
 func (a *account) request(weights []int, down split.Set, got int) {
 	total := 0
 	for i, w := range weights {
