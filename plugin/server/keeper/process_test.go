@@ -358,6 +358,7 @@ func TestAnUpgradeThatHangs(t *testing.T) {
 	r.signal(syscall.SIGUSR2)
 	next := r.ready()
 	old.says("hands over")
+	old.ended() // until then it may read a call still, and pass it on
 	kong.send("call")
 	kong.answers("call", next, 0)
 }
