@@ -63,8 +63,7 @@ func setHost(host string, entries []byte) call {
 // mostHeaders is how many headers of a request Kong tells at once, at most.
 const mostHeaders = 1000
 
-// Names are as Kong tells them. Of two that differ in _ and - alone, as which nginx has
-// them, it prefers the one with -.
+// cookieHeader is the name of the Cookie header as Kong tells it.
 const cookieHeader = "cookie"
 
 // needsAllHeaders reports whether all that the client has sent are asked for at once,
@@ -105,7 +104,8 @@ func addHeader(f *split.Facts, name, value string) {
 }
 
 // takeHeaders takes those that are named of all headers that Kong tells, and asks for them
-// one by one where there are more than it does.
+// one by one where there are more than it does. Two names that differ in _ and - alone are
+// one to nginx; of two such headers Kong prefers the one with -.
 func (r *request) takeHeaders(f *split.Facts, reply reply, names []string, cookies bool) error {
 	var table emptypb.Empty // whose strings may have any bytes
 	if err := reply(&table); err != nil {
