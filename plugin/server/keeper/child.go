@@ -24,9 +24,9 @@ const (
 	exeFile   = 5 // which it is started from
 )
 
-// A Child is what a child has of its keeper: a listener whose connections are
-// those that the keeper accepts, or has from a child before, and the notes. Its
-// methods may be called by several goroutines at once.
+// A Child is the child's side of its keeper: a listener whose connections are those that
+// the keeper accepts, or has from a child before, and a [state.Store]. Its methods may
+// be called by several goroutines at once.
 type Child struct {
 	link  *link
 	slots *slots
@@ -34,22 +34,22 @@ type Child struct {
 
 	handingOver atomic.Bool
 	stopped     chan struct{} // no connection comes any more
-	reason      error         // of that, once stopped is closed
+	reason      error         // why, once stopped is closed
 	stop        sync.Once
 
-	mu    sync.Mutex
-	notes map[string][]byte
-	noted func(key string) // nil: nobody wants to know
+	mu      sync.Mutex // guards what follows
+	values  map[string][]byte
+	changed func(key string) // may be nil
 }
 
-// Inherited returns what this process has of its keeper, or nil when it was not
-// started by one.
+// Inherited returns this process's Child, or nil where no keeper has started it. It is to
+// be called once, before any file is opened.
 func Inherited() (*Child, error) {
 	if os.Getenv(childEnv) == "" {
 		return nil, nil
 	}
 	_ = os.Unsetenv(childEnv) // not for processes that this one may start
-	// Started by a descriptor, it would have that one's number for a name.
+	// Otherwise its name would be the number of the descriptor that it was started from.
 	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
 	c, err := openChild(linkFile, slotsFile)
 	if err != nil {
@@ -69,7 +69,7 @@ func openChild(linkFile, slotsFile int) (*Child, error) {
 	}
 	c := &Child{
 		link: l, slots: memory, conns: make(chan net.Conn),
-		stopped: make(chan struct{}), notes: map[string][]byte{},
+		stopped: make(chan struct{}), values: map[string][]byte{},
 	}
 	for {
 		m, err := l.receive()
@@ -79,7 +79,7 @@ func openChild(linkFile, slotsFile int) (*Child, error) {
 		if m.kind == began {
 			break
 		}
-		c.take(m)
+		c.handle(m)
 	}
 	go c.receive()
 	return c, nil
@@ -123,11 +123,11 @@ type errHandOver struct{}
 func (errHandOver) Error() string  { return "another process goes on with the connections" }
 func (errHandOver) HandOver() bool { return true }
 
-// receive takes what the keeper says until it is dead.
+// receive handles the keeper's messages until that is dead.
 func (c *Child) receive() {
 	for {
 		m, err := c.link.receive()
-		if errors.Is(err, errMissed) { // the keeper says so, and tries again
+		if errors.Is(err, errMissed) { // the keeper logs it, and gives the connection again
 			_ = c.link.send(message{kind: missed, number: m.number})
 			continue
 		}
@@ -135,16 +135,16 @@ func (c *Child) receive() {
 			c.end(fmt.Errorf("the keeper is gone: %w", err))
 			return
 		}
-		c.take(m)
+		c.handle(m)
 	}
 }
 
-func (c *Child) take(m message) {
+func (c *Child) handle(m message) {
 	switch m.kind {
-	case note:
-		if key, value, err := noteOf(m.text); err == nil {
-			if noted := c.keep(key, value); noted != nil {
-				noted(key)
+	case savedValue:
+		if key, value, err := decodeValue(m.text); err == nil {
+			if changed := c.store(key, value); changed != nil {
+				changed(key)
 			}
 		}
 	case handOver:
@@ -155,26 +155,29 @@ func (c *Child) take(m message) {
 			return
 		}
 		sock, err := newConn(c, m.fd, int(m.number))
-		if err != nil { // for want of descriptors, as above
+		if err != nil { // there is no descriptor left, as above
 			_ = c.link.send(message{kind: missed, number: m.number})
 			return
 		}
 		select {
 		case c.conns <- sock:
-		case <-c.stopped: // it goes on in another child, or the keeper ends it
+		case <-c.stopped: // another child goes on with it, or the keeper ends it
 		}
 	}
 }
 
-// closed tells the keeper, which may be dead, that a connection has ended.
-func (c *Child) closed(number int) { _ = c.link.send(message{kind: closed, number: uint32(number)}) }
+// sendClosed tells the keeper that a connection has ended. An error says that the keeper
+// is dead.
+func (c *Child) sendClosed(number int) {
+	_ = c.link.send(message{kind: closed, number: uint32(number)})
+}
 
-// Get returns what was noted under key, by this child or one before it; nil where
-// nothing was.
+// Get returns what this child or one before it has saved under key; nil where nothing is.
+// Nobody may change it.
 func (c *Child) Get(key string) []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.notes[key]
+	return c.values[key]
 }
 
 // Keys lists the keys that begin with prefix, in order.
@@ -182,7 +185,7 @@ func (c *Child) Keys(prefix string) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var keys []string
-	for key := range c.notes {
+	for key := range c.values {
 		if strings.HasPrefix(key, prefix) {
 			keys = append(keys, key)
 		}
@@ -191,30 +194,32 @@ func (c *Child) Keys(prefix string) []string {
 	return keys
 }
 
-// Set notes value under key, for this child and those after it. A nil value
-// deletes the note. The value is not changed after that. What was noted before a
-// connection's answer was sent is there for the child that goes on with it.
+// Set saves value under key, for this child and those after it; nil deletes. The value
+// must not be changed after that. What was saved before an answer was sent on a
+// connection, the child that goes on with that connection has.
 func (c *Child) Set(key string, value []byte) {
-	c.keep(key, value)
-	_ = c.link.send(message{kind: note, text: noteText(key, value)}) // or the keeper is dead
+	c.store(key, value)
+	_ = c.link.send(message{kind: savedValue, text: encodeValue(key, value)}) // an error: the keeper is dead
 }
 
-// Notify has noted called for each note that another process has made from now on:
-// the one that goes on until this one takes over. It must not wait for such a note.
-func (c *Child) Notify(noted func(key string)) {
+// Notify has changed called for each value that another process saves from now on, such
+// as the child that serves until this one takes over. No further message is handled
+// before it returns.
+func (c *Child) Notify(changed func(key string)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.noted = noted
+	c.changed = changed
 }
 
-// keep keeps a note, and returns whom to tell of one of another process.
-func (c *Child) keep(key string, value []byte) (noted func(key string)) {
+// store stores a value, and returns the function to call where another process has set
+// it.
+func (c *Child) store(key string, value []byte) (changed func(key string)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if value == nil {
-		delete(c.notes, key)
+		delete(c.values, key)
 	} else {
-		c.notes[key] = value
+		c.values[key] = value
 	}
-	return c.noted
+	return c.changed
 }

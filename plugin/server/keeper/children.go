@@ -6,8 +6,34 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
+	"slices"
 	"syscall"
 	"time"
+)
+
+// The life of a child: it is started, is ready, is replaced on an upgrade, and dies.
+
+const (
+	// After each of manyDeaths children that die within deathWindow the next one is
+	// started at once, after more of them deathPause later.
+	manyDeaths  = 30
+	deathWindow = 10 * time.Second
+	deathPause  = time.Second
+	// After a child that has died before it was ready, or could not be started, the
+	// next one is started firstPause later, and each time twice as long, up to maxPause.
+	firstPause = 100 * time.Millisecond
+	maxPause   = 5 * time.Second
+	// readyTime is how long a child may take to be ready. With the longest split files
+	// that are read it takes 1.4 s, measured on 2 cores; the rest is for a machine that
+	// is busy with much else, or swaps.
+	readyTime = 30 * time.Second
+	// unreadyTime is how long there may be no child that is ready. Then the keeper ends,
+	// so that its supervisor knows, and starts it anew.
+	unreadyTime = time.Minute
+	// handOverTime is how long a child may take, on an upgrade, for what it has in
+	// flight. What is in flight after that goes on in the next one.
+	handOverTime = 2 * time.Second
 )
 
 // start starts a child, which gets all connections and saved values.
@@ -21,13 +47,17 @@ func (k *keeper) start() error {
 }
 
 func (k *keeper) spawn(exe *os.File) (*process, error) {
-	p, err := spawn(exe, k.Args, k.slots, k.happens)
+	p, err := spawn(exe, k.Args, k.slots)
 	if err != nil {
 		return nil, err
 	}
-	k.after(readyTime, func() { k.happens(event{from: p, late: true}) })
+	go p.receive(
+		func(m message) { k.do(func() { k.handleMessage(p, m) }) },
+		func() { k.do(func() { k.handleExit(p) }) },
+	)
+	k.afterFunc(readyTime, func() { k.do(func() { k.killUnready(p) }) })
 	for _, key := range k.State.Keys("") {
-		p.post(message{kind: note, text: noteText(key, k.State.Get(key))})
+		p.post(message{kind: savedValue, text: encodeValue(key, k.State.Get(key))})
 	}
 	p.post(message{kind: began})
 	return p, nil
@@ -41,87 +71,201 @@ func (k *keeper) promote(p *process) {
 	}
 }
 
-// told does what a child asks for.
-func (k *keeper) told(p *process, m message) error {
+// handleMessage does what a child asks for.
+func (k *keeper) handleMessage(p *process, m message) {
 	switch m.kind {
 	case ready:
-		return k.isReady(p, m.number)
+		k.handleReady(p, m.number)
 	case closed:
 		if h := k.held[int(m.number)]; h != nil && h.owner == p {
 			k.forget(int(m.number))
 		}
 	case missed:
-		k.missed(p, int(m.number))
-	case note:
+		k.handleMissed(p, int(m.number))
+	case savedValue:
 		if p.ready {
-			k.noted(p, m.text)
-		} else { // it may never be, and then another one goes on from what was there before
-			p.unready = append(p.unready, m.text)
+			k.save(p, m.text)
+		} else { // it may never be, and then another one starts from what was saved before
+			p.unsaved = append(p.unsaved, m.text)
 		}
 	}
-	return nil
 }
 
-// noted takes a note of p, for the children after it.
-func (k *keeper) noted(p *process, text []byte) {
-	key, value, err := noteOf(text)
+// save saves a value that p has set, for the children after it.
+func (k *keeper) save(p *process, text []byte) {
+	key, value, err := decodeValue(text)
 	if err != nil {
-		k.Log.Error("the serving process has sent what it should not", "error", err)
+		k.Log.Error("the serving process has sent a value that cannot be read", "error", err)
 		return
 	}
-	if was := k.State.Get(key); k.own != nil && ((was == nil) != (value == nil) || !bytes.Equal(was, value)) {
-		k.own[key] = true
+	if was := k.State.Get(key); k.changed != nil && ((was == nil) != (value == nil) || !bytes.Equal(was, value)) {
+		k.changed[key] = true
 	}
 	k.State.Set(key, value)
 	if k.next != nil && p != k.next {
-		k.next.post(message{kind: note, text: text})
+		k.next.post(message{kind: savedValue, text: text})
 	}
 }
 
-// tell tells the children what is saved under key now.
-func (k *keeper) tell(key string) {
+// sendValue sends the children what is saved under key now.
+func (k *keeper) sendValue(key string) {
 	for _, p := range []*process{k.serving, k.next} {
 		if p != nil {
-			p.post(message{kind: note, text: noteText(key, k.State.Get(key))})
+			p.post(message{kind: savedValue, text: encodeValue(key, k.State.Get(key))})
 		}
 	}
 }
 
-// isReady goes on with what a child's readiness was waited for: listening, or
-// the end of the child before it.
-func (k *keeper) isReady(p *process, spoken uint32) error {
-	if spoken != version {
+// handleReady does what has waited for p to be ready: the keeper listens, or the child
+// before p ends.
+func (k *keeper) handleReady(p *process, protocol uint32) {
+	if protocol != version {
 		k.Log.Error("the new executable cannot take over, restart the server instead; the old one goes on",
-			"its protocol", spoken, "the keeper's", version)
+			"child_protocol", protocol, "keeper_protocol", version)
 		p.signal(syscall.SIGKILL)
-		return nil
+		return
 	}
 	if p.overdue { // it is being killed
-		return nil
+		return
 	}
 	p.ready = true
-	k.servedAt = time.Now()
-	for _, text := range p.unready {
-		k.noted(p, text)
+	k.readyAt = time.Now()
+	for _, text := range p.unsaved {
+		k.save(p, text)
 	}
-	p.unready = nil
+	p.unsaved = nil
 	switch {
 	case k.ending:
 	case p == k.next && k.serving == nil:
-		k.takeOver()
+		k.finishUpgrade()
 	case p == k.next:
-		k.replace()
+		k.replaceServing()
 	case k.socket == nil:
 		socket, err := k.Listen()
-		if err != nil { // the child's end is this one's
+		if err != nil { // the child's end is this process's
 			k.exit = err
 			p.replaced = true
 			k.end(syscall.SIGTERM)
-			return nil
+			return
 		}
 		k.socket = socket
 		go k.accept()
-		k.inherit()
+		k.succeedFormer()
 	}
-	return nil
 }
+
+// killUnready kills p, which has had its time to be ready, unless it is.
+func (k *keeper) killUnready(p *process) {
+	if p.ready || p != k.serving && p != k.next {
+		return
+	}
+	k.Log.Error("a serving process is not ready in time, and is killed", "pid", p.cmd.Process.Pid, "timeout", readyTime)
+	p.overdue = true
+	p.signal(syscall.SIGKILL)
+}
+
+// upgrade starts a child of the executable that is now at the keeper's path.
+func (k *keeper) upgrade() {
+	if !k.isSettled() || k.socket == nil {
+		k.Log.Warn("an upgrade is asked for at a bad moment, ask again", "upgrading", k.next != nil, "ending", k.ending)
+		return
+	}
+	exe, err := os.Open(k.path)
+	if err == nil {
+		if k.next, err = k.spawn(exe); err != nil {
+			_ = exe.Close()
+		}
+	}
+	if err != nil {
+		k.Log.Error("the upgrade fails, the old executable goes on", "path", k.path, "error", err)
+		return
+	}
+	k.Log.Info("upgrading", "path", k.path, "pid", k.next.cmd.Process.Pid)
+}
+
+// replaceServing has the child that serves leave everything to another one.
+func (k *keeper) replaceServing() {
+	old := k.serving
+	old.replaced = true
+	k.afterFunc(handOverTime, func() { old.signal(syscall.SIGKILL) })
+	old.post(message{kind: handOver})
+}
+
+// finishUpgrade makes the child of the new executable the one that serves.
+func (k *keeper) finishUpgrade() {
+	_ = k.exe.Close()
+	k.exe = k.next.exe
+	k.promote(k.next)
+	k.next = nil
+	k.Log.Info("upgraded", "pid", k.serving.cmd.Process.Pid)
+}
+
+// isSettled reports whether a child serves, and none is about to be replaced or to end.
+func (k *keeper) isSettled() bool {
+	return k.serving != nil && k.next == nil && k.successor == nil && !k.ending
+}
+
+// handleExit goes on without p, which is dead.
+func (k *keeper) handleExit(p *process) {
+	status := p.cmd.ProcessState
+	if p.ready {
+		k.readyAt = time.Now()
+	}
+	if p.stopTimedOut {
+		k.exit = fmt.Errorf("process %d had not ended %v after the stop, and was killed", p.cmd.Process.Pid, stopTime)
+	}
+	switch {
+	case p == k.next:
+		k.next = nil
+		_ = p.exe.Close()
+		if k.ending {
+			return
+		}
+		k.Log.Error("the upgrade fails, the old executable goes on", "exit_status", status.String())
+		return
+	case k.socket == nil && p.overdue && !k.ending:
+		k.exit = fmt.Errorf("the serving process was not ready within %v", readyTime)
+	case k.ending || k.socket == nil:
+		// A child that is not ready ends of the signal, and one that is replaced may
+		// have been killed.
+		if !status.Success() && (p.ready || !k.ending) && !p.replaced && !p.stopTimedOut {
+			k.exit = &exec.ExitError{ProcessState: status}
+		}
+	case k.successor != nil:
+	case k.next == nil || !k.next.ready:
+		k.Log.Error("the serving process has died, another one goes on", "exit_status", status.String())
+		k.setPause(p)
+	}
+	k.serving = nil
+	for number, h := range k.held {
+		if h.owner != p {
+			continue
+		}
+		h.owner = nil
+		if !k.slots.slot(number).settle() {
+			k.finish(number)
+		}
+	}
+	switch {
+	case k.successor != nil:
+		k.retire()
+	case k.next != nil && k.next.ready:
+		k.finishUpgrade()
+	}
+}
+
+// setPause sets how long to wait until the child after p, which is dead, is started.
+func (k *keeper) setPause(p *process) {
+	if !p.ready {
+		k.backOff()
+		return
+	}
+	k.pause = 0
+	now := time.Now()
+	k.deaths = slices.DeleteFunc(append(k.deaths, now), func(t time.Time) bool { return now.Sub(t) > deathWindow })
+	if len(k.deaths) > manyDeaths {
+		k.pause = deathPause
+	}
+}
+
+func (k *keeper) backOff() { k.pause = min(max(2*k.pause, firstPause), maxPause) }

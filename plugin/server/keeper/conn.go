@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxAgain is how many replies Kong may owe within one exchange, so that they
-// and the last calls' can be counted at its end.
-const maxAgain = 1 << 15
+// maxExpected is how many replies may be expected within one exchange: with those of the
+// exchange before they have to fit in a mark.
+const maxExpected = 1 << 15
 
 // A Conn is a connection in the child. What is read from it stays in the journal
 // until Finish or Mark, so that the next child can read it again.
@@ -30,15 +30,15 @@ type Conn struct {
 	slot   *slot
 
 	resumed mark   // where the exchange was when this process got it
-	replay  []byte // of the journal, what is to be read again
+	replay  []byte // the part of the journal that is still to be read again
 
-	receive, transmit func(fd uintptr) bool // made once, as they would be allocated each time
-	errno             syscall.Errno         // of the last one of them
-	moved             int                   // bytes
-	out               []byte                // what transmit sends
+	receive, transmit func(fd uintptr) bool // made once, to be allocated only once
+	errno             syscall.Errno         // of the last system call
+	moved             int                   // bytes, by the last system call
+	out               []byte                // what transmit still has to send
 }
 
-// newConn takes up a connection.
+// newConn resumes the connection of a descriptor, which it closes.
 func newConn(child *Child, fd, number int) (*Conn, error) {
 	unixSock, err := connOf(fd)
 	if err != nil {
@@ -56,7 +56,7 @@ func newConn(child *Child, fd, number int) (*Conn, error) {
 	return c, nil
 }
 
-// connOf is the connection of a descriptor, which it closes: the connection has
+// connOf returns the connection of a descriptor, which it closes: the connection has
 // another one.
 func connOf(fd int) (*net.UnixConn, error) {
 	if fd == 0 { // too many open files
@@ -75,8 +75,7 @@ func connOf(fd int) (*net.UnixConn, error) {
 	return unixSock, nil
 }
 
-// move does a system call that moves bytes, and returns false when it would have
-// had to wait.
+// move does a system call that moves bytes, and returns false where it would block.
 func (c *Conn) move(number, fd uintptr, m *call) bool {
 	for {
 		_, _, c.errno = syscall.Syscall6(number, fd, uintptr(unsafe.Pointer(m)), 1, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
@@ -88,25 +87,26 @@ func (c *Conn) move(number, fd uintptr, m *call) bool {
 	return c.errno != syscall.EAGAIN
 }
 
-// Resumed says where the exchange was when this process got the connection: so
-// many replies are to be dropped before the next call is read, and so many after
-// it; and so many processes have died with that call in hand.
-func (c *Conn) Resumed() (owed, again, tries int) {
-	return int(c.resumed.owed), int(c.resumed.again), int(c.slot.tries.Load())
+// Resumed returns where the exchange was when this process got the connection: owed
+// replies are to be dropped before the next call is read, expected ones after it; and
+// tries processes have died with that call in flight.
+func (c *Conn) Resumed() (owed, expected, tries int) {
+	return int(c.resumed.owed), int(c.resumed.expected), int(c.slot.tries.Load())
 }
 
-// Heard reports whether anything was read, by an earlier process too.
-func (c *Conn) Heard() bool { return c.slot.spare.Load() != unheard }
+// Heard reports whether anything was read, be it by an earlier process.
+func (c *Conn) Heard() bool { return c.slot.attempt.Load() != unread }
 
-// Try notes that the call that is in hand is tried now, where processes have died
-// with it in hand. The death of this one counts as well only from then on.
-func (c *Conn) Try() { c.slot.spare.Store(0) }
+// Try marks the call in flight, with which processes have died, as tried now: only from
+// then on the death of this process counts as well.
+func (c *Conn) Try() { c.slot.attempt.Store(tried) }
 
-// Spare notes that such a call waits for Kong: the death of this process does not count
-// until it is tried again.
-func (c *Conn) Spare() { c.slot.spare.Store(1) }
+// Spare marks such a call as waiting for Kong: the death of this process does not count
+// until Try is called again.
+func (c *Conn) Spare() { c.slot.attempt.Store(spared) }
 
-// Read reads what the journal has from before, and then from the socket.
+// Read reads again what the journal has from an earlier process, and then from the
+// socket.
 func (c *Conn) Read(p []byte) (int, error) {
 	if len(c.replay) > 0 || len(p) == 0 {
 		n := copy(p, c.replay)
@@ -118,13 +118,13 @@ func (c *Conn) Read(p []byte) (int, error) {
 	s.receive.setBytes(0)
 	if m.start == m.end {
 		m.start, m.end = 0, 0
-		s.at.Store(0)
+		s.receiveAt.Store(0)
 		s.mark.Store(m.word())
 	}
-	s.at.Store(uint32(m.end))
+	s.receiveAt.Store(uint32(m.end))
 	room := s.journal[m.end:]
 	if len(room) == 0 {
-		s.lost.Store(1) // until Finish finds everything read
+		s.lost.Store(1) // until Finish is called when everything is read
 		return c.UnixConn.Read(p)
 	}
 	room = room[:min(len(room), len(p))]
@@ -135,15 +135,15 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if c.moved == 0 {
 		return 0, io.EOF
 	}
-	if s.spare.Load() == unheard {
-		s.spare.Store(0)
+	if s.attempt.Load() == unread {
+		s.attempt.Store(tried)
 	}
 	m.end += uint16(c.moved)
 	s.mark.Store(m.word())
 	return copy(p, room[:c.moved]), nil
 }
 
-// do waits until move is done.
+// do has move called until it does not block any more.
 func (c *Conn) do(wait func(func(uintptr) bool) error, move func(uintptr) bool) error {
 	if err := wait(move); err != nil {
 		return err
@@ -154,7 +154,7 @@ func (c *Conn) do(wait func(func(uintptr) bool) error, move func(uintptr) bool) 
 	return nil
 }
 
-// Write is for what is not part of an exchange: it leaves the journal as it is.
+// Write sends what is not part of an exchange: it leaves the journal as it is.
 func (c *Conn) Write(p []byte) (int, error) {
 	if err := c.transfer(p, unpack(c.slot.mark.Load())); err != nil {
 		return 0, err
@@ -162,48 +162,47 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Send sends calls in the middle of an exchange, to which Kong then owes so many
-// replies more.
+// Send sends p in the middle of an exchange: so many calls, to each of which a reply is
+// then expected.
 func (c *Conn) Send(p []byte, calls int) error {
 	m := unpack(c.slot.mark.Load())
-	if int(m.again)+calls > maxAgain {
+	if int(m.expected)+calls > maxExpected {
 		c.slot.lost.Store(1)
 	} else {
-		m.again += uint16(calls)
+		m.expected += uint16(calls)
 	}
 	return c.transfer(p, m)
 }
 
-// Finish sends the end of an exchange. All that was read is done with, but for
-// the last unread bytes; Kong owes so many replies, which come before its next
-// call.
+// Finish sends the end of an exchange. The journal keeps only the last unread bytes of
+// what was read; Kong owes so many replies, which come before its next call.
 func (c *Conn) Finish(p []byte, owed, unread int) error {
-	m := c.done(unread)
-	m.owed, m.again = uint16(owed), 0
+	m := c.keepUnread(unread)
+	m.owed, m.expected = uint16(owed), 0
 	return c.transfer(p, m)
 }
 
-// Mark notes that the replies that Kong owed before its next call are done with,
-// and all that was read but for the last unread bytes.
+// Mark records that the replies that Kong owed before its next call have come. The
+// journal keeps only the last unread bytes of what was read.
 func (c *Conn) Mark(unread int) {
-	m := c.done(unread)
+	m := c.keepUnread(unread)
 	m.owed = 0
 	c.slot.mark.Store(m.word())
 }
 
-// done is the mark when all that was read is done with but for the last unread
-// bytes.
-func (c *Conn) done(unread int) mark {
+// keepUnread returns the mark with which the journal keeps only the last unread bytes of
+// what was read.
+func (c *Conn) keepUnread(unread int) mark {
 	m := unpack(c.slot.mark.Load())
 	unread += len(c.replay)
-	// A journal that was too small begins again when everything is read.
+	// A journal that was too small is used again only once everything is read.
 	if unread == 0 || c.slot.lost.Load() == 0 {
 		m.start = m.end - uint16(unread)
 	}
 	return m
 }
 
-// transfer sends all of p, upon which the mark is m.
+// transfer sends all of p, and sets the mark to m when it is sent.
 func (c *Conn) transfer(p []byte, m mark) error {
 	s := c.slot
 	s.send.setBytes(0)
@@ -214,7 +213,7 @@ func (c *Conn) transfer(p []byte, m mark) error {
 		if err := c.do(c.raw.Write, c.transmit); err != nil {
 			return err
 		}
-		if c.moved < len(c.out) { // the peer reads slowly: what is out cannot be taken back
+		if c.moved < len(c.out) { // the peer reads slowly, and a part that is sent cannot be sent again
 			s.lost.Store(1)
 		}
 	}
@@ -223,8 +222,7 @@ func (c *Conn) transfer(p []byte, m mark) error {
 	return nil
 }
 
-// Close ends the connection, for Kong too, unless it is to go on in the next
-// child.
+// Close ends the connection, for Kong too, unless the next child goes on with it.
 func (c *Conn) Close() error {
 	if c.child.handingOver.Load() {
 		return c.UnixConn.Close()
@@ -233,7 +231,7 @@ func (c *Conn) Close() error {
 	_ = c.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	err := c.UnixConn.Close()
 	if err == nil {
-		c.child.closed(c.number)
+		c.child.sendClosed(c.number)
 	}
 	return err
 }

@@ -78,7 +78,7 @@ type kong struct {
 	sock   *net.UnixConn
 	in     []byte // what has come, and is no whole frame
 	out    []byte // what has not been written yet
-	number int    // of the call in hand
+	number int    // of the call in flight
 	calls  int    // how many there are to be
 }
 
@@ -169,7 +169,7 @@ func newServing(t *rapid.T, c *Conn, k *kong, nonce *int, steps int, after bool)
 			}
 			done := call(fd)
 			if steps == 0 && after {
-				panic(errKilled) // what the kernel has done is not noted
+				panic(errKilled) // what the kernel has done is not recorded
 			}
 			if !done && len(k.out) == 0 {
 				t.Fatal("the process waits for what never comes")
@@ -234,7 +234,7 @@ func (s *serving) call() {
 	s.check(s.c.Finish(out, s.owed, s.r.Buffered()))
 }
 
-// serve answers calls until there are none, and tells whether it was killed.
+// serve answers calls until there are none, and reports whether it was killed.
 func (s *serving) serve() (killed bool) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -299,7 +299,7 @@ func write(t *testing.T, w io.Writer, p []byte) {
 	}
 }
 
-func TestDeathsAreCountedOfTheCallInHand(t *testing.T) {
+func TestDeathsAreCountedOfTheCallInFlight(t *testing.T) {
 	kept, c, kong := kongs(t)
 	s := c.slot
 	buf := make([]byte, 100)
@@ -406,7 +406,7 @@ func TestManyRepliesAreNotMiscounted(t *testing.T) {
 	_, c, kong := kongs(t)
 	go func() { _, _ = io.Copy(io.Discard, kong) }()
 	for range 2 {
-		if err := c.Send([]byte("ask"), maxAgain); err != nil {
+		if err := c.Send([]byte("ask"), maxExpected); err != nil {
 			t.Fatal(err)
 		}
 	}

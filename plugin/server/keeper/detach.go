@@ -16,21 +16,21 @@ import (
 
 // Kong kills the server that it has started (SIGKILL) when the worker that has started it
 // ends, which at a reload may be before the next worker has started the next server. So
-// what Kong starts is only a process that starts the keeper, and passes on what it is
-// told; the keeper outlives it for as long as it lingers.
+// what Kong starts is only a stand-in that starts the keeper, and passes signals on; the
+// keeper outlives it for as long as it lingers.
 
 const (
-	// detachedEnv is set for a keeper that another process stands for.
+	// detachedEnv is set for a keeper that a stand-in has started.
 	detachedEnv = "TRAFFIC_SPLIT_DETACHED"
-	// detachedFile is the file of such a keeper that ends when it is told to end, or when
-	// who stands for it is gone.
+	// detachedFile is a pipe to such a keeper, which the stand-in closes for it to end, be
+	// it by being killed.
 	detachedFile = 3
 )
 
 // Detach runs this executable again, with the same arguments, in a process that goes on
-// where this one is killed, and waits for its end. The error is that one's, an
-// *exec.ExitError. A first signal to end is told through the file that [Detached] knows
-// of, a second one and all others are passed on.
+// where this one is killed, and waits for its end. It returns that one's error, an
+// *exec.ExitError. A first SIGTERM or SIGINT closes the channel that [Detached] returns
+// there; a second one and all other signals are passed on.
 func Detach(args []string) error {
 	theirs, ours, err := os.Pipe()
 	if err != nil {
@@ -51,12 +51,12 @@ func Detach(args []string) error {
 	}
 	ended := make(chan struct{})
 	go func() {
-		told := false
+		stopping := false
 		for {
 			select {
 			case s := <-signals:
-				if ends := s == syscall.SIGTERM || s == syscall.SIGINT; ends && !told {
-					told = true
+				if ends := s == syscall.SIGTERM || s == syscall.SIGINT; ends && !stopping {
+					stopping = true
 					_ = end()
 				} else {
 					_ = cmd.Process.Signal(s) // an error says that it has ended
@@ -72,8 +72,8 @@ func Detach(args []string) error {
 	return err
 }
 
-// Detached returns what is closed when this process is to end, or who stands for it is
-// gone; nil where nobody does. It is to be called once, before any file is opened.
+// Detached returns a channel that is closed when this process is to end or its stand-in is
+// gone; nil where it has no stand-in. It is to be called once, before any file is opened.
 func Detached() <-chan struct{} {
 	if os.Getenv(detachedEnv) == "" {
 		return nil
@@ -82,11 +82,11 @@ func Detached() <-chan struct{} {
 	_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
 	syscall.CloseOnExec(detachedFile)
 	file := os.NewFile(detachedFile, "end")
-	over := make(chan struct{})
+	stop := make(chan struct{})
 	go func() {
-		defer close(over)
+		defer close(stop)
 		defer file.Close()
 		_, _ = io.Copy(io.Discard, file)
 	}()
-	return over
+	return stop
 }

@@ -1,7 +1,7 @@
 // Package keeper lets connections outlive the process that serves them. A small
 // parent process, the keeper, holds the listening socket and a duplicate of
-// every connection, and starts the child that serves them. When the child dies
-// of anything, the next one goes on where it was: Kong notices nothing. The same
+// every connection, and starts the child that serves them. When the child dies,
+// for any reason, the next one goes on where it was: Kong notices nothing. The same
 // happens on an upgrade, with a child of the new executable.
 //
 // # What the next child has to know
@@ -11,31 +11,30 @@
 // answer twice nor wait for one that was lost. So what was read since the last
 // answer, and how far the exchange had come, is kept in a slot of memory that
 // the processes share; see [slot]. The next child reads the same call again and
-// answers it. Nothing of this needs the keeper, or a system call of its own: for
-// a single event the keeper does nothing.
+// answers it. This needs neither the keeper nor a system call of its own: the keeper
+// does nothing for a single event.
 //
-// The difficulty is the moment between a system call and a note of what it did,
-// in which the child may be killed. The notes are therefore made by the kernel,
-// in the same system call: recvmmsg and sendmmsg write the number of bytes that
-// were moved into the message's header, and that header lies in the slot. (A
-// kill takes effect on the way out of a system call, after that.)
+// The difficulty is that the child may be killed between a system call and a record of
+// what it did. The kernel therefore makes the record, in the same system call: recvmmsg
+// and sendmmsg write the number of bytes that were moved into the message's header, and
+// that header lies in the slot. (A kill takes effect on the way out of a system call,
+// after that.)
 //
-// What else a child wants its successor to know it puts into the keeper's notes,
-// by key; see [Child.Set].
+// What else outlives a child, it saves by key in the keeper; see [Child.Set].
 //
-// A child that is not ready within a while hangs and is killed. The one after it is
+// A child that is not ready within a while hangs, and is killed. The one after it is
 // started as after any that dies before it is ready: later each time.
 //
 // # Upgrades
 //
 // On SIGUSR2 the keeper starts a child from the executable that is now at its
-// own path, and when that is ready lets the old one finish what it has in hand,
-// and end. One that dies before it is ready, or is not within a while, leaves the old
-// one at work. The keeper itself stays what it was until it is restarted; a child
+// own path. When that is ready, the old child finishes what it has in flight, and ends.
+// Where the new one dies before it is ready, or is not ready within a while, the old one
+// goes on. The keeper itself stays what it was until it is restarted; a child
 // that speaks another version of the keeper's protocol is refused, and the old
 // one goes on.
 //
-// A server that takes the socket over has a keeper of its own, which asks this one
-// for its connections and notes; see [Options]. It does so when its first child is
-// ready. A note that this child needs before that is asked for alone.
+// A server that takes the socket over has a keeper of its own, which asks the former one
+// for its connections and saved state when its first child is ready; see [Options]. It
+// asks for the values that this child needs before that one by one.
 package keeper

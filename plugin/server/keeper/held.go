@@ -12,18 +12,18 @@ import (
 )
 
 const (
-	// acceptPause is the wait after an accept that failed for a reason that
-	// passes, such as too many open files.
+	// acceptPause is the wait after an accept that failed for a reason that may pass, such
+	// as too many open files.
 	acceptPause = 50 * time.Millisecond
-	// linger is how long a connection that was ended may take to be closed by Kong. What
-	// a worker that is held up sends later than that is lost.
+	// linger is how long Kong may take to close a connection that was ended. What a worker
+	// that is held up sends later than that is lost.
 	linger = 3 * time.Second
 )
 
-// ownFiles is how many files a process needs beside connections, at most.
+// ownFiles is how many files a process opens beside connections, at most.
 const ownFiles = 32
 
-// mostConnections is how many connections are held at the same time; others wait
+// mostConnections returns how many connections are held at the same time; others wait
 // until they are accepted. With more, a process would have too many open files: a
 // connection takes two while it is handed over.
 func mostConnections() (int, error) {
@@ -37,7 +37,7 @@ func mostConnections() (int, error) {
 // held is the keeper's duplicate of a connection.
 type held struct {
 	fd    int
-	owner *process // whom it was given to; nil: nobody yet
+	owner *process // the child that it was given to; nil: none yet
 }
 
 // give hands a connection to the child that serves.
@@ -55,10 +55,11 @@ func (k *keeper) give(number int, h *held) {
 	h.owner.post(message{kind: conn, number: uint32(number), fd: fd})
 }
 
-func (k *keeper) accepted(fd, number int) {
+// addConn takes a connection, which has a slot already.
+func (k *keeper) addConn(fd, number int) {
 	h := &held{fd: fd}
 	k.held[number] = h
-	if k.retired { // the successor has all that there was
+	if k.retired {
 		k.finish(number)
 		return
 	}
@@ -69,15 +70,15 @@ func (k *keeper) accepted(fd, number int) {
 // free for it.
 func (k *keeper) accept() {
 	for {
-		if len(k.free) == 0 {
-			k.warn("all places for connections are taken, others have to wait; does the process need more open files (ulimit -n)?", "places", cap(k.free))
+		if len(k.freeSlots) == 0 {
+			k.warn("all places for connections are taken, others have to wait; does the process need more open files (ulimit -n)?", "places", cap(k.freeSlots))
 		}
-		number := <-k.free
+		number := <-k.freeSlots
 		fd, err := k.acceptFrom(k.socket)
 		switch {
 		case err == nil:
 			k.slots.slot(number).clear()
-			if !k.happens(event{accepted: fd, number: number}) {
+			if !k.do(func() { k.addConn(fd, number) }) {
 				_ = unix.Close(fd)
 				return
 			}
@@ -85,14 +86,14 @@ func (k *keeper) accept() {
 		case errors.Is(err, net.ErrClosed):
 			return
 		}
-		k.free <- number
+		k.freeSlots <- number
 		k.warn("a connection cannot be accepted, trying again", "error", err)
 		time.Sleep(acceptPause)
 	}
 }
 
-// warn logs what may happen again and again, each text once a minute at most. It may be
-// called by several goroutines at once.
+// warn logs what may happen again and again, each text once a minute at most. Several
+// goroutines may call it at once.
 func (k *keeper) warn(text string, args ...any) {
 	k.mu.Lock()
 	now := time.Now()
@@ -114,14 +115,14 @@ func (k *keeper) acceptFrom(l net.Listener) (int, error) {
 	}
 	unixSock := sock.(*net.UnixConn)
 	fd, err := descriptor(unixSock)
-	if err != nil { // of what Kong has sent nothing was read: it sends it again on another one
+	if err != nil { // nothing was read of what Kong has sent, so it sends that again on another connection
 		k.ends.Go(func() { drain(unixSock) })
 		return 0, err
 	}
 	return fd, sock.Close()
 }
 
-// descriptor is another descriptor of sock.
+// descriptor returns a duplicate of sock's descriptor.
 func descriptor(sock *net.UnixConn) (int, error) {
 	raw, err := sock.SyscallConn()
 	if err != nil {
@@ -134,8 +135,9 @@ func descriptor(sock *net.UnixConn) (int, error) {
 	return duplicate, err
 }
 
-// duplicateOf is another descriptor of what fd is one of. It is none of the standard
-// ones, which a process may have been started without: 0 is for none.
+// duplicateOf returns another descriptor of the file that fd refers to. It is above those
+// of the standard files, which a process may have been started without: a message's
+// descriptor 0 means that there is none.
 func duplicateOf(fd int) (int, error) {
 	duplicate, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
@@ -144,46 +146,46 @@ func duplicateOf(fd int) (int, error) {
 	return duplicate, nil
 }
 
-// missedPause is until a connection is given once more that has come to a process that
-// may open no more files.
+// missedPause is the wait before a connection is given again to a process that could
+// open no more files when it came.
 const missedPause = 100 * time.Millisecond
 
-// missed gives a connection again, which p had no descriptor left for: meanwhile it
-// waits.
-func (k *keeper) missed(p *process, number int) {
+// handleMissed gives a connection again, a moment later, which p had no descriptor left
+// for.
+func (k *keeper) handleMissed(p *process, number int) {
 	h := k.held[number]
 	if h == nil || h.owner != p {
 		return
 	}
 	k.warn("the serving process has too many open files, and a connection has to wait: raise its limit (ulimit -n, LimitNOFILE)",
 		"pid", p.cmd.Process.Pid)
-	k.after(missedPause, func() { k.happens(event{missed: h, number: number}) })
+	k.afterFunc(missedPause, func() { k.do(func() { k.giveAgain(number, h) }) })
 }
 
-// giveAgain gives a connection once more, if it is still the same process's.
+// giveAgain gives a connection once more, if it still belongs to the same process.
 func (k *keeper) giveAgain(number int, h *held) {
 	if k.held[number] == h && h.owner != nil && h.owner == k.serving {
 		k.give(number, h)
 	}
 }
 
-// forget drops the keeper's part in a connection.
+// forget closes the keeper's duplicate of a connection.
 func (k *keeper) forget(number int) {
 	_ = unix.Close(k.held[number].fd)
 	delete(k.held, number)
 	k.slots.release(number)
-	k.free <- number
+	k.freeSlots <- number
 }
 
 // finish ends a connection that nobody can go on with. Kong sees its end, and
-// not a reset: then it repeats what was in hand on another one.
+// not a reset: then it repeats what was in flight on another one.
 func (k *keeper) finish(number int) {
 	fd := k.held[number].fd
 	delete(k.held, number)
 	k.ends.Go(func() {
 		k.drainFile(fd)
 		k.slots.release(number)
-		k.free <- number
+		k.freeSlots <- number
 	})
 }
 
@@ -198,7 +200,7 @@ func (k *keeper) drainFile(fd int) {
 	drain(sock)
 }
 
-// drain ends a connection and drops what still comes until Kong has closed it.
+// drain ends a connection and discards what still comes until Kong has closed it.
 func drain(sock *net.UnixConn) {
 	defer sock.Close()
 	_ = sock.CloseWrite()

@@ -18,137 +18,115 @@ import (
 	"kong-traffic-split/plugin/state"
 )
 
-// Supported says whether this system has what a keeper needs.
+// Supported reports whether this system has what a keeper needs.
 const Supported = true
 
-// Options are what a keeper needs to know.
+// Options configure a keeper.
 type Options struct {
 	// Args are the command line of the children, the same as the keeper's own.
 	Args []string
 	// Listen opens the socket. It is called once, when the first child is ready.
 	Listen func() (net.Listener, error)
-	// Succession is the path of a socket on which a server that has taken the other
-	// one over asks for the connections. Empty: none can.
+	// Succession is the path of a socket on which a server that takes over from this one
+	// asks for connections and saved state. Empty: there is no such socket.
 	Succession string
-	// Early are the keys of values that the first child needs before it is ready, of
-	// the server that is taken over, if there is one.
+	// Early are the keys of saved values that the first child needs before it is ready;
+	// they come from the server that is taken over from, if there is one.
 	Early []string
-	// State has what the children save; it must never wait. Nil: it ends with this
+	// State has what the children save; its methods must not block. Nil: it ends with this
 	// process.
 	State state.Store
 	// Changes are keys of State whose values something else than a child has changed;
-	// the children are told. Nil: there are none.
+	// the children get the new values. Nil: there are none.
 	Changes <-chan string
-	// Retired is called when another server has taken this one over, which saves what
-	// there is to be saved from then on. It must not wait. Nil: nobody wants to know.
+	// Retired is called when another server has taken over, which saves the state from
+	// then on. It must not block. May be nil.
 	Retired func()
-	// Linger is how long a keeper that is told to end goes on where nobody stands by yet:
-	// whoever tells it may start another server a moment later. It ends as soon as that
-	// one has taken over, or it is told to end again.
+	// Linger is how long a keeper that is told to end goes on where no other server stands
+	// by yet: one may be started a moment later. It ends as soon as that one has taken
+	// over, or when it is told to end again.
 	Linger time.Duration
-	// Signals are what the process is told: SIGTERM, SIGINT, SIGHUP and SIGUSR2. Nil: Run
-	// has them caught.
+	// Signals are those that the process gets: SIGTERM, SIGINT, SIGHUP and SIGUSR2. Nil:
+	// Run has them caught.
 	Signals <-chan os.Signal
 	Log     *slog.Logger
 
-	after func(time.Duration, func()) *time.Timer // nil: time.AfterFunc
+	afterFunc func(time.Duration, func()) *time.Timer // nil: time.AfterFunc
 }
 
-// A keeper is the parent process. All is done on the goroutine of Run.
+// A keeper is the parent process. Only the goroutine of Run uses its fields, but for
+// those that say otherwise; all others hand it functions, with do.
 type keeper struct {
 	Options
-	slots  *slots
-	events chan event
+	slots *slots
+	calls chan func()
+	done  chan struct{} // closed: no function is called any more
 
-	mu     sync.Mutex
-	warned map[string]time.Time // of each text of warn, when
+	mu     sync.Mutex           // guards warned
+	warned map[string]time.Time // when each text was logged last by warn
 
 	held map[int]*held // connections, by slot
-	free chan int      // slots
-	// own are the keys that the children have changed, as long as the keeper before this
-	// one may have values to bequeath, which are older; nil: it has no more.
-	own map[string]bool
+	// freeSlots is used by several goroutines.
+	freeSlots chan int
+	// changed are the keys that the children have changed, as long as older values may
+	// come from the keeper before this one; nil: no more come.
+	changed map[string]bool
 
-	ends sync.WaitGroup // of connections that nobody goes on with
+	ends sync.WaitGroup // of connections that are being ended
 
 	serving *process // has the connections; nil between two children
-	next    *process // is to take them over
+	next    *process // is to replace it on an upgrade
 	socket  net.Listener
 	path    string        // of the executable
 	exe     *os.File      // the executable of the child that serves
-	deaths  []time.Time   // of children that were ready, a while back at most
+	readyAt time.Time     // when a child was ready last
+	deaths  []time.Time   // of children that were ready, in the last deathWindow
 	pause   time.Duration // before the next child
-	ending  bool
-	exit    error // of the last child, once ending
+	ending  bool          // the children are told to end
+	exit    error         // of the last child, once ending
 
 	succession *succession // nil: nobody can succeed this keeper
-	successor  *link       // who is about to
-	retired    bool        // and has
+	successor  *link       // a server that takes over
+	retired    bool        // it has taken over
 
-	waiting    []*link        // who stands by
+	standbys   []*link        // servers that stand by
 	offered    *link          // one of them, which is to take over now
-	stopping   bool           // to end once that one has
-	lingering  bool           // stopping, and nobody is there yet
-	stopSignal syscall.Signal // why
-
-	servedAt time.Time     // when a child was ready last
-	over     chan struct{} // closed: nobody takes an event any more
+	stopping   bool           // ends once another server has taken over
+	lingering  bool           // stopping, and no server stands by yet
+	stopSignal syscall.Signal // the signal because of which it is stopping
 }
 
-// ErrSucceeded is that another server has taken this one's place, with all that it had.
+// ErrSucceeded is that another server has taken over.
 var ErrSucceeded = errors.New("another server has taken over")
 
-// event is what happens to a keeper.
-type event struct {
-	from    *process // a child that has said message, has died, or had time to be ready
-	message message
-	died    bool
-	late    bool
-
-	overtime bool // the children had their time to end
-
-	accepted int   // the descriptor of a new connection, or
-	missed   *held // one that has to be given again, and
-	number   int   // its slot
-
-	left     *link // who stood by, and does not any more
-	turnOver bool  // who was to take over had its time
-	lingered bool  // nobody has come in the time that there was for it
-
-	successor  *link  // a server that has said message, to take this one's place
-	bequeathed []byte // the text of a note of the keeper before this one
-	inherited  bool   // nothing more comes from that one
-}
-
-// Run is the keeper: it starts children of this executable until the process is
+// Run runs a keeper: it starts children of this executable until the process is
 // told to end by SIGTERM or SIGINT, which it passes on. It returns the last
 // child's error, an *exec.ExitError, or why it could not go on; [ErrSucceeded] where
-// another server has taken over, upon which it can be called again. A first child that
-// ends before it was ready is the last one.
+// another server has taken over, upon which it can be called again. It does not start
+// another child after a first one that ends before it is ready.
 func Run(o Options) error {
 	most, err := mostConnections()
 	if err != nil {
 		return err
 	}
 	k := &keeper{
-		Options: o, events: make(chan event), held: map[int]*held{},
-		free: make(chan int, most), own: map[string]bool{}, warned: map[string]time.Time{},
-		over: make(chan struct{}),
+		Options: o, calls: make(chan func()), done: make(chan struct{}), held: map[int]*held{},
+		freeSlots: make(chan int, most), changed: map[string]bool{}, warned: map[string]time.Time{},
 	}
-	if k.after == nil {
-		k.after = time.AfterFunc
+	if k.afterFunc == nil {
+		k.afterFunc = time.AfterFunc
 	}
 	if k.State == nil {
 		k.State = new(state.Memory)
 	}
 	for i := range most {
-		k.free <- i
+		k.freeSlots <- i
 	}
 	if k.slots, err = newSlots(); err != nil {
 		return err
 	}
-	// A symbolic link stays one: where it leads on an upgrade counts.
-	if k.path, err = exec.LookPath(o.Args[0]); err != nil { // called by a name that is none
+	// A symbolic link stays one: on an upgrade, what it leads to then is started.
+	if k.path, err = exec.LookPath(o.Args[0]); err != nil { // called by a name that is no path
 		k.path, err = os.Executable()
 	}
 	if err == nil {
@@ -166,25 +144,25 @@ func Run(o Options) error {
 		signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR2)
 		k.Signals = signals
 	}
-	k.servedAt = time.Now()
+	k.readyAt = time.Now()
 	defer k.slots.free()
 	defer k.exe.Close()
-	defer close(k.over)
-	return k.run(k.Signals)
+	defer close(k.done)
+	return k.run()
 }
 
-// happens has an event taken, or drops it when the keeper is at its end. It reports
-// whether it was taken.
-func (k *keeper) happens(e event) bool {
+// do has f called on the goroutine of Run, or not at all when the keeper is at its end.
+// It reports whether f is called. Any other goroutine may call it.
+func (k *keeper) do(f func()) bool {
 	select {
-	case k.events <- e:
+	case k.calls <- f:
 		return true
-	case <-k.over:
+	case <-k.done:
 		return false
 	}
 }
 
-func (k *keeper) run(signals <-chan os.Signal) error {
+func (k *keeper) run() error {
 	k.askEarly(time.Now().Add(askTime))
 	if err := k.start(); err != nil {
 		return err
@@ -192,38 +170,11 @@ func (k *keeper) run(signals <-chan os.Signal) error {
 	var restart <-chan time.Time
 	for {
 		select {
-		case e := <-k.events:
-			switch {
-			case e.accepted != 0:
-				k.accepted(e.accepted, e.number)
-			case e.missed != nil:
-				k.giveAgain(e.number, e.missed)
-			case e.overtime:
-				k.killLate()
-			case e.left != nil:
-				k.left(e.left)
-			case e.turnOver:
-				k.turnOver()
-			case e.lingered:
-				k.lingered()
-			case e.successor != nil:
-				k.asked(e.successor, e.message)
-			case e.bequeathed != nil:
-				k.bequeathed(e.bequeathed)
-			case e.inherited:
-				k.own = nil
-			case e.late:
-				k.overdue(e.from)
-			case !e.died:
-				if err := k.told(e.from, e.message); err != nil {
-					return err
-				}
-			default:
-				k.buried(e.from)
-			}
+		case f := <-k.calls:
+			f()
 		case <-restart:
 			restart = nil
-			if k.serving != nil { // one that was to take over has done so
+			if k.serving != nil { // the next one, of an upgrade
 				break
 			}
 			if err := k.start(); err != nil {
@@ -231,9 +182,9 @@ func (k *keeper) run(signals <-chan os.Signal) error {
 				k.backOff()
 			}
 		case key := <-k.Changes:
-			k.tell(key)
-		case s := <-signals:
-			k.signal(s)
+			k.sendValue(key)
+		case s := <-k.Signals:
+			k.handleSignal(s)
 		}
 		switch {
 		case k.serving != nil:
@@ -247,21 +198,21 @@ func (k *keeper) run(signals <-chan os.Signal) error {
 				return nil
 			}
 			return ErrSucceeded
-		case k.hopeless():
+		case time.Since(k.readyAt) > unreadyTime:
 			k.close()
-			return fmt.Errorf("no serving process has been ready for %v: the lines before this one say why", hopeTime)
+			return fmt.Errorf("no serving process has been ready for %v: the lines before this one say why", unreadyTime)
 		case restart == nil:
 			restart = time.After(k.pause)
 		}
 	}
 }
 
-// signal does what a signal asks for.
-func (k *keeper) signal(s os.Signal) {
+// handleSignal does what a signal asks for.
+func (k *keeper) handleSignal(s os.Signal) {
 	switch s {
 	case syscall.SIGHUP:
 		for _, p := range []*process{k.serving, k.next} {
-			if p != nil && p.ready { // before, it would end of it, and has read nothing yet
+			if p != nil && p.ready { // before, the signal would end it, and it has read nothing yet
 				p.signal(s)
 			}
 		}

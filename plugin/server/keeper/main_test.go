@@ -63,7 +63,7 @@ func runTestProcess(control string) error {
 			Succession: os.Getenv(socketEnv) + ".next",
 			Early:      []string{"other", "note"},
 			Linger:     lingers(),
-			after:      afterSignal(),
+			afterFunc:  afterSignal(),
 			Log:        slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		})
 	}
@@ -121,7 +121,7 @@ func afterSignal() func(time.Duration, func()) *time.Timer {
 }
 
 // A testChild answers lines with what was asked, its process id and how many have
-// died with that line in hand. It tells the test what it does, and does what the
+// died with that line in flight. It tells the test what it does, and does what the
 // test orders.
 type testChild struct {
 	*Child

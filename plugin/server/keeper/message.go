@@ -15,27 +15,27 @@ import (
 )
 
 // version is that of the messages and of the slots, whose layout depends on the
-// size of a word. A keeper and a child that are of different executables have to
-// have the same.
+// size of a word. A keeper and a child of different executables, and two keepers, work
+// together only where both have the same.
 const version = 1<<8 + strconv.IntSize
 
-// kind says what a message is about.
+// kind is what a message is about.
 type kind uint8
 
 const (
-	ready    kind = iota + 1 // to the keeper: the child can serve; number is its version
-	began                    // to the child: what was noted before has been said
-	conn                     // to the child: serve the connection that comes with it, in slot number
-	closed                   // to the keeper: the connection in slot number is at its end
-	note                     // both ways: text is a key and its value
-	handOver                 // to the child: end what is in hand, and then yourself
-	ask                      // to the keeper before this one: what is noted under the key text
-	standBy                  // to the keeper at work: this process takes over when that one ends
-	turn                     // to who stands by: take over now
-	missed                   // of who should have got the connection in slot number: it came without its descriptor
+	ready      kind = iota + 1 // to the keeper: the child can serve; number is its version
+	began                      // to the child: all values that were saved before have been sent
+	conn                       // to the child: serve the connection that comes with it, in slot number
+	closed                     // to the keeper: the connection in slot number has ended
+	savedValue                 // in both directions: text is a key and its value
+	handOver                   // to the child: finish what is in flight, and end; to the keeper at work: this server takes over
+	ask                        // to the keeper at work: send the value under the key text
+	standBy                    // to the keeper at work: this process takes over when that one ends
+	turn                       // to a server that stands by: take over now
+	missed                     // from the receiver of the connection in slot number: it came without its descriptor
 )
 
-// message is what keeper and child tell each other.
+// message is what a keeper and a child, or two keepers, send each other.
 type message struct {
 	kind   kind
 	number uint32
@@ -43,7 +43,7 @@ type message struct {
 	fd     int // of a connection; 0, which is never one's: none
 }
 
-// drop closes what a message that is not sent would have brought.
+// drop closes the descriptor of a message that is not sent or not used.
 func (m message) drop() {
 	if m.fd != 0 {
 		_ = unix.Close(m.fd)
@@ -52,7 +52,7 @@ func (m message) drop() {
 
 const (
 	messageHead = 9 // kind, number, length of text
-	// maxText is the longest text: a note is the configuration of a plugin row.
+	// maxText is the longest text: a saved value may be the configuration of a plugin row.
 	maxText = 64 << 20
 )
 
@@ -130,7 +130,7 @@ func (l *link) receive() (message, error) {
 	return m, err
 }
 
-// descriptorOf is what came with a message, 0 where nothing did.
+// descriptorOf returns the descriptor that came with a message, 0 where none did.
 func descriptorOf(oob []byte) (int, error) {
 	if len(oob) == 0 {
 		return 0, nil
@@ -147,21 +147,21 @@ func descriptorOf(oob []byte) (int, error) {
 	return fds[0], nil
 }
 
-// noteText is the text of a note. A nil value deletes it.
-func noteText(key string, value []byte) []byte {
+// encodeValue returns the text of a savedValue. A nil value deletes.
+func encodeValue(key string, value []byte) []byte {
 	text := binary.LittleEndian.AppendUint16(nil, uint16(len(key)))
 	text = append(text, key...)
 	if value == nil {
 		return text
 	}
-	text = append(text, 0) // so that an empty value is none that deletes
+	text = append(text, 0) // so that an empty value differs from nil
 	return append(text, value...)
 }
 
-// noteOf takes the text of a note apart.
-func noteOf(text []byte) (key string, value []byte, err error) {
+// decodeValue returns the key and the value of a savedValue's text.
+func decodeValue(text []byte) (key string, value []byte, err error) {
 	if len(text) < 2 || len(text) < 2+int(binary.LittleEndian.Uint16(text)) {
-		return "", nil, errors.New("a note that is cut off")
+		return "", nil, errors.New("a saved value that is cut off")
 	}
 	end := 2 + int(binary.LittleEndian.Uint16(text))
 	key = string(text[2:end])

@@ -38,7 +38,7 @@ func TestADescriptorIsMissing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range []message{{kind: conn, number: 7}, {kind: note, number: 8}, {kind: conn, number: 9, fd: null}} {
+	for _, m := range []message{{kind: conn, number: 7}, {kind: savedValue, number: 8}, {kind: conn, number: 9, fd: null}} {
 		if err := one.send(m); err != nil {
 			t.Fatal(err)
 		}
@@ -122,12 +122,12 @@ func TestASuccessorMayOpenNoMoreFiles(t *testing.T) {
 // And a keeper that misses one says so to the one before it.
 func TestAKeeperMissesAConnection(t *testing.T) {
 	one, other := pair(t)
-	k := &keeper{events: make(chan event, 1), over: make(chan struct{}), warned: map[string]time.Time{}}
+	k := &keeper{calls: make(chan func(), 1), done: make(chan struct{}), warned: map[string]time.Time{}}
 	k.Log = slog.New(slog.DiscardHandler)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		k.succeed(one)
+		k.receiveAll(one)
 	}()
 	if m, err := other.receive(); err != nil || m.kind != handOver {
 		t.Fatal(m, err)

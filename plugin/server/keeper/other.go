@@ -12,10 +12,10 @@ import (
 	"kong-traffic-split/plugin/state"
 )
 
-// Supported says whether this system has what a keeper needs.
+// Supported reports whether this system has what a keeper needs.
 const Supported = false
 
-// Options are what a keeper needs to know.
+// Options configure a keeper.
 type Options struct {
 	Args       []string
 	Listen     func() (net.Listener, error)
@@ -29,7 +29,7 @@ type Options struct {
 	Log        *slog.Logger
 }
 
-// ErrSucceeded is that another server has taken this one's place.
+// ErrSucceeded is that another server has taken over.
 var ErrSucceeded = errors.New("another server has taken over")
 
 // A StandBy is the place of a process that waits to take over from the keeper at work.
@@ -51,7 +51,7 @@ func (*StandBy) Close() error { return nil }
 // Run fails: only Linux has what a keeper needs.
 func Run(Options) error { return errors.ErrUnsupported }
 
-// A Child is what a child has of its keeper. On this system there is none.
+// A Child is the child's side of its keeper. On this system there is none.
 type Child struct{ net.Listener }
 
 // Inherited returns nil: no keeper has started this process.
@@ -75,5 +75,5 @@ func (*Child) Notify(func(key string)) {}
 // Detach fails: only Linux has what a keeper needs.
 func Detach([]string) error { return errors.ErrUnsupported }
 
-// Detached returns nil: nobody stands for this process.
+// Detached returns nil: this process has no stand-in.
 func Detached() <-chan struct{} { return nil }

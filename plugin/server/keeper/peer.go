@@ -3,6 +3,7 @@
 package keeper
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -10,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peerOf is who has the other end of sock: where it was dialled, who listens there.
+// peerOf returns the process at the other end of sock, and its user: where sock was
+// dialled, that which listens there.
 func peerOf(sock *net.UnixConn) (*unix.Ucred, error) {
 	raw, err := sock.SyscallConn()
 	if err != nil {
@@ -23,8 +25,8 @@ func peerOf(sock *net.UnixConn) (*unix.Ucred, error) {
 	return peer, os.NewSyscallError("getsockopt", err)
 }
 
-// trust returns the process at the other end of sock, or an error where that is of
-// neither this process's user nor root: it would have what no other may see, and decide
+// trust returns the process at the other end of sock, or an error where that belongs to
+// neither this process's user nor root: it would see what no other user may, and decide
 // where requests go.
 func trust(sock *net.UnixConn, user int) (pid int, err error) {
 	peer, err := peerOf(sock)
@@ -37,8 +39,8 @@ func trust(sock *net.UnixConn, user int) (pid int, err error) {
 	return int(peer.Pid), nil
 }
 
-// dialKeeper connects to the socket for successors at path, and returns whose it is.
-// An error that is an [untrustedError] says that somebody else is there.
+// dialKeeper connects to the socket for successors at path, and returns the process id of
+// the keeper there. The error is an *untrustedError where another user listens there.
 func dialKeeper(path string) (*link, int, error) {
 	sock, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
@@ -52,7 +54,7 @@ func dialKeeper(path string) (*link, int, error) {
 	return &link{sock: sock}, pid, nil
 }
 
-// An untrustedError is that a socket is somebody's who must not have it.
+// An untrustedError is that a process of another user listens on a socket.
 type untrustedError struct {
 	path string
 	err  error
@@ -62,3 +64,10 @@ func (e *untrustedError) Error() string {
 	return fmt.Sprintf("%s is not trusted: %v; remove it, and let nobody else write to its folder", e.path, e.err)
 }
 func (e *untrustedError) Unwrap() error { return e.err }
+
+// Untrusted reports whether err says that a process of another user listens on the socket
+// for successors.
+func Untrusted(err error) bool {
+	var untrusted *untrustedError
+	return errors.As(err, &untrusted)
+}

@@ -117,5 +117,5 @@ func TestSomebodyElseAsksForConnections(t *testing.T) {
 	p := r.peer(sock, err)
 	_ = p.sock.SetDeadline(time.Now().Add(patience))
 	p.ended()
-	r.logs("who asks for connections and saved state does not get them")
+	r.logs("a process that asks for connections and saved state does not get them")
 }

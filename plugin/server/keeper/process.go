@@ -11,27 +11,27 @@ import (
 	"syscall"
 )
 
-// process is a child as the keeper sees it.
+// process is a child as the keeper sees it. Fields above mu belong to the keeper's
+// goroutine.
 type process struct {
 	cmd   *exec.Cmd
 	exe   *os.File
 	link  *link
 	ready bool
 
-	unready  [][]byte // texts of notes from before it was ready
-	overdue  bool     // it was not ready in time
-	replaced bool     // it is to leave everything to another one
-	late     bool     // it did not end in time, and is killed
+	unsaved      [][]byte // texts of values that it has set before it was ready
+	overdue      bool     // it was not ready in time, and is killed
+	replaced     bool     // it is to leave everything to another one
+	stopTimedOut bool     // it did not end in time, and is killed
 
-	mu     sync.Mutex
-	outbox []message // the keeper must never wait for a child
+	mu     sync.Mutex // guards what follows
+	outbox []message  // sent by transmit, as the keeper must never wait for a child
 	posted sync.Cond
 	dead   bool
 }
 
-// spawn starts a child of the executable exe, and tells happens what it says and,
-// in the end, its death.
-func spawn(exe *os.File, args []string, memory *slots, happens func(event) bool) (*process, error) {
+// spawn starts a child of the executable exe. The caller has it received from.
+func spawn(exe *os.File, args []string, memory *slots) (*process, error) {
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
@@ -44,8 +44,9 @@ func spawn(exe *os.File, args []string, memory *slots, happens func(event) bool)
 	}
 	p := &process{exe: exe, link: l}
 	p.posted.L = &p.mu
-	// By its descriptor, so that it is this executable whatever is at its path now:
-	// by the child's, as those of the child's files take the place of the keeper's.
+	// By a descriptor, so that it is this executable whatever is at its path now. The
+	// number is the descriptor's in the child, as exec has already put the child's files
+	// in the place of the keeper's when it looks at the path.
 	p.cmd = exec.Command("/proc/self/fd/" + strconv.Itoa(exeFile))
 	p.cmd.Args = args
 	p.cmd.Env = append(os.Environ(), childEnv+"=1")
@@ -57,30 +58,30 @@ func spawn(exe *os.File, args []string, memory *slots, happens func(event) bool)
 		return nil, errors.Join(err, l.sock.Close())
 	}
 	go p.transmit()
-	go p.receive(happens)
 	return p, nil
 }
 
-// receive hands on what the child says, and waits for its end.
-func (p *process) receive(happens func(event) bool) {
+// receive calls handle with each message of the child, and exited once, when the child
+// is dead.
+func (p *process) receive(handle func(message), exited func()) {
 	for {
 		m, err := p.link.receive()
 		if err != nil {
 			break
 		}
-		happens(event{from: p, message: m})
+		handle(m)
 	}
-	_ = p.cmd.Process.Kill() // if it is not dead: it cannot be heard any more
+	_ = p.cmd.Process.Kill() // it may live, but its messages cannot be received any more
 	_ = p.cmd.Wait()         // its error is in cmd.ProcessState
 	p.mu.Lock()
 	p.dead = true
 	p.posted.Signal()
 	p.mu.Unlock()
 	_ = p.link.sock.Close()
-	happens(event{from: p, died: true})
+	exited()
 }
 
-// post sends m in the background.
+// post sends m in the background. Several goroutines may call it.
 func (p *process) post(m message) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,6 +93,7 @@ func (p *process) post(m message) {
 	p.posted.Signal()
 }
 
+// transmit sends what is posted, until the child is dead.
 func (p *process) transmit() {
 	for {
 		p.mu.Lock()

@@ -274,7 +274,7 @@ func TestAnUpgrade(t *testing.T) {
 }
 
 // The one before it goes on for a while when a child is ready to go on.
-func TestAChildIsToldWhatIsNotedMeanwhile(t *testing.T) {
+func TestAChildIsToldWhatIsSavedMeanwhile(t *testing.T) {
 	r := run(t)
 	old := r.ready()
 	kong := r.dial()
@@ -311,9 +311,9 @@ func TestAnUpgradeThatFails(t *testing.T) {
 	}
 }
 
-// What a child notes counts from when it is ready: before, another one may have to go
+// What a child saves counts from when it is ready: before, another one may have to go
 // on without it.
-func TestNotesOfAChildThatIsNotReady(t *testing.T) {
+func TestValuesOfAChildThatIsNotReady(t *testing.T) {
 	for order, want := range map[string]string{"ready": "unready ", "foreign": "kept ", "fail": "kept "} {
 		t.Run(order, func(t *testing.T) {
 			r := run(t)
@@ -338,7 +338,7 @@ func TestNotesOfAChildThatIsNotReady(t *testing.T) {
 			kong.send("noted")
 			r.ready()
 			if got := kong.line(); !strings.HasPrefix(got, want) {
-				t.Errorf("the child after it has %q noted, want %q", got, want)
+				t.Errorf("the child after it has %q saved, want %q", got, want)
 			}
 		})
 	}
@@ -391,15 +391,15 @@ func TestAFirstChildThatHangs(t *testing.T) {
 func TestAChildIsReadyTooLate(t *testing.T) {
 	k, p := &keeper{}, &process{overdue: true}
 	k.next = p
-	if err := k.isReady(p, version); err != nil || p.ready {
-		t.Errorf("it is ready: %t, %v", p.ready, err)
+	if k.handleReady(p, version); p.ready {
+		t.Error("it is ready")
 	}
 }
 
 // The time of one that has died is over, too, which is no other's business.
 func TestTheTimeOfADeadChild(t *testing.T) {
 	k := &keeper{serving: &process{}, next: &process{}}
-	k.overdue(&process{}) // which would have to be there to be killed
+	k.killUnready(&process{}) // which would have to be there to be killed
 	if k.serving.overdue || k.next.overdue {
 		t.Error("another one is killed")
 	}
@@ -418,7 +418,7 @@ func TestTheOldOneDiesDuringAnUpgrade(t *testing.T) {
 	next.send("ready")
 	another.send("ready")
 	if got := kong.line(); !strings.HasPrefix(got, "hold ") {
-		t.Errorf("the call in hand is answered with %q", got)
+		t.Errorf("the call in flight is answered with %q", got)
 	}
 	another.says("hands over")
 	another.ended()
@@ -427,7 +427,7 @@ func TestTheOldOneDiesDuringAnUpgrade(t *testing.T) {
 }
 
 // handingOver is a keeper in an upgrade, when the next child is ready and the old one
-// still has a call in hand.
+// still has a call in flight.
 func handingOver(t *testing.T) (r *running, old, next, kong *peer) {
 	r = run(t)
 	old, kong = r.ready(), r.dial()
@@ -543,7 +543,7 @@ func TestAStopDuringAHandOver(t *testing.T) {
 	}
 }
 
-// inTheMiddle is a keeper whose child has noted something and has a call in hand.
+// inTheMiddle is a keeper whose child has saved something and has a call in flight.
 func inTheMiddle(t *testing.T) (r *running, child, idle, busy *peer) {
 	r = run(t)
 	child, idle, busy = r.ready(), r.dial(), r.dial()
@@ -551,13 +551,13 @@ func inTheMiddle(t *testing.T) (r *running, child, idle, busy *peer) {
 	idle.answers("note", child, 0)
 	busy.send("hold")
 	child.says("holding")
-	r.noted("note", "kept")
+	r.saved("note", "kept")
 	return r, child, idle, busy
 }
 
-// noted waits until the keeper has a note, which it gets on another way than Kong
-// gets the answer. It asks as a successor does.
-func (r *running) noted(key, want string) {
+// saved waits until the keeper has a saved value, which comes to it on another way than
+// the answer to Kong. It asks as a successor does.
+func (r *running) saved(key, want string) {
 	r.t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		sock, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: r.path + ".next", Net: "unix"})
@@ -568,11 +568,11 @@ func (r *running) noted(key, want string) {
 		err = l.send(message{kind: ask, text: []byte(key)})
 		answer, failed := l.receive()
 		_ = sock.Close()
-		if _, value, wrong := noteOf(answer.text); errors.Join(err, failed, wrong) == nil && string(value) == want {
+		if _, value, wrong := decodeValue(answer.text); errors.Join(err, failed, wrong) == nil && string(value) == want {
 			return
 		}
 		if time.Now().After(end) {
-			r.t.Fatalf("%s is not noted", key)
+			r.t.Fatalf("%s is not saved", key)
 		}
 	}
 }
@@ -660,18 +660,18 @@ func TestChildrenThatDieAtOnceArePausedFor(t *testing.T) {
 	k := &keeper{}
 	var got []time.Duration
 	for range 8 {
-		k.hold(&process{})
+		k.setPause(&process{})
 		got = append(got, k.pause)
 	}
 	if want := "[100ms 200ms 400ms 800ms 1.6s 3.2s 5s 5s]"; fmt.Sprint(got) != want {
 		t.Errorf("pauses of %v, want %s", got, want)
 	}
 	for range manyDeaths {
-		if k.hold(&process{ready: true}); k.pause != 0 {
+		if k.setPause(&process{ready: true}); k.pause != 0 {
 			t.Fatalf("a pause of %v after %d deaths", k.pause, len(k.deaths))
 		}
 	}
-	if k.hold(&process{ready: true}); k.pause != respite {
+	if k.setPause(&process{ready: true}); k.pause != deathPause {
 		t.Errorf("a pause of %v after %d deaths", k.pause, len(k.deaths))
 	}
 }
@@ -709,7 +709,7 @@ func TestWhoMayAskForSuccession(t *testing.T) {
 }
 
 // A server that takes the socket over has the connections of the one before it, in
-// the middle of what was in hand, and what was noted.
+// the middle of what was in flight, and the saved state.
 func TestAKeeperIsSucceeded(t *testing.T) {
 	r, old, idle, busy := inTheMiddle(t)
 	former := *r

@@ -13,27 +13,26 @@ import (
 
 const (
 	slotSize = 64 << 10
-	// maxSlots is how many connections can be taken up by a next child. Kong
-	// keeps 30 idle ones a worker, and one for each event in hand. Memory that
-	// is not used takes no room.
+	// maxSlots is how many connections there can be. Kong keeps 30 idle ones a worker,
+	// and one for each event in flight. Slots that are not used take no memory.
 	maxSlots = 4096
 )
 
 // slot is what the processes share of one connection. The child that serves the
 // connection writes it, on one goroutine; the keeper reads it when that child is
-// dead. Each store leaves it in a state that can be taken up.
+// dead. After each single store the next child can resume the connection.
 //
 // The journal is what was read from the socket and may be needed again: replies
-// that Kong owed from the exchange before, the call that is in hand, and replies
-// to what the plugin asked in it.
+// that Kong owed from the exchange before, the call in flight, and replies to what the
+// plugin has asked in it.
 type slot struct {
-	mark  atomic.Uint64 // a mark: the journal's extent, and the replies that Kong owes
-	next  uint64        // the mark when the send under way is complete
-	total atomic.Uint32 // bytes of the send under way; 0: none
-	at    atomic.Uint32 // where the receive under way, or the last one, begins in the journal
-	tries atomic.Uint32 // processes that have died with the present call in hand
-	spare atomic.Uint32 // not 0: one has, and the next one does not try the call at the moment; or unheard
-	lost  atomic.Uint32 // not 0: cannot be taken up
+	mark      atomic.Uint64 // a mark: the journal's extent, and the replies that Kong owes
+	next      uint64        // the mark when the present send is complete
+	total     atomic.Uint32 // bytes of the present send; 0: there is none
+	receiveAt atomic.Uint32 // where the present or last receive begins in the journal
+	tries     atomic.Uint32 // processes that have died with the call in flight
+	attempt   atomic.Uint32 // tried, spared or unread
+	lost      atomic.Uint32 // not 0: cannot be resumed
 
 	send, receive call
 
@@ -45,18 +44,23 @@ const (
 	journalSize = slotSize - slotHead
 )
 
-// unheard is what spare is until anything is read: so there is no call to die of.
-const unheard = 2
+// What a slot's attempt says: whether the death of the process counts as one of the call
+// in flight.
+const (
+	tried  = iota // it does
+	spared        // it does not: a process has died with the call, and this one does not try it now
+	unread        // it does not: nothing was read yet
+)
 
-// The journal begins within what clear clears.
+// clear clears all that comes before the journal: this does not compile otherwise.
 const _ = slotHead - unsafe.Offsetof(slot{}.journal)
 
-// call is what recvmmsg(2) and sendmmsg(2) are called with: a struct mmsghdr, of
-// which the kernel sets moved, and the one vector that it points to.
+// call is the argument of recvmmsg(2) and sendmmsg(2): a struct mmsghdr, of which the
+// kernel sets moved, and the one vector that it points to.
 //
-// The addresses are none to the garbage collector. As pointers, what a dead
-// process left there, or memory that was freed since, would be bad ones to it,
-// when it looks at what a store overwrites; and of bad ones it ends the process.
+// The addresses are uintptr, so that the garbage collector does not see them. It looks at
+// a pointer that a store overwrites, and ends the process where that is bad, as one of a
+// dead process or to freed memory would be.
 type call struct {
 	hdr   msghdr
 	moved uint32
@@ -75,30 +79,31 @@ type msghdr struct {
 func (c *call) bytes() uint32     { return atomic.LoadUint32(&c.moved) }
 func (c *call) setBytes(n uint32) { atomic.StoreUint32(&c.moved, n) }
 
-// point makes p, which has to be on the heap and stay in use, what is moved next.
+// point sets p as what is moved next. It has to be on the heap, and stay in use.
 func (c *call) point(p []byte) {
 	c.hdr.vec, c.hdr.vecs = uintptr(unsafe.Pointer(&c.vec)), 1
 	c.vec.base, c.vec.length = uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))
 }
 
-// mark says, in one word so that it changes in one step, where an exchange is.
+// mark says where an exchange is. It is stored as one word, so that it changes in one
+// step.
 type mark struct {
-	start, end uint16 // of the journal; behind end there may be what the last receive brought
+	start, end uint16 // of the journal; what the last receive brought may lie behind end
 	owed       uint16 // replies to earlier exchanges that come before the next call
-	again      uint16 // replies to calls of this exchange, in the journal or still to come
+	expected   uint16 // replies to calls of this exchange, in the journal or still to come
 }
 
 func (m mark) word() uint64 {
-	return uint64(m.start) | uint64(m.end)<<16 | uint64(m.owed)<<32 | uint64(m.again)<<48
+	return uint64(m.start) | uint64(m.end)<<16 | uint64(m.owed)<<32 | uint64(m.expected)<<48
 }
 
 func unpack(w uint64) mark {
 	return mark{uint16(w), uint16(w >> 16), uint16(w >> 32), uint16(w >> 48)}
 }
 
-// settle brings a slot whose child is dead to rest: what the last system calls
-// did is noted in the mark. It returns false when the connection cannot be taken
-// up, as a message was sent in part or the journal was too small.
+// settle is called when the slot's child is dead: it records in the mark what the last
+// system calls did. It returns false where the connection cannot be resumed, as a message
+// was sent in part or the journal was too small.
 func (s *slot) settle() bool {
 	if total := s.total.Load(); total > 0 {
 		switch s.send.bytes() {
@@ -111,26 +116,26 @@ func (s *slot) settle() bool {
 		s.total.Store(0)
 	}
 	m := unpack(s.mark.Load())
-	if received := s.at.Load() + s.receive.bytes(); received > uint32(m.end) {
+	if received := s.receiveAt.Load() + s.receive.bytes(); received > uint32(m.end) {
 		m.end = uint16(received)
 		s.mark.Store(m.word())
 	}
-	if m.end > m.start && s.spare.Load() == unheard { // it has died just then
-		s.spare.Store(0)
+	if m.end > m.start && s.attempt.Load() == unread { // it has died right after its first receive
+		s.attempt.Store(tried)
 	}
-	if (m.end > m.start || m.again > 0) && s.spare.Load() == 0 {
+	if (m.end > m.start || m.expected > 0) && s.attempt.Load() == tried {
 		s.tries.Add(1)
-		s.spare.Store(1)
+		s.attempt.Store(spared)
 	}
 	return s.lost.Load() == 0
 }
 
-// complete notes that the send under way is done, upon which the mark is m.
+// complete records that the present send is complete, and sets the mark to m.
 func (s *slot) complete(m mark) {
 	s.mark.Store(m.word())
-	if m.again == 0 { // the end of an exchange
+	if m.expected == 0 { // the end of an exchange
 		s.tries.Store(0)
-		s.spare.Store(0)
+		s.attempt.Store(tried)
 		if m.start == m.end {
 			s.lost.Store(0)
 		}
@@ -141,7 +146,7 @@ func (s *slot) complete(m mark) {
 // clear makes a slot ready for a new connection.
 func (s *slot) clear() {
 	*(*[slotHead]byte)(unsafe.Pointer(s)) = [slotHead]byte{}
-	s.spare.Store(unheard)
+	s.attempt.Store(unread)
 }
 
 // slots is the memory that the keeper shares with its children.
@@ -150,7 +155,7 @@ type slots struct {
 	mem  []byte
 }
 
-// newSlots makes the memory, which is in no file system and goes with the last
+// newSlots makes the memory, which is in no file system and is freed with the last
 // process that has it.
 func newSlots() (*slots, error) {
 	fd, err := unix.MemfdCreate("keeper", unix.MFD_CLOEXEC)
@@ -165,7 +170,7 @@ func newSlots() (*slots, error) {
 	return openSlots(file)
 }
 
-// openSlots maps the memory that another process has made.
+// openSlots maps the memory in file.
 func openSlots(file *os.File) (*slots, error) {
 	mem, err := unix.Mmap(int(file.Fd()), 0, maxSlots*slotSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
@@ -176,8 +181,8 @@ func openSlots(file *os.File) (*slots, error) {
 
 func (s *slots) slot(i int) *slot { return (*slot)(unsafe.Pointer(&s.mem[i*slotSize])) }
 
-// free gives the memory back, when no child is left that uses it. Its addresses stay
-// taken: a connection may still be on its way to its end.
+// free gives the memory back, when no child uses it any more. It stays mapped: a
+// connection may still be ending.
 func (s *slots) free() {
 	_ = s.file.Close()
 	_ = unix.Madvise(s.mem, unix.MADV_REMOVE)
@@ -185,6 +190,6 @@ func (s *slots) free() {
 
 // release gives back the memory of slot i.
 func (s *slots) release(i int) {
-	// An error leaves it in use until the slot is used again, that is all.
+	// After an error it is in use until the slot is used again, no more.
 	_ = unix.Madvise(s.mem[i*slotSize:(i+1)*slotSize], unix.MADV_REMOVE)
 }

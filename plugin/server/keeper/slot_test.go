@@ -30,7 +30,7 @@ func marks() *rapid.Generator[mark] {
 		end := rapid.Uint16Range(0, journalSize).Draw(t, "end")
 		return mark{
 			start: rapid.Uint16Range(0, end).Draw(t, "start"), end: end,
-			owed: rapid.Uint16().Draw(t, "owed"), again: rapid.Uint16().Draw(t, "again"),
+			owed: rapid.Uint16().Draw(t, "owed"), expected: rapid.Uint16().Draw(t, "again"),
 		}
 	})
 }
@@ -95,7 +95,7 @@ func TestASlotHasNoPointers(t *testing.T) {
 // transfer, and between a system call and the next store.
 func TestSettle(t *testing.T) {
 	idle := mark{start: 40, end: 40, owed: 2}
-	inHand := mark{start: 0, end: 40, again: 3}
+	inFlight := mark{start: 0, end: 40, expected: 3}
 	finished := mark{start: 40, end: 40, owed: 4}
 	type state struct {
 		mark, next     mark
@@ -119,44 +119,44 @@ func TestSettle(t *testing.T) {
 		"a receive at the journal's beginning": {
 			at: 0, received: 7, want: mark{end: 7}, triesAfter: 1,
 		},
-		"a receive that is not noted": {
+		"a receive that is not recorded": {
 			mark: idle, at: 40, received: 9, want: mark{start: 40, end: 49, owed: 2}, triesAfter: 1,
 		},
-		"a receive that is noted": {
+		"a receive that is recorded": {
 			mark: mark{start: 40, end: 49}, at: 40, received: 9, want: mark{start: 40, end: 49}, triesAfter: 1,
 		},
 		"a receive up to the journal's end": {
 			mark: mark{end: 1}, at: 1, received: journalSize - 1, want: mark{end: journalSize}, triesAfter: 1,
 		},
-		"a call in hand, for the third time": {
-			mark: inHand, at: 30, received: 10, tries: 2, want: inHand, triesAfter: 3,
+		"a call in flight, for the third time": {
+			mark: inFlight, at: 30, received: 10, tries: 2, want: inFlight, triesAfter: 3,
 		},
 		"a send that has not begun": {
-			mark: inHand, next: finished, total: 100, at: 30, received: 10, want: inHand, triesAfter: 1,
+			mark: inFlight, next: finished, total: 100, at: 30, received: 10, want: inFlight, triesAfter: 1,
 		},
 		"a send that is prepared, and not announced": {
-			mark: inHand, next: finished, at: 30, received: 10, want: inHand, triesAfter: 1,
+			mark: inFlight, next: finished, at: 30, received: 10, want: inFlight, triesAfter: 1,
 		},
-		"a last send that is done, and not noted": {
-			mark: inHand, next: finished, total: 100, sent: 100, at: 30, received: 10, tries: 2, want: finished,
+		"a last send that is done, and not recorded": {
+			mark: inFlight, next: finished, total: 100, sent: 100, at: 30, received: 10, tries: 2, want: finished,
 		},
-		"a last send that is noted": {
+		"a last send that is recorded": {
 			mark: finished, next: finished, total: 100, sent: 100, at: 30, received: 10, tries: 2, want: finished,
 		},
-		"a send in the middle that is done, and not noted": {
-			mark: mark{end: 40}, next: inHand, total: 100, sent: 100, at: 30, received: 10, tries: 2, want: inHand, triesAfter: 3,
+		"a send in the middle that is done, and not recorded": {
+			mark: mark{end: 40}, next: inFlight, total: 100, sent: 100, at: 30, received: 10, tries: 2, want: inFlight, triesAfter: 3,
 		},
-		"a send of which a part is out, and not noted": {
-			mark: inHand, next: finished, total: 100, sent: 60, at: 30, received: 10,
-			want: inHand, triesAfter: 1, cannotBeTaken: true, lostAfterwards: 1,
+		"a send of which a part is out, and not recorded": {
+			mark: inFlight, next: finished, total: 100, sent: 60, at: 30, received: 10,
+			want: inFlight, triesAfter: 1, cannotBeTaken: true, lostAfterwards: 1,
 		},
 		"a send in two parts, before the second": {
-			mark: inHand, next: finished, total: 100, sent: 60, isLost: 1, at: 30, received: 10,
-			want: inHand, triesAfter: 1, cannotBeTaken: true, lostAfterwards: 1,
+			mark: inFlight, next: finished, total: 100, sent: 60, isLost: 1, at: 30, received: 10,
+			want: inFlight, triesAfter: 1, cannotBeTaken: true, lostAfterwards: 1,
 		},
 		"a send in two parts, after the second": {
-			mark: inHand, next: finished, total: 100, sent: 40, isLost: 1, at: 30, received: 10,
-			want: inHand, triesAfter: 1, cannotBeTaken: true, lostAfterwards: 1,
+			mark: inFlight, next: finished, total: 100, sent: 40, isLost: 1, at: 30, received: 10,
+			want: inFlight, triesAfter: 1, cannotBeTaken: true, lostAfterwards: 1,
 		},
 		"a journal that was too small": {
 			mark: mark{end: journalSize}, at: journalSize, isLost: 1,
@@ -173,7 +173,7 @@ func TestSettle(t *testing.T) {
 			got.next = s.next.word()
 			got.total.Store(s.total)
 			got.send.setBytes(s.sent)
-			got.at.Store(s.at)
+			got.receiveAt.Store(s.at)
 			got.receive.setBytes(s.received)
 			got.tries.Store(s.tries)
 			got.lost.Store(s.isLost)

@@ -2,7 +2,23 @@
 
 package keeper
 
-import "errors"
+import (
+	"errors"
+	"slices"
+	"time"
+)
+
+// A server that finds another one at work on its socket stands by: it registers with the
+// keeper of that one, which, when it is to end, first lets the server that has registered
+// first take over. So no request finds the socket without a server.
+
+const (
+	// turnTime is how long a server that stands by may take to take over, while the one
+	// that is to end goes on: it starts a child, which reads split files.
+	turnTime = 5 * time.Second
+	// maxStandbys is how many servers may stand by.
+	maxStandbys = 16
+)
 
 // A StandBy is the place of a process that waits to take over from the keeper at work.
 type StandBy struct {
@@ -18,8 +34,8 @@ type StandBy struct {
 }
 
 // Register tells the keeper whose socket for successors is at path that this process
-// stands by. Who has what it returns closes it, once it has taken over or does not want
-// to any more.
+// stands by. The caller closes the result, once it has taken over or does not want to any
+// more.
 func Register(path string) (*StandBy, error) {
 	l, pid, err := dialKeeper(path)
 	if err != nil {
@@ -40,11 +56,72 @@ func Register(path string) (*StandBy, error) {
 	return &StandBy{PID: pid, Turn: called, Gone: gone, link: l}, nil
 }
 
-// Untrusted reports whether err is that the socket for successors is somebody else's.
-func Untrusted(err error) bool {
-	var untrusted *untrustedError
-	return errors.As(err, &untrusted)
-}
-
 // Close gives the place up.
 func (s *StandBy) Close() error { return s.link.sock.Close() }
+
+// addStandby registers another server, which stands by.
+func (k *keeper) addStandby(l *link) {
+	if len(k.standbys) == maxStandbys || k.stopping && !k.lingering || k.successor != nil {
+		_ = l.sock.Close()
+		return
+	}
+	_ = l.sock.SetDeadline(time.Time{})
+	k.standbys = append(k.standbys, l)
+	go func() {
+		_, _ = l.receive() // its end, as it has nothing to say
+		k.do(func() { k.removeStandby(l) })
+	}()
+	pid := 0
+	if peer, err := peerOf(l.sock); err == nil {
+		pid = int(peer.Pid)
+	}
+	k.Log.Info("another server stands by, and takes over when this one ends", "pid", pid)
+	if k.lingering {
+		k.lingering = false
+		k.offerTurn()
+	}
+}
+
+// removeStandby forgets a server that does not stand by any more.
+func (k *keeper) removeStandby(l *link) {
+	_ = l.sock.Close()
+	if i := slices.Index(k.standbys, l); i >= 0 {
+		k.standbys = slices.Delete(k.standbys, i, i+1)
+	}
+	if l == k.offered {
+		k.offered = nil
+		if k.successor == nil && !k.ending {
+			k.offerNext()
+		}
+	}
+}
+
+// offerTurn lets one of the servers that stand by take over, within turnTime.
+func (k *keeper) offerTurn() {
+	k.afterFunc(turnTime, func() { k.do(k.endTurn) })
+	k.offerNext()
+}
+
+// offerNext lets the next server that stands by take over, or ends where there is none.
+func (k *keeper) offerNext() {
+	for len(k.standbys) > 0 {
+		l := k.standbys[0]
+		k.standbys = k.standbys[1:]
+		_ = l.sock.SetWriteDeadline(time.Now().Add(time.Second))
+		if l.send(message{kind: turn}) == nil {
+			k.offered = l
+			return
+		}
+		_ = l.sock.Close()
+	}
+	k.end(k.stopSignal)
+}
+
+// endTurn ends without the server that has not taken over in time.
+func (k *keeper) endTurn() {
+	if k.ending || k.successor != nil {
+		return
+	}
+	k.Log.Warn("the server that stands by has not taken over in time, and this one ends without it", "timeout", turnTime)
+	k.end(k.stopSignal)
+}

@@ -15,33 +15,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A keeper may be succeeded by another one, as it is when Kong reloads and starts
-// the plugin server anew before it stops the old one: the new one has taken the
-// socket over then, and asks the old one, on a socket for that purpose, for its
-// connections. The old one has nothing to do from then on; see [ErrSucceeded].
+// A keeper may be succeeded by another one, as when Kong reloads and starts another
+// plugin server before it stops the present one. The new server puts a socket of its own
+// in the place of the other one's, and asks the keeper there, on a second socket for that
+// purpose, for its connections and saved state. The former keeper is not needed after
+// that; see [ErrSucceeded].
 
-// askTime is how long a keeper waits for what another one asks or answers: that one
+// askTime is how long a keeper waits for a question or an answer of another one, which
 // may be busy, or hang.
 const askTime = 5 * time.Second
 
-// inheritTime is how long a keeper waits for the next thing that the one before it hands
-// over: that one waits for what is in flight first, for handOverTime.
+// inheritTime is how long a keeper waits for the next message of the one that hands over
+// to it: that one first waits for what is in flight, for handOverTime.
 const inheritTime = 10 * time.Second
 
-// succession is where successors ask.
+// succession is the socket on which successors ask.
 type succession struct {
 	*net.UnixListener
 	path string
-	own  os.FileInfo
+	file os.FileInfo // of the socket that this process has made
 }
 
 // listenForSuccessors opens the socket at path, which is for this user alone.
 func listenForSuccessors(path string) (*succession, error) {
-	// A socket that is there is of a keeper that is dead, or of the one that is succeeded.
+	// A socket there belongs to a keeper that is dead, or to the one that is succeeded.
 	if there, err := os.Lstat(path); err == nil && there.Mode().Type() != os.ModeSocket {
 		return nil, fmt.Errorf("%s: something else than a socket is there; remove it", path)
 	}
-	// In a folder that nobody else can enter, until it has its mode.
+	// It is made in a folder that no other user can enter, and moved once it has its mode.
 	private, err := os.MkdirTemp(filepath.Dir(path), ".")
 	if err != nil {
 		return nil, err
@@ -54,9 +55,9 @@ func listenForSuccessors(path string) (*succession, error) {
 	}
 	l.SetUnlinkOnClose(false)
 	err = os.Chmod(temp, 0o600)
-	var own os.FileInfo
+	var file os.FileInfo
 	if err == nil {
-		own, err = os.Lstat(temp)
+		file, err = os.Lstat(temp)
 	}
 	if err == nil {
 		err = os.Rename(temp, path)
@@ -64,19 +65,19 @@ func listenForSuccessors(path string) (*succession, error) {
 	if err != nil {
 		return nil, errors.Join(err, l.Close(), os.Remove(temp))
 	}
-	return &succession{l, path, own}, nil
+	return &succession{l, path, file}, nil
 }
 
 // Close removes the socket, unless a successor has put its own there.
 func (s *succession) Close() error {
-	if there, err := os.Lstat(s.path); err == nil && os.SameFile(there, s.own) {
+	if there, err := os.Lstat(s.path); err == nil && os.SameFile(there, s.file) {
 		_ = os.Remove(s.path)
 	}
 	return s.UnixListener.Close()
 }
 
-// before is a link to the keeper before this one.
-func (k *keeper) before() (*link, error) {
+// dialFormer connects to the keeper that this one succeeds.
+func (k *keeper) dialFormer() (*link, error) {
 	l, _, err := dialKeeper(k.Succession)
 	if Untrusted(err) {
 		k.Log.Error("connections and saved state are not asked for", "error", err)
@@ -84,10 +85,10 @@ func (k *keeper) before() (*link, error) {
 	return l, err
 }
 
-// askEarly asks the keeper before this one, if there is one that answers, for the
-// values that the first child needs: the others come when that is ready, as they still
-// change until then. Each is asked for on a connection of its own; one that is not
-// answered by the deadline is the last.
+// askEarly asks the former keeper, if there is one that answers, for the values that the
+// first child needs before it is ready. All others are asked for only then, as they still
+// change until then. Each early one is asked for on a connection of its own; after one
+// that is not answered by the deadline no other is asked for.
 func (k *keeper) askEarly(deadline time.Time) {
 	for _, key := range k.Early {
 		if !k.askFor(key, deadline) {
@@ -96,128 +97,124 @@ func (k *keeper) askEarly(deadline time.Time) {
 	}
 }
 
-// askFor asks the keeper before this one for the value of a key, and reports whether it
-// has answered.
+// askFor asks the former keeper for the value of a key, and reports whether it has
+// answered.
 func (k *keeper) askFor(key string, deadline time.Time) bool {
 	if k.Succession == "" {
 		return false
 	}
-	before, err := k.before()
+	former, err := k.dialFormer()
 	if err != nil {
 		return false
 	}
-	defer before.sock.Close()
-	_ = before.sock.SetDeadline(deadline)
-	err = before.send(message{kind: ask, text: []byte(key)})
+	defer former.sock.Close()
+	_ = former.sock.SetDeadline(deadline)
+	err = former.send(message{kind: ask, text: []byte(key)})
 	var answer message
 	if err == nil {
-		answer, err = before.receive()
+		answer, err = former.receive()
 	}
 	switch {
-	case err == nil && answer.kind == note:
-		k.bequeathed(answer.text)
+	case err == nil && answer.kind == savedValue:
+		k.inherit(answer.text)
 		return true
-	case !errors.Is(err, io.EOF): // which is an older executable's answer
-		k.Log.Warn("the server before this one does not say what it has noted", "key", key, "error", err)
+	case !errors.Is(err, io.EOF): // an older executable ends the connection
+		k.Log.Warn("the former server does not send its saved state", "key", key, "error", err)
 	}
 	return false
 }
 
-// inherit opens this keeper's own socket for successors and asks the keeper before
-// it, if there is one that answers, for its connections. Without that a keeper can
-// do: the connections of the one before end then.
-func (k *keeper) inherit() {
+// succeedFormer asks the former keeper, if there is one that answers, for its connections
+// and saved state, and opens this keeper's own socket for successors. A keeper can do
+// without both: the former one's connections end then.
+func (k *keeper) succeedFormer() {
 	if k.Succession == "" {
-		k.own = nil
+		k.changed = nil
 		return
 	}
-	before, err := k.before()
+	former, err := k.dialFormer()
 	if err == nil {
-		go k.succeed(before)
+		go k.receiveAll(former)
 	} else {
-		k.own = nil
+		k.changed = nil
 	}
 	if k.succession, err = listenForSuccessors(k.Succession); err != nil {
-		k.Log.Warn("a server that takes this one's place will not get its connections", "error", err)
+		k.Log.Warn("a server that takes over from this one will not get its connections", "error", err)
 		return
 	}
-	go k.awaitSuccessors()
+	go k.acceptSuccessors()
 }
 
-// awaitSuccessors accepts those who ask.
-func (k *keeper) awaitSuccessors() {
+// acceptSuccessors takes the requests of other servers. It runs on a goroutine of its own.
+func (k *keeper) acceptSuccessors() {
 	for {
 		sock, err := k.succession.AcceptUnix()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
-		case err != nil: // it passes
+		case err != nil: // such as too many open files
 			time.Sleep(acceptPause)
 			continue
 		}
 		go func() {
 			l := &link{sock: sock}
 			if _, err := trust(sock, os.Geteuid()); err != nil {
-				k.warn("who asks for connections and saved state does not get them", "error", err)
+				k.warn("a process that asks for connections and saved state does not get them", "error", err)
 				_ = sock.Close()
 				return
 			}
 			_ = sock.SetDeadline(time.Now().Add(askTime))
-			asked, err := l.receive()
-			known := asked.kind == handOver || asked.kind == ask || asked.kind == standBy
-			if err != nil || !known || !k.happens(event{successor: l, message: asked}) {
+			request, err := l.receive()
+			known := request.kind == handOver || request.kind == ask || request.kind == standBy
+			if err != nil || !known || !k.do(func() { k.handleRequest(l, request) }) {
 				_ = sock.Close()
 			}
 		}()
 	}
 }
 
-// asked does what a successor asks for.
-func (k *keeper) asked(successor *link, m message) {
-	switch m.kind {
+// handleRequest does what another server asks for.
+func (k *keeper) handleRequest(l *link, request message) {
+	switch request.kind {
 	case handOver:
-		k.retire(successor, m.number)
-		return
+		k.beginSuccession(l, request.number)
 	case standBy:
-		k.standsBy(successor)
-		return
+		k.addStandby(l)
+	case ask:
+		answer := message{kind: savedValue, text: encodeValue(string(request.text), k.State.Get(string(request.text)))}
+		go func() {
+			defer l.sock.Close()
+			_ = l.send(answer) // an error: the other server is dead
+		}()
 	}
-	answer := message{kind: note, text: noteText(string(m.text), k.State.Get(string(m.text)))}
-	go func() {
-		defer successor.sock.Close()
-		_ = successor.send(answer) // an error is the successor's death
-	}()
 }
 
-// retire begins to hand everything over to a successor.
-func (k *keeper) retire(successor *link, spoken uint32) {
-	if spoken != version || !k.quiet() {
-		k.Log.Warn("another server cannot take the connections over", "its protocol", spoken, "this one's", version)
+// beginSuccession has the child that serves leave its connections to a successor.
+func (k *keeper) beginSuccession(successor *link, protocol uint32) {
+	if protocol != version || !k.isSettled() {
+		k.Log.Warn("another server cannot take over the connections",
+			"successor_protocol", protocol, "keeper_protocol", version, "settled", k.isSettled())
 		_ = successor.sock.Close()
 		return
 	}
 	k.successor = successor
-	k.replace()
+	k.replaceServing()
 }
 
-// quiet says that nothing else is under way.
-func (k *keeper) quiet() bool {
-	return k.serving != nil && k.next == nil && k.successor == nil && !k.ending
-}
-
-// bequeath sends the successor all that there is, when nobody has it any more.
-func (k *keeper) bequeath() {
+// retire sends the successor all connections and saved state, when no child has them any
+// more.
+func (k *keeper) retire() {
 	k.retired = true
 	if k.Retired != nil {
 		k.Retired()
 	}
-	// Not before: those who had connected when the successor took the place of the
-	// socket would be reset.
+	// Not before: connections that waited when the successor put its socket in the place of
+	// this one would be reset.
 	_ = k.socket.Close()
-	_ = k.successor.sock.SetDeadline(time.Now().Add(handOverTime)) // the one from when it asked may be over
+	_ = k.successor.sock.SetDeadline(time.Now().Add(handOverTime)) // the one that was set for its request may be over
 	for _, key := range k.State.Keys("") {
-		// An error is the successor's death. Then Kong sees the connections end.
-		_ = k.successor.send(message{kind: note, text: noteText(key, k.State.Get(key))})
+		// An error: the successor is dead. Then Kong sees the connections end.
+		_ = k.successor.send(message{kind: savedValue, text: encodeValue(key, k.State.Get(key))})
 	}
 	sent := map[uint32]int{} // descriptors of connections, by slot
 	for number, h := range k.held {
@@ -238,13 +235,14 @@ func (k *keeper) bequeath() {
 	k.Log.Info("another server has taken over, with all connections; this one is no longer needed")
 }
 
-// awaitReceipt lets go of connections that were sent to a successor when that one has
-// them, and ends those that have come there without their descriptors.
+// awaitReceipt closes the connections that were sent to a successor once it has received
+// them, and ends those that have come there without their descriptors. It runs on a
+// goroutine of its own.
 func (k *keeper) awaitReceipt(successor *link, sent map[uint32]int) {
 	defer successor.sock.Close()
 	for {
 		m, err := successor.receive()
-		if err != nil { // its end, or its time is over
+		if err != nil { // its end, or the deadline
 			break
 		}
 		if fd, ok := sent[m.number]; ok && m.kind == missed {
@@ -257,68 +255,68 @@ func (k *keeper) awaitReceipt(successor *link, sent map[uint32]int) {
 	}
 }
 
-// succeed asks the keeper before this one for all that it has. It runs on a
+// receiveAll receives all connections and saved state of the former keeper. It runs on a
 // goroutine of its own.
-func (k *keeper) succeed(before *link) {
-	defer k.happens(event{inherited: true})
-	defer before.sock.Close()
-	_ = before.sock.SetDeadline(time.Now().Add(inheritTime))
-	if before.send(message{kind: handOver, number: version}) != nil {
+func (k *keeper) receiveAll(former *link) {
+	defer k.do(func() { k.changed = nil })
+	defer former.sock.Close()
+	_ = former.sock.SetDeadline(time.Now().Add(inheritTime))
+	if former.send(message{kind: handOver, number: version}) != nil {
 		return
 	}
 	for {
-		m, err := before.receive()
+		m, err := former.receive()
 		switch {
-		case errors.Is(err, errMissed): // that one ends it
-			k.warn("a connection of the server before this one ends", "error", err)
-			_ = before.send(message{kind: missed, number: m.number})
+		case errors.Is(err, errMissed): // the former keeper ends it
+			k.warn("a connection of the former server ends", "error", err)
+			_ = former.send(message{kind: missed, number: m.number})
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			k.Log.Warn("the server before this one does not hand its connections over, and should be stopped", "its time", inheritTime)
+			k.Log.Warn("the former server does not hand its connections over, and should be stopped", "timeout", inheritTime)
 			return
 		case err != nil:
 			m.drop()
 			return
-		case m.kind == note:
-			k.happens(event{bequeathed: m.text})
+		case m.kind == savedValue:
+			k.do(func() { k.inherit(m.text) })
 		case m.kind == conn:
-			k.takeUp(m)
+			k.receiveConn(m)
 		}
-		_ = before.sock.SetDeadline(time.Now().Add(inheritTime))
+		_ = former.sock.SetDeadline(time.Now().Add(inheritTime))
 	}
 }
 
-// takeUp takes a connection of the keeper before this one, when there is a place for it.
-func (k *keeper) takeUp(m message) {
+// receiveConn takes a connection of the former keeper, as soon as a slot is free.
+func (k *keeper) receiveConn(m message) {
 	select {
-	case number := <-k.free:
+	case number := <-k.freeSlots:
 		k.slots.slot(number).set(m.text)
-		if k.happens(event{accepted: m.fd, number: number}) {
+		if k.do(func() { k.addConn(m.fd, number) }) {
 			return
 		}
-	case <-k.over:
+	case <-k.done:
 	}
 	m.drop()
 }
 
-// bequeathed takes a value of the keeper before this one, unless a child of this one
-// has a newer one: what has befallen a split under both is only known as the newer one
-// has it. Those that were there before the first child, from a file, are older.
-func (k *keeper) bequeathed(text []byte) {
-	key, value, err := noteOf(text)
-	if k.own[key] || value == nil || err != nil {
+// inherit saves a value of the former keeper, unless a child of this one has changed it
+// since: the newer one counts. Values from a file, which were there before the first
+// child, are older.
+func (k *keeper) inherit(text []byte) {
+	key, value, err := decodeValue(text)
+	if k.changed[key] || value == nil || err != nil {
 		return
 	}
 	k.State.Set(key, value)
-	k.tell(key)
+	k.sendValue(key)
 }
 
-// bytes are what of a slot at rest another keeper has to know.
+// bytes returns a copy of the part of a settled slot that another keeper needs.
 func (s *slot) bytes() []byte {
 	length := slotHead + int(unpack(s.mark.Load()).end)
 	return append([]byte(nil), unsafe.Slice((*byte)(unsafe.Pointer(s)), slotSize)[:length]...)
 }
 
-// set makes a slot what bytes has said of another one.
+// set sets a slot to what bytes has returned of another one.
 func (s *slot) set(text []byte) {
 	s.clear()
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(s)), slotSize), text)

@@ -15,7 +15,7 @@ import (
 	"kong-traffic-split/plugin/state"
 )
 
-// A keeper that is asked for a note and does not give it, as it hangs, is another
+// A keeper that is asked for a value and does not give it, as it hangs, is another
 // program or an older executable, keeps no server from starting.
 func TestAskingAKeeperThatDoesNotSay(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -25,8 +25,8 @@ func TestAskingAKeeperThatDoesNotSay(t *testing.T) {
 		"hangs":       {func(net.Conn) {}, true},
 		"is another":  {func(c net.Conn) { _, _ = c.Write(bytes.Repeat([]byte{0xff}, messageHead)) }, true},
 		"is an older": {func(c net.Conn) { _ = c.Close() }, false},
-		"has no note": {func(c net.Conn) {
-			_ = (&link{sock: c.(*net.UnixConn)}).send(message{kind: note, text: noteText("note", nil)})
+		"has no value": {func(c net.Conn) {
+			_ = (&link{sock: c.(*net.UnixConn)}).send(message{kind: savedValue, text: encodeValue("note", nil)})
 		}, false},
 		"is not there":   {nil, false},
 		"says otherwise": {func(c net.Conn) { _ = (&link{sock: c.(*net.UnixConn)}).send(message{kind: began}) }, true},
@@ -63,7 +63,7 @@ func TestAskingAKeeperThatDoesNotSay(t *testing.T) {
 				patience = 50 * time.Millisecond
 			}
 			k.askEarly(time.Now().Add(patience))
-			if warned := strings.Contains(log.String(), "the server before this one does not say"); warned != test.warned || k.State.Keys("") != nil {
+			if warned := strings.Contains(log.String(), "the former server does not send"); warned != test.warned || k.State.Keys("") != nil {
 				t.Errorf("the log has %q, the state %q", &log, k.State.Keys(""))
 			}
 		})
@@ -78,14 +78,14 @@ func TestWhichSavedValueIsTheNewest(t *testing.T) {
 	for _, key := range []string{"read", "touched", "changed", "deleted"} {
 		read.Set(key, []byte("from the file"))
 	}
-	k := &keeper{Options: Options{State: read, Log: slog.New(slog.DiscardHandler)}, own: map[string]bool{}}
+	k := &keeper{Options: Options{State: read, Log: slog.New(slog.DiscardHandler)}, changed: map[string]bool{}}
 	child := new(process)
-	k.noted(child, noteText("touched", []byte("from the file")))
-	k.noted(child, noteText("changed", []byte("of a child")))
-	k.noted(child, noteText("deleted", nil))
-	k.noted(child, noteText("new", []byte("of a child")))
+	k.save(child, encodeValue("touched", []byte("from the file")))
+	k.save(child, encodeValue("changed", []byte("of a child")))
+	k.save(child, encodeValue("deleted", nil))
+	k.save(child, encodeValue("new", []byte("of a child")))
 	for _, key := range []string{"read", "touched", "changed", "deleted", "new", "other"} {
-		k.bequeathed(noteText(key, []byte("bequeathed")))
+		k.inherit(encodeValue(key, []byte("bequeathed")))
 	}
 	got := map[string]string{}
 	for _, key := range k.State.Keys("") {
