@@ -44,7 +44,7 @@ func openState(path string, log *slog.Logger) *state.File {
 
 // stateOf describes how saved outlives the server.
 func stateOf(path string, saved state.Store) status.SavedState {
-	s := status.SavedState{Path: path, PutAside: state.Aside(path)}
+	s := status.SavedState{Path: path, PutAside: state.PutAside(path)}
 	if problem := saved.Get(state.ProblemKey); problem == nil {
 		s.Problem = "the parent process is of an older version, which saves nothing: restart the server"
 	} else {

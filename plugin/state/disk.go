@@ -13,27 +13,27 @@ import (
 	"time"
 )
 
-// What is behind the name of a file that was put aside.
+// What a file's name ends in once it is put aside.
 const (
 	damagedSuffix = ".damaged"
 	newerSuffix   = ".newer"
 )
 
-// Aside lists the files that were put aside of the one at path, as they were damaged
-// or of a newer version: whoever has looked at them removes them.
-func Aside(path string) (there []string) {
+// PutAside lists the former files at path that were renamed, as they were damaged or of a
+// newer version. An operator removes them after a look at them.
+func PutAside(path string) (files []string) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
 	for _, suffix := range []string{damagedSuffix, newerSuffix} {
 		if _, err := os.Lstat(path + suffix); err == nil {
-			there = append(there, path+suffix)
+			files = append(files, path+suffix)
 		}
 	}
-	return there
+	return files
 }
 
-// takenError is that of a file which another process writes.
+// takenError is the error of a file that another process writes.
 type takenError struct{ path, pid string }
 
 func (e *takenError) Error() string {
@@ -41,7 +41,8 @@ func (e *takenError) Error() string {
 		"each server needs a file of its own (-state)", e.path, e.pid)
 }
 
-// irregularError is that of a path at which there is something else than a file.
+// irregularError is the error of a path at which there is something else than a regular
+// file.
 type irregularError struct {
 	path string
 	mode fs.FileMode
@@ -51,7 +52,7 @@ func (e *irregularError) Error() string {
 	return fmt.Sprintf("%s is no regular file (%v): name a file, which need not be there yet (-state)", e.path, e.mode.Type())
 }
 
-// readFile returns what is in the file at path; nothing where there is none.
+// readFile returns the values in the file at path; none where there is no file.
 func readFile(path string) ([]entry, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -78,9 +79,9 @@ func readFile(path string) ([]entry, error) {
 	return decode(text)
 }
 
-// own makes the file this process's, unless another one has it. A file that is there
+// acquire locks the file for this process, unless another one has it. A file that is there
 // and cannot be used is put aside.
-func (f *File) own() error {
+func (f *File) acquire() error {
 	if f.lock != nil {
 		return nil
 	}
@@ -98,7 +99,8 @@ func (f *File) own() error {
 		}
 		return errors.Join(err, lock.Close())
 	}
-	// For who finds it taken. What cannot be written is said of the file itself.
+	// The process id is for other processes, which name it in their errors. Where it cannot
+	// be written, neither can the file, which is reported.
 	_ = lock.Truncate(0)
 	_, _ = lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	var irregular *irregularError
@@ -114,8 +116,8 @@ func (f *File) own() error {
 	return nil
 }
 
-// disown lets another process have the file.
-func (f *File) disown() {
+// release lets another process have the file.
+func (f *File) release() {
 	if f.lock != nil {
 		_ = f.lock.Close()
 	}
@@ -127,7 +129,7 @@ func (f *File) putAside(why error) error {
 	if _, newer := errors.AsType[newerError](why); newer {
 		name = f.path + newerSuffix
 	}
-	if _, err := os.Lstat(name); err == nil { // of before, and nobody has looked at it
+	if _, err := os.Lstat(name); err == nil { // one that was put aside before, and not removed
 		name += time.Now().UTC().Format("-20060102T150405.000Z")
 	}
 	if err := os.Rename(f.path, name); err != nil {
@@ -138,18 +140,18 @@ func (f *File) putAside(why error) error {
 	return nil
 }
 
-// write writes the file: beside it first, so that it is whole at any time. It returns
-// what was too much for it.
+// write writes the file: a temporary one first, so that the file is complete at any time.
+// It says what did not fit; empty: everything did.
 func (f *File) write() (dropped string, err error) {
-	if err := f.own(); err != nil {
+	if err := f.acquire(); err != nil {
 		return "", err
 	}
-	text, dropped := encode(f.snapshot(), atMost)
-	beside := f.path + ".tmp"
-	if err := os.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a process that was killed
+	text, dropped := encode(f.snapshot(), fileBounds)
+	temporary := f.path + ".tmp"
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) { // left by a process that was killed
 		return "", err
 	}
-	file, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return "", err
 	}
@@ -158,20 +160,20 @@ func (f *File) write() (dropped string, err error) {
 		err = file.Sync()
 	}
 	if err = errors.Join(err, file.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(beside))
+		return "", errors.Join(err, os.Remove(temporary))
 	}
 	select {
-	case <-f.retired: // meanwhile
-		return "", os.Remove(beside)
+	case <-f.retired: // since the write began
+		return "", os.Remove(temporary)
 	default:
 	}
-	if err := os.Rename(beside, f.path); err != nil {
-		return "", errors.Join(err, os.Remove(beside))
+	if err := os.Rename(temporary, f.path); err != nil {
+		return "", errors.Join(err, os.Remove(temporary))
 	}
 	return dropped, syncFolder(filepath.Dir(f.path))
 }
 
-// syncFolder has the new name outlive a power cut.
+// syncFolder makes the file's new name outlive a power cut.
 func syncFolder(path string) error {
 	folder, err := os.Open(path)
 	if err != nil {

@@ -228,7 +228,7 @@ func TestFileIsPutAside(t *testing.T) {
 						t.Errorf("the file has %s", text)
 					}
 				}
-				if got := Aside(path); len(got) != 1 || got[0] != path+test.suffix {
+				if got := PutAside(path); len(got) != 1 || got[0] != path+test.suffix {
 					t.Errorf("aside are %q", got)
 				}
 			})
@@ -281,7 +281,7 @@ func TestFileOfTwoServers(t *testing.T) {
 					t.Errorf("it reads %q", got)
 				}
 				second.Set("mark", []byte("of the second"))
-				pass(patience - time.Second)
+				pass(problemTime - time.Second)
 				if log.count("level=ERROR") > 0 || !strings.Contains(content(t, path), "of the first") {
 					t.Errorf("the log has %s", log)
 				}

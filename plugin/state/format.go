@@ -23,18 +23,18 @@ const (
 	endLength     = len(formatEnd) + 9 // of the last line
 )
 
-// maxFile is how long a file is at most, in bytes, without its last line. 10,000 rows
+// maxFile is the greatest length of a file in bytes, without its last line. 10,000 rows
 // with a rollback and a last good configuration of 2 KiB each take about 25 MB.
 const maxFile = 32 << 20
 
-// bounds are what is saved at most.
+// bounds limit what is saved.
 type bounds struct {
 	file    int // bytes
 	entries int
 	value   int // bytes of a time, a key and its value as they are written
 }
 
-var atMost = bounds{maxFile, 100_000, 1 << 20}
+var fileBounds = bounds{maxFile, 100_000, 1 << 20}
 
 // entry is one value of the file.
 type entry struct {
@@ -43,7 +43,7 @@ type entry struct {
 	set   time.Time // when it was set last, to the second
 }
 
-// encode returns the text of a file, and what was too much for it; empty: nothing was.
+// encode returns the text of a file, and says what did not fit; empty: everything did.
 func encode(entries []entry, b bounds) (text []byte, dropped string) {
 	text = fmt.Appendf(nil, "%s%d\n", formatName, formatVersion)
 	number, written := 0, 0
@@ -75,15 +75,15 @@ func encode(entries []entry, b bounds) (text []byte, dropped string) {
 	} else if number == 1 {
 		dropped = "a value is left out: " + dropped
 	}
-	return append(text, endOf(text)...), dropped
+	return append(text, lastLine(text)...), dropped
 }
 
-// endOf is the last line of a file that has text before it.
-func endOf(text []byte) []byte {
+// lastLine returns the last line of a file, with the checksum of the text before it.
+func lastLine(text []byte) []byte {
 	return fmt.Appendf(nil, "%s%08x\n", formatEnd, crc32.ChecksumIEEE(text))
 }
 
-// newerError is that of a file of a later version of this program.
+// newerError is the error of a file that a later version of this program has written.
 type newerError struct{ version int }
 
 func (e newerError) Error() string {
@@ -92,7 +92,7 @@ func (e newerError) Error() string {
 
 var errCutOff = errors.New("it is no whole file of saved state")
 
-// decode takes the text of a file apart.
+// decode returns the values in the text of a file.
 func decode(text []byte) ([]entry, error) {
 	head, rest, _ := strings.Cut(string(text), "\n")
 	number, named := strings.CutPrefix(head, formatName)
@@ -107,7 +107,7 @@ func decode(text []byte) ([]entry, error) {
 	switch {
 	case end == 0:
 		return nil, errCutOff
-	case !bytes.Equal(text[end:], endOf(text[:end])):
+	case !bytes.Equal(text[end:], lastLine(text[:end])):
 		return nil, errors.New("its checksum is wrong")
 	}
 	var entries []entry

@@ -22,7 +22,7 @@ func TestFormat(t *testing.T) {
 				time.Unix(rapid.Int64Range(0, 1<<33).Draw(t, "set"), 0).UTC(),
 			}
 		}), 0, 10).Draw(t, "entries")
-		text, dropped := encode(entries, atMost)
+		text, dropped := encode(entries, fileBounds)
 		got, err := decode(text)
 		if err != nil || dropped != "" || len(got) != len(entries) {
 			t.Fatalf("%v, %q, %d of %d entries", err, dropped, len(got), len(entries))
@@ -45,7 +45,7 @@ func TestFormat(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	text, _ := encode([]entry{{"split/row/p1", []byte(`{"a":1}`), time.Unix(0, 0)}}, atMost)
+	text, _ := encode([]entry{{"split/row/p1", []byte(`{"a":1}`), time.Unix(0, 0)}}, fileBounds)
 	f.Add(text)
 	f.Add([]byte("traffic-split state 1\nend 00000000\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -53,7 +53,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, _ := encode(entries, atMost)
+		again, _ := encode(entries, fileBounds)
 		if got, err := decode(again); err != nil || !cmp.Equal(got, entries, cmp.AllowUnexported(entry{})) {
 			t.Errorf("got %v, want %v, %v", got, entries, err)
 		}

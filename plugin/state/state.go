@@ -1,7 +1,7 @@
-// Package state is what must outlive a process: rollbacks, ejections, the instances
-// that Kong knows, the last good configurations. It owns the one interface to it and
-// its homes: this process, the keeper (which implements [Store] in a package of its
-// own) and a file. What keys and values mean is the business of those who save them.
+// Package state saves what must outlive a process: rollbacks, ejections, the instances
+// that Kong knows, the last good configurations. It owns the one interface for that and
+// the places where it is kept: this process, the keeper (which implements [Store] in a
+// package of its own) and a file. What keys and values mean is up to those who save them.
 package state
 
 import (
@@ -12,15 +12,16 @@ import (
 
 // A Store saves values by key. It is safe for concurrent use.
 type Store interface {
-	// Get returns what is saved under key, nil where nothing is. Nobody may change it.
+	// Get returns what is saved under key, nil where nothing is. The caller must not change
+	// it.
 	Get(key string) []byte
-	// Set saves value under key; nil deletes. The value is not changed after that.
+	// Set saves value under key; nil deletes. The caller must not change it after that.
 	Set(key string, value []byte)
 	// Keys lists the keys that begin with prefix, in order.
 	Keys(prefix string) []string
 }
 
-// Memory is a store that ends with this process. Its zero value is empty and ready.
+// Memory is a store in memory, which ends with this process. Its zero value is empty and ready.
 type Memory struct {
 	mu     sync.Mutex
 	values map[string][]byte
