@@ -37,4 +37,21 @@
 // A server that takes the socket over has a keeper of its own, which asks the former one
 // for its connections and saved state when its first child is ready; see [Options]. It
 // asks for the values that this child needs before that one by one.
+//
+// # Why it is worth its lines
+//
+// Less was tried. The figures are from earlier measurements, with a child that is killed
+// again and again under load:
+//
+//   - A parent that has only the listening socket: 166 of 5,362 requests failed, in 20
+//     kills.
+//   - A parent that relays frames, about 300 lines without shared memory: none failed, and
+//     at one connection there was half the throughput.
+//   - The keeper: none of 22,447 failed, in 80 kills.
+//
+// Two keepers that hand over saved state alone, while the former one ends its connections
+// one after another as at a stop, were tried on Kong 3.9.3, with 12 reloads at 16
+// connections. Where the next server takes over at once, 2 requests failed and 147,067 did
+// not; where it stands by first, 692 failed and 124,952 did not. That was one run, on a
+// busy machine, and without one of the present keeper beside it.
 package keeper
