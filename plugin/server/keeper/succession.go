@@ -264,6 +264,7 @@ func (k *keeper) receiveAll(former *link) {
 	if former.send(message{kind: handOver, number: version}) != nil {
 		return
 	}
+	values, conns := 0, 0
 	for {
 		m, err := former.receive()
 		switch {
@@ -275,10 +276,13 @@ func (k *keeper) receiveAll(former *link) {
 			return
 		case err != nil:
 			m.drop()
+			k.Log.Info("this server has taken over from the former one", "saved_values", values, "connections", conns)
 			return
 		case m.kind == savedValue:
+			values++
 			k.do(func() { k.inherit(m.text) })
 		case m.kind == conn:
+			conns++
 			k.receiveConn(m)
 		}
 		_ = former.sock.SetDeadline(time.Now().Add(inheritTime))
