@@ -69,7 +69,7 @@ func runKeeper(o options, addr address, takeOver bool, signals <-chan os.Signal,
 		}
 		var err error
 		if waiting, err = keeper.Register(addr.keeper()); err != nil {
-			if keeper.Untrusted(err) {
+			if errors.Is(err, keeper.ErrUntrusted) {
 				log.Error("the other server cannot be asked to let this one take over before it ends", "error", err)
 			}
 			return nil, err

@@ -51,7 +51,7 @@ func benchmarkEvent(b *testing.B, kept bool) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	child := &Child{slots: newTestSlots(b), conns: make(chan net.Conn, 1), stopped: make(chan struct{}), values: map[string][]byte{}}
+	child := &Child{slots: newTestSlots(b), conns: make(chan net.Conn, 1), stopped: make(chan struct{})}
 	child.handingOver.Store(true) // there is no keeper to tell of ends
 	if kept {
 		file, err := plain.File()

@@ -8,10 +8,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
+
+	"kong-traffic-split/plugin/state"
 )
 
 // childEnv is set for a child, whose files the keeper has opened.
@@ -28,6 +28,8 @@ const (
 // the keeper accepts, or has from a child before, and a [state.Store]. Its methods may
 // be called by several goroutines at once.
 type Child struct {
+	state.Memory // what this child and those before it have saved
+
 	link  *link
 	slots *slots
 	conns chan net.Conn
@@ -37,9 +39,7 @@ type Child struct {
 	reason      error         // why, once stopped is closed
 	stop        sync.Once
 
-	mu      sync.Mutex // guards what follows
-	values  map[string][]byte
-	changed func(key string) // may be nil
+	changed atomic.Pointer[func(key string)] // nil: nobody wants to know
 }
 
 // Inherited returns this process's Child, or nil where no keeper has started it. It is to
@@ -68,8 +68,7 @@ func openChild(linkFile, slotsFile int) (*Child, error) {
 		return nil, err
 	}
 	c := &Child{
-		link: l, slots: memory, conns: make(chan net.Conn),
-		stopped: make(chan struct{}), values: map[string][]byte{},
+		link: l, slots: memory, conns: make(chan net.Conn), stopped: make(chan struct{}),
 	}
 	for {
 		m, err := l.receive()
@@ -143,8 +142,9 @@ func (c *Child) handle(m message) {
 	switch m.kind {
 	case savedValue:
 		if key, value, err := decodeValue(m.text); err == nil {
-			if changed := c.store(key, value); changed != nil {
-				changed(key)
+			c.Memory.Set(key, value)
+			if changed := c.changed.Load(); changed != nil {
+				(*changed)(key)
 			}
 		}
 	case handOver:
@@ -172,54 +172,15 @@ func (c *Child) sendClosed(number int) {
 	_ = c.link.send(message{kind: closed, number: uint32(number)})
 }
 
-// Get returns what this child or one before it has saved under key; nil where nothing is.
-// Nobody may change it.
-func (c *Child) Get(key string) []byte {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.values[key]
-}
-
-// Keys lists the keys that begin with prefix, in order.
-func (c *Child) Keys(prefix string) []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var keys []string
-	for key := range c.values {
-		if strings.HasPrefix(key, prefix) {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	return keys
-}
-
 // Set saves value under key, for this child and those after it; nil deletes. The value
 // must not be changed after that. What was saved before an answer was sent on a
 // connection, the child that goes on with that connection has.
 func (c *Child) Set(key string, value []byte) {
-	c.store(key, value)
+	c.Memory.Set(key, value)
 	_ = c.link.send(message{kind: savedValue, text: encodeValue(key, value)}) // an error: the keeper is dead
 }
 
 // Notify has changed called for each value that another process saves from now on, such
 // as the child that serves until this one takes over. No further message is handled
 // before it returns.
-func (c *Child) Notify(changed func(key string)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.changed = changed
-}
-
-// store stores a value, and returns the function to call where another process has set
-// it.
-func (c *Child) store(key string, value []byte) (changed func(key string)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if value == nil {
-		delete(c.values, key)
-	} else {
-		c.values[key] = value
-	}
-	return c.changed
-}
+func (c *Child) Notify(changed func(key string)) { c.changed.Store(&changed) }

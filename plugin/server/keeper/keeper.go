@@ -3,9 +3,7 @@
 package keeper
 
 import (
-	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -20,39 +18,6 @@ import (
 
 // Supported reports whether this system has what a keeper needs.
 const Supported = true
-
-// Options configure a keeper.
-type Options struct {
-	// Args are the command line of the children, the same as the keeper's own.
-	Args []string
-	// Listen opens the socket. It is called once, when the first child is ready.
-	Listen func() (net.Listener, error)
-	// Succession is the path of a socket on which a server that takes over from this one
-	// asks for connections and saved state. Empty: there is no such socket.
-	Succession string
-	// Early are the keys of saved values that the first child needs before it is ready;
-	// they come from the server that is taken over from, if there is one.
-	Early []string
-	// State has what the children save; its methods must not block. Nil: it ends with this
-	// process.
-	State state.Store
-	// Changes are keys of State whose values something else than a child has changed;
-	// the children get the new values. Nil: there are none.
-	Changes <-chan string
-	// Retired is called when another server has taken over, which saves the state from
-	// then on. It must not block. May be nil.
-	Retired func()
-	// Linger is how long a keeper that is told to end goes on where no other server stands
-	// by yet: one may be started a moment later. It ends as soon as that one has taken
-	// over, or when it is told to end again.
-	Linger time.Duration
-	// Signals are those that the process gets: SIGTERM, SIGINT, SIGHUP and SIGUSR2. Nil:
-	// Run has them caught.
-	Signals <-chan os.Signal
-	Log     *slog.Logger
-
-	afterFunc func(time.Duration, func()) *time.Timer // nil: time.AfterFunc
-}
 
 // A keeper is the parent process. Only the goroutine of Run uses its fields, but for
 // those that say otherwise; all others hand it functions, with do.
@@ -95,9 +60,6 @@ type keeper struct {
 	lingering  bool           // stopping, and no server stands by yet
 	stopSignal syscall.Signal // the signal because of which it is stopping
 }
-
-// ErrSucceeded is that another server has taken over.
-var ErrSucceeded = errors.New("another server has taken over")
 
 // Run runs a keeper: it starts children of this executable until the process is
 // told to end by SIGTERM or SIGINT, which it passes on. It returns the last

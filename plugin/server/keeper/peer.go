@@ -3,7 +3,6 @@
 package keeper
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -40,7 +39,7 @@ func trust(sock *net.UnixConn, user int) (pid int, err error) {
 }
 
 // dialKeeper connects to the socket for successors at path, and returns the process id of
-// the keeper there. The error is an *untrustedError where another user listens there.
+// the keeper there. The error is [ErrUntrusted] where another user listens there.
 func dialKeeper(path string) (*link, int, error) {
 	sock, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
@@ -49,25 +48,7 @@ func dialKeeper(path string) (*link, int, error) {
 	pid, err := trust(sock, os.Geteuid())
 	if err != nil {
 		_ = sock.Close()
-		return nil, 0, &untrustedError{path, err}
+		return nil, 0, fmt.Errorf("%s is %w: %w; remove it, and let nobody else write to its folder", path, ErrUntrusted, err)
 	}
 	return &link{sock: sock}, pid, nil
-}
-
-// An untrustedError is that a process of another user listens on a socket.
-type untrustedError struct {
-	path string
-	err  error
-}
-
-func (e *untrustedError) Error() string {
-	return fmt.Sprintf("%s is not trusted: %v; remove it, and let nobody else write to its folder", e.path, e.err)
-}
-func (e *untrustedError) Unwrap() error { return e.err }
-
-// Untrusted reports whether err says that a process of another user listens on the socket
-// for successors.
-func Untrusted(err error) bool {
-	var untrusted *untrustedError
-	return errors.As(err, &untrusted)
 }

@@ -4,6 +4,7 @@ package keeper
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -92,7 +93,7 @@ func TestSomebodyElseListensForSuccessors(t *testing.T) {
 	if want := "of user 65534, which is neither root nor this server's user, 0"; !strings.Contains(log.String(), want) {
 		t.Errorf("the log has %q", &log)
 	}
-	if _, err := Register(path); !Untrusted(err) {
+	if _, err := Register(path); !errors.Is(err, ErrUntrusted) {
 		t.Errorf("it stands by there: %v", err)
 	}
 }

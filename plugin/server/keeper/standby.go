@@ -20,19 +20,6 @@ const (
 	maxStandbys = 16
 )
 
-// A StandBy is the place of a process that waits to take over from the keeper at work.
-type StandBy struct {
-	// PID is the keeper's.
-	PID int
-	// Turn is closed when the keeper is about to end, and this process is to take over
-	// before it does.
-	Turn <-chan struct{}
-	// Gone is closed when nothing more comes from that keeper.
-	Gone <-chan struct{}
-
-	link *link
-}
-
 // Register tells the keeper whose socket for successors is at path that this process
 // stands by. The caller closes the result, once it has taken over or does not want to any
 // more.
@@ -53,11 +40,8 @@ func Register(path string) (*StandBy, error) {
 		close(called)
 		_, _ = l.receive() // its end
 	}()
-	return &StandBy{PID: pid, Turn: called, Gone: gone, link: l}, nil
+	return &StandBy{PID: pid, Turn: called, Gone: gone, sock: l.sock}, nil
 }
-
-// Close gives the place up.
-func (s *StandBy) Close() error { return s.link.sock.Close() }
 
 // addStandby registers another server, which stands by.
 func (k *keeper) addStandby(l *link) {

@@ -79,7 +79,7 @@ func (s *succession) Close() error {
 // dialFormer connects to the keeper that this one succeeds.
 func (k *keeper) dialFormer() (*link, error) {
 	l, _, err := dialKeeper(k.Succession)
-	if Untrusted(err) {
+	if errors.Is(err, ErrUntrusted) {
 		k.Log.Error("connections and saved state are not asked for", "error", err)
 	}
 	return l, err
