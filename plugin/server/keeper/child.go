@@ -141,11 +141,9 @@ func (c *Child) receive() {
 func (c *Child) handle(m message) {
 	switch m.kind {
 	case savedValue:
-		if key, value, err := decodeValue(m.text); err == nil {
-			c.Memory.Set(key, value)
-			if changed := c.changed.Load(); changed != nil {
-				(*changed)(key)
-			}
+		c.Memory.Set(m.key, m.value)
+		if changed := c.changed.Load(); changed != nil {
+			(*changed)(m.key)
 		}
 	case handOver:
 		c.handingOver.Store(true)
@@ -177,7 +175,7 @@ func (c *Child) sendClosed(number int) {
 // connection, the child that goes on with that connection has.
 func (c *Child) Set(key string, value []byte) {
 	c.Memory.Set(key, value)
-	_ = c.link.send(message{kind: savedValue, text: encodeValue(key, value)}) // an error: the keeper is dead
+	_ = c.link.send(message{kind: savedValue, key: key, value: value}) // an error: the keeper is dead
 }
 
 // Notify has changed called for each value that another process saves from now on, such

@@ -57,7 +57,7 @@ func (k *keeper) spawn(exe *os.File) (*process, error) {
 	)
 	k.afterFunc(readyTime, func() { k.do(func() { k.killUnready(p) }) })
 	for _, key := range k.State.Keys("") {
-		p.post(message{kind: savedValue, text: encodeValue(key, k.State.Get(key))})
+		p.post(k.savedValue(key))
 	}
 	p.post(message{kind: began})
 	return p, nil
@@ -84,36 +84,39 @@ func (k *keeper) handleMessage(p *process, m message) {
 		k.handleMissed(p, int(m.number))
 	case savedValue:
 		if p.ready {
-			k.save(p, m.text)
+			k.save(p, m)
 		} else { // it may never be, and then another one starts from what was saved before
-			p.unsaved = append(p.unsaved, m.text)
+			p.unsaved = append(p.unsaved, m)
 		}
 	}
 }
 
 // save saves a value that p has set, for the children after it.
-func (k *keeper) save(p *process, text []byte) {
-	key, value, err := decodeValue(text)
-	if err != nil {
-		k.Log.Error("the serving process has sent a value that cannot be read", "error", err)
-		return
+func (k *keeper) save(p *process, m message) {
+	if was := k.State.Get(m.key); k.changed != nil && ((was == nil) != (m.value == nil) || !bytes.Equal(was, m.value)) {
+		k.changed[m.key] = true
 	}
-	if was := k.State.Get(key); k.changed != nil && ((was == nil) != (value == nil) || !bytes.Equal(was, value)) {
-		k.changed[key] = true
-	}
-	k.State.Set(key, value)
+	k.State.Set(m.key, m.value)
 	if k.next != nil && p != k.next {
-		k.next.post(message{kind: savedValue, text: text})
+		k.next.post(m)
 	}
+}
+
+// savedValue is the message with what is saved under key now.
+func (k *keeper) savedValue(key string) message {
+	return message{kind: savedValue, key: key, value: k.State.Get(key)}
 }
 
 // sendValue sends the children what is saved under key now.
 func (k *keeper) sendValue(key string) {
-	for _, p := range []*process{k.serving, k.next} {
-		if p != nil {
-			p.post(message{kind: savedValue, text: encodeValue(key, k.State.Get(key))})
-		}
+	for _, p := range k.children() {
+		p.post(k.savedValue(key))
 	}
+}
+
+// children returns the child that serves and the next one, as far as they are there.
+func (k *keeper) children() []*process {
+	return slices.DeleteFunc([]*process{k.serving, k.next}, func(p *process) bool { return p == nil })
 }
 
 // handleReady does what has waited for p to be ready: the keeper listens, or the child
@@ -130,8 +133,8 @@ func (k *keeper) handleReady(p *process, protocol uint32) {
 	}
 	p.ready = true
 	k.readyAt = time.Now()
-	for _, text := range p.unsaved {
-		k.save(p, text)
+	for _, m := range p.unsaved {
+		k.save(p, m)
 	}
 	p.unsaved = nil
 	switch {
@@ -156,7 +159,7 @@ func (k *keeper) handleReady(p *process, protocol uint32) {
 
 // killUnready kills p, which has had its time to be ready, unless it is.
 func (k *keeper) killUnready(p *process) {
-	if p.ready || p != k.serving && p != k.next {
+	if p.ready || !slices.Contains(k.children(), p) {
 		return
 	}
 	k.Log.Error("a serving process is not ready in time, and is killed", "pid", p.cmd.Process.Pid, "timeout", readyTime)

@@ -173,8 +173,8 @@ func (k *keeper) run() error {
 func (k *keeper) handleSignal(s os.Signal) {
 	switch s {
 	case syscall.SIGHUP:
-		for _, p := range []*process{k.serving, k.next} {
-			if p != nil && p.ready { // before, the signal would end it, and it has read nothing yet
+		for _, p := range k.children() {
+			if p.ready { // before, the signal would end it, and it has read nothing yet
 				p.signal(s)
 			}
 		}

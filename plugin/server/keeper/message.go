@@ -25,11 +25,11 @@ type kind uint8
 const (
 	ready      kind = iota + 1 // to the keeper: the child can serve; number is its version
 	began                      // to the child: all values that were saved before have been sent
-	conn                       // to the child: serve the connection that comes with it, in slot number
+	conn                       // serve the connection that comes with it, in slot number; from another keeper, value is the slot's content
 	closed                     // to the keeper: the connection in slot number has ended
-	savedValue                 // in both directions: text is a key and its value
+	savedValue                 // in both directions: a key and its value; nil deletes
 	handOver                   // to the child: finish what is in flight, and end; to the keeper at work: this server takes over
-	ask                        // to the keeper at work: send the value under the key text
+	ask                        // to the keeper at work: send the value under the key
 	standBy                    // to the keeper at work: this process takes over when that one ends
 	turn                       // to a server that stands by: take over now
 	missed                     // from the receiver of the connection in slot number: it came without its descriptor
@@ -39,7 +39,8 @@ const (
 type message struct {
 	kind   kind
 	number uint32
-	text   []byte
+	key    string
+	value  []byte
 	fd     int // of a connection; 0, which is never one's: none
 }
 
@@ -51,9 +52,9 @@ func (m message) drop() {
 }
 
 const (
-	messageHead = 9 // kind, number, length of text
-	// maxText is the longest text: a saved value may be the configuration of a plugin row.
-	maxText = 64 << 20
+	messageHead = 12 // kind, whether there is a value, number, lengths of key and value
+	// maxValue is the longest value in bytes: it may be the configuration of a plugin row.
+	maxValue = 64 << 20
 )
 
 // errMissed is that a message has lost its descriptor: the system drops it where the
@@ -82,10 +83,13 @@ func (l *link) send(m message) error {
 	defer m.drop()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	head := make([]byte, messageHead, messageHead+len(m.text))
-	head[0] = byte(m.kind)
-	binary.LittleEndian.PutUint32(head[1:], m.number)
-	binary.LittleEndian.PutUint32(head[5:], uint32(len(m.text)))
+	head := []byte{byte(m.kind), 0}
+	if m.value != nil { // an empty one differs from nil
+		head[1] = 1
+	}
+	head = binary.LittleEndian.AppendUint32(head, m.number)
+	head = binary.LittleEndian.AppendUint16(head, uint16(len(m.key)))
+	head = binary.LittleEndian.AppendUint32(head, uint32(len(m.value)))
 	var rights []byte
 	if m.fd != 0 {
 		rights = unix.UnixRights(m.fd)
@@ -93,8 +97,8 @@ func (l *link) send(m message) error {
 	// The head goes alone: a read never goes beyond bytes that came with a descriptor.
 	_, _, err := l.sock.WriteMsgUnix(head, rights, nil)
 	// Writing nothing would fail where the other side has ended in answer to the head.
-	if err == nil && len(m.text) > 0 {
-		_, err = l.sock.Write(m.text)
+	if body := append([]byte(m.key), m.value...); err == nil && len(body) > 0 {
+		_, err = l.sock.Write(body)
 	}
 	return err
 }
@@ -115,16 +119,23 @@ func (l *link) receive() (message, error) {
 	if _, err := io.ReadFull(l.sock, head[n:]); err != nil {
 		return message{}, err
 	}
-	m := message{kind: kind(head[0]), number: binary.LittleEndian.Uint32(head[1:])}
+	m := message{kind: kind(head[0]), number: binary.LittleEndian.Uint32(head[2:])}
 	if m.fd, err = descriptorOf(oob[:oobn]); err != nil {
 		return m, err
 	}
-	length := binary.LittleEndian.Uint32(head[5:])
-	if length > maxText {
-		return m, fmt.Errorf("a message of %d bytes, and at most %d are allowed", length, maxText)
+	keyLength, length := int(binary.LittleEndian.Uint16(head[6:])), binary.LittleEndian.Uint32(head[8:])
+	if length > maxValue {
+		return m, fmt.Errorf("a value of %d bytes, and at most %d are allowed", length, maxValue)
 	}
-	m.text = make([]byte, length)
-	if _, err = io.ReadFull(l.sock, m.text); err == nil && m.kind == conn && m.fd == 0 {
+	body := make([]byte, keyLength+int(length))
+	if _, err = io.ReadFull(l.sock, body); err != nil {
+		return m, err
+	}
+	m.key = string(body[:keyLength])
+	if head[1] != 0 {
+		m.value = body[keyLength:]
+	}
+	if m.kind == conn && m.fd == 0 {
 		err = errMissed
 	}
 	return m, err
@@ -145,28 +156,4 @@ func descriptorOf(oob []byte) (int, error) {
 	}
 	unix.CloseOnExec(fds[0])
 	return fds[0], nil
-}
-
-// encodeValue returns the text of a savedValue. A nil value deletes.
-func encodeValue(key string, value []byte) []byte {
-	text := binary.LittleEndian.AppendUint16(nil, uint16(len(key)))
-	text = append(text, key...)
-	if value == nil {
-		return text
-	}
-	text = append(text, 0) // so that an empty value differs from nil
-	return append(text, value...)
-}
-
-// decodeValue returns the key and the value of a savedValue's text.
-func decodeValue(text []byte) (key string, value []byte, err error) {
-	if len(text) < 2 || len(text) < 2+int(binary.LittleEndian.Uint16(text)) {
-		return "", nil, errors.New("a saved value that is cut off")
-	}
-	end := 2 + int(binary.LittleEndian.Uint16(text))
-	key = string(text[2:end])
-	if len(text) > end {
-		value = text[end+1:]
-	}
-	return key, value, nil
 }

@@ -7,11 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"reflect"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
 )
 
 // pair is two ends of a link.
@@ -29,6 +31,23 @@ func pair(t *testing.T) (one, other *link) {
 		t.Cleanup(func() { _ = sock.Close() })
 	}
 	return one, other
+}
+
+// What is sent comes as it was, be it that a value is empty or that there is none.
+func TestMessagesComeAsTheyWereSent(t *testing.T) {
+	one, other := pair(t)
+	rapid.Check(t, func(t *rapid.T) {
+		want := message{
+			kind: savedValue, number: rapid.Uint32().Draw(t, "number"), key: rapid.String().Draw(t, "key"),
+			value: rapid.OneOf(rapid.Just([]byte(nil)), rapid.SliceOf(rapid.Byte())).Draw(t, "value"),
+		}
+		if err := one.send(want); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := other.receive(); err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%+v, %v, want %+v", got, err, want)
+		}
+	})
 }
 
 // A connection whose descriptor is lost is an error, and not whatever has the number 0.

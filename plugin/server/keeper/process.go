@@ -19,10 +19,10 @@ type process struct {
 	link  *link
 	ready bool
 
-	unsaved      [][]byte // texts of values that it has set before it was ready
-	overdue      bool     // it was not ready in time, and is killed
-	replaced     bool     // it is to leave everything to another one
-	stopTimedOut bool     // it did not end in time, and is killed
+	unsaved      []message // values that it has set before it was ready
+	overdue      bool      // it was not ready in time, and is killed
+	replaced     bool      // it is to leave everything to another one
+	stopTimedOut bool      // it did not end in time, and is killed
 
 	mu     sync.Mutex // guards what follows
 	outbox []message  // sent by transmit, as the keeper must never wait for a child
@@ -113,8 +113,4 @@ func (p *process) transmit() {
 }
 
 // signal passes a signal on. A child that has ended just now needs none.
-func (p *process) signal(s os.Signal) {
-	if p != nil {
-		_ = p.cmd.Process.Signal(s)
-	}
-}
+func (p *process) signal(s os.Signal) { _ = p.cmd.Process.Signal(s) }

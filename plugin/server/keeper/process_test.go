@@ -565,10 +565,10 @@ func (r *running) saved(key, want string) {
 			r.t.Fatal(err)
 		}
 		l := &link{sock: sock}
-		err = l.send(message{kind: ask, text: []byte(key)})
+		err = l.send(message{kind: ask, key: key})
 		answer, failed := l.receive()
 		_ = sock.Close()
-		if _, value, wrong := decodeValue(answer.text); errors.Join(err, failed, wrong) == nil && string(value) == want {
+		if errors.Join(err, failed) == nil && string(answer.value) == want {
 			return
 		}
 		if time.Now().After(end) {

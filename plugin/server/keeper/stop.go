@@ -48,8 +48,9 @@ func (k *keeper) end(s syscall.Signal) {
 		k.afterFunc(stopTime, func() { k.do(k.killLate) })
 	}
 	k.ending = true
-	k.serving.signal(s)
-	k.next.signal(s)
+	for _, p := range k.children() {
+		p.signal(s)
+	}
 	if k.socket != nil && k.successor == nil { // otherwise retire closes it
 		_ = k.socket.Close()
 	}
@@ -60,10 +61,7 @@ func (k *keeper) end(s syscall.Signal) {
 
 // killLate kills the children that have not ended in time.
 func (k *keeper) killLate() {
-	for _, p := range []*process{k.serving, k.next} {
-		if p == nil {
-			continue
-		}
+	for _, p := range k.children() {
 		k.Log.Error("a serving process does not end, and is killed", "pid", p.cmd.Process.Pid, "timeout", stopTime)
 		p.stopTimedOut = true
 		p.signal(syscall.SIGKILL)

@@ -109,14 +109,14 @@ func (k *keeper) askFor(key string, deadline time.Time) bool {
 	}
 	defer former.sock.Close()
 	_ = former.sock.SetDeadline(deadline)
-	err = former.send(message{kind: ask, text: []byte(key)})
+	err = former.send(message{kind: ask, key: key})
 	var answer message
 	if err == nil {
 		answer, err = former.receive()
 	}
 	switch {
 	case err == nil && answer.kind == savedValue:
-		k.inherit(answer.text)
+		k.inherit(answer)
 		return true
 	case !errors.Is(err, io.EOF): // an older executable ends the connection
 		k.Log.Warn("the former server does not send its saved state", "key", key, "error", err)
@@ -181,7 +181,7 @@ func (k *keeper) handleRequest(l *link, request message) {
 	case standBy:
 		k.addStandby(l)
 	case ask:
-		answer := message{kind: savedValue, text: encodeValue(string(request.text), k.State.Get(string(request.text)))}
+		answer := k.savedValue(request.key)
 		go func() {
 			defer l.sock.Close()
 			_ = l.send(answer) // an error: the other server is dead
@@ -214,13 +214,13 @@ func (k *keeper) retire() {
 	_ = k.successor.sock.SetDeadline(time.Now().Add(handOverTime)) // the one that was set for its request may be over
 	for _, key := range k.State.Keys("") {
 		// An error: the successor is dead. Then Kong sees the connections end.
-		_ = k.successor.send(message{kind: savedValue, text: encodeValue(key, k.State.Get(key))})
+		_ = k.successor.send(k.savedValue(key))
 	}
 	sent := map[uint32]int{} // descriptors of connections, by slot
 	for number, h := range k.held {
 		fd, err := duplicateOf(h.fd)
 		if err == nil {
-			err = k.successor.send(message{kind: conn, number: uint32(number), text: k.slots.slot(number).bytes(), fd: fd})
+			err = k.successor.send(message{kind: conn, number: uint32(number), value: k.slots.slot(number).bytes(), fd: fd})
 		}
 		if err != nil {
 			k.warn("a connection cannot be handed over, and ends", "error", err)
@@ -280,7 +280,7 @@ func (k *keeper) receiveAll(former *link) {
 			return
 		case m.kind == savedValue:
 			values++
-			k.do(func() { k.inherit(m.text) })
+			k.do(func() { k.inherit(m) })
 		case m.kind == conn:
 			conns++
 			k.receiveConn(m)
@@ -293,7 +293,7 @@ func (k *keeper) receiveAll(former *link) {
 func (k *keeper) receiveConn(m message) {
 	select {
 	case number := <-k.freeSlots:
-		k.slots.slot(number).set(m.text)
+		k.slots.slot(number).set(m.value)
 		if k.do(func() { k.addConn(m.fd, number) }) {
 			return
 		}
@@ -305,13 +305,12 @@ func (k *keeper) receiveConn(m message) {
 // inherit saves a value of the former keeper, unless a child of this one has changed it
 // since: the newer one counts. Values from a file, which were there before the first
 // child, are older.
-func (k *keeper) inherit(text []byte) {
-	key, value, err := decodeValue(text)
-	if k.changed[key] || value == nil || err != nil {
+func (k *keeper) inherit(m message) {
+	if k.changed[m.key] || m.value == nil {
 		return
 	}
-	k.State.Set(key, value)
-	k.sendValue(key)
+	k.State.Set(m.key, m.value)
+	k.sendValue(m.key)
 }
 
 // bytes returns a copy of the part of a settled slot that another keeper needs.

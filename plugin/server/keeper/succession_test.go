@@ -26,7 +26,7 @@ func TestAskingAKeeperThatDoesNotSay(t *testing.T) {
 		"is another":  {func(c net.Conn) { _, _ = c.Write(bytes.Repeat([]byte{0xff}, messageHead)) }, true},
 		"is an older": {func(c net.Conn) { _ = c.Close() }, false},
 		"has no value": {func(c net.Conn) {
-			_ = (&link{sock: c.(*net.UnixConn)}).send(message{kind: savedValue, text: encodeValue("note", nil)})
+			_ = (&link{sock: c.(*net.UnixConn)}).send(valueOf("note", nil))
 		}, false},
 		"is not there":   {nil, false},
 		"says otherwise": {func(c net.Conn) { _ = (&link{sock: c.(*net.UnixConn)}).send(message{kind: began}) }, true},
@@ -80,21 +80,25 @@ func TestWhichSavedValueIsTheNewest(t *testing.T) {
 	}
 	k := &keeper{Options: Options{State: read, Log: slog.New(slog.DiscardHandler)}, changed: map[string]bool{}}
 	child := new(process)
-	k.save(child, encodeValue("touched", []byte("from the file")))
-	k.save(child, encodeValue("changed", []byte("of a child")))
-	k.save(child, encodeValue("deleted", nil))
-	k.save(child, encodeValue("new", []byte("of a child")))
+	k.save(child, valueOf("touched", []byte("from the file")))
+	k.save(child, valueOf("changed", []byte("of a child")))
+	k.save(child, valueOf("deleted", nil))
+	k.save(child, valueOf("new", []byte("of a child")))
 	for _, key := range []string{"read", "touched", "changed", "deleted", "new", "other"} {
-		k.inherit(encodeValue(key, []byte("bequeathed")))
+		k.inherit(valueOf(key, []byte("handed over")))
 	}
 	got := map[string]string{}
 	for _, key := range k.State.Keys("") {
 		got[key] = string(k.State.Get(key))
 	}
 	want := map[string]string{
-		"read": "bequeathed", "touched": "bequeathed", "changed": "of a child", "new": "of a child", "other": "bequeathed",
+		"read": "handed over", "touched": "handed over", "changed": "of a child", "new": "of a child", "other": "handed over",
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+}
+
+func valueOf(key string, value []byte) message {
+	return message{kind: savedValue, key: key, value: value}
 }
