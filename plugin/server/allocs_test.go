@@ -14,7 +14,7 @@ import (
 // What an event allocates is all go-pdk's and protobuf's: the decoded RPC call,
 // the PDK, and for each call its encoded arguments and what go-pdk reads with.
 func TestAnEventAllocatesLittle(t *testing.T) {
-	for calls, most := range map[int]float64{0: 8, 2: 20} {
+	for calls, most := range map[int]float64{0: 5, 2: 17} {
 		s := serve(t, pluginOf(func(_ string, kong *pdk.PDK) error {
 			for range calls {
 				if err := kong.Service.SetTarget("canary.local", 80); err != nil {

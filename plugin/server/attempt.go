@@ -53,7 +53,6 @@ type attempt struct {
 // begin begins to work on a call.
 func (c *conn) begin(call *pb.RpcCall) {
 	c.attempt = attempt{call: call}
-	c.facts, c.reply = c.facts[:0], c.reply[:0]
 	_ = c.resume() // what handles the call asks c.deaths
 }
 
@@ -96,7 +95,7 @@ func (c *conn) count() {
 	// A short one never fills the journal, in all its tries; and by its content it would
 	// be one with many others, which processes do not die of.
 	counts := c.size > maxKept || c.deaths > 0 && c.size > maxKept/maxDeaths
-	isAsked := len(c.facts) > 0 || len(c.reply) > 0
+	isAsked := len(c.replies) > 0 || len(c.reply) > 0
 	if !counts && !trials.any(c.server.State) || a.call.GetCmdHandleEvent() != nil && !isAsked {
 		return
 	}
@@ -141,7 +140,7 @@ func (c *conn) deathsKey() string {
 	text, _ := proto.Marshal(call) // what was decoded can be encoded
 	sum := sha256.New()
 	sum.Write(text)
-	sum.Write(c.facts)
+	sum.Write(c.replies)
 	sum.Write(c.reply)
 	return deathsPrefix + hex.EncodeToString(sum.Sum(nil)[:16])
 }

@@ -8,19 +8,9 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
 
 	"kong-traffic-split/kong/wire"
-)
-
-const (
-	// exitMethod is the call after which Kong answers the client, and closes
-	// the connection instead of replying.
-	exitMethod = "kong.response.exit"
-	// pdkPrefix is how the name of each method begins, and how no arguments
-	// begin: they are protobuf messages, and none of Kong's has a group as its
-	// field 13, which is what a leading k would be.
-	pdkPrefix = "kong."
 )
 
 var (
@@ -37,122 +27,145 @@ const (
 	maxUnsent = 32 << 10
 )
 
-// calls is the connection that go-pdk has during one event. It collects what
-// go-pdk writes (a method and its arguments, each with its length: four writes)
-// and sends it, in one write, only when a reply has to be waited for or the
-// event ends. The reply to a call that returns nothing is made up at once, and
-// Kong's own is dropped when it comes.
-//
-// Where go-pdk cannot encode the arguments (a string that is not UTF-8), it has
-// written the method already, and gives up. Such a call is never sent: what
-// follows the method is another method or the end of the event.
+// knownMethods are those whose reply is known to say something or nothing, by name. The reply
+// to any other is waited for.
+var knownMethods = func() map[string]wire.Method {
+	byName := map[string]wire.Method{}
+	for _, m := range wire.Methods {
+		byName[m.Name] = m
+	}
+	return byName
+}()
+
+// calls is the connection that go-pdk has during one event. go-pdk writes a method and
+// its arguments, each as a frame in two writes, and then reads the reply. calls collects
+// what it writes, and sends it, in one write, only when a reply has to be waited for or
+// the event ends. The reply to a call that returns nothing is made up at once, and Kong's
+// own is dropped when it comes.
 type calls struct {
 	net.Conn // addresses and deadlines, which go-pdk does not use
 	conn     *conn
 
-	// Offsets in conn.out.
-	whole int // the end of the last call that is complete
-	frame int // the start of the frame that is being written
-	args  bool
-
-	facts []fact // what was read before the handler asked for it
-	later []Read // what is read together once the handler asks for one of these
-	next  int    // which of later it has asked for just now; -1: none
-	asked bool   // the last call's reply has to be waited for
-	reply []byte // what go-pdk has not read yet of a reply
-	err   error  // why the connection cannot be used any more
-	over  atomic.Bool
+	written int    // where in conn.out the calls end whose reply go-pdk has begun to read
+	later   []Call // what is read together once the handler asks for one of these
+	reply   []byte // what go-pdk has not read yet of a reply
+	err     error  // why the connection cannot be used any more
+	over    atomic.Bool
 }
 
 // fact is a call that Kong has answered before the handler has made it.
 type fact struct {
-	Read
-	start, end int // of the reply, in conn.facts
+	Call
+	reply []byte // as a frame
 }
 
 func newCalls(c *conn) *calls {
-	return &calls{Conn: c.sock, conn: c, next: -1}
+	return &calls{Conn: c.sock, conn: c}
 }
 
-// Write takes bytes of calls. It sends nothing.
+// Write takes bytes of a call. It sends nothing.
 func (k *calls) Write(p []byte) (int, error) {
-	if k.over.Load() {
-		return 0, errOver
-	}
-	if k.err != nil {
-		return 0, k.err
+	if err := k.unusable(); err != nil {
+		return 0, err
 	}
 	k.conn.out = append(k.conn.out, p...)
-	for {
-		rest := k.conn.out[k.frame:]
-		if len(rest) < len(emptyFrame) {
-			return len(p), nil
-		}
-		end := len(emptyFrame) + int(binary.LittleEndian.Uint32(rest))
-		if len(rest) < end {
-			return len(p), nil
-		}
-		k.endFrame(rest[len(emptyFrame):end])
-	}
+	return len(p), nil
 }
 
-// endFrame takes note of a frame that is complete and has this body.
-func (k *calls) endFrame(body []byte) {
-	end := k.frame + len(emptyFrame) + len(body)
-	if k.args && !bytes.HasPrefix(body, []byte(pdkPrefix)) {
-		k.args = false
-		k.endCall(body, end)
-		return
+// Read gives out the reply to the call that was written last. Where it is not
+// known, it waits for it as long as Kong takes.
+func (k *calls) Read(p []byte) (int, error) {
+	if err := k.unusable(); err != nil {
+		return 0, err
 	}
-	k.conn.method = append(k.conn.method[:0], body...)
-	if k.args { // the method before this one has got no arguments
-		k.conn.out = append(k.conn.out[:k.whole], k.conn.out[k.frame:]...)
-		end -= k.frame - k.whole
-	}
-	k.args = true
-	k.frame = end
-}
-
-// endCall takes note of a call that is complete, and finds its reply if that is
-// known already.
-func (k *calls) endCall(args []byte, end int) {
-	known := k.fact(args)
-	if known == nil {
-		k.next = slices.IndexFunc(k.later, func(r Read) bool { return k.isLast(r, args) })
-	}
-	if known != nil || k.next >= 0 {
-		k.conn.out = append(k.conn.out[:k.whole], k.conn.out[end:]...)
-		k.frame, k.reply = k.whole, known
-		return
-	}
-	k.frame, k.whole = end, end
-	k.conn.unsent++
-	name, isSilent := silent[string(k.conn.method)]
-	if k.asked = !isSilent; isSilent {
-		k.conn.owed = append(k.conn.owed, name)
-		k.reply = emptyFrame
-	}
-}
-
-// fact returns Kong's reply to the call of conn.method with args, if it was read
-// before.
-func (k *calls) fact(args []byte) []byte {
-	for _, f := range k.facts {
-		if k.isLast(f.Read, args) {
-			return k.conn.facts[f.start:f.end]
+	if len(k.reply) == 0 {
+		if k.err = k.call(); k.err != nil {
+			return 0, k.err
 		}
+		if err := k.conn.resume(); err != nil {
+			k.reply = nil
+			return 0, err
+		}
+	}
+	n := copy(p, k.reply)
+	k.reply = k.reply[n:]
+	return n, nil
+}
+
+func (k *calls) unusable() error {
+	if k.over.Load() {
+		return errOver
+	}
+	return k.err
+}
+
+// call finds the reply to the call that go-pdk has just written.
+func (k *calls) call() error {
+	c := k.conn
+	method, args, err := lastCall(c.out[k.written:])
+	if err != nil {
+		return err
+	}
+	isThis := func(r Call) bool { return r.Method == string(method) && bytes.Equal(r.Args, args) }
+	if i := slices.IndexFunc(c.facts, func(f fact) bool { return isThis(f.Call) }); i >= 0 {
+		c.out = c.out[:k.written]
+		k.reply = c.facts[i].reply
+		return nil
+	}
+	if i := slices.IndexFunc(k.later, isThis); i >= 0 {
+		c.out = c.out[:k.written]
+		i += len(c.facts)
+		if err := k.readAll(k.later); err != nil {
+			return err
+		}
+		k.later = nil
+		k.reply = c.facts[i].reply
+		return nil
+	}
+	m, isKnown := knownMethods[string(method)]
+	if !isKnown {
+		m.Name = string(method)
+	}
+	start := len(c.out) - len(method) - len(args) - 2*len(emptyFrame)
+	c.out = append(c.out[:k.written], c.out[start:]...)
+	k.written = len(c.out)
+	c.unsent++
+	if !isKnown || !m.Silent() {
+		return k.exchange(m.Name)
+	}
+	c.owed = append(c.owed, m.Name)
+	k.reply = emptyFrame
+	if len(c.owed) > maxOwed || len(c.out) > maxUnsent {
+		return k.settle(m.Name)
 	}
 	return nil
 }
 
-// isLast reports whether r is the call of conn.method with args.
-func (k *calls) isLast(r Read, args []byte) bool {
-	return r.Method == string(k.conn.method) && bytes.Equal(r.Args, args)
+// lastCall returns the call at the end of what go-pdk has written since it has read a
+// reply. Before that are the methods alone of calls that it gave up, as it could not
+// encode their arguments.
+func lastCall(written []byte) (method, args []byte, err error) {
+	frames := 0
+	for ; len(written) > 0; frames++ {
+		if len(written) < len(emptyFrame) {
+			return nil, nil, errNoCall
+		}
+		length := binary.LittleEndian.Uint32(written)
+		written = written[len(emptyFrame):]
+		if uint64(length) > uint64(len(written)) {
+			return nil, nil, errNoCall
+		}
+		method, args, written = args, written[:length], written[length:]
+	}
+	if frames < 2 {
+		return nil, nil, errNoCall
+	}
+	return method, args, nil
 }
 
 // read reads what the handler is going to ask for. It returns an error where that is not
 // to run.
-func (k *calls) read(reads []Read) error {
+func (k *calls) read(reads []Call) error {
 	if len(reads) == 0 {
 		return nil
 	}
@@ -164,15 +177,14 @@ func (k *calls) read(reads []Read) error {
 
 // readAll sends the reads together, behind what is not sent yet, and keeps Kong's replies
 // for the handler.
-func (k *calls) readAll(reads []Read) error {
+func (k *calls) readAll(reads []Call) error {
 	c := k.conn
-	k.whole, k.frame = 0, 0
 	for _, r := range reads {
 		c.out = wire.AppendFrame(c.out, []byte(r.Method))
 		c.out = wire.AppendFrame(c.out, r.Args)
 	}
 	c.unsent += len(reads)
-	if err := c.flush(); err != nil {
+	if err := k.flush(); err != nil {
 		return brokenOff(reads[0].Method, err)
 	}
 	for _, r := range reads {
@@ -180,62 +192,16 @@ func (k *calls) readAll(reads []Read) error {
 		if err != nil {
 			return brokenOff(r.Method, err)
 		}
-		start := len(c.facts)
-		c.facts = wire.AppendFrame(c.facts, body)
-		k.facts = append(k.facts, fact{r, start, len(c.facts)})
+		start := len(c.replies)
+		c.replies = wire.AppendFrame(c.replies, body)
+		c.facts = append(c.facts, fact{r, c.replies[start:]})
 	}
 	return nil
 }
 
-// Read gives out the reply to the call that was written last. Where it is not
-// known, it waits for it as long as Kong takes.
-func (k *calls) Read(p []byte) (int, error) {
-	if k.over.Load() {
-		return 0, errOver
-	}
-	if len(k.reply) == 0 && k.err == nil {
-		k.err = k.ask()
-	}
-	if k.err == nil && (len(k.conn.owed) > maxOwed || len(k.conn.out) > maxUnsent) {
-		k.err = k.settle()
-	}
-	if k.err != nil {
-		return 0, k.err
-	}
-	if err := k.conn.resume(); err != nil {
-		k.reply = nil
-		return 0, err
-	}
-	n := copy(p, k.reply)
-	k.reply = k.reply[n:]
-	return n, nil
-}
-
-// ask finds the reply to the last call: Kong's, for which it waits.
-func (k *calls) ask() error {
-	switch {
-	case k.args:
-		return errNoCall
-	case k.next >= 0:
-		asked, later := len(k.facts)+k.next, k.later
-		k.later, k.next = nil, -1
-		if err := k.readAll(later); err != nil {
-			return err
-		}
-		f := &k.facts[asked]
-		k.reply = k.conn.facts[f.start:f.end]
-		return nil
-	case k.asked:
-		return k.exchange()
-	}
-	return errNoCall
-}
-
 // exchange sends what is not sent yet, and reads the reply to the last call of it.
-func (k *calls) exchange() error {
-	k.asked = false
-	k.whole, k.frame = 0, 0
-	err := k.conn.flush()
+func (k *calls) exchange(method string) error {
+	err := k.flush()
 	if err == nil {
 		var body []byte
 		if body, err = k.conn.readNext(); err == nil {
@@ -244,19 +210,23 @@ func (k *calls) exchange() error {
 			return nil
 		}
 	}
-	if method := string(k.conn.method); method != exitMethod && !errors.Is(err, errBrokenOff) {
+	if method != wire.Exit && !errors.Is(err, errBrokenOff) {
 		err = brokenOff(method, err)
 	}
 	return err
 }
 
 // settle sends what is not sent yet, all of it silent, and reads the replies.
-func (k *calls) settle() error {
-	k.whole, k.frame = 0, 0
-	if err := k.conn.flush(); err != nil {
-		return brokenOff(string(k.conn.method), err)
+func (k *calls) settle(method string) error {
+	if err := k.flush(); err != nil {
+		return brokenOff(method, err)
 	}
 	return k.conn.dropOwed()
+}
+
+func (k *calls) flush() error {
+	k.written = 0
+	return k.conn.flush()
 }
 
 // Close is how go-pdk ends an exit: no call may follow. It leaves the socket
@@ -268,18 +238,18 @@ func (k *calls) Close() error {
 	return nil
 }
 
-// brokenOff tells whether Kong has ended the exchange otherwise than after an
+// brokenOff reports whether Kong has ended the exchange otherwise than after an
 // exit.
 func (k *calls) brokenOff() bool { return errors.Is(k.err, errBrokenOff) }
 
 // end sends the end of the calls and ret, in one write with what is not sent
 // yet. A connection that broke before is left as it is.
-func (k *calls) end(ret *kong_plugin_protocol.RpcReturn) error {
+func (k *calls) end(ret *pb.RpcReturn) error {
 	k.over.Store(true)
 	if k.err != nil {
 		return k.err
 	}
-	k.conn.out = append(k.conn.out[:k.whole], emptyFrame...)
+	k.conn.out = append(k.conn.out[:k.written], emptyFrame...)
 	if err := k.conn.appendReturn(ret); err != nil {
 		return err
 	}

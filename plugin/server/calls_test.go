@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -85,34 +86,47 @@ func TestAnEventIsOneWriteForEachReplyThatItWaitsFor(t *testing.T) {
 	}
 }
 
-// What go-pdk writes may arrive in pieces of any length.
+// What go-pdk writes may come in pieces of any length. Methods whose arguments it could
+// not encode stand alone; they are not sent.
 func TestCallsFindTheFramesInAnyPieces(t *testing.T) {
-	const lost, method, args = "kong.ctx.shared.set", "kong.service.set_path", "\x0a\x01/"
+	const lost, method, args = "kong.ctx.shared.set", "kong.service.set_target", "\x0a\x01/"
 	for _, tt := range []struct {
 		name    string
-		written string
+		written []string // before each reply that go-pdk reads
+		after   string   // written after the last one
 		kept    string
 	}{
-		{"a call", frames(method, args), frames(method, args)},
-		{"a call without arguments", frames(method, ""), frames(method, "")},
-		{"two calls", frames(method, args, method, args), frames(method, args, method, args)},
-		{"a method alone", frames(lost), ""},
-		{"two methods alone", frames(lost, lost), ""},
-		{"a method alone before a call", frames(lost, method, args), frames(method, args)},
-		{"a method alone between calls", frames(method, args, lost, method, ""), frames(method, args, method, "")},
-		{"a method alone after a call", frames(method, args, lost), frames(method, args)},
-		{"half a frame after a call", frames(method, args) + frames(lost)[:9], frames(method, args)},
+		{"a call", []string{frames(method, args)}, "", frames(method, args)},
+		{"a call without arguments", []string{frames(method, "")}, "", frames(method, "")},
+		{"arguments that look like a method", []string{frames(method, lost)}, "", frames(method, lost)},
+		{"two calls", []string{frames(method, args), frames(method, args)}, "", frames(method, args, method, args)},
+		{"a method alone", nil, frames(lost), ""},
+		{"two methods alone", nil, frames(lost, lost), ""},
+		{"a method alone before a call", []string{frames(lost, method, args)}, "", frames(method, args)},
+		{"methods alone before a call", []string{frames(lost, lost, method, args)}, "", frames(method, args)},
+		{"a method alone between calls", []string{frames(method, args), frames(lost, method, "")}, "", frames(method, args, method, "")},
+		{"a method alone after a call", []string{frames(method, args)}, frames(lost), frames(method, args)},
+		{"half a frame after a call", []string{frames(method, args)}, frames(lost)[:9], frames(method, args)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for size := 1; size <= len(tt.written); size++ {
+			for size := range len(frames(lost, lost, method, args)) {
 				k := newCalls(newConn(New(Plugin{}, quiet), fleeting{}))
-				for piece := range slices.Chunk([]byte(tt.written), size) {
-					if _, err := k.Write(piece); err != nil {
-						t.Fatal(err)
+				write := func(written string) {
+					for piece := range slices.Chunk([]byte(written), size+1) {
+						if _, err := k.Write(piece); err != nil {
+							t.Fatal(err)
+						}
 					}
 				}
-				if got := string(k.conn.out[:k.whole]); got != tt.kept {
-					t.Fatalf("in pieces of %d bytes:\n got %q\nwant %q", size, got, tt.kept)
+				for _, written := range tt.written {
+					write(written)
+					if reply, err := io.ReadAll(io.LimitReader(k, int64(len(emptyFrame)))); err != nil || !bytes.Equal(reply, emptyFrame) {
+						t.Fatalf("the reply is %q, %v", reply, err)
+					}
+				}
+				write(tt.after)
+				if got := string(k.conn.out[:k.written]); got != tt.kept {
+					t.Fatalf("in pieces of %d bytes:\n got %q\nwant %q", size+1, got, tt.kept)
 				}
 			}
 		})
@@ -120,27 +134,53 @@ func TestCallsFindTheFramesInAnyPieces(t *testing.T) {
 }
 
 func TestAReplyIsNotAwaitedWithoutACall(t *testing.T) {
-	for name, written := range map[string]string{
-		"nothing was written":      "",
-		"a method alone":           frames("kong.request.get_host"),
-		"a reply was read already": frames("kong.service.request.set_path", "\x0a\x01X"),
-		"a method after it":        frames("kong.service.request.set_path", "\x0a\x01X", "kong.request.get_host"),
+	call := frames("kong.service.set_target", "\x0a\x01X")
+	for name, written := range map[string][]string{
+		"nothing was written":      {""},
+		"a method alone":           {frames("kong.request.get_host")},
+		"half a call":              {call[:len(call)-1]},
+		"half a length":            {call[:2]},
+		"a reply was read already": {call, ""},
+		"a method after it":        {call, frames("kong.request.get_host")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newCalls(newConn(New(Plugin{}, quiet), fleeting{}))
-			if _, err := k.Write([]byte(written)); err != nil {
-				t.Fatal(err)
-			}
-			reply := make([]byte, len(emptyFrame))
-			if len(k.conn.owed) > 0 {
-				if _, err := io.ReadFull(k, reply); err != nil {
+			var err error
+			for i, text := range written {
+				if err != nil {
+					t.Fatalf("reply %d: %v", i, err)
+				}
+				if _, err := k.Write([]byte(text)); err != nil {
 					t.Fatal(err)
 				}
+				_, err = io.ReadFull(k, make([]byte, len(emptyFrame)))
 			}
-			if _, err := io.ReadFull(k, reply); !errors.Is(err, errNoCall) {
+			if !errors.Is(err, errNoCall) {
 				t.Errorf("Read returns %v", err)
 			}
 		})
+	}
+}
+
+// What is not known to be silent is waited for.
+func TestOnlySilentMethodsAreNotAwaited(t *testing.T) {
+	for name, want := range map[string]bool{
+		"kong.service.set_target":          true,
+		"kong.service.request.set_headers": true,
+		"kong.ctx.shared.set":              true,
+		"kong.log.err":                     true,
+
+		"kong.response.exit":        false, // Kong closes the connection instead of a reply
+		"kong.service.set_upstream": false, // whether there is one
+		"kong.nginx.set_ctx":        false,
+		"kong.response.get_status":  false,
+		"kong.response.set_headers": false, // the plugin does not call it
+		"kong.no.such_method":       false,
+	} {
+		m, isKnown := knownMethods[name]
+		if got := isKnown && m.Silent(); got != want {
+			t.Errorf("%s is silent: %v, want %v", name, got, want)
+		}
 	}
 }
 
@@ -168,7 +208,7 @@ func TestALargeReply(t *testing.T) {
 func TestAConnectionKeepsNoLargeBuffers(t *testing.T) {
 	c := newConn(New(Plugin{}, quiet), fleeting{})
 	c.in, c.out = make([]byte, keep), make([]byte, keep+1)
-	c.trim()
+	c.reset()
 	if cap(c.in) != keep || cap(c.out) != 0 {
 		t.Errorf("it keeps %d and %d bytes, want %d and none", cap(c.in), cap(c.out), keep)
 	}

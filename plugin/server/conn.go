@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -9,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/proto"
 
 	"kong-traffic-split/kong/wire"
@@ -39,8 +40,12 @@ type conn struct {
 	in     []byte // the frame that was read last
 	out    []byte // frames that are not sent yet
 	reply  []byte // the reply that go-pdk is reading, as a frame
-	facts  []byte // the replies to an event's reads, as frames
-	method []byte // the method that go-pdk has called last
+
+	// Of one exchange; reset before the next.
+	call    pb.RpcCall
+	ret     pb.RpcReturn
+	facts   []fact // what was read before the handler asked for it
+	replies []byte // to that, as frames
 
 	// owed are the methods of calls that were sent and whose replies nobody
 	// waits for, in their order: they come before anything else that Kong sends.
@@ -86,7 +91,7 @@ func (c *conn) next() ([]byte, error) {
 	if !c.setInHand(false) {
 		return nil, c.lastBytes()
 	}
-	c.trim()
+	c.reset()
 	frame, err := c.readCall()
 	if !c.setInHand(err == nil) {
 		return nil, c.lastBytes()
@@ -246,12 +251,15 @@ func (c *conn) readFrame(limit time.Duration) (frame []byte, err error) {
 }
 
 // appendReturn appends ret, as a frame, to what is not sent yet.
-func (c *conn) appendReturn(ret *kong_plugin_protocol.RpcReturn) error {
-	body, err := proto.Marshal(ret)
-	if err == nil {
-		c.out = wire.AppendFrame(c.out, body)
+func (c *conn) appendReturn(ret *pb.RpcReturn) error {
+	start := len(c.out)
+	out, err := proto.MarshalOptions{}.MarshalAppend(append(c.out, emptyFrame...), ret)
+	if err != nil {
+		return err
 	}
-	return err
+	binary.LittleEndian.PutUint32(out[start:], uint32(len(out)-start-len(emptyFrame)))
+	c.out = out
+	return nil
 }
 
 // flush sends calls that are not sent yet, in one write.
@@ -269,9 +277,14 @@ func (c *conn) finish() error {
 	return err
 }
 
-// trim lets go of buffers that one large frame has made large.
-func (c *conn) trim() {
-	for _, buf := range []*[]byte{&c.in, &c.out, &c.reply, &c.facts, &c.method} {
+// reset forgets the last exchange, and lets go of buffers that one large frame has made
+// large.
+func (c *conn) reset() {
+	c.call.Reset()
+	c.ret.Reset()
+	clear(c.facts)
+	c.facts, c.replies, c.reply = c.facts[:0], c.replies[:0], c.reply[:0]
+	for _, buf := range []*[]byte{&c.in, &c.out, &c.reply, &c.replies} {
 		if cap(*buf) > keep {
 			*buf = nil
 		}

@@ -86,7 +86,7 @@ func handle(inst *instance, phase string, calls *calls, kong *pdk.PDK) (failed *
 		}
 	}()
 	if reader, ok := inst.Instance.(Reader); ok {
-		var first []Read
+		var first []Call
 		first, calls.later = reader.Reads(phase)
 		err := calls.read(first)
 		if calls.brokenOff() {

@@ -14,6 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"kong-traffic-split/kong/wire"
 )
 
 // refused is an error with a response of its own.
@@ -63,7 +65,7 @@ func answerOf(t *testing.T, calls []pdkCall) (a answer) {
 				t.Fatal(err)
 			}
 			a.Logged = list.Values[0].GetStringValue()
-		case exitMethod:
+		case wire.Exit:
 			var exit pb.ExitArgs
 			if err := proto.Unmarshal([]byte(call.Args), &exit); err != nil {
 				t.Fatal(err)

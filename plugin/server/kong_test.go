@@ -150,7 +150,7 @@ func (k *kongConn) replies(reply func(pdkCall) ([]byte, error)) (calls []pdkCall
 		if reply != nil {
 			answer, err = reply(call)
 		}
-		if call.Method == exitMethod && err == nil {
+		if call.Method == wire.Exit && err == nil {
 			err = errDrop
 		}
 		if err != nil {

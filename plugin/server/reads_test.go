@@ -12,10 +12,10 @@ import (
 // A reading instance has its reads sent before its handler runs.
 type reading struct {
 	handler
-	first, later []Read
+	first, later []Call
 }
 
-func (r reading) Reads(string) (first, later []Read) { return r.first, r.later }
+func (r reading) Reads(string) (first, later []Call) { return r.first, r.later }
 
 func TestReadsAnswerTheHandlersCalls(t *testing.T) {
 	path := socketPath(t)
@@ -41,7 +41,7 @@ func TestReadsAnswerTheHandlersCalls(t *testing.T) {
 				got = append(got, host)
 				return errors.Join(err, kong.ServiceRequest.SetPath("X"))
 			},
-			[]Read{
+			[]Call{
 				{"kong.request.get_header", []byte("\x0a\x01A")},
 				{"kong.request.get_header", []byte("\x0a\x01B")},
 				{"kong.request.get_host", nil},
@@ -108,8 +108,8 @@ func TestLaterReads(t *testing.T) {
 				}
 				return nil
 			},
-			[]Read{{"kong.request.get_header", []byte("\x0a\x05first")}},
-			[]Read{
+			[]Call{{"kong.request.get_header", []byte("\x0a\x05first")}},
+			[]Call{
 				{"kong.request.get_header", []byte("\x0a\x01A")},
 				{"kong.request.get_header", []byte("\x0a\x01B")},
 				{"kong.request.get_header", []byte("\x0a\x01C")},
@@ -162,7 +162,7 @@ func TestAReadThatFailsEndsTheExchange(t *testing.T) {
 	plugin.Start = func([]byte) (Instance, error) {
 		return reading{
 			func(string, *pdk.PDK) error { handled = true; return nil },
-			[]Read{{"kong.request.get_query_arg", []byte("\x0a\x04flag")}, {"kong.request.get_host", nil}},
+			[]Call{{"kong.request.get_query_arg", []byte("\x0a\x04flag")}, {"kong.request.get_host", nil}},
 			nil,
 		}, nil
 	}
@@ -192,7 +192,7 @@ func TestALaterReadThatFailsEndsTheExchange(t *testing.T) {
 				return failed
 			},
 			nil,
-			[]Read{{"kong.request.get_query_arg", []byte("\x0a\x04flag")}, {"kong.request.get_host", nil}},
+			[]Call{{"kong.request.get_query_arg", []byte("\x0a\x04flag")}, {"kong.request.get_host", nil}},
 		}, nil
 	}
 	s := serve(t, plugin)

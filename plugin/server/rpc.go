@@ -68,13 +68,13 @@ func (s *Server) logEnd(err error) {
 // answer answers one RPC call. After an error the connection cannot be used any
 // more.
 func (s *Server) answer(c *conn, frame []byte) error {
-	var call pb.RpcCall
-	if err := proto.Unmarshal(frame, &call); err != nil {
+	call, ret := &c.call, &c.ret
+	if err := proto.Unmarshal(frame, call); err != nil {
 		return fmt.Errorf("an RPC call of %d bytes cannot be decoded: %w", len(frame), err)
 	}
-	c.begin(&call)
+	ret.Sequence = call.Sequence
+	c.begin(call)
 	defer c.end()
-	ret := &pb.RpcReturn{Sequence: call.Sequence}
 	switch cmd := call.Call.(type) {
 	case *pb.RpcCall_CmdHandleEvent:
 		return s.event(c, cmd.CmdHandleEvent, ret)

@@ -73,12 +73,12 @@ type Reader interface {
 	// together as soon as the handler makes one of them. It is asked before
 	// each event, by several goroutines at once; the server changes nothing of
 	// what it returns. A call that is not listed costs a round trip of its own.
-	Reads(phase string) (first, later []Read)
+	Reads(phase string) (first, later []Call)
 }
 
-// A Read is a call of Kong's PDK that returns something. It is an alias so that
-// a plugin can be a Reader and, as with Instance, not know this package.
-type Read = struct {
+// A Call is a call of Kong's PDK. It is an alias so that a plugin can be a Reader and, as
+// with Instance, not know this package.
+type Call = struct {
 	Method string // such as kong.request.get_header
 	Args   []byte // encoded, as go-pdk encodes the same call's
 }

@@ -18,7 +18,7 @@ import (
 // ours is a choice as our server runs it. It is a server.Reader.
 type ours struct {
 	choice
-	asked []server.Read
+	asked []server.Call
 }
 
 func newOurs(config []byte) (server.Instance, error) {
@@ -31,7 +31,7 @@ func newOurs(config []byte) (server.Instance, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.asked = append(o.asked, server.Read{Method: read.method, Args: args})
+		o.asked = append(o.asked, server.Call{Method: read.method, Args: args})
 	}
 	return o, nil
 }
@@ -39,7 +39,7 @@ func newOurs(config []byte) (server.Instance, error) {
 func (o *ours) Handle(_ string, kong *pdk.PDK) error { return o.access(kong) }
 
 // Reads lets the server ask for all of them together.
-func (o *ours) Reads(string) (first, later []server.Read) { return o.asked, nil }
+func (o *ours) Reads(string) (first, later []server.Call) { return o.asked, nil }
 
 func (o *ours) Close() {}
 
