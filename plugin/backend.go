@@ -3,10 +3,8 @@ package plugin
 import (
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"kong-traffic-split/plugin/config"
@@ -18,17 +16,12 @@ type backend struct {
 	config.Backend
 	target      string // the host, as Kong takes it
 	named       bool   // the destination is one that Kong looks up
-	destination call   // of set_upstream or set_target; none for the route's own Service
+	setUpstream call
 	headers     []byte // that its requests have set or removed, as set_headers takes them
 	withoutHost call   // sets these, and leaves the Host alone; none where there are none
-	withHost    atomic.Pointer[hostCall]
-	calls       []call // that come after it
-}
-
-// hostCall sets a Host header that is not a client's, with the other headers.
-type hostCall struct {
-	host string
-	call call
+	// withHost sets these with a Host that is not a client's.
+	withHost atomic.Pointer[keyedCall[string]]
+	calls    []call // that come after it
 }
 
 // prepare makes b the backend at index i of c.
@@ -37,12 +30,7 @@ func (b *backend) prepare(c *config.Config, i int) {
 	if strings.Contains(b.target, ":") { // without brackets, a Service with an IP address as its host goes nowhere
 		b.target = "[" + b.target + "]"
 	}
-	switch {
-	case b.Upstream != "":
-		b.destination = textCall("kong.service.set_upstream", b.Upstream)
-	case b.Host != "":
-		b.destination = messageCall("kong.service.set_target", &kong_plugin_protocol.Target{Host: b.target, Port: int32(b.Port)})
-	}
+	b.setUpstream = textCall("kong.service.set_upstream", b.Upstream)
 	if b.headers = changedHeaders(&b.RequestHeaders); len(b.headers) > 0 {
 		b.withoutHost = setHeaders(b.headers)
 	}
@@ -59,36 +47,37 @@ func (r *request) direct(b *backend) (found bool, err error) {
 	if err := r.check(b); err != nil {
 		return false, err
 	}
-	if r.stream {
-		return true, r.tell(b.streamDestination())
+	switch {
+	case b.Upstream == "":
+		return true, r.kong.Service.SetTarget(b.target, b.Port)
+	case r.stream: // where Kong takes an Upstream as a target only, and does not say whether there is one
+		return true, r.kong.Service.SetTarget(b.Upstream, 0)
 	}
 	var known kong_plugin_protocol.Bool
-	if err := ask(r.kong, b.destination, &known); err != nil {
-		return false, err
-	}
-	return b.Upstream == "" || known.V, nil
+	err = ask(r.kong, b.setUpstream, &known)
+	return known.V, err
 }
 
 // saveDestination saves where the route by itself sends the request, before Kong is asked
 // whether it has an Upstream by telling it to send the request there. No other call of
 // Kong's says so. saved is false where Kong does not tell what can be restored.
-func (r *request) saveDestination(now time.Time) (saved bool, err error) {
+func (r *request) saveDestination() (saved bool, err error) {
 	if r.destination != nil {
 		return true, nil
 	}
-	var v structpb.Value
-	if err := ask(r.kong, getDestination, &v); err != nil {
+	v, err := r.kong.Nginx.GetCtxAny(balancerKey)
+	if err != nil {
 		return false, err
 	}
-	table := v.GetStructValue().GetFields()
+	table, _ := v.(map[string]any)
 	if table["host"] == nil || table["tries"] == nil {
 		const reason = "this Kong has no balancer_data as 3.9 has it: Upstreams beside service: true that were missing are not looked for again"
-		if r.row.tells(reason, now) {
+		if r.row.tells(reason, r.now) {
 			r.plugin.Log.Error(reason)
 		}
 		return false, nil
 	}
-	r.destination = &v
+	r.destination = table
 	return true, nil
 }
 
@@ -97,15 +86,13 @@ func (r *request) restoreDestination() error {
 	if r.destination == nil {
 		return nil
 	}
-	return r.tell(messageCall("kong.nginx.set_ctx", &kong_plugin_protocol.KV{K: balancerKey, V: r.destination}))
+	return r.kong.Nginx.SetCtx(balancerKey, r.destination)
 }
 
 // balancerKey is where Kong keeps in a request's context where it is to go. It is a
 // table of Kong's own, which is written back as it was read, but for what is no data:
 // that is the callback for retries that a plugin in front may have set.
 const balancerKey = "balancer_data"
-
-var getDestination = textCall("kong.nginx.get_ctx", balancerKey)
 
 // apply tells Kong what else there is to a request that it sends to b.
 func (r *request) apply(b *backend) error {
@@ -127,16 +114,6 @@ func (r *request) apply(b *backend) error {
 		}
 	}
 	return nil
-}
-
-// streamDestination is the destination for a TCP or TLS connection, where Kong
-// takes an Upstream as a target only: whether there is one of that name, it does
-// not say.
-func (b *backend) streamDestination() call {
-	if b.Upstream == "" {
-		return b.destination
-	}
-	return messageCall("kong.service.set_target", &kong_plugin_protocol.Target{Host: b.Upstream})
 }
 
 // check refuses what Kong cannot do. It asks for the Service only where that matters.
@@ -162,7 +139,7 @@ func (r *request) setScheme(b *backend) error {
 	if err != nil || s.Protocol == b.Protocol {
 		return err
 	}
-	return r.tell(textCall("kong.service.request.set_scheme", b.Protocol))
+	return r.kong.ServiceRequest.SetScheme(b.Protocol)
 }
 
 // setPath puts the backend's path before the one that Kong computed from the
@@ -171,7 +148,7 @@ func (r *request) setPath(b *backend) error {
 	if b.Path == "" {
 		return nil
 	}
-	uri, err := r.askString(getURI)
+	uri, err := r.askText(getURI)
 	if err != nil {
 		return err
 	}
@@ -179,7 +156,7 @@ func (r *request) setPath(b *backend) error {
 	if uri == "/" {
 		// Which it is whether the client has sent a slash there or not. Few requests
 		// are for it, and so the path is not among the reads.
-		asked, err := r.askString(call{Method: "kong.request.get_path"})
+		asked, err := r.askText(getPath)
 		if err != nil {
 			return err
 		}
@@ -219,8 +196,8 @@ func (r *request) setHeaders(b *backend) error {
 		return r.tell(b.withoutHost)
 	}
 	last := b.withHost.Load()
-	if last == nil || last.host != host {
-		last = &hostCall{host, setHost(host, b.headers)}
+	if last == nil || last.key != host {
+		last = &keyedCall[string]{host, setHost(host, b.headers)}
 		if !isClients {
 			b.withHost.Store(last)
 		}
@@ -264,7 +241,7 @@ func (r *request) askHost() (string, error) {
 	if r.host != nil {
 		return *r.host, nil
 	}
-	return r.askString(getHost)
+	return r.askText(getHost)
 }
 
 // protocol is what Kong speaks to b, as far as the port in a Host header depends on
@@ -277,8 +254,7 @@ func (r *request) protocol(b *backend) (string, error) {
 	return s.Protocol, err
 }
 
-// logged adds the decision to what Kong's log plugins write. go-pdk has no
-// method for it.
+// logged adds the decision to what Kong's log plugins write.
 func logged(backend string, d split.Decision) call {
 	fields := map[string]*structpb.Value{
 		"backend":  structpb.NewStringValue(backend),
@@ -292,13 +268,4 @@ func logged(backend string, d split.Decision) call {
 		K: "traffic_split",
 		V: structpb.NewStructValue(&structpb.Struct{Fields: fields}),
 	})
-}
-
-// tell makes a call to which Kong replies nothing.
-func (r *request) tell(c call) error { return ask(r.kong, c, nil) }
-
-// askString returns a string of any bytes, which go-pdk's own methods do not: a client may
-// send what is not UTF-8.
-func (r *request) askString(c call) (string, error) {
-	return reply(func(to proto.Message) error { return ask(r.kong, c, to) }).text()
 }

@@ -2,34 +2,57 @@ package plugin
 
 import (
 	pdk "github.com/Kong/go-pdk"
+	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// call is a call of Kong's PDK whose arguments are encoded, once where they are the same
-// for every request: go-pdk would build them anew each time, and refuses strings that are
-// not UTF-8, which Kong takes and clients send. The plugin server knows the type by what
-// it is made of. Calls may be made by any number of requests at once.
+// go-pdk's own methods are used wherever it has them. ask and what is built on it are for
+// what it lacks:
+//   - strings of any bytes. Kong takes them and clients send them, in headers, paths and
+//     queries; go-pdk refuses what is not UTF-8.
+//   - the reply to set_upstream, whether Kong has the Upstream, which it does not read.
+//   - set_headers with one value for a name. It makes lists of all values, and of a list
+//     that is the Host, Kong makes "table: 0x…".
+//   - kong.log.set_serialize_value.
+//   - calls that are the same for many requests, which are encoded once.
+
+// call is a call of Kong's PDK with its arguments encoded. It is shared by requests, and
+// never changes. The plugin server knows the type by what it is made of.
 type call = struct {
 	Method string
 	Args   []byte // nil: it has none
 }
 
-// ask makes a call in the way of go-pdk's own methods, for what these lack: arguments that
-// are encoded already, replies of any bytes, and methods that go-pdk has not. reply is nil
-// where Kong replies nothing.
+// keyedCall is a call that is the same as long as its key is.
+type keyedCall[K comparable] struct {
+	key  K
+	call call
+}
+
+// ask makes a call, and decodes the reply unless that is nil.
 func ask(k *pdk.PDK, c call, reply proto.Message) error {
 	var args emptypb.Empty // what a message does not know, it encodes as it is
 	args.ProtoReflect().SetUnknown(c.Args)
 	return k.Node.PdkBridge.Ask(c.Method, &args, reply)
 }
 
-// messageCall is the call of a method that takes a message.
+// tell makes a call to which Kong replies nothing.
+func (r *request) tell(c call) error { return ask(r.kong, c, nil) }
+
+// askText makes a call that returns a string of any bytes; empty: there is none.
+func (r *request) askText(c call) (string, error) {
+	var reply kong_plugin_protocol.ByteString // on the socket, the same as a String
+	err := ask(r.kong, c, &reply)
+	return string(reply.V), err
+}
+
+// messageCall is the call of a method that takes a message, all of whose strings are UTF-8.
 func messageCall(method string, args proto.Message) call {
 	raw, err := proto.Marshal(args)
 	if err != nil {
-		panic(err) // what is not known to be UTF-8 goes by textCall and pairCall
+		panic(err)
 	}
 	return call{method, raw}
 }
@@ -48,6 +71,26 @@ const (
 // appendField adds a field to an encoded message.
 func appendField[T string | []byte](to []byte, number protowire.Number, content T) []byte {
 	return protowire.AppendString(protowire.AppendTag(to, number, protowire.BytesType), string(content))
+}
+
+// eachField calls take with each field of that number in an encoded message, as far as
+// it can be read. All the fields here are of that type.
+func eachField(message []byte, number protowire.Number, take func([]byte)) {
+	for len(message) > 0 {
+		n, kind, length := protowire.ConsumeTag(message)
+		if length < 0 {
+			return
+		}
+		message = message[length:]
+		if length = protowire.ConsumeFieldValue(n, kind, message); length < 0 {
+			return
+		}
+		if n == number && kind == protowire.BytesType {
+			content, _ := protowire.ConsumeBytes(message)
+			take(content)
+		}
+		message = message[length:]
+	}
 }
 
 // textCall is the call of a method that takes a string, of any bytes.

@@ -167,7 +167,7 @@ func TestMarks(t *testing.T) {
 				t.Errorf("told %q, want the mark %q", k.told, tt.mark)
 			}
 			k.asked = nil
-			reads, _ := i.Reads("log")
+			reads, _ := i.Reads("log", time.Now())
 			if err := k.run(t, "log", i); err != nil {
 				t.Fatal(err)
 			}

@@ -4,29 +4,29 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"kong-traffic-split/plugin/split"
 )
 
-// fact is something of a request that a decision may depend on: the call that
-// asks Kong for it, and what is made of the reply.
+// fact is something of a request that a decision may depend on: the call that asks Kong
+// for it, so that it can be asked together with others, and what makes it.
 type fact struct {
 	call
-	take      func(r *request, f *split.Facts, reply reply) error
+	learn     func(r *request, f *split.Facts) error
 	preflight bool // it is asked for only where the request may be a CORS preflight
 }
 
-// reply decodes what Kong has replied to a call.
-type reply func(to proto.Message) error
-
-// text is a reply that is a string of any bytes; empty where there is none.
-func (r reply) text() (string, error) {
-	var to kong_plugin_protocol.ByteString
-	err := r(&to)
-	return string(to.V), err
+// textFact is a fact that is a string of any bytes.
+func textFact(c call, take func(f *split.Facts, text string)) fact {
+	return fact{call: c, learn: func(r *request, f *split.Facts) error {
+		text, err := r.askText(c)
+		take(f, text)
+		return err
+	}}
 }
 
 // factsOf are the facts that a split needs, and what more of them is asked for later.
@@ -46,13 +46,9 @@ func factsOf(n, more split.Needs) (facts, later []fact) {
 		}
 	}
 	if more.Preflight && !n.Method {
-		later = append(later, ofPreflight(methodFact()))
+		later = append(later, ofPreflight(methodFact))
 	}
 	return append(facts, otherFacts(&n)...), append(later, otherFacts(&more)...)
-}
-
-func methodFact() fact {
-	return newFact("kong.request.get_method", "", takeText(func(f *split.Facts, text string) { f.Method = text }))
 }
 
 // ofPreflight returns f as one that is asked for only where it may be a CORS preflight.
@@ -63,59 +59,55 @@ func ofPreflight(f fact) fact {
 
 // otherFacts are those that are no headers.
 func otherFacts(n *split.Needs) (facts []fact) {
-	add := func(wanted bool, method string, take func(*request, *split.Facts, reply) error) {
-		if wanted {
-			facts = append(facts, newFact(method, "", take))
+	for _, f := range [...]struct {
+		needed bool
+		fact   fact
+	}{
+		{n.Method, methodFact},
+		{n.Path, pathFact},
+		{n.Query, queryFact},
+		{n.HTTPS, schemeFact},
+		{n.IP, ipFact},
+		{n.Captures, capturesFact},
+		{n.Consumer, consumerFact},
+	} {
+		if f.needed {
+			facts = append(facts, f.fact)
 		}
 	}
-	if n.Method {
-		facts = append(facts, methodFact())
-	}
-	add(n.Path, "kong.request.get_path", takeText(func(f *split.Facts, text string) { f.Path = text }))
-	add(n.Query, "kong.request.get_raw_query", takeText(func(f *split.Facts, text string) { f.Query = text }))
-	add(n.HTTPS, "kong.request.get_forwarded_scheme", takeText(func(f *split.Facts, text string) { f.HTTPS = text == "https" }))
-	add(n.IP, "kong.client.get_forwarded_ip", takeText(func(f *split.Facts, text string) {
-		f.IP, _ = netip.ParseAddr(text) // of a Unix socket's client there is none
-	}))
-	add(n.Captures, "kong.request.get_uri_captures", takeCaptures)
-	add(n.Consumer, "kong.client.get_consumer", takeConsumer)
 	return facts
 }
 
-// takeText takes a reply that is a string.
-func takeText(take func(f *split.Facts, text string)) func(*request, *split.Facts, reply) error {
-	return func(_ *request, f *split.Facts, r reply) error {
-		text, err := r.text()
-		take(f, text)
+var (
+	getPath = call{Method: "kong.request.get_path"}
+
+	pathFact  = textFact(getPath, func(f *split.Facts, text string) { f.Path = text })
+	queryFact = textFact(call{Method: "kong.request.get_raw_query"}, func(f *split.Facts, text string) { f.Query = text })
+	// Not by go-pdk: it may be a header of a client's.
+	schemeFact = textFact(call{Method: "kong.request.get_forwarded_scheme"}, func(f *split.Facts, text string) { f.HTTPS = text == "https" })
+
+	methodFact = fact{call: call{Method: "kong.request.get_method"}, learn: func(r *request, f *split.Facts) (err error) {
+		f.Method, err = r.kong.Request.GetMethod()
 		return err
-	}
-}
-
-// newFact makes a fact of the call of a method, with an argument or, where that
-// is empty, without.
-func newFact(method, arg string, take func(*request, *split.Facts, reply) error) fact {
-	f := fact{call: call{Method: method}, take: take}
-	if arg != "" {
-		f.call = textCall(method, arg)
-	}
-	return f
-}
-
-func takeCaptures(_ *request, f *split.Facts, r reply) error {
-	var to kong_plugin_protocol.UriCapturesResult
-	err := r(&to)
-	for name, value := range to.Named {
-		f.Captures = append(f.Captures, split.Header{Name: name, Value: string(value)})
-	}
-	return err
-}
-
-func takeConsumer(_ *request, f *split.Facts, r reply) error {
-	var to kong_plugin_protocol.Consumer
-	err := r(&to)
-	f.Consumer = split.Consumer{ID: to.Id, CustomID: to.CustomId, Username: to.Username}
-	return err
-}
+	}}
+	ipFact = fact{call: call{Method: "kong.client.get_forwarded_ip"}, learn: func(r *request, f *split.Facts) error {
+		text, err := r.kong.Client.GetForwardedIp()
+		f.IP, _ = netip.ParseAddr(text) // of a Unix socket's client there is none
+		return err
+	}}
+	capturesFact = fact{call: call{Method: "kong.request.get_uri_captures"}, learn: func(r *request, f *split.Facts) error {
+		_, named, err := r.kong.Request.GetUriCaptures()
+		for name, value := range named {
+			f.Captures = append(f.Captures, split.Header{Name: name, Value: string(value)})
+		}
+		return err
+	}}
+	consumerFact = fact{call: call{Method: "kong.client.get_consumer"}, learn: func(r *request, f *split.Facts) error {
+		c, err := r.kong.Client.GetConsumer()
+		f.Consumer = split.Consumer{ID: c.Id, CustomID: c.CustomId, Username: c.Username}
+		return err
+	}}
+)
 
 // readsOf are the calls that ask for facts, but for those that few requests need.
 func readsOf(facts []fact) (reads []call) {
@@ -133,11 +125,97 @@ func (r *request) learn(f *split.Facts, facts []fact) error {
 		if facts[i].preflight && !f.MayBePreflight() {
 			continue
 		}
-		c := facts[i].call
-		err := facts[i].take(r, f, func(to proto.Message) error { return ask(r.kong, c, to) })
-		if err != nil {
-			return fmt.Errorf("asking Kong for what the split depends on: %s: %w", c.Method, err)
+		if err := facts[i].learn(r, f); err != nil {
+			return fmt.Errorf("asking Kong for what the split depends on: %s: %w", facts[i].Method, err)
 		}
 	}
 	return nil
+}
+
+// mostHeaders is how many headers of a request Kong tells at once, at most.
+const mostHeaders = 1000
+
+// cookieHeader is the name of the Cookie header as Kong tells it.
+const cookieHeader = "cookie"
+
+// needsAllHeaders reports whether all that the client has sent are asked for at once,
+// which costs Kong about what two or three of them do.
+func needsAllHeaders(n *split.Needs) bool {
+	return len(n.Headers) > 2 || n.Cookies && len(n.Headers) > 1
+}
+
+// headerFacts are the facts that are headers of a request, each asked for by itself.
+func headerFacts(names []string, cookies bool) (facts []fact) {
+	if cookies {
+		// Not request.get_header, which has the first of several Cookie headers only.
+		facts = append(facts, textFact(textCall("kong.nginx.get_var", "http_cookie"), func(f *split.Facts, text string) { f.Cookies = text }))
+	}
+	for _, name := range names {
+		facts = append(facts, headerFact(name))
+	}
+	return facts
+}
+
+func headerFact(name string) fact {
+	return textFact(textCall("kong.request.get_header", name), func(f *split.Facts, text string) { addHeader(f, name, text) })
+}
+
+// allHeadersFact asks for all headers, and takes those that are named and the cookies.
+func allHeadersFact(names []string, cookies bool) fact {
+	get := messageCall("kong.request.get_headers", &kong_plugin_protocol.Int{V: mostHeaders})
+	return fact{call: get, learn: func(r *request, f *split.Facts) error {
+		var table emptypb.Empty // whose strings may have any bytes
+		if err := ask(r.kong, get, &table); err != nil {
+			return err
+		}
+		return r.takeHeaders(f, table.ProtoReflect().GetUnknown(), names, cookies)
+	}}
+}
+
+func addHeader(f *split.Facts, name, value string) {
+	if value != "" {
+		f.Headers = append(f.Headers, split.Header{Name: name, Value: value})
+	}
+}
+
+// takeHeaders takes those that are named of all headers that Kong tells, an encoded
+// Struct, and asks for them one by one where there are more than it does. Two names that
+// differ in _ and - alone are one to nginx; of two such headers Kong prefers the one with -.
+func (r *request) takeHeaders(f *split.Facts, table []byte, names []string, cookies bool) error {
+	count := 0
+	sent := map[string]string{} // the first values
+	eachField(table, structFields, func(entry []byte) {
+		var name string
+		var values []string
+		eachField(entry, entryKey, func(key []byte) { name = string(key) })
+		eachField(entry, entryValue, func(value []byte) { values = appendValues(values, value) })
+		if count += len(values); len(values) == 0 {
+			return
+		}
+		if name == cookieHeader && cookies {
+			f.Cookies = strings.Join(values, "; ")
+		}
+		dashed := strings.ReplaceAll(name, "_", "-")
+		if _, twice := sent[dashed]; !twice || name == dashed {
+			sent[dashed] = values[0]
+		}
+	})
+	if count >= mostHeaders {
+		f.Cookies = ""
+		return r.learn(f, headerFacts(names, cookies))
+	}
+	for _, name := range names {
+		addHeader(f, name, sent[strings.ToLower(strings.ReplaceAll(name, "_", "-"))])
+	}
+	r.host = new(sent["host"])
+	return nil
+}
+
+// appendValues adds what a Value holds: a string, or a list of them.
+func appendValues(to []string, value []byte) []string {
+	eachField(value, valueString, func(s []byte) { to = append(to, string(s)) })
+	eachField(value, valueList, func(list []byte) {
+		eachField(list, listValues, func(value []byte) { to = appendValues(to, value) })
+	})
+	return to
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	pdk "github.com/Kong/go-pdk"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/split"
@@ -65,8 +64,8 @@ type failure struct {
 
 // Handle runs a phase of one request. An error that the client is to see has
 // the methods Status and Message; Error is for Kong's log.
-func (i *Instance) Handle(phase string, k *pdk.PDK) error {
-	r := &request{Instance: i, kong: k, stream: phase == "preread"}
+func (i *Instance) Handle(phase string, now time.Time, k *pdk.PDK) error {
+	r := &request{Instance: i, kong: k, now: now, stream: phase == "preread"}
 	switch phase {
 	case "access", "preread":
 		return r.decide()
@@ -144,44 +143,44 @@ func (i *Instance) Close() {
 type request struct {
 	*Instance
 	kong        *pdk.PDK
-	stream      bool            // it is a TCP or TLS connection: Kong does not look into it
-	host        *string         // the Host header that the client has sent; nil: not known yet
-	destination *structpb.Value // where Kong sends it by itself; nil: Kong was told nothing else yet
+	now         time.Time      // when it came, or in the log phase, when that did
+	stream      bool           // it is a TCP or TLS connection: Kong does not look into it
+	host        *string        // the Host header that the client has sent; nil: not known yet
+	destination map[string]any // where Kong sends it by itself; nil: Kong was told nothing else yet
 }
 
 // decide has the request decided, and records how it went.
 func (r *request) decide() error {
-	now := time.Now()
-	s, err := r.enter(r.stream, now)
+	s, err := r.enter(r.stream, r.now)
 	if err != nil {
 		return err
 	}
 	if s.good != nil {
-		if err := r.logWrong(r.wrong.Load(), r.inUse(), now); err != nil {
+		if err := r.logWrong(r.wrong.Load(), r.inUse()); err != nil {
 			return err
 		}
 	}
-	l, err := r.split(s, now)
+	l, err := r.split(s)
 	if err == nil && l != nil {
-		err = r.send(l, now)
+		err = r.send(l)
 	}
 	var wrong *refusal
 	switch {
 	case err == nil && s.good == nil:
-		r.row.succeeded(r.Instance, now)
+		r.row.succeeded(r.Instance, r.now)
 	case errors.As(err, &wrong) && wrong.message == misconfiguredMessage:
 		f := &failure{error: wrong.reason, ofFiles: s.live == nil, files: r.plugin.file.current.Load()}
 		if was := r.failed.Swap(f); was == nil || was.ofFiles && was.files != f.files || was.Error() != f.Error() {
-			r.row.fails(r.Instance, now)
+			r.row.fails(r.Instance, r.now)
 		}
 	}
 	return err
 }
 
 // logWrong tells Kong's log what is wrong that the client does not notice.
-func (r *request) logWrong(wrong error, inUse string, now time.Time) error {
+func (r *request) logWrong(wrong error, inUse string) error {
 	reason := wrong.Error()
-	if !r.row.tells(reason, now) {
+	if !r.row.tells(reason, r.now) {
 		return nil
 	}
 	return r.kong.Log.Err("[" + Name + "] " + reason + "; in use is " + inUse)
@@ -190,7 +189,7 @@ func (r *request) logWrong(wrong error, inUse string, now time.Time) error {
 // split returns the split that the request is for. It is nil where the request is
 // to pass untouched: a row on a service, a consumer or everywhere meets routes
 // that have no entry in the split files.
-func (r *request) split(s *serving, now time.Time) (*live, error) {
+func (r *request) split(s *serving) (*live, error) {
 	if s.live != nil {
 		return s.live, nil
 	}
@@ -206,10 +205,10 @@ func (r *request) split(s *serving, now time.Time) (*live, error) {
 		l, _ := r.plugin.file.get(name)
 		return l, nil
 	}
-	l, vanished, loaded := r.plugin.file.onRoute(name, now)
+	l, vanished, loaded := r.plugin.file.onRoute(name, r.now)
 	switch {
 	case vanished:
-		return l, r.logWrong(goneError{name}, l.inUse(), now)
+		return l, r.logWrong(goneError{name}, l.inUse())
 	case l != nil:
 		return l, nil
 	case !loaded:
@@ -223,14 +222,14 @@ func (r *request) split(s *serving, now time.Time) (*live, error) {
 
 // send decides which backend gets the request and tells Kong. Kong says only
 // when it is told whether it has an Upstream, so a decision may need another.
-func (r *request) send(l *live, now time.Time) error {
+func (r *request) send(l *live) error {
 	if r.stream && l.needsHTTP != "" {
 		return refuseHTTP(l.needsHTTP)
 	}
-	if err := r.remember(l.wanted); err != nil {
+	if err := r.rememberEntities(l.wanted); err != nil {
 		return err
 	}
-	f := split.Facts{Now: now}
+	f := split.Facts{Now: r.now}
 	if err := r.learn(&f, l.facts); err != nil {
 		return err
 	}
@@ -255,7 +254,7 @@ func (r *request) send(l *live, now time.Time) error {
 	d, err := split.Choose(l.split, l.state, &f, func(i int, chosen bool) (found bool, err error) {
 		asked = &l.backends[i]
 		if !chosen && l.service >= 0 { // for which the request may be all the same
-			if found, failed = r.saveDestination(now); !found {
+			if found, failed = r.saveDestination(); !found {
 				return false, failed
 			}
 		}
@@ -269,7 +268,7 @@ func (r *request) send(l *live, now time.Time) error {
 		if err := r.apply(asked); err != nil {
 			return err
 		}
-		return r.conclude(l, d, now)
+		return r.conclude(l, d)
 	case err == failed:
 		return err
 	case f.Down != 0:
@@ -295,10 +294,10 @@ func (r *request) sayMissing(l *live, i int, found bool) {
 
 // conclude counts a decision, and tells Kong what goes with it besides its
 // destination.
-func (r *request) conclude(l *live, d split.Decision, now time.Time) error {
+func (r *request) conclude(l *live, d split.Decision) error {
 	l.tally.chose(d)
 	if d.SetCookie != "" {
-		if err := r.tell(pairCall("kong.response.add_header", "Set-Cookie", d.SetCookie)); err != nil {
+		if err := r.kong.Response.AddHeader("Set-Cookie", d.SetCookie); err != nil {
 			return err
 		}
 	}
@@ -310,54 +309,14 @@ func (r *request) conclude(l *live, d split.Decision, now time.Time) error {
 	if !l.observed {
 		return nil
 	}
-	if !r.stream && l.tally.silence.decided(now) {
+	if !r.stream && l.tally.silence.decided(r.now) {
 		r.plugin.Log.Error("Kong tells no outcomes of requests, so that neither guard nor passive health checks work: "+
 			"it has the dump of a server without -outcomes; write it anew and run kong reload", "split", l.split.Identity)
 	}
 	if l.entry == "" && d.Backend == l.service {
 		return nil // which the log phase takes for what is not marked
 	}
-	return r.tell(l.markOf(d))
-}
-
-// remember has what is the same for all requests remembered, whichever backend this
-// one is for: Reads would list it again and again until the backend's turn comes
-// that depends on it.
-func (r *request) remember(w wants) error {
-	switch {
-	case r.placement.RouteID == "":
-		return nil
-	case r.stream:
-		w = serviceOfStream(w)
-	}
-	if w&wantsService != 0 {
-		if _, err := r.askService(); err != nil {
-			return err
-		}
-	}
-	if w&wantsRoute != 0 {
-		_, err := r.askRoute()
-		return err
-	}
-	return nil
-}
-
-// askRoute returns the route of the request: always the same one for a row
-// that is on a route.
-func (r *request) askRoute() (route, error) {
-	if r.placement.RouteID == "" {
-		return askRoute(r.kong)
-	}
-	return r.route.get(r.kong, askRoute)
-}
-
-// askService returns the Service of the request: always the same one for a row
-// that is on a route or on a Service.
-func (r *request) askService() (config.Service, error) {
-	if r.placement.RouteID == "" && r.placement.ServiceID == "" {
-		return askService(r.kong)
-	}
-	return r.service.get(r.kong, askService)
+	return r.tell(l.setMark(d))
 }
 
 // refusal ends a request with a response of the plugin's own.

@@ -9,6 +9,8 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	pdk "github.com/Kong/go-pdk"
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
@@ -56,7 +58,7 @@ func (k *kong) run(t rapid.TB, phase string, i *plugin.Instance) error {
 	ours, theirs := net.Pipe()
 	done := make(chan error, 1)
 	go func() { done <- k.serve(theirs) }()
-	err := i.Handle(phase, pdk.Init(ours))
+	err := i.Handle(phase, time.Now(), pdk.Init(ours))
 	ours.Close()
 	if err := <-done; err != nil {
 		t.Fatalf("the exchange with Kong: %v", err)
@@ -174,6 +176,10 @@ func (k *kong) answer(method string, args []byte) ([]byte, error) {
 		return nil, err
 	case "service.request.set_headers":
 		var headers structpb.Struct
+		if !utf8.Valid(args) { // to look at which this decodes too strictly
+			k.tell(name, string(args))
+			return nil, nil
+		}
 		err := proto.Unmarshal(args, &headers)
 		for _, name := range slices.Sorted(maps.Keys(headers.AsMap())) {
 			k.tell("service.request.set_headers", fmt.Sprintf("%s=%v", name, headers.AsMap()[name]))

@@ -17,21 +17,21 @@ import (
 type live struct {
 	split             *split.Split
 	state             *split.State
-	seq               int64                  // of a row's config: higher with each that a worker of Kong's loads; 0: not known
-	stateKey          string                 // the key of its saved state
-	backends          []backend              // in the order of split.Backends
-	wanted            wants                  // what any of them depends on
-	wantedByAll       wants                  // likewise, what every one with a share does
-	probed            bool                   // some of them are
-	facts, more       []fact                 // that a decision depends on, and what only one that no session makes does
-	reads, laterReads []call                 // of these
-	allHeaders        bool                   // all headers that the client has sent are among these
-	needsHTTP         string                 // parameters that a TCP or TLS connection cannot have
-	service           int                    // the index of the backend that is the route's own Service; -1: none is
-	observed          bool                   // what becomes of its requests matters
-	entry             string                 // its name in the split files; empty: it is a row's own
-	marks             []atomic.Pointer[mark] // for the log phase then, in the order of the backends
-	logs              bool                   // decisions are added to what log plugins write
+	seq               int64                                      // of a row's config: higher with each that a worker of Kong's loads; 0: not known
+	stateKey          string                                     // the key of its saved state
+	backends          []backend                                  // in the order of split.Backends
+	wanted            wants                                      // what any of them depends on
+	wantedByAll       wants                                      // likewise, what every one with a share does
+	probed            bool                                       // some of them are
+	facts, more       []fact                                     // that a decision depends on, and what only one that no session makes does
+	reads, laterReads []call                                     // of these
+	allHeaders        bool                                       // all headers that the client has sent are among these
+	needsHTTP         string                                     // parameters that a TCP or TLS connection cannot have
+	service           int                                        // the index of the backend that is the route's own Service; -1: none is
+	observed          bool                                       // what becomes of its requests matters
+	entry             string                                     // its name in the split files; empty: it is a row's own
+	marks             []atomic.Pointer[keyedCall[split.Subject]] // for the log phase then, in the order of the backends
+	logs              bool                                       // decisions are added to what log plugins write
 	watches           watches
 	tally             tally
 
@@ -68,7 +68,7 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 	}
 	l.wantedByAll &= l.wanted // where none has a share
 	if l.observed {
-		l.marks = make([]atomic.Pointer[mark], len(l.backends))
+		l.marks = make([]atomic.Pointer[keyedCall[split.Subject]], len(l.backends))
 	}
 	return l
 }

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/types/known/structpb"
-
 	"kong-traffic-split/plugin/split"
 )
 
@@ -16,12 +14,8 @@ import (
 // backend that it has chosen, with slashes between them.
 const markKey = "traffic_split"
 
-// What the log phase asks for, each as the call that asks for it.
-var (
-	getMark = textCall("kong.ctx.shared.get", markKey)
-
-	outcomeReads = []call{getMark, {Method: "kong.response.get_source"}, {Method: "kong.response.get_status"}}
-)
+// outcomeReads are what the log phase asks for.
+var outcomeReads = []call{textCall("kong.ctx.shared.get", markKey), {Method: "kong.response.get_source"}, {Method: "kong.response.get_status"}}
 
 // observes reports whether the outcome of the row's requests matters. Of a TCP or TLS
 // connection Kong tells none, and raises an error where it is asked.
@@ -36,19 +30,13 @@ func (i *Instance) observes() bool {
 	return i.plugin.file.observed()
 }
 
-// mark leaves a decision for the log phase. It is the same for all decisions for a
-// backend until that is ejected, and so prepared.
-type mark struct {
-	subject split.Subject
-	call    call
-}
-
-// markOf returns the mark of a decision of l.
-func (l *live) markOf(d split.Decision) call {
+// setMark returns the call that leaves a decision of l for the log phase. It is the same
+// for all decisions for a backend until that is ejected.
+func (l *live) setMark(d split.Decision) call {
 	last := l.marks[d.Backend].Load()
-	if last == nil || last.subject != d.Subject {
+	if last == nil || last.key != d.Subject {
 		text := markText(l.entry, d.Subject, l.backends[d.Backend].Name)
-		last = &mark{d.Subject, pairCall("kong.ctx.shared.set", markKey, text)}
+		last = &keyedCall[split.Subject]{d.Subject, pairCall("kong.ctx.shared.set", markKey, text)}
 		l.marks[d.Backend].Store(last)
 	}
 	return last.call
@@ -74,11 +62,12 @@ func (r *request) observe() error {
 	if !r.observes() {
 		return nil
 	}
-	var mark structpb.Value
-	if err := ask(r.kong, getMark, &mark); err != nil {
+	v, err := r.kong.Ctx.GetSharedAny(markKey)
+	if err != nil {
 		return err
 	}
-	l, i, subject := r.decided(mark.GetStringValue())
+	mark, _ := v.(string)
+	l, i, subject := r.decided(mark)
 	if l == nil {
 		return nil
 	}
@@ -94,7 +83,7 @@ func (r *request) observe() error {
 	}
 	events := l.state.Observe(split.Outcome{
 		Backend: i, Subject: subject, Failed: failed, Unusable: l.watches.unhealthy() | l.state.Missing(),
-	}, time.Now())
+	}, r.now)
 	l.tally.observed(i, failed) // whoever sees the count sees what follows from it
 	return r.report(l, events)
 }
@@ -162,12 +151,12 @@ func (r *request) outcome() (failed, counts bool, err error) {
 // isInContext reports whether the request's context in Kong has a value of that name
 // that is true or a number.
 func (r *request) isInContext(key string) (bool, error) {
-	var v structpb.Value
-	if err := ask(r.kong, textCall("kong.nginx.get_ctx", key), &v); err != nil {
+	v, err := r.kong.Nginx.GetCtxAny(key)
+	if err != nil {
 		return false, fmt.Errorf("asking Kong for %s: %w", key, err)
 	}
-	_, isNumber := v.Kind.(*structpb.Value_NumberValue)
-	return isNumber || v.GetBoolValue(), nil
+	_, isNumber := v.(float64)
+	return isNumber || v == true, nil
 }
 
 // report logs what an outcome has led to, once, and saves it for the next process.

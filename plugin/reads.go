@@ -1,6 +1,10 @@
 package plugin
 
 import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
 	"kong-traffic-split/plugin/config"
 )
 
@@ -53,19 +57,19 @@ func wantsOf(b *config.Backend) (w wants) {
 // First come the facts that any decision may depend on, and what is not remembered of
 // what all the backends depend on: to ask for more would cost every request what few of
 // them need. Later comes what only a client without a session needs.
-func (i *Instance) Reads(phase string) (first, later []call) {
+func (i *Instance) Reads(phase string, now time.Time) (first, later []call) {
 	if phase == "log" {
 		if i.observes() {
 			first = outcomeReads
 		}
 		return first, nil
 	}
-	l, w := i.wants(phase == "preread")
+	l, w := i.wants(phase == "preread", now)
 	if l != nil {
 		first, later = l.reads, l.laterReads
 	}
-	rt, routeKnown := i.route.known()
-	_, serviceKnown := i.service.known()
+	rt, routeKnown := i.route.known(now)
+	_, serviceKnown := i.service.known(now)
 	ifPreserved := wantsHostUnlessPreserved
 	if rt.preserveHost {
 		ifPreserved = wantsHostIfPreserved
@@ -88,7 +92,7 @@ func (i *Instance) Reads(phase string) (first, later []call) {
 
 // wants returns the split that a request will most likely be for, and what its backends
 // depend on. One that is named like the route is not known before the route is.
-func (i *Instance) wants(stream bool) (*live, wants) {
+func (i *Instance) wants(stream bool, now time.Time) (*live, wants) {
 	s := i.serving.Load()
 	if s == nil || s.err != nil {
 		return nil, 0
@@ -97,7 +101,7 @@ func (i *Instance) wants(stream bool) (*live, wants) {
 	if l == nil {
 		name := s.entry
 		if name == "" {
-			rt, known := i.route.known()
+			rt, known := i.route.known(now)
 			if !known {
 				return nil, wantsRoute
 			}
@@ -130,3 +134,107 @@ func serviceOfStream(w wants) wants {
 	}
 	return 0
 }
+
+// rememberEntities has what is the same for all requests remembered, whichever backend
+// this one is for: Reads would list it again and again until the backend's turn comes
+// that depends on it.
+func (r *request) rememberEntities(w wants) error {
+	switch {
+	case r.placement.RouteID == "":
+		return nil
+	case r.stream:
+		w = serviceOfStream(w)
+	}
+	if w&wantsService != 0 {
+		if _, err := r.askService(); err != nil {
+			return err
+		}
+	}
+	if w&wantsRoute != 0 {
+		_, err := r.askRoute()
+		return err
+	}
+	return nil
+}
+
+// route is what the plugin wants to know of the Kong route of a request.
+type route struct {
+	name         string
+	preserveHost bool
+}
+
+// askRoute returns the route of the request: always the same one for a row
+// that is on a route.
+func (r *request) askRoute() (route, error) {
+	v, isKnown := r.route.known(r.now)
+	if isKnown {
+		return v, nil
+	}
+	entity, err := r.askEntity("route")
+	if err != nil {
+		return v, err
+	}
+	v.name, _ = entity["name"].(string)
+	v.preserveHost, _ = entity["preserve_host"].(bool)
+	if r.placement.RouteID != "" {
+		r.route.set(v, r.now)
+	}
+	return v, nil
+}
+
+// askService returns the Service of the request: always the same one for a row
+// that is on a route or on a Service.
+func (r *request) askService() (config.Service, error) {
+	v, isKnown := r.service.known(r.now)
+	if isKnown {
+		return v, nil
+	}
+	entity, err := r.askEntity("service")
+	if err != nil {
+		return v, err
+	}
+	protocol, _ := entity["protocol"].(string)
+	host, _ := entity["host"].(string)
+	v = config.NewService(protocol, host)
+	if r.placement.RouteID != "" || r.placement.ServiceID != "" {
+		r.service.set(v, r.now)
+	}
+	return v, nil
+}
+
+// askEntity asks for one of the entities that Kong's router left in the request's
+// context. kong.router would answer too, but only outside of preread.
+func (r *request) askEntity(name string) (map[string]any, error) {
+	v, err := r.kong.Nginx.GetCtxAny(name)
+	if err != nil {
+		return nil, fmt.Errorf("asking Kong for the request's %s: %w", name, err)
+	}
+	entity, _ := v.(map[string]any)
+	return entity, nil
+}
+
+// askAgain is how long an answer about a route or a Service is good: Kong
+// starts new instances at every reload, so it is only a guard.
+const askAgain = 5 * time.Second
+
+// remembered keeps the answer to a question about something that is the same
+// for all requests of an instance. Safe for concurrent use.
+type remembered[T any] struct {
+	last atomic.Pointer[answer[T]]
+}
+
+type answer[T any] struct {
+	value T
+	at    time.Time
+}
+
+// known returns the answer if there is one that is not too old at now.
+func (r *remembered[T]) known(now time.Time) (v T, ok bool) {
+	a := r.last.Load()
+	if a == nil || now.Sub(a.at) >= askAgain {
+		return v, false
+	}
+	return a.value, true
+}
+
+func (r *remembered[T]) set(v T, now time.Time) { r.last.Store(&answer[T]{v, now}) }

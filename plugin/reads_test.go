@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -75,7 +76,7 @@ func TestReadsAreWhatTheHandlerAsksFor(t *testing.T) {
 			p.SetSplits(map[string]*config.Config{"web": mustConfig(t, `{"backends":[{"upstream":"up","path":"/v2"}]}`)})
 			i := start(t, p, tt.config)
 			for n, want := range tt.want {
-				first, later := i.Reads("access")
+				first, later := i.Reads("access", time.Now())
 				listed := namesOf(first)
 				got := fmt.Sprint(listed)
 				if later != nil {
@@ -127,7 +128,7 @@ func TestReadsInPreread(t *testing.T) {
 			p := plugin.New(options)
 			p.SetSplits(map[string]*config.Config{"web": mustConfig(t, `{"backends":[{"upstream":"up"}]}`)})
 			i := start(t, p, tt.config)
-			first, _ := i.Reads("preread")
+			first, _ := i.Reads("preread", time.Now())
 			listed := namesOf(first)
 			if got := fmt.Sprint(listed); got != tt.want {
 				t.Errorf("Reads lists %s, want %s", got, tt.want)
@@ -151,7 +152,7 @@ func TestReadsInPreread(t *testing.T) {
 func TestRememberedIsAskedForOnce(t *testing.T) {
 	i := start(t, plugin.New(options), onRoute+`"backends":[{"host":"10.0.0.1","host_header":"a"},{"host":"a.internal","weight":0}]`)
 	for n, want := range []int{2, 0, 0} {
-		if first, _ := i.Reads("access"); len(first) != want {
+		if first, _ := i.Reads("access", time.Now()); len(first) != want {
 			t.Errorf("request %d: %d reads, want %d", n+1, len(first), want)
 		}
 		if err := web().access(t, i); err != nil {
@@ -160,7 +161,7 @@ func TestRememberedIsAskedForOnce(t *testing.T) {
 	}
 	i = start(t, plugin.New(options), onRoute+`"backends":[{"service":true},{"host":"a.internal","weight":0}]`)
 	for n, want := range []int{1, 0, 0} {
-		if first, _ := i.Reads("preread"); len(first) != want {
+		if first, _ := i.Reads("preread", time.Now()); len(first) != want {
 			t.Errorf("connection %d: %d reads, want %d", n+1, len(first), want)
 		}
 		if err := web().run(t, "preread", i); err != nil {
@@ -181,7 +182,7 @@ func TestReadsAreWhatAllBackendsDependOn(t *testing.T) {
 		{"none has a share", onRoute + `"backends":[{"service":true,"weight":0}]`, "[]"},
 	} {
 		i := start(t, plugin.New(options), tt.config)
-		if first, _ := i.Reads("access"); fmt.Sprint(namesOf(first)) != tt.want {
+		if first, _ := i.Reads("access", time.Now()); fmt.Sprint(namesOf(first)) != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, namesOf(first), tt.want)
 		}
 	}

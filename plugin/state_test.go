@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"kong-traffic-split/plugin"
 	"kong-traffic-split/plugin/config"
 )
@@ -89,7 +91,7 @@ func TestFileKeepsTheRotationOfEqualWeights(t *testing.T) {
 	}
 }
 
-func start(t *testing.T, p *plugin.Plugin, config string) *plugin.Instance {
+func start(t rapid.TB, p *plugin.Plugin, config string) *plugin.Instance {
 	t.Helper()
 	return p.Start([]byte("{" + config + "}"))
 }

@@ -60,7 +60,7 @@ type conn struct {
 
 	attempt attempt      // the work on the RPC call in hand
 	size    int          // bytes of frames of its exchange that were read
-	due     atomic.Int64 // until which age of the server what is waited for has to come, in nanoseconds; 0: for ever
+	due     atomic.Int64 // until which tick of the server what is waited for has to come; 0: for ever
 	stalled atomic.Bool  // it has not
 
 	mu       sync.Mutex

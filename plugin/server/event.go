@@ -48,18 +48,19 @@ func (s *Server) event(c *conn, cmd *pb.CmdHandleEvent, ret *pb.RpcReturn) error
 		kong := pdk.Init(calls)
 		failed := barred(inst, c, now)
 		if failed == nil {
-			failed = handle(inst, cmd.EventName, calls, kong)
+			failed = handle(inst, cmd.EventName, now, calls, kong)
 		}
 		// An error after Kong has ended the exchange is only what follows from that.
 		if failed != nil && (!calls.brokenOff() || failed.stack != nil) {
-			s.refuse(inst.row, cmd.EventName, kong, failed)
+			s.refuse(inst.row, cmd.EventName, now, kong, failed)
 		}
 	}
 	err := calls.end(ret)
-	inst.guard.ended(err, s.now())
 	if err != nil {
+		inst.guard.failed(err, s.now())
 		return fmt.Errorf("phase %s: %w", cmd.EventName, err)
 	}
+	inst.guard.succeeded()
 	return nil
 }
 
@@ -74,7 +75,7 @@ func barred(inst *instance, c *conn, now time.Time) *failure {
 
 // handle reads what the instance wants to know and runs the handler, and makes
 // a failure of its error or panic.
-func handle(inst *instance, phase string, calls *calls, kong *pdk.PDK) (failed *failure) {
+func handle(inst *instance, phase string, now time.Time, calls *calls, kong *pdk.PDK) (failed *failure) {
 	defer func() {
 		if v := recover(); v != nil {
 			failed = &failure{
@@ -87,7 +88,7 @@ func handle(inst *instance, phase string, calls *calls, kong *pdk.PDK) (failed *
 	}()
 	if reader, ok := inst.Instance.(Reader); ok {
 		var first []Call
-		first, calls.later = reader.Reads(phase)
+		first, calls.later = reader.Reads(phase, now)
 		err := calls.read(first)
 		if calls.brokenOff() {
 			return nil // Kong waits for nothing any more
@@ -96,7 +97,7 @@ func handle(inst *instance, phase string, calls *calls, kong *pdk.PDK) (failed *
 			return failureOf(err)
 		}
 	}
-	if err := inst.Handle(phase, kong); err != nil {
+	if err := inst.Handle(phase, now, kong); err != nil {
 		return failureOf(err)
 	}
 	return nil
@@ -122,9 +123,9 @@ func failureOf(err error) *failure {
 // refuse logs why the event failed, once a minute for the same reason of the same
 // row, and answers the client, in a phase where one can be answered. What cannot
 // be said to Kong is in the server's own log.
-func (s *Server) refuse(row, phase string, kong *pdk.PDK, failed *failure) {
+func (s *Server) refuse(row, phase string, now time.Time, kong *pdk.PDK, failed *failure) {
 	reason := logLine(failed.reason)
-	if ok, _ := s.reasons.allow(row+" "+reason, s.now()); ok {
+	if ok, _ := s.reasons.allow(row+" "+reason, now); ok {
 		if failed.stack != nil {
 			s.log.Error(reason, "stack", string(failed.stack))
 		}

@@ -48,23 +48,25 @@ func (g *guard) bars(now time.Time) error {
 		ends, barredFor, g.reason)
 }
 
-// ended takes note of how an event's exchange has ended.
-func (g *guard) ended(err error, now time.Time) {
-	switch {
-	case err == nil:
-		if g.ends.Load() != 0 {
-			g.ends.Store(0)
-		}
-	case errors.Is(err, errStalled): // a worker that hangs does so with all that it has in flight
-	case !byKong(err):
-		g.mu.Lock()
-		g.last, g.reason = now, err
-		g.mu.Unlock()
-		g.ends.Add(1)
+// succeeded records an event whose exchange has ended as it should.
+func (g *guard) succeeded() {
+	if g.ends.Load() != 0 {
+		g.ends.Store(0)
 	}
 }
 
-// byKong tells whether it is Kong that has ended a connection, so that it does
+// failed records what has ended the connection in an event.
+func (g *guard) failed(err error, now time.Time) {
+	if errors.Is(err, errStalled) || byKong(err) { // a worker that hangs does so with all that it has in flight
+		return
+	}
+	g.mu.Lock()
+	g.last, g.reason = now, err
+	g.mu.Unlock()
+	g.ends.Add(1)
+}
+
+// byKong reports whether it is Kong that has ended a connection, so that it does
 // not repeat anything.
 func byKong(err error) bool {
 	for _, its := range []error{

@@ -41,8 +41,8 @@ const rows = 8
 // A named instance knows its config.
 type named string
 
-func (named) Handle(string, *pdk.PDK) error { return nil }
-func (named) Close()                        {}
+func (named) Handle(string, time.Time, *pdk.PDK) error { return nil }
+func (named) Close()                                   {}
 
 // A kongWorker is one of Kong's workers in one of its subsystems, which number their
 // instances each from 1.

@@ -51,8 +51,8 @@ func (inst *instance) close(log *slog.Logger) {
 // unstarted is the instance of a config that cannot be used.
 type unstarted struct{ err error }
 
-func (u unstarted) Handle(string, *pdk.PDK) error { return u.err }
-func (u unstarted) Close()                        {}
+func (u unstarted) Handle(string, time.Time, *pdk.PDK) error { return u.err }
+func (u unstarted) Close()                                   {}
 
 // instances are the instances that Kong may use, by id. Safe for concurrent use.
 type instances struct {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	pdk "github.com/Kong/go-pdk"
 	"github.com/google/go-cmp/cmp"
@@ -15,7 +16,7 @@ type reading struct {
 	first, later []Call
 }
 
-func (r reading) Reads(string) (first, later []Call) { return r.first, r.later }
+func (r reading) Reads(string, time.Time) (first, later []Call) { return r.first, r.later }
 
 func TestReadsAnswerTheHandlersCalls(t *testing.T) {
 	path := socketPath(t)

@@ -156,7 +156,7 @@ func TestACallThatIsRefusedIsNotItsInstancesFault(t *testing.T) {
 	id := s.start(startOf(`{"__seq__":1}`), 0).id
 	next := New(pluginOf(nil), quiet)
 	next.State = saved
-	if inst := next.find(id, maxDeaths); inst == nil || inst.Handle("access", nil) == nil {
+	if inst := next.find(id, maxDeaths); inst == nil || inst.Handle("access", time.Now(), nil) == nil {
 		t.Errorf("the call is not refused: %+v", inst)
 	}
 	if _, refuses := next.find(id, 0).Instance.(unstarted); refuses {

@@ -29,8 +29,10 @@ type entry struct {
 	config string
 }
 
-func (e entry) Handle(_ string, kong *pdk.PDK) error { return kong.Ctx.SetShared("config", e.config) }
-func (e entry) Close()                               { e.of.count(e.config, -1) }
+func (e entry) Handle(_ string, _ time.Time, kong *pdk.PDK) error {
+	return kong.Ctx.SetShared("config", e.config)
+}
+func (e entry) Close() { e.of.count(e.config, -1) }
 
 func (l *ledger) count(config string, n int) {
 	l.mu.Lock()
@@ -247,8 +249,8 @@ func TestAPanicWhileAnInstanceClosesIsNotTheEnd(t *testing.T) {
 
 type panicsAtClose struct{ with string }
 
-func (panicsAtClose) Handle(string, *pdk.PDK) error { return nil }
-func (p panicsAtClose) Close()                      { panic(p.with) }
+func (panicsAtClose) Handle(string, time.Time, *pdk.PDK) error { return nil }
+func (p panicsAtClose) Close()                                 { panic(p.with) }
 
 // What is not a call is the end of that connection, and of nothing else.
 func TestFramesThatAreNoCalls(t *testing.T) {

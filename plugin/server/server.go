@@ -19,6 +19,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -49,7 +50,7 @@ type Plugin struct {
 
 // An Instance is a Plugin with the config of one plugin row.
 type Instance interface {
-	// Handle runs one phase of one request. Several goroutines call it at
+	// Handle runs one phase of one request, which came at now. Several goroutines call it at
 	// once, each with a kong of its own, even while and after Close runs. kong
 	// is for that goroutine alone, until Handle returns.
 	//
@@ -59,7 +60,7 @@ type Instance interface {
 	// reason, Error(), goes to Kong's error log, once a minute at most for the
 	// same one of the same row. In a phase that can no longer answer (log, certificate) the
 	// reason is logged, and that is all. A panic is an error like any other.
-	Handle(phase string, kong *pdk.PDK) error
+	Handle(phase string, now time.Time, kong *pdk.PDK) error
 	// Close is called at most once, when Kong or the server is done with the instance.
 	// It is not when Serve ends.
 	Close()
@@ -71,9 +72,9 @@ type Reader interface {
 	// Reads lists calls that are sent to Kong together before Handle runs, and
 	// whose replies answer the same calls of the handler. Those of later are sent
 	// together as soon as the handler makes one of them. It is asked before
-	// each event, by several goroutines at once; the server changes nothing of
+	// each event, which came at now, by several goroutines at once; the server changes nothing of
 	// what it returns. A call that is not listed costs a round trip of its own.
-	Reads(phase string) (first, later []Call)
+	Reads(phase string, now time.Time) (first, later []Call)
 }
 
 // A Call is a call of Kong's PDK. It is an alias so that a plugin can be a Reader and, as
@@ -119,6 +120,7 @@ type Server struct {
 	log       *slog.Logger
 	now       func() time.Time
 	started   time.Time
+	ticks     atomic.Int64 // of watchPause that it has been there
 	instances instances
 	ids       ids
 	changing  locks // held while a saved instance is started again or goes

@@ -31,8 +31,8 @@ const patience = 30 * time.Second
 // A handler is an instance that is one function.
 type handler func(phase string, kong *pdk.PDK) error
 
-func (h handler) Handle(phase string, kong *pdk.PDK) error { return h(phase, kong) }
-func (h handler) Close()                                   {}
+func (h handler) Handle(phase string, _ time.Time, kong *pdk.PDK) error { return h(phase, kong) }
+func (h handler) Close()                                                {}
 
 // pluginOf returns a plugin whose instances all are h.
 func pluginOf(h handler) Plugin {

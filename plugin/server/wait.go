@@ -26,11 +26,11 @@ const (
 var errStalled = errors.New("the other side keeps the server waiting")
 
 // wait does what may have to wait for the other side, for limit at most, and then fails.
-// Other calls that processes have died with may be tried meanwhile. It costs less than a
-// deadline of the socket's each time.
+// Other calls that processes have died with may be tried meanwhile. To count ticks of the
+// server's costs less than a deadline of the socket's each time, and is exact to one.
 func (c *conn) wait(limit time.Duration, do func() error) error {
 	c.rest()
-	c.due.Store(int64(c.server.age() + limit))
+	c.due.Store(c.server.ticks.Load() + int64(limit/watchPause) + 1)
 	err := do()
 	c.due.Store(0)
 	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.stalled.Load() {
@@ -39,12 +39,10 @@ func (c *conn) wait(limit time.Duration, do func() error) error {
 	return err
 }
 
-// age is how long the server has been there, whatever becomes of the clock meanwhile.
-func (s *Server) age() time.Duration { return s.now().Sub(s.started) }
-
-// endStalled ends the connections that have waited for too long.
+// endStalled ends the connections that have waited for too long. It is called once each
+// watchPause.
 func (s *Server) endStalled() {
-	now := int64(s.age())
+	now := s.ticks.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {

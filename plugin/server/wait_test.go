@@ -152,7 +152,7 @@ func TestWhoKeepsTheServerWaitingIsEnded(t *testing.T) {
 				if n := open(); n != 3 {
 					t.Errorf("%d connections are there, and none should be ended yet", n)
 				}
-				time.Sleep(watchPause)
+				time.Sleep(watchPause + time.Nanosecond)
 				if n := open(); n != 2 {
 					t.Errorf("%d connections are there, and the one that waits should be ended", n)
 				}
@@ -183,7 +183,7 @@ func TestAWorkerThatHangsIsNoFaultOfTheInstance(t *testing.T) {
 		for range 2 * maxEnds {
 			s.dial().sends(eventOf(t, id, "access"), 2)
 		}
-		time.Sleep(stallTime + watchPause)
+		time.Sleep(stallTime + 2*watchPause)
 		synctest.Wait()
 		if len(s.conns) > 0 {
 			t.Errorf("%d connections are there, and all should be ended", len(s.conns))

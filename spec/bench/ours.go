@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"time"
 
 	pdk "github.com/Kong/go-pdk"
 	"google.golang.org/protobuf/proto"
@@ -36,10 +37,10 @@ func newOurs(config []byte) (server.Instance, error) {
 	return o, nil
 }
 
-func (o *ours) Handle(_ string, kong *pdk.PDK) error { return o.access(kong) }
+func (o *ours) Handle(_ string, _ time.Time, kong *pdk.PDK) error { return o.access(kong) }
 
 // Reads lets the server ask for all of them together.
-func (o *ours) Reads(string) (first, later []server.Call) { return o.asked, nil }
+func (o *ours) Reads(string, time.Time) (first, later []server.Call) { return o.asked, nil }
 
 func (o *ours) Close() {}
 

@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	pdk "github.com/Kong/go-pdk"
 
@@ -84,7 +85,7 @@ func serve(socket, info string) error {
 // faulty is the plugin's instance, with a fault.
 type faulty struct{ *plugin.Instance }
 
-func (f faulty) Handle(phase string, kong *pdk.PDK) error {
+func (f faulty) Handle(phase string, now time.Time, kong *pdk.PDK) error {
 	path, err := kong.Request.GetPath()
 	switch {
 	case err != nil:
@@ -94,5 +95,5 @@ func (f faulty) Handle(phase string, kong *pdk.PDK) error {
 	case strings.HasSuffix(path, "/exit"):
 		os.Exit(3)
 	}
-	return f.Instance.Handle(phase, kong)
+	return f.Instance.Handle(phase, now, kong)
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"testing"
+	"time"
 
 	pdk "github.com/Kong/go-pdk"
 	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
@@ -22,7 +23,7 @@ import (
 type silentInstance struct{}
 
 func (silentInstance) Close() {}
-func (silentInstance) Handle(_ string, kong *pdk.PDK) error {
+func (silentInstance) Handle(_ string, _ time.Time, kong *pdk.PDK) error {
 	if err := kong.Service.SetTarget("canary.local", 80); err != nil {
 		return err
 	}
