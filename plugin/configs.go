@@ -336,7 +336,7 @@ func (i *Instance) restore(good *savedConfig) *serving {
 	if good.lost() {
 		s.err = fmt.Errorf("the last good config is longer than %d bytes, the most that is saved", maxSavedConfig)
 	} else if err := i.plugin.guard(func() error {
-		c, lacksSecret, err := config.Restore(good.Config, i.text, good.config)
+		c, lacksSecret, err := config.Restore(good.Config, i.sent, good.config)
 		if err == nil {
 			s.lacksSecret = lacksSecret
 			s.use(i, c)

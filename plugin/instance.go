@@ -24,7 +24,7 @@ type Instance struct {
 	arrived   bool        // it has had a request or connection; of the row's lock
 
 	config *config.Config // nil: it is wrong
-	text   []byte         // of a wrong one: what Kong has sent
+	sent   *config.Node   // of a wrong one: what Kong has sent
 	wrong  atomic.Pointer[refusal]
 	failed atomic.Pointer[failure]     // what is wrong with a config that is right otherwise
 	saved  atomic.Pointer[savedConfig] // as which the config was saved; nil: it was not yet
@@ -61,6 +61,9 @@ type failure struct {
 	ofFiles bool          // it is one in the split files, or that those lack something
 	files   *fileRevision // what they were then
 }
+
+// PluginID returns the id of the plugin row; empty: it is not known.
+func (i *Instance) PluginID() string { return i.placement.PluginID }
 
 // Handle runs a phase of one request. An error that the client is to see has
 // the methods Status and Message; Error is for Kong's log.

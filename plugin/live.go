@@ -140,7 +140,7 @@ func (r *rows) add(place placement, c *config.Config) (*live, func()) {
 	newest := of.newestLive()
 	in := of.use(s)
 	l := newLive(c, s, in.state, "", newest)
-	l.seq, _ = place.Seq.Int64()
+	l.seq = place.Seq
 	if newest == nil {
 		r.plugin.recall(l)
 	}

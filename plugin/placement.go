@@ -1,32 +1,46 @@
 package plugin
 
 import (
-	"encoding/json"
 	"fmt"
+	"strconv"
+
+	"kong-traffic-split/plugin/config"
 )
 
 // placement is where a plugin row sits in Kong's configuration, from what Kong
 // adds to its config.
 type placement struct {
-	PluginID   string `json:"__plugin_id"`
-	RouteID    string `json:"route_id"`
-	ServiceID  string `json:"service_id"`
-	ConsumerID string `json:"consumer_id"`
-	// Seq numbers the configs that a worker of Kong's has loaded, from 1.
-	Seq json.Number `json:"__seq__"`
+	PluginID, RouteID, ServiceID, ConsumerID string
+	// Seq numbers the configs that a worker of Kong's has loaded, from 1; 0: not known.
+	Seq int64
 
 	unknown bool // it cannot be decoded, but for the id perhaps
 }
 
-func decodePlacement(text []byte) (p placement, err error) {
-	if err := json.Unmarshal(text, &p); err != nil {
-		var id struct {
-			PluginID string `json:"__plugin_id"`
+// placementOf returns the placement in what Kong has sent.
+func placementOf(sent *config.Node) (p placement, err error) {
+	for _, id := range [...]struct {
+		key string
+		to  *string
+	}{
+		{"__plugin_id", &p.PluginID},
+		{"route_id", &p.RouteID},
+		{"service_id", &p.ServiceID},
+		{"consumer_id", &p.ConsumerID},
+	} {
+		switch v := sent.Get(id.key); {
+		case v == nil, v.Kind == config.Null:
+		case v.Kind == config.String:
+			*id.to = v.Text
+		default:
+			p.unknown = true
+			err = fmt.Errorf("what Kong adds to the config: %s is not a string", id.key)
 		}
-		_ = json.Unmarshal(text, &id)
-		return placement{PluginID: id.PluginID, unknown: true}, fmt.Errorf("what Kong adds to the config: %w", err)
 	}
-	return p, nil
+	if v := sent.Get("__seq__"); v != nil && v.Kind == config.Number {
+		p.Seq, _ = strconv.ParseInt(v.Text, 10, 64)
+	}
+	return p, err
 }
 
 // key names the place: of rows that have the same id, the same one is only where nobody

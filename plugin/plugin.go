@@ -83,21 +83,29 @@ func (p *Plugin) ConfigOptions() []config.Option {
 // row's config is wrong, it serves by the row's last good one at the same place, or
 // else refuses all requests.
 func (p *Plugin) Start(text []byte) *Instance {
-	place, err := decodePlacement(text)
-	i := &Instance{plugin: p, placement: place}
+	i := &Instance{plugin: p}
+	sent, err := config.ParseKong(text)
+	place, misplaced := placementOf(sent)
+	if err == nil {
+		err = misplaced
+	}
+	i.placement = place
 	i.row, i.started = p.configs.of(place.PluginID)
 	if err == nil {
-		err = p.guard(func() (err error) {
-			if i.config, err = config.FromKong(text, p.ConfigOptions()...); err == nil {
-				s := new(serving)
-				s.use(i, i.config)
-				i.serving.Store(s)
+		err = p.guard(func() error {
+			c, problems := config.DecodeRow(sent, p.ConfigOptions()...)
+			if problems != nil {
+				return problems
 			}
-			return err
+			i.config = c
+			s := new(serving)
+			s.use(i, c)
+			i.serving.Store(s)
+			return nil
 		})
 	}
 	if err != nil {
-		i.text = text
+		i.sent = sent
 		wrong := &refusal{status: 500, message: misconfiguredMessage, reason: err}
 		i.wrong.Store(wrong)
 		_, _ = i.fallBack(wrong, time.Now()) // already now, before Kong closes the one that serves so far

@@ -40,8 +40,11 @@ const healthTime = 3 * time.Second
 // what thousands of instances keep.
 const gcPercent = 50
 
-// The server reads for the plugin what it may ask Kong for.
-var _ server.Reader = (*plugin.Instance)(nil)
+// The server reads for the plugin what it may ask Kong for, and asks it whose config it has.
+var (
+	_ server.Reader = (*plugin.Instance)(nil)
+	_ server.Row    = (*plugin.Instance)(nil)
+)
 
 // options are the command line.
 type options struct {

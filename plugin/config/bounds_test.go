@@ -18,6 +18,12 @@ func TestLongConfigurations(t *testing.T) {
 		if _, err := FromKong([]byte(text)); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
+		for _, added := range []string{`{"__plugin_id": "p", ` + text[1:], text[:len(text)-1] + `, "__plugin_id": "p"}`} {
+			n, err := ParseKong([]byte(added))
+			if id := n.Get("__plugin_id"); err == nil || id == nil || id.Text != "p" || n.size() > maxValues {
+				t.Errorf("of %.40s… is known: %+v, of %d values, %v", added, id, n.size(), err)
+			}
+		}
 	}
 }
 

@@ -265,8 +265,8 @@ func TestWithoutOutcomes(t *testing.T) {
 		}
 	}
 	file, err := parseJSON([]byte(`{
-		"defaults": {` + inRamp(`"duration": 60, "guard": {"max_error_ratio": 0.1}`) + `},
-		"splits": {"a": {` + two + `}, "b": {` + two + `}}}`))
+		"defaults": {`+inRamp(`"duration": 60, "guard": {"max_error_ratio": 0.1}`)+`},
+		"splits": {"a": {`+two+`}, "b": {`+two+`}}}`), maxValues)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,18 +118,39 @@ func (n *Node) size() int {
 // FromKong decodes and checks the JSON with which Kong starts an instance. Keys that
 // Kong itself adds are ignored. The error is a Problems.
 func FromKong(text []byte, options ...Option) (*Config, error) {
-	if err := CheckLength(len(text)); err != nil {
-		return nil, Problems{{Message: "the configuration that Kong sent " + err.Error()}}
-	}
-	n, err := parseJSON(text)
+	n, err := ParseKong(text)
 	if err != nil {
-		return nil, Problems{{Message: "the configuration that Kong sent cannot be read: " + err.Error()}}
+		return nil, err
 	}
+	return checkRow(n, options...)
+}
+
+// checkRow is [DecodeRow] with an error that is nil where there are no problems.
+func checkRow(n *Node, options ...Option) (*Config, error) {
 	c, problems := DecodeRow(n, options...)
 	if problems != nil {
 		return nil, problems
 	}
 	return c, nil
+}
+
+// ParseKong parses the JSON with which Kong starts an instance, for [DecodeRow]. After an
+// error, a Problems, the tree may be empty. Of a configuration that is only too long, it
+// has what Kong itself adds, which says whose it is.
+func ParseKong(text []byte) (*Node, error) {
+	values := maxValues
+	long := CheckLength(len(text))
+	if long != nil {
+		values = 0
+	}
+	n, err := parseJSON(text, values)
+	switch {
+	case long != nil:
+		return n, Problems{{Message: "the configuration that Kong sent " + long.Error()}}
+	case err != nil:
+		return n, Problems{{Message: "the configuration that Kong sent cannot be read: " + err.Error()}}
+	}
+	return n, nil
 }
 
 // CheckLength returns an error if a configuration has too many bytes in JSON to be read.
@@ -152,27 +173,33 @@ func DecodeRow(n *Node, options ...Option) (*Config, Problems) {
 	return c, nil
 }
 
-// parseJSON parses a JSON text into a tree.
-func parseJSON(text []byte) (*Node, error) {
-	p := parser{text: text, Decoder: json.NewDecoder(bytes.NewReader(text)), left: new(maxValues)}
+// parseJSON parses a JSON text into a tree. Of a text that has more values than it may, it
+// returns an error and a tree without those after the most, but for what Kong adds.
+func parseJSON(text []byte, values int) (*Node, error) {
+	p := parser{text: text, Decoder: json.NewDecoder(bytes.NewReader(text)), left: values}
 	p.UseNumber()
 	n, err := p.value(0)
 	if errors.Is(err, io.EOF) {
-		return nil, errors.New("it is empty or ends in the middle")
+		err = errors.New("it is empty or ends in the middle")
+	}
+	if err == nil {
+		if _, more := p.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("there is more after its end")
+		}
 	}
 	if err != nil {
-		return nil, err
+		return new(Node), err
 	}
-	if _, err := p.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("there is more after its end")
+	if p.left < 0 {
+		err = fmt.Errorf("it has more than %d values", values)
 	}
-	return n, nil
+	return n, err
 }
 
 type parser struct {
 	*json.Decoder
 	text []byte
-	left *int // values that it may still read
+	left int // values that it may still keep
 }
 
 // Limits of a configuration, so that decoding it takes little time and memory.
@@ -183,13 +210,11 @@ const (
 )
 
 // value reads the next value with all values in it.
-func (p parser) value(depth int) (*Node, error) {
+func (p *parser) value(depth int) (*Node, error) {
 	if depth > maxDepth {
 		return nil, errors.New("it nests too deep")
 	}
-	if *p.left--; *p.left < 0 {
-		return nil, fmt.Errorf("it has more than %d values", maxValues)
-	}
+	p.left--
 	start := p.InputOffset()
 	token, err := p.Token()
 	if err != nil {
@@ -213,7 +238,7 @@ func (p parser) value(depth int) (*Node, error) {
 }
 
 // inside reads what is between brackets.
-func (p parser) inside(open json.Delim, depth int) (*Node, error) {
+func (p *parser) inside(open json.Delim, depth int) (*Node, error) {
 	n := &Node{Kind: List}
 	if open == '{' {
 		n.Kind = Map
@@ -230,6 +255,7 @@ func (p parser) inside(open json.Delim, depth int) (*Node, error) {
 		switch {
 		case err != nil:
 			return nil, err
+		case p.left < 0 && (depth > 0 || key == nil || !addedByKong(key.Text, true)):
 		case key == nil:
 			n.Items = append(n.Items, v)
 		case key.Kind == Fault:

@@ -174,7 +174,7 @@ unknown key "x"; the keys here are backends, algorithm, hash_on, hash_on_header,
 	}
 	for _, tt := range tests {
 		t.Run(shorten(tt.config), func(t *testing.T) {
-			n, err := parseJSON([]byte(tt.config))
+			n, err := parseJSON([]byte(tt.config), maxValues)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -204,7 +204,7 @@ func TestJSONSchemaTakesWhatIsRight(t *testing.T) {
 		if bytes.Contains(text, []byte("null")) {
 			return // as good as absent in JSON, and refused in YAML
 		}
-		n, err := parseJSON(text)
+		n, err := parseJSON(text, maxValues)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -278,7 +278,7 @@ func TestJSONSchemaMarksMistakes(t *testing.T) {
 		if schema.Validate(value) == nil {
 			t.Errorf("%s is taken", text)
 		}
-		n, err := parseJSON([]byte(text))
+		n, err := parseJSON([]byte(text), maxValues)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,10 +1,10 @@
 package config
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 )
 
 // Saved returns what may be saved of a checked configuration: its parameters in JSON, as
@@ -14,63 +14,56 @@ func (c *Config) Saved() ([]byte, error) {
 }
 
 // Restore returns the configuration that [Config.Saved] has returned as saved. It takes
-// the session's secrets from now, the JSON that Kong sends now, which may be wrong
-// otherwise; or else from before, the configuration that was saved, which is nil if this
-// process never had it. Without secrets it leaves the session out, so that clients are
-// not pinned, and lacks is true. It accepts parameters that need the outcomes of requests
-// even if Kong does not report any: they have no effect then.
-func Restore(saved, now []byte, before *Config) (c *Config, lacks bool, err error) {
-	v, err := decodeAny(saved)
+// the session's secrets from now, what Kong sends now, which may be wrong otherwise, and
+// nil if it is not known; or else from before, the configuration that was saved, which is
+// nil if this process never had it. Without secrets it leaves the session out, so that
+// clients are not pinned, and lacks is true. It accepts parameters that need the outcomes
+// of requests even if Kong does not report any: they have no effect then.
+func Restore(saved []byte, now *Node, before *Config) (c *Config, lacks bool, err error) {
+	n, err := parseJSON(saved, maxValues)
 	if err != nil {
 		return nil, false, fmt.Errorf("the saved configuration cannot be read: %w", err)
 	}
-	all, _ := v.(map[string]any)
-	session, _ := all["session"].(map[string]any)
+	session := n.Get("session")
 	if session == nil {
-		c, err = fromAny(all)
+		c, err = checkRow(n)
 		return c, false, err
 	}
-	secret, previous := secretsOf(now)
-	candidates := []map[string]string{{"secret": secret, "previous_secret": previous}, {"secret": secret}}
-	if before != nil && before.Session != nil {
-		s := before.Session
-		candidates = append(candidates, map[string]string{"secret": string(s.Secret), "previous_secret": string(s.PreviousSecret)})
-	}
-	for _, given := range candidates {
-		for _, name := range []string{"secret", "previous_secret"} {
-			delete(session, name)
-			if s := given[name]; s != "" {
-				session[name] = s
-			}
-		}
-		if c, err = fromAny(all); err == nil {
+	rest := slices.Clip(session.Members)
+	for _, secrets := range secretsOf(now, before) {
+		session.Members = append(rest, secrets...)
+		if c, err = checkRow(n); err == nil {
 			return c, false, nil
 		}
 	}
-	delete(all, "session")
-	c, err = fromAny(all)
+	n.Members = slices.DeleteFunc(n.Members, func(m Member) bool { return m.Key == "session" })
+	c, err = checkRow(n)
 	return c, true, err
 }
 
-func fromAny(v map[string]any) (*Config, error) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
+// secretsOf returns the secrets that a session may have, those first that are to be
+// preferred.
+func secretsOf(now *Node, before *Config) (candidates [][]Member) {
+	var session []Member
+	if now != nil {
+		if s := now.Get("session"); s != nil {
+			session = s.Members
+		}
 	}
-	return FromKong(text)
-}
-
-// secretsOf returns the session's secrets in what Kong sends; empty: there are none.
-func secretsOf(text []byte) (secret, previous string) {
-	if len(text) > maxText {
-		return "", ""
+	secrets := slices.DeleteFunc(slices.Clone(session), func(m Member) bool {
+		return m.Key != "secret" && m.Key != "previous_secret" || m.Value.Kind != String || m.Value.Text == ""
+	})
+	secretAlone := slices.DeleteFunc(slices.Clone(secrets), func(m Member) bool { return m.Key != "secret" })
+	candidates = [][]Member{secrets, secretAlone}
+	if before != nil && before.Session != nil {
+		s := before.Session
+		had := []Member{{Key: "secret", Value: &Node{Kind: String, Text: string(s.Secret)}}}
+		if s.PreviousSecret != "" {
+			had = append(had, Member{Key: "previous_secret", Value: &Node{Kind: String, Text: string(s.PreviousSecret)}})
+		}
+		candidates = append(candidates, had)
 	}
-	v, _ := decodeAny(text)
-	all, _ := v.(map[string]any)
-	session, _ := all["session"].(map[string]any)
-	secret, _ = session["secret"].(string)
-	previous, _ = session["previous_secret"].(string)
-	return secret, previous
+	return candidates
 }
 
 // saved returns what is saved of a value of the kind of f; nil: nothing.
@@ -103,11 +96,4 @@ func (f *field) saved(v reflect.Value) any {
 		return all
 	}
 	return v.Interface()
-}
-
-// decodeAny parses JSON, with numbers as they are written.
-func decodeAny(text []byte) (v any, err error) {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	return v, d.Decode(&v)
 }

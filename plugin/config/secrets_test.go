@@ -39,7 +39,7 @@ func TestNoMessageShowsASecret(t *testing.T) {
 		} else if strings.Contains(err.Error(), "TOPSECRET") {
 			t.Errorf("%s is told %v", session, err)
 		}
-		file, err := parseJSON([]byte(`{"splits": {"a": ` + config + `}}`))
+		file, err := parseJSON([]byte(`{"splits": {"a": `+config+`}}`), maxValues)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,7 +8,7 @@ import (
 
 func decodeFile(t *testing.T, text string) (map[string]*Config, Problems) {
 	t.Helper()
-	n, err := parseJSON([]byte(text))
+	n, err := parseJSON([]byte(text), maxValues)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -148,7 +148,7 @@ func problemsOfExample(f *field, of reflect.Type) error {
 	if err != nil {
 		return err
 	}
-	n, err := parseJSON(text)
+	n, err := parseJSON(text, maxValues)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ const (
 type instance struct {
 	Instance
 	id      int32
-	row     string // the id of the plugin row, for the log, the same for all of Kong's workers; may be empty
+	row     string // the id of the plugin row; empty: it is not known
 	config  configSum
 	starts  int // that were answered with its id, less those that were closed; of instances' lock
 	started time.Time

@@ -66,6 +66,14 @@ type Instance interface {
 	Close()
 }
 
+// A Row is an Instance that knows whose it is.
+type Row interface {
+	// PluginID returns the id of the plugin row, the same for all of Kong's workers; empty:
+	// it is not known. It is asked once, after Start. What is logged of an instance has it,
+	// and counts as one for all instances of a row.
+	PluginID() string
+}
+
 // A Reader is an Instance that says beforehand what its handler is going to ask
 // Kong for.
 type Reader interface {

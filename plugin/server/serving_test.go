@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
@@ -41,8 +42,25 @@ func pluginOf(h handler) Plugin {
 		Version: "0.1",
 		Phases:  []string{"rewrite", "access", "response", "preread", "log"},
 		Schema:  []byte(`{"name":"traffic-split","fields":[]}`),
-		Start:   func([]byte) (Instance, error) { return h, nil },
+		Start:   func(config []byte) (Instance, error) { return ofRow(h, config), nil },
 	}
+}
+
+// A rowInstance is an instance of a plugin row.
+type rowInstance struct {
+	Instance
+	id string
+}
+
+func (i rowInstance) PluginID() string { return i.id }
+
+// ofRow is an instance as one of the row that a config names.
+func ofRow(i Instance, config []byte) Instance {
+	var row struct {
+		ID string `json:"__plugin_id"`
+	}
+	_ = json.Unmarshal(config, &row)
+	return rowInstance{i, row.ID}
 }
 
 // A serving is a server that runs on a Unix socket until the test ends.

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"runtime/debug"
 	"strconv"
@@ -37,11 +36,6 @@ func (s *Server) isKnown(id int32) bool {
 
 // startAs starts an instance under an id.
 func (s *Server) startAs(id int32, cmd *pb.CmdStartInstance, config configSum, deaths int) *instance {
-	var row struct {
-		ID string `json:"__plugin_id"`
-	}
-	_ = json.Unmarshal(cmd.Config, &row) // Start says what is wrong
-	row.ID = short(row.ID)
 	err := died(deaths)
 	var started Instance
 	if err == nil {
@@ -49,13 +43,16 @@ func (s *Server) startAs(id int32, cmd *pb.CmdStartInstance, config configSum, d
 	}
 	if err != nil {
 		s.log.Error("an instance cannot be started, its requests get an error",
-			"instance", id, "plugin_id", row.ID, "error", shown(err))
+			"instance", id, "error", shown(err))
 		started = unstarted{fmt.Errorf("config: %w", err)}
 	}
 	now := s.now()
-	inst := &instance{Instance: started, id: id, row: row.ID, config: config, started: now}
+	inst := &instance{Instance: started, id: id, config: config, started: now}
+	if row, ok := started.(Row); ok {
+		inst.row = short(row.PluginID())
+	}
 	s.instances.put(inst, now).close(s.log)
-	s.log.Debug("instance started", "instance", id, "plugin_id", row.ID)
+	s.log.Debug("instance started", "instance", id, "plugin_id", inst.row)
 	return inst
 }
 

@@ -23,7 +23,7 @@ func TestWhatPeersSayIsBounded(t *testing.T) {
 		case strings.Contains(string(config), "fails"):
 			return nil, fmt.Errorf("wrong: %s", config)
 		}
-		return panicsAtClose{string(config)}, nil
+		return ofRow(panicsAtClose{string(config)}, config), nil
 	}
 	for name, call := range map[string]func(i int) *pb.RpcCall{
 		"an event": func(i int) *pb.RpcCall {
@@ -32,7 +32,7 @@ func TestWhatPeersSayIsBounded(t *testing.T) {
 			}}}
 		},
 		"a plugin's name":        func(i int) *pb.RpcCall { return start(fmt.Sprint(i, long), `{}`) },
-		"a row's id":             func(int) *pb.RpcCall { return start("traffic-split", `{"fails":1,"__plugin_id":"`+long+`"}`) },
+		"a row's id":             func(int) *pb.RpcCall { return start("traffic-split", `{"__plugin_id":"`+long+`"}`) },
 		"a config that is wrong": func(int) *pb.RpcCall { return start("traffic-split", `{"fails":"`+long+`"}`) },
 		"a config that panics":   func(int) *pb.RpcCall { return start("traffic-split", `{"panics":"`+long+`"}`) },
 		"the end of an instance": func(int) *pb.RpcCall { return start("traffic-split", `{"`+long+`":1}`) },
