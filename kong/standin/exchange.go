@@ -58,7 +58,7 @@ type exchange struct {
 	credential map[string]any
 	shared     map[string]any // kong.ctx.shared
 	ctx        map[string]any // what plugins set with kong.nginx.set_ctx
-	logged     []loggedValue  // set_serialize_value
+	logged     []keyValue     // set_serialize_value
 	collected  []collected
 	plugin     string // whose phase runs
 

@@ -1,7 +1,6 @@
 package standin
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -26,141 +25,163 @@ func (e raised) Error() string { return e.message }
 
 func raise(format string, args ...any) error { return raised{fmt.Sprintf(format, args...)} }
 
-// visitor takes one field of a message: a number, or bytes.
-type visitor func(field protowire.Number, number uint64, bytes []byte)
+// fields are those of a message, in their order.
+type fields []field
 
-// visit reads the fields of a message.
-func visit(message []byte, take visitor) error {
-	for len(message) > 0 {
-		field, kind, n := protowire.ConsumeTag(message)
+// A field of a message has a number or bytes, by its type.
+type field struct {
+	tag    protowire.Number
+	number uint64
+	bytes  []byte
+}
+
+func parseFields(text []byte) (m fields, err error) {
+	for len(text) > 0 {
+		tag, kind, n := protowire.ConsumeTag(text)
+		f := field{tag: tag}
+		if n >= 0 {
+			text = text[n:]
+			switch kind {
+			case protowire.VarintType:
+				f.number, n = protowire.ConsumeVarint(text)
+			case protowire.Fixed64Type:
+				f.number, n = protowire.ConsumeFixed64(text)
+			case protowire.BytesType:
+				f.bytes, n = protowire.ConsumeBytes(text)
+			default:
+				n = protowire.ConsumeFieldValue(tag, kind, text)
+			}
+		}
 		if n < 0 {
-			return raise("invalid message: %v", protowire.ParseError(n))
+			return nil, raise("invalid message: %v", protowire.ParseError(n))
 		}
-		message = message[n:]
-		var number uint64
-		var bytes []byte
-		switch kind {
-		case protowire.VarintType:
-			number, n = protowire.ConsumeVarint(message)
-		case protowire.Fixed64Type:
-			number, n = protowire.ConsumeFixed64(message)
-		case protowire.BytesType:
-			bytes, n = protowire.ConsumeBytes(message)
-		default:
-			n = protowire.ConsumeFieldValue(field, kind, message)
-		}
-		if n < 0 {
-			return raise("invalid message: %v", protowire.ParseError(n))
-		}
-		message = message[n:]
-		take(field, number, bytes)
+		text = text[n:]
+		m = append(m, f)
 	}
-	return nil
+	return m, nil
 }
 
-// decodeText reads a String or a ByteString.
-func decodeText(message []byte) (text string, err error) {
-	err = visit(message, func(field protowire.Number, _ uint64, bytes []byte) {
-		if field == 1 {
-			text = string(bytes)
+// field is the last one with a tag; where there is none, it has nothing in it.
+func (m fields) field(tag protowire.Number) (last field) {
+	for _, f := range m {
+		if f.tag == tag {
+			last = f
 		}
-	})
-	return text, err
+	}
+	return last
 }
 
-// decodeInt reads an Int.
-func decodeInt(message []byte) (n int, err error) {
-	err = visit(message, func(field protowire.Number, number uint64, _ []byte) {
-		if field == 1 {
-			n = int(int32(number))
-		}
-	})
-	return n, err
-}
+func (m fields) text(tag protowire.Number) string { return string(m.field(tag).bytes) }
+func (m fields) int(tag protowire.Number) int     { return int(int32(m.field(tag).number)) }
 
-// decodeTarget reads a Target.
-func decodeTarget(message []byte) (host string, port int, err error) {
-	err = visit(message, func(field protowire.Number, number uint64, bytes []byte) {
-		switch field {
-		case 1:
-			host = string(bytes)
-		case 2:
-			port = int(int32(number))
-		}
-	})
-	return host, port, err
-}
+// What methods of the PDK take, besides a string, an int, a map[string]any (a Struct)
+// and an []any (a ListValue), and what they return, besides a string and an int.
+type (
+	none     struct{}
+	keyValue struct { // a KV
+		key   string
+		value any
+	}
+	targetArgs struct { // a Target
+		host string
+		port int
+	}
+	exitArgs struct { // an ExitArgs
+		status  int
+		body    []byte
+		headers map[string]any
+	}
+	luaValue struct{ any } // a Value
+)
 
-// decodeKV reads a KV.
-func decodeKV(message []byte) (key string, value any, err error) {
-	var inner error
-	err = visit(message, func(field protowire.Number, _ uint64, bytes []byte) {
-		switch field {
-		case 1:
-			key = string(bytes)
-		case 2:
-			value, inner = decodeValue(bytes)
+// decode reads a message into what args points to: one of these types.
+func decode(text []byte, args any) error {
+	m, err := parseFields(text)
+	if err != nil {
+		return err
+	}
+	switch a := args.(type) {
+	case *string: // of a String or a ByteString
+		*a = m.text(1)
+	case *int:
+		*a = m.int(1)
+	case *targetArgs:
+		*a = targetArgs{m.text(1), m.int(2)}
+	case *exitArgs:
+		a.status, a.body, a.headers = m.int(1), []byte(m.text(2)), map[string]any{}
+		return decode(m.field(3).bytes, &a.headers)
+	case *keyValue:
+		a.key = m.text(1)
+		a.value, err = decodeValue(m.field(2).bytes)
+	case *map[string]any:
+		*a = map[string]any{}
+		for _, f := range m {
+			var p keyValue
+			if err := decode(f.bytes, &p); err != nil {
+				return err
+			}
+			if p.value != nil {
+				(*a)[p.key] = p.value
+			}
 		}
-	})
-	return key, value, cmp.Or(err, inner)
+	case *[]any:
+		*a = make([]any, len(m))
+		for i, f := range m {
+			if (*a)[i], err = decodeValue(f.bytes); err != nil {
+				return err
+			}
+		}
+	}
+	return err
 }
 
 // decodeValue reads a Value. As in Kong, false becomes nil, and null the name
 // of its enum.
-func decodeValue(message []byte) (value any, err error) {
-	var inner error
-	err = visit(message, func(field protowire.Number, number uint64, bytes []byte) {
-		switch field {
-		case 1:
-			value = "NULL_VALUE"
-		case 2:
-			value = math.Float64frombits(number)
-		case 3:
-			value = string(bytes)
-		case 4:
-			value = nil
-			if number != 0 {
-				value = true
-			}
-		case 5:
-			value, inner = decodeStruct(bytes)
-		case 6:
-			value, inner = decodeList(bytes)
+func decodeValue(text []byte) (any, error) {
+	m, err := parseFields(text)
+	if err != nil || len(m) == 0 {
+		return nil, err
+	}
+	switch last := m[len(m)-1]; last.tag {
+	case 1:
+		return "NULL_VALUE", nil
+	case 2:
+		return math.Float64frombits(last.number), nil
+	case 3:
+		return string(last.bytes), nil
+	case 4:
+		if last.number != 0 {
+			return true, nil
 		}
-	})
-	return value, cmp.Or(err, inner)
+	case 5:
+		var table map[string]any
+		err = decode(last.bytes, &table)
+		return table, err
+	case 6:
+		var list []any
+		err = decode(last.bytes, &list)
+		return list, err
+	}
+	return nil, nil
 }
 
-// decodeStruct reads a Struct.
-func decodeStruct(message []byte) (map[string]any, error) {
-	out := map[string]any{}
-	var inner error
-	err := visit(message, func(field protowire.Number, _ uint64, bytes []byte) {
-		if field != 1 || inner != nil {
-			return
-		}
-		var key string
-		var value any
-		if key, value, inner = decodeKV(bytes); value != nil {
-			out[key] = value
-		}
-	})
-	return out, cmp.Or(err, inner)
-}
-
-// decodeList reads a ListValue.
-func decodeList(message []byte) ([]any, error) {
-	out := []any{}
-	var inner error
-	err := visit(message, func(field protowire.Number, _ uint64, bytes []byte) {
-		if field != 1 || inner != nil {
-			return
-		}
-		var value any
-		value, inner = decodeValue(bytes)
-		out = append(out, value)
-	})
-	return out, cmp.Or(err, inner)
+// encode writes what a method returns.
+func encode(reply any) []byte {
+	switch r := reply.(type) {
+	case string:
+		return encodeText(r)
+	case int:
+		return encodeInt(r)
+	case luaValue:
+		return encodeValue(r.any)
+	case bool:
+		return appendBool(nil, 1, r) // Kong writes false, too
+	case map[string]any:
+		return encodeStruct(r)
+	case []byte:
+		return r
+	}
+	return nil
 }
 
 // encodeText writes a String. Kong leaves out one that is empty.
@@ -168,9 +189,6 @@ func encodeText(text string) []byte { return appendText(nil, 1, text) }
 
 // encodeInt writes an Int. Kong leaves out 0.
 func encodeInt(n int) []byte { return appendInt(nil, 1, n) }
-
-// encodeBool writes a Bool. Kong writes false, too.
-func encodeBool(b bool) []byte { return appendBool(nil, 1, b) }
 
 func appendText(dst []byte, field protowire.Number, text string) []byte {
 	if text == "" {

@@ -33,49 +33,66 @@ var (
 
 // pdkMethods are those of wire.Methods.
 var pdkMethods = map[string]pdkMethod{
-	"kong.client.get_consumer":     {phasesOfClient, true, getConsumer},
+	"kong.client.get_consumer":     {phasesOfClient, true, handle(getConsumer)},
 	"kong.client.get_forwarded_ip": {anyPhase, false, text(func(x *exchange) string { return x.clientIP })},
 
-	"kong.ctx.shared.get": {anyPhase, true, withText(getShared)},
-	"kong.ctx.shared.set": {anyPhase, true, withKV(setShared)},
+	"kong.ctx.shared.get": {anyPhase, true, handle(getShared)},
+	"kong.ctx.shared.set": {anyPhase, true, handle(setShared)},
 
-	"kong.log.err":                 logMethod(levelError),
-	"kong.log.set_serialize_value": {phasesOfLogging, true, withKV(setSerializeValue)},
-	"kong.log.warn":                logMethod(levelWarn),
+	"kong.log.err":                 {anyPhase, true, handle(logs(levelError))},
+	"kong.log.set_serialize_value": {phasesOfLogging, true, handle(setSerializeValue)},
+	"kong.log.warn":                {anyPhase, true, handle(logs(levelWarn))},
 
-	"kong.nginx.get_ctx": {anyPhase, true, withText(getCtx)},
-	"kong.nginx.get_var": {anyPhase, false, withText(getVar)},
-	"kong.nginx.set_ctx": {anyPhase, true, withKV(setCtx)},
+	"kong.nginx.get_ctx": {anyPhase, true, handle(getCtx)},
+	"kong.nginx.get_var": {anyPhase, false, handle(getVar)},
+	"kong.nginx.set_ctx": {anyPhase, true, handle(setCtx)},
 
 	"kong.request.get_forwarded_scheme": {phasesOfReading, false, text((*exchange).forwardedScheme)},
-	"kong.request.get_header":           {phasesOfReading, true, withText(getHeader)},
-	"kong.request.get_headers":          {phasesOfReading, true, getHeaders},
+	"kong.request.get_header":           {phasesOfReading, true, handle(getHeader)},
+	"kong.request.get_headers":          {phasesOfReading, true, handle(getHeaders)},
 	"kong.request.get_method":           {phasesOfReading, false, text(func(x *exchange) string { return x.r.Method })},
 	"kong.request.get_path":             {phasesOfReading, false, text((*exchange).path)},
 	"kong.request.get_raw_query":        {phasesOfReading, false, text(func(x *exchange) string { return x.args })},
-	"kong.request.get_uri_captures":     {phasesOfReading, true, getURICaptures},
+	"kong.request.get_uri_captures":     {phasesOfReading, true, handle(getURICaptures)},
 
-	"kong.response.add_header": {phasesOfAnswers, false, withKV(addResponseHeader)},
-	"kong.response.exit":       {phasesOfAnswers, false, exit},
+	"kong.response.add_header": {phasesOfAnswers, false, handle(addResponseHeader)},
+	"kong.response.exit":       {phasesOfAnswers, false, handle(exit)},
 	"kong.response.get_source": {phasesAfterAnswer, true, text((*exchange).source)},
-	"kong.response.get_status": {phasesAfterAnswer, true, getStatus},
-	"kong.response.set_header": {phasesOfAnswers, false, withKV(setResponseHeader)},
+	"kong.response.get_status": {phasesAfterAnswer, true, handle(getStatus)},
+	"kong.response.set_header": {phasesOfAnswers, false, handle(setResponseHeader)},
 
-	"kong.service.request.add_header":  {phasesOfChange, false, withKV(addRequestHeader)},
-	"kong.service.request.set_header":  {phasesOfRequest, false, withKV(setRequestHeader)},
-	"kong.service.request.set_headers": {phasesOfChange, false, setRequestHeaders},
-	"kong.service.request.set_path":    {phasesOfRequest, false, withText(setPath)},
-	"kong.service.request.set_scheme":  {phasesOfRequest, false, withText(setScheme)},
-	"kong.service.set_target":          {phasesOfTarget, false, setTarget},
-	"kong.service.set_upstream":        {phasesOfUpstream, false, withText(setUpstream)},
+	"kong.service.request.add_header":  {phasesOfChange, false, handle(addRequestHeader)},
+	"kong.service.request.set_header":  {phasesOfRequest, false, handle(setRequestHeader)},
+	"kong.service.request.set_headers": {phasesOfChange, false, handle(setRequestHeaders)},
+	"kong.service.request.set_path":    {phasesOfRequest, false, handle(setPath)},
+	"kong.service.request.set_scheme":  {phasesOfRequest, false, handle(setScheme)},
+	"kong.service.set_target":          {phasesOfTarget, false, handle(setTarget)},
+	"kong.service.set_upstream":        {phasesOfUpstream, false, handle(setUpstream)},
 }
 
 // streamMethods are those that differ on a TCP connection.
 var streamMethods = map[string]pdkMethod{
-	"kong.response.exit": {anyPhase, false, exitStream},
+	"kong.response.exit": {anyPhase, false, handle(exitStream)},
 	// In the log phase, Kong reads these from what it has kept of a request.
-	"kong.request.get_header":  {phasesOfReading, true, noRequest},
-	"kong.request.get_headers": {phasesOfReading, true, noRequest},
+	"kong.request.get_header":  {phasesOfReading, true, handle(noRequest)},
+	"kong.request.get_headers": {phasesOfReading, true, handle(noRequest)},
+}
+
+// handle makes a method's call of a function that takes its decoded arguments.
+func handle[A any](do func(x *exchange, args A) (reply any, err error)) func(*exchange, []byte) ([]byte, error) {
+	return func(x *exchange, message []byte) ([]byte, error) {
+		var args A
+		if err := decode(message, &args); err != nil {
+			return nil, err
+		}
+		reply, err := do(x, args)
+		return encode(reply), err
+	}
+}
+
+// text makes one of a function that only says something.
+func text(ask func(x *exchange) string) func(*exchange, []byte) ([]byte, error) {
+	return handle(func(x *exchange, _ none) (any, error) { return ask(x), nil })
 }
 
 // checkPhase raises an error where the phase is none of these.
@@ -102,31 +119,4 @@ func (x *exchange) answer(method string, args []byte) ([]byte, error) {
 		return nil, raise("API disabled in the context of ngx.timer")
 	}
 	return m.call(x, args)
-}
-
-// text makes a call of a function that only says something.
-func text(ask func(x *exchange) string) func(*exchange, []byte) ([]byte, error) {
-	return func(x *exchange, _ []byte) ([]byte, error) { return encodeText(ask(x)), nil }
-}
-
-// withText makes a call of a function that takes a text.
-func withText(do func(x *exchange, text string) ([]byte, error)) func(*exchange, []byte) ([]byte, error) {
-	return func(x *exchange, args []byte) ([]byte, error) {
-		text, err := decodeText(args)
-		if err != nil {
-			return nil, err
-		}
-		return do(x, text)
-	}
-}
-
-// withKV makes a call of a function that takes a name and a value.
-func withKV(do func(x *exchange, key string, value any) error) func(*exchange, []byte) ([]byte, error) {
-	return func(x *exchange, args []byte) ([]byte, error) {
-		key, value, err := decodeKV(args)
-		if err != nil {
-			return nil, err
-		}
-		return nil, do(x, key, value)
-	}
 }

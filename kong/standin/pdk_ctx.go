@@ -2,17 +2,17 @@ package standin
 
 // What plugins share during a request: kong.ctx.shared, kong.nginx and kong.log.
 
-func getShared(x *exchange, key string) ([]byte, error) { return encodeValue(x.shared[key]), nil }
+func getShared(x *exchange, key string) (any, error) { return luaValue{x.shared[key]}, nil }
 
-func setShared(x *exchange, key string, value any) error {
-	x.shared[key] = value
-	return nil
+func setShared(x *exchange, v keyValue) (any, error) {
+	x.shared[v.key] = v.value
+	return nil, nil
 }
 
 // getCtx is a value of ngx.ctx. Of Kong's own it has those that a plugin has use for.
-func getCtx(x *exchange, key string) ([]byte, error) {
+func getCtx(x *exchange, key string) (any, error) {
 	if value, ok := x.ctx[key]; ok {
-		return encodeValue(value), nil
+		return luaValue{value}, nil
 	}
 	var value any
 	switch key {
@@ -35,41 +35,31 @@ func getCtx(x *exchange, key string) ([]byte, error) {
 			value = float64(t.UnixMilli())
 		}
 	}
-	return encodeValue(value), nil
+	return luaValue{value}, nil
 }
 
-func setCtx(x *exchange, key string, value any) error {
-	if key == balancerKey {
-		return x.setBalancerData(value)
+func setCtx(x *exchange, v keyValue) (any, error) {
+	if v.key == balancerKey {
+		return nil, x.setBalancerData(v.value)
 	}
-	x.ctx[key] = value
-	return nil
+	x.ctx[v.key] = v.value
+	return nil, nil
 }
 
-// loggedValue is one of kong.log.set_serialize_value.
-type loggedValue struct {
-	key   string
-	value any
+func setSerializeValue(x *exchange, v keyValue) (any, error) {
+	x.logged = append(x.logged, v)
+	return nil, nil
 }
 
-func setSerializeValue(x *exchange, key string, value any) error {
-	x.logged = append(x.logged, loggedValue{key, value})
-	return nil
-}
-
-// logMethod joins its arguments without anything between them. Kong does not
+// logs joins its arguments without anything between them. Kong does not
 // name the plugin in front of what an external one logs, in no phase.
-func logMethod(lv level) pdkMethod {
-	return pdkMethod{anyPhase, true, func(x *exchange, args []byte) ([]byte, error) {
-		values, err := decodeList(args)
-		if err != nil {
-			return nil, err
-		}
-		message := ""
+func logs(lv level) func(*exchange, []any) (any, error) {
+	return func(x *exchange, values []any) (any, error) {
+		line := ""
 		for _, value := range values {
-			message += luaString(value)
+			line += luaString(value)
 		}
-		x.gateway.log.print(lv, x.conn.number, "[kong] pb_rpc.lua:233 "+message, x.logContext())
+		x.gateway.log.print(lv, x.conn.number, "[kong] pb_rpc.lua:233 "+line, x.logContext())
 		return nil, nil
-	}}
+	}
 }

@@ -19,31 +19,27 @@ func (x *exchange) forwardedScheme() string {
 }
 
 // getHeader is the first value.
-func getHeader(x *exchange, name string) ([]byte, error) {
+func getHeader(x *exchange, name string) (any, error) {
 	if strings.EqualFold(name, "host") {
-		return encodeText(x.host), nil
+		return x.host, nil
 	}
-	return encodeText(x.header.Get(name)), nil
+	return x.header.Get(name), nil
 }
 
-func getHeaders(x *exchange, args []byte) ([]byte, error) {
-	if x.phase == phaseLog { // Kong has kept them and does not look at the limit
-		return encodeStruct(x.headerTable(maxArgs)), nil
-	}
-	most, err := decodeInt(args)
+func getHeaders(x *exchange, most int) (any, error) {
 	switch {
-	case err != nil:
-		return nil, err
+	case x.phase == phaseLog: // Kong has kept them and does not look at the limit
+		most = maxArgs
 	case most < 1:
 		return nil, raise("max_headers must be >= 1")
 	case most > 1000:
 		return nil, raise("max_headers must be <= 1000")
 	}
-	return encodeStruct(x.headerTable(most)), nil
+	return x.headerTable(most), nil
 }
 
 // noRequest is Kong's error where it looks for the headers of a TCP connection.
-func noRequest(*exchange, []byte) ([]byte, error) {
+func noRequest(*exchange, none) (any, error) {
 	return nil, raise("attempt to index field 'request_headers' (a nil value)")
 }
 
@@ -71,7 +67,7 @@ func lowerHeader(header http.Header, most int) map[string]any {
 	return all
 }
 
-func getURICaptures(x *exchange, _ []byte) ([]byte, error) {
+func getURICaptures(x *exchange, _ none) (any, error) {
 	if x.match == nil || x.match.captures == nil {
 		return nil, nil
 	}
@@ -86,7 +82,7 @@ func getURICaptures(x *exchange, _ []byte) ([]byte, error) {
 }
 
 // getConsumer is the consumer that another plugin has authenticated, or empty.
-func getConsumer(x *exchange, _ []byte) ([]byte, error) {
+func getConsumer(x *exchange, _ none) (any, error) {
 	row := x.consumer
 	message := &pb.Consumer{}
 	message.Id, _ = row["id"].(string)
@@ -104,14 +100,14 @@ func getConsumer(x *exchange, _ []byte) ([]byte, error) {
 // getVar is a variable of nginx. Of its many there are the path that the Service
 // gets and the client's headers; another is an error, so that nobody takes
 // it for an empty one.
-func getVar(x *exchange, name string) ([]byte, error) {
+func getVar(x *exchange, name string) (any, error) {
 	name = strings.ToLower(name)
 	header, isHeader := strings.CutPrefix(name, "http_")
 	switch {
 	case name == "upstream_uri":
-		return encodeText(x.upstreamURI), nil
+		return x.upstreamURI, nil
 	case isHeader:
-		return encodeText(x.headerVariable(strings.ReplaceAll(header, "_", "-"))), nil
+		return x.headerVariable(strings.ReplaceAll(header, "_", "-")), nil
 	}
 	return nil, raise("the stand-in does not know nginx's variable %s", name)
 }

@@ -1,12 +1,13 @@
 package standin
 
 import (
-	"cmp"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
-
-	"google.golang.org/protobuf/encoding/protowire"
 )
+
+// What plugins do about the answer: kong.response.
 
 // source is where the answer comes from.
 func (x *exchange) source() string {
@@ -21,14 +22,7 @@ func (x *exchange) source() string {
 	return "error"
 }
 
-func getStatus(x *exchange, _ []byte) ([]byte, error) { return encodeInt(x.status), nil }
-
-func checkStatus(status int) error {
-	if status < 100 || status > 599 {
-		return raise("code must be a number between 100 and 599")
-	}
-	return nil
-}
+func getStatus(x *exchange, _ none) (any, error) { return x.status, nil }
 
 // isTransferEncoding reports whether it is the one header that cannot be set, and
 // logs that it is ignored.
@@ -41,63 +35,56 @@ func (x *exchange) isTransferEncoding(name string) bool {
 	return true
 }
 
-func setResponseHeader(x *exchange, name string, value any) error {
+func setResponseHeader(x *exchange, h keyValue) (any, error) {
+	return nil, x.putResponseHeader(x.response, h.key, h.value)
+}
+
+// putResponseHeader sets a header of an answer, in the place of those of its name.
+func (x *exchange) putResponseHeader(header http.Header, name string, value any) error {
 	if err := checkHeader(name, value); err != nil {
 		return err
 	}
 	if !x.isTransferEncoding(name) {
-		x.response[http.CanonicalHeaderKey(name)] = headerValues(value)
+		header[http.CanonicalHeaderKey(name)] = headerValues(value)
 	}
 	return nil
 }
 
-func addResponseHeader(x *exchange, name string, value any) error {
-	if err := checkHeader(name, value); err != nil {
-		return err
+func addResponseHeader(x *exchange, h keyValue) (any, error) {
+	if err := checkHeader(h.key, h.value); err != nil {
+		return nil, err
 	}
-	for _, v := range headerValues(value) {
-		x.response.Add(name, v)
+	for _, v := range headerValues(h.value) {
+		x.response.Add(h.key, v)
 	}
-	return nil
+	return nil, nil
 }
 
 // exit answers the client in the Service's place, and ends the exchange with
 // the plugin server.
-func exit(x *exchange, args []byte) ([]byte, error) {
-	a, headers, err := decodeExit(args)
-	if err == nil {
-		err = checkStatus(a.status)
+func exit(x *exchange, args exitArgs) (any, error) {
+	if args.status < 100 || args.status > 599 {
+		return nil, raise("code must be a number between 100 and 599")
 	}
-	if err != nil {
-		return nil, err
-	}
-	for name, value := range headers {
-		if err := checkHeader(name, value); err != nil {
+	a := &answer{status: args.status, body: args.body, header: http.Header{}}
+	for name, value := range args.headers {
+		if err := x.putResponseHeader(a.header, name, value); err != nil {
 			return nil, err
-		}
-		if !x.isTransferEncoding(name) {
-			a.header[http.CanonicalHeaderKey(name)] = headerValues(value)
 		}
 	}
 	x.exited, x.delayed = true, a
 	return nil, errAnswered
 }
 
-// decodeExit decodes the arguments of response.exit: an answer without a header,
-// and the header.
-func decodeExit(args []byte) (*answer, map[string]any, error) {
-	a := &answer{body: []byte{}, header: http.Header{}}
-	var headers map[string]any
-	var inner error
-	err := visit(args, func(field protowire.Number, number uint64, bytes []byte) {
-		switch field {
-		case 1:
-			a.status = int(int32(number))
-		case 2:
-			a.body = append([]byte{}, bytes...)
-		case 3:
-			headers, inner = decodeStruct(bytes)
-		}
-	})
-	return a, headers, cmp.Or(err, inner)
+// exitStream ends a TCP connection, and the exchange with the plugin server. A body
+// is the client's only where the status is no error.
+func exitStream(x *exchange, args exitArgs) (any, error) {
+	if !slices.Contains([]int{200, 400, 403, 500, 502, 503}, args.status) {
+		return nil, raise("unacceptable code, only 200, 400, 403, 500, 502 and 503 are accepted")
+	}
+	if args.status >= 400 {
+		x.kongLog(levelError, "response.lua:830", fmt.Sprintf("unable to proxy stream connection, status: %d, err: %s", args.status, args.body))
+	}
+	x.exited, x.delayed = true, &answer{status: args.status, body: args.body}
+	return nil, errAnswered
 }

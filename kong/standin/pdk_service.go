@@ -8,28 +8,24 @@ import (
 )
 
 // setUpstream answers true where there is an Upstream of that name.
-func setUpstream(x *exchange, name string) ([]byte, error) {
+func setUpstream(x *exchange, name string) (any, error) {
 	if _, ok := x.view.balancers[name]; !ok {
 		return nil, nil
 	}
 	x.balancer.host = name
-	return encodeBool(true), nil
+	return true, nil
 }
 
-func setTarget(x *exchange, args []byte) ([]byte, error) {
-	host, port, err := decodeTarget(args)
-	if err != nil {
-		return nil, err
+func setTarget(x *exchange, t targetArgs) (any, error) {
+	if t.port < 0 || t.port > 65535 {
+		return nil, raise("port must be an integer between 0 and 65535: given %d", t.port)
 	}
-	if port < 0 || port > 65535 {
-		return nil, raise("port must be an integer between 0 and 65535: given %d", port)
-	}
-	x.upstreamHost = host
-	x.balancer.host, x.balancer.port = host, port
+	x.upstreamHost = t.host
+	x.balancer.host, x.balancer.port = t.host, t.port
 	return nil, nil
 }
 
-func setScheme(x *exchange, scheme string) ([]byte, error) {
+func setScheme(x *exchange, scheme string) (any, error) {
 	if scheme != "http" && scheme != "https" {
 		return nil, raise("invalid scheme: %s", scheme)
 	}
@@ -37,7 +33,7 @@ func setScheme(x *exchange, scheme string) ([]byte, error) {
 	return nil, nil
 }
 
-func setPath(x *exchange, path string) ([]byte, error) {
+func setPath(x *exchange, path string) (any, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, raise("path must start with /")
 	}
@@ -56,16 +52,15 @@ func (x *exchange) dropArg(name string) {
 	x.args = strings.Join(kept, "&")
 }
 
-func setRequestHeader(x *exchange, name string, value any) error {
-	if err := checkHeader(name, value); err != nil {
-		return err
+func setRequestHeader(x *exchange, h keyValue) (any, error) {
+	if err := checkHeader(h.key, h.value); err != nil {
+		return nil, err
 	}
-	x.setHostHeader(name, value)
-	if name == ":authority" {
-		return nil // the Host header sets it
+	x.setHostHeader(h.key, h.value)
+	if h.key != ":authority" { // the Host header sets it
+		x.putHeader(h.key, headerValues(h.value))
 	}
-	x.putHeader(name, headerValues(value))
-	return nil
+	return nil, nil
 }
 
 // setHostHeader sends a Host header that a plugin sets to the Service: of a list, the
@@ -88,24 +83,16 @@ func (x *exchange) putHeader(name string, values []string) {
 }
 
 // addRequestHeader adds one value. A list becomes the address of its table.
-func addRequestHeader(x *exchange, name string, value any) error {
-	if err := checkHeader(name, value); err != nil {
-		return err
-	}
-	x.setHostHeader(name, value)
-	added := luaString(value)
-	if added == "" {
-		added = " "
-	}
-	x.putHeader(name, append(slices.Clone(x.header.Values(name)), added))
-	return nil
-}
-
-func setRequestHeaders(x *exchange, args []byte) ([]byte, error) {
-	headers, err := decodeStruct(args)
-	if err != nil {
+func addRequestHeader(x *exchange, h keyValue) (any, error) {
+	if err := checkHeader(h.key, h.value); err != nil {
 		return nil, err
 	}
+	x.setHostHeader(h.key, h.value)
+	x.putHeader(h.key, append(slices.Clone(x.header.Values(h.key)), cmp.Or(luaString(h.value), " ")))
+	return nil, nil
+}
+
+func setRequestHeaders(x *exchange, headers map[string]any) (any, error) {
 	for name, value := range headers {
 		if err := checkHeader(name, value); err != nil {
 			return nil, err

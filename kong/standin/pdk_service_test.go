@@ -16,7 +16,8 @@ func TestBytesThatAreNoText(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		raw, _ := decodeText(header)
+		var raw string
+		_ = decode(header, &raw)
 		_, err = ask(conn, "kong.service.request.set_header",
 			appendBytes(appendText(nil, 1, "X-Back"), 2, encodeValue(raw)))
 		if err != nil {

@@ -17,7 +17,6 @@ import (
 
 	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"kong-traffic-split/kong/wire"
@@ -92,8 +91,8 @@ func TestRecordedFrames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	logged, err := decodeText(recording.logged)
-	if err != nil {
+	var logged string
+	if err := decode(recording.logged, &logged); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(stableLog(t, logged), stableLog(t, string(line))); diff != "" {
@@ -175,7 +174,8 @@ func (r *recording) leaveOut(c *recordedConnection) {
 
 // isAnswered reports whether the gateway answers a call of the recording.
 func isAnswered(method string, args []byte) bool {
-	name, _ := decodeText(args)
+	var name string
+	_ = decode(args, &name)
 	_, offered := pdkMethods[method]
 	return offered && (method != "kong.nginx.get_var" || name == "upstream_uri")
 }
@@ -257,11 +257,11 @@ func (r *recording) ownPort(method string, f recordedFrame) []byte {
 	if method != "kong.service.set_target" || f.Kind != "PdkArgs" {
 		return f.body
 	}
-	host, _, err := decodeTarget(f.body)
-	if err != nil {
+	var target targetArgs
+	if err := decode(f.body, &target); err != nil {
 		return f.body
 	}
-	return appendInt(appendText(nil, 1, host), 2, r.port)
+	return appendInt(appendText(nil, 1, target.host), 2, r.port)
 }
 
 // compare compares what does not differ from run to run.
@@ -296,12 +296,13 @@ func stableCall(body []byte) any {
 // stableFields are the fields of a reply, in no order and without times.
 func stableFields(method string, body []byte) map[string]int {
 	fields := map[string]int{}
-	err := visit(body, func(field protowire.Number, number uint64, bytes []byte) {
-		if method == "kong.client.get_consumer" && field == 2 {
-			number = 0 // created_at
+	all, err := parseFields(body)
+	for _, f := range all {
+		if method == "kong.client.get_consumer" && f.tag == 2 {
+			f.number = 0 // created_at
 		}
-		fields[fmt.Sprintf("%d: %d %q", field, number, bytes)]++
-	})
+		fields[fmt.Sprintf("%d: %d %q", f.tag, f.number, f.bytes)]++
+	}
 	if err != nil {
 		fields[err.Error()]++
 	}

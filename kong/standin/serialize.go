@@ -99,7 +99,7 @@ func withWorkspace(row map[string]any) map[string]any {
 }
 
 // putLogged sets the value at a key such as "a.b".
-func putLogged(root map[string]any, v loggedValue) error {
+func putLogged(root map[string]any, v keyValue) error {
 	node := root
 	keys := strings.Split(v.key, ".")
 	for _, key := range keys[:len(keys)-1] {

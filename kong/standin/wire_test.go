@@ -95,10 +95,10 @@ func TestWhatLuaMakesOfValues(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("\x0a\x01k\x12\x02\x20\x01"))
 	f.Fuzz(func(_ *testing.T, message []byte) {
-		_, _, _ = decodeKV(message)
-		_, _ = decodeStruct(message)
-		_, _ = decodeList(message)
-		_, _, _ = decodeTarget(message)
-		_, _, _ = decodeExit(message)
+		for _, args := range []any{
+			new(string), new(int), new(keyValue), new(targetArgs), new(exitArgs), new(map[string]any), new([]any),
+		} {
+			_ = decode(message, args)
+		}
 	})
 }
