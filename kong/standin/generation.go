@@ -14,7 +14,7 @@ type generation struct {
 	hash         string // of the configuration's text
 	handlers     []*handler
 	router       *router
-	streamRouter streamRouter
+	streamRouter *router
 	views        []*view // one for each worker of http
 	streamViews  []*view // likewise
 }

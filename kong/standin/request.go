@@ -105,9 +105,11 @@ func consumerID(x *exchange) string {
 // routeRequest finds the route, and sets what follows from it.
 func (x *exchange) routeRequest() *answer {
 	path := x.path()
-	m, err := x.gen.router.find(subject{
-		path: path, method: x.r.Method, host: x.host, port: x.port(), header: x.header, session: x.tls,
-	})
+	s := subject{path: path, method: x.r.Method, host: x.host, port: x.port(), header: x.header}
+	if x.tls != nil {
+		s.tls, s.sni = true, x.tls.ServerName
+	}
+	m, err := x.gen.router.find(s)
 	if err != nil {
 		x.luaLog(levelError, "atc.lua:479:", "exec(): router returned an error: "+err.Error()+
 			", 404 Not Found will be returned for the current request")

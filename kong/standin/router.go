@@ -2,22 +2,23 @@ package standin
 
 import (
 	"cmp"
-	"crypto/tls"
 	"errors"
 	"iter"
 	"net/http"
+	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"kong-traffic-split/kong/declarative"
 )
 
-// The router is that of Kong's flavor traditional_compatible: each route is a
-// condition with a priority, and the first that holds counts, the highest
-// priority first and among equals the highest id.
-
-// router finds the route of a request.
+// A router finds the route of a request, or of a TCP connection, as Kong's of the
+// flavor traditional_compatible does: each route is conditions with a priority, and
+// the first whose conditions hold counts, the highest priority first and among equals
+// the highest id. It does not look at protocols.
 type router struct {
 	matchers []matcher
 	// looksAt are the facts of a request that a route asks for: "path",
@@ -25,7 +26,32 @@ type router struct {
 	looksAt map[string]bool
 }
 
-// match is what the router finds out about a request.
+// matcher is a route, or those of its paths that have the same priority.
+type matcher struct {
+	priority   uint64
+	id         string
+	route      *declarative.Route
+	service    *declarative.Service
+	conditions []condition
+	paths      []*regexp.Regexp // none: any path
+}
+
+type condition func(s subject) bool
+
+// subject is what a request or a connection is routed by.
+type subject struct {
+	path        string // normalised
+	method      string
+	host        string // as it stands in the request
+	port        int    // of the listener
+	header      http.Header
+	tls         bool // has not been terminated, in a stream
+	sni         string
+	source      netip.AddrPort // of a stream only, as the next
+	destination netip.AddrPort // the listener's
+}
+
+// match is what the router finds out about a request or a connection.
 type match struct {
 	route    *declarative.Route
 	service  *declarative.Service
@@ -40,15 +66,27 @@ type captures struct {
 }
 
 func newRouter(config *declarative.Config) *router {
+	return routerOf(routesOf(config, isHTTP), priority)
+}
+
+func newStreamRouter(config *declarative.Config) *router {
+	return routerOf(routesOf(config, isStream), streamPriority)
+}
+
+func routerOf(routes iter.Seq2[*declarative.Route, *declarative.Service], priority func(*declarative.Route, []string) uint64) *router {
 	r := &router{looksAt: map[string]bool{}}
-	for route, service := range routesOf(config, isHTTP) {
-		r.lookAt(route)
+	for route, service := range routes {
+		conditions := r.conditionsOf(route)
 		for i, paths := range groupPaths(route.Paths) {
-			id := route.ID
+			m := matcher{priority(route, paths), route.ID, route, service, conditions, nil}
 			if i > 0 {
-				id += "#" + strconv.Itoa(i)
+				m.id += "#" + strconv.Itoa(i)
 			}
-			r.matchers = append(r.matchers, newMatcher(id, route, service, paths))
+			for _, path := range paths {
+				r.looksAt["path"] = true
+				m.paths = append(m.paths, pathRegexp(path))
+			}
+			r.matchers = append(r.matchers, m)
 		}
 	}
 	slices.SortFunc(r.matchers, func(a, b matcher) int {
@@ -80,46 +118,204 @@ func routesOf(config *declarative.Config, belongs func(protocols ...string) bool
 	}
 }
 
-// lookAt adds the facts that the route asks for.
-func (r *router) lookAt(route *declarative.Route) {
-	if len(route.Paths) > 0 {
-		r.looksAt["path"] = true
+// groupPaths puts the regular expressions together, and prefixes of a length.
+func groupPaths(paths []string) [][]string {
+	if len(paths) == 0 {
+		return [][]string{nil}
+	}
+	var groups [][]string
+	indexes := map[int]int{}
+	for _, path := range paths {
+		kind := len(path)
+		if strings.HasPrefix(path, "~") {
+			kind = 0
+		}
+		i, ok := indexes[kind]
+		if !ok {
+			i = len(groups)
+			indexes[kind] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], path)
+	}
+	return groups
+}
+
+// pathRegexp is a path of a route: a prefix or, behind ~, a regular expression. What
+// does not compile was refused with the file.
+func pathRegexp(path string) *regexp.Regexp {
+	if expression, isRegex := strings.CutPrefix(path, "~"); isRegex {
+		return regexp.MustCompile(declarative.RouteRegexp(expression))
+	}
+	return regexp.MustCompile("^" + regexp.QuoteMeta(path))
+}
+
+// conditionsOf are a route's conditions but for its paths.
+func (r *router) conditionsOf(route *declarative.Route) (all []condition) {
+	if len(route.Methods) > 0 {
+		all = append(all, func(s subject) bool { return slices.Contains(route.Methods, s.method) })
+	}
+	if len(route.SNIs) > 0 { // they count for TLS only
+		all = append(all, func(s subject) bool {
+			return !s.tls || slices.ContainsFunc(route.SNIs, func(sni string) bool {
+				return matchesWildcard(strings.TrimSuffix(sni, "."), s.sni)
+			})
+		})
 	}
 	if len(route.Hosts) > 0 {
 		r.looksAt["host"] = true
+		all = append(all, func(s subject) bool {
+			host, port := splitPort(s.host, s.port)
+			return slices.ContainsFunc(route.Hosts, func(wanted string) bool {
+				name, wantedPort := splitPort(wanted, port)
+				return wantedPort == port && matchesWildcard(name, host)
+			})
+		})
 	}
-	for name := range route.Headers {
+	for name, values := range route.Headers {
 		r.looksAt[http.CanonicalHeaderKey(name)] = true
+		all = append(all, headerCondition(name, values))
+	}
+	if len(route.Sources) > 0 {
+		all = append(all, func(s subject) bool { return matchesAddress(route.Sources, s.source) })
+	}
+	if len(route.Destinations) > 0 {
+		all = append(all, func(s subject) bool { return matchesAddress(route.Destinations, s.destination) })
+	}
+	return all
+}
+
+// headerCondition wants a header to have one of the values, or to match one of the
+// regular expressions, which stand behind ~*. Letters are alike in both cases.
+func headerCondition(name string, wanted []string) condition {
+	var expressions []*regexp.Regexp
+	for _, value := range wanted {
+		expression, isRegex := strings.CutPrefix(strings.ToLower(value), "~*")
+		compiled, err := regexp.Compile(expression)
+		if !isRegex || err != nil {
+			compiled = regexp.MustCompile("^" + regexp.QuoteMeta(strings.ToLower(value)) + "$")
+		}
+		expressions = append(expressions, compiled)
+	}
+	return func(s subject) bool {
+		return slices.ContainsFunc(s.header.Values(name), func(value string) bool {
+			value = strings.ToLower(value)
+			return slices.ContainsFunc(expressions, func(r *regexp.Regexp) bool { return r.MatchString(value) })
+		})
 	}
 }
 
-// subject is what a request is routed by.
-type subject struct {
-	path    string // normalised
-	method  string
-	host    string // as it stands in the request
-	port    int    // of the listener
-	header  http.Header
-	session *tls.ConnectionState
+// matchesAddress reports whether an address is in one of the blocks, where one is
+// given, and has its port, where one is.
+func matchesAddress(wanted []declarative.Address, address netip.AddrPort) bool {
+	return slices.ContainsFunc(wanted, func(w declarative.Address) bool {
+		block, err := parsePrefix(w.IP) // what does not parse was refused with the file
+		return (w.IP == "" || err == nil && block.Contains(address.Addr())) && (w.Port == nil || *w.Port == int(address.Port()))
+	})
+}
+
+// splitPort takes the port off a host, which has the given one otherwise.
+func splitPort(host string, otherwise int) (string, int) {
+	name, text, ok := strings.Cut(host, ":")
+	if port, err := strconv.Atoi(text); ok && err == nil {
+		return name, port
+	}
+	return host, otherwise
+}
+
+// matchesWildcard allows a * at the start or the end of the pattern.
+func matchesWildcard(pattern, text string) bool {
+	if suffix, ok := strings.CutPrefix(pattern, "*"); ok {
+		return strings.HasSuffix(text, suffix)
+	}
+	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
+		return strings.HasPrefix(text, prefix)
+	}
+	return text == pattern
+}
+
+// The bits of a priority; the number of kinds of conditions is above them all.
+const (
+	weightShift        = 61
+	plainHostsBit      = 1 << 60
+	headersShift       = 52
+	regexBit           = 1 << 51
+	regexPriorityShift = 19
+	maxPathLength      = 1<<19 - 1
+	maxHeaders         = 255
+)
+
+func priority(route *declarative.Route, paths []string) (p uint64) {
+	for _, n := range []int{len(route.Methods), len(route.Hosts), len(route.Headers), len(route.SNIs), len(paths)} {
+		p += uint64(min(n, 1)) << weightShift
+	}
+	if route.Hosts != nil && !strings.Contains(strings.Join(route.Hosts, ""), "*") {
+		p |= plainHostsBit
+	}
+	p |= uint64(min(len(route.Headers), maxHeaders)) << headersShift
+	switch {
+	case len(paths) == 0:
+	case strings.HasPrefix(paths[0], "~"):
+		p |= regexBit | uint64(route.RegexPriority)<<regexPriorityShift
+	default:
+		p |= uint64(len(paths[0]) & maxPathLength)
+	}
+	return p
+}
+
+// The bits of a stream route's priority; those of sources are above those of
+// destinations.
+const (
+	sniBit      = 1 << 61 // also of a route that has both sources and destinations
+	ipBit       = 1 << 3
+	portBit     = 1 << 2
+	cidrBit     = 1
+	sourceShift = 4
+)
+
+func streamPriority(route *declarative.Route, _ []string) uint64 {
+	p := addressPriority(route.Sources)<<sourceShift | addressPriority(route.Destinations)
+	if len(route.SNIs) > 0 || len(route.Sources) > 0 && len(route.Destinations) > 0 {
+		p |= sniBit
+	}
+	return p
+}
+
+func addressPriority(addresses []declarative.Address) (p uint64) {
+	for _, a := range addresses {
+		switch {
+		case strings.Contains(a.IP, "/"):
+			p |= cidrBit
+		case a.IP != "":
+			p |= ipBit
+		}
+		if a.Port != nil {
+			p |= portBit
+		}
+	}
+	return p
 }
 
 // errNoText is the error of a request that cannot be routed, as a fact that a route
 // asks for is not UTF-8.
 var errNoText = errors.New("invalid utf-8 sequence")
 
-// find returns the route of a request, or nil.
+// find returns the route of a request or a connection, or nil.
 func (r *router) find(s subject) (*match, error) {
 	if !r.isText(s) {
 		return nil, errNoText
 	}
-	for i := range r.matchers {
-		m := &r.matchers[i]
-		if !m.matchesMethod(s) || !m.matchesSNI(s) || !m.matchesHost(s) || !m.matchesHeaders(s) {
+	for _, m := range r.matchers {
+		if slices.ContainsFunc(m.conditions, func(holds condition) bool { return !holds(s) }) {
 			continue
 		}
-		if found, ok := m.matchPath(s.path); ok {
-			found.route, found.service = m.route, m.service
-			return found, nil
+		if m.paths == nil {
+			return &match{route: m.route, service: m.service}, nil
+		}
+		for _, path := range m.paths {
+			if groups := path.FindStringSubmatch(s.path); groups != nil {
+				return &match{m.route, m.service, groups[0], newCaptures(path, groups)}, nil
+			}
 		}
 	}
 	return nil, nil
@@ -141,4 +337,18 @@ func (r *router) isText(s subject) bool {
 		}
 	}
 	return true
+}
+
+// newCaptures is nil for an expression without groups.
+func newCaptures(regex *regexp.Regexp, groups []string) *captures {
+	if len(groups) == 1 {
+		return nil
+	}
+	c := &captures{unnamed: groups[1:], named: map[string]string{}}
+	for i, name := range regex.SubexpNames() {
+		if name != "" {
+			c.named[name] = groups[i]
+		}
+	}
+	return c
 }

@@ -1,7 +1,6 @@
 package standin
 
 import (
-	"crypto/tls"
 	"net/http"
 	"testing"
 
@@ -54,8 +53,8 @@ func TestRouter(t *testing.T) {
 		{"another value", subject{path: "/", header: http.Header{"X-Kind": {"new", "x"}}}, "header"},
 		{"no value of it", subject{path: "/", header: http.Header{"X-Kind": {"newer"}}}, "root"},
 		{"more headers", subject{path: "/", header: http.Header{"X-Kind": {"new"}, "X-More": {"Aa"}}}, "two-headers"},
-		{"a server name", subject{path: "/tls", session: &tls.ConnectionState{ServerName: "a.tls.example"}}, "sni"},
-		{"another server name", subject{path: "/tls", session: &tls.ConnectionState{ServerName: "b"}}, "root"},
+		{"a server name", subject{path: "/tls", tls: true, sni: "a.tls.example"}, "sni"},
+		{"another server name", subject{path: "/tls", tls: true, sni: "b"}, "root"},
 		{"no TLS", subject{path: "/tls"}, "sni"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -86,11 +86,11 @@ func (g *Gateway) serveStream(client net.Conn, conn *clientConn, ssl bool, termi
 
 // subject is what the stream is routed by. It counts as TLS where the client names a
 // server, and on a listener with ssl until TLS is terminated.
-func (x *exchange) subject() streamSubject {
+func (x *exchange) subject() subject {
 	s := x.stream
 	source, _ := netip.ParseAddrPort(s.client.RemoteAddr().String())
 	destination, _ := netip.ParseAddrPort(x.conn.local)
-	return streamSubject{
+	return subject{
 		tls: s.sni != "" || s.ssl && x.tls == nil, sni: s.sni,
 		source:      source,
 		destination: netip.AddrPortFrom(destination.Addr().Unmap(), destination.Port()),
@@ -106,7 +106,7 @@ func (x *exchange) unwrap(terminate *tls.Config) bool {
 	if s.sni, s.client, err = peekServerName(s.client); err != nil {
 		return false
 	}
-	m := x.gen.streamRouter.find(x.subject())
+	m, _ := x.gen.streamRouter.find(x.subject())
 	switch {
 	case m == nil:
 		x.luaLog(levelError, "handler.lua:1082:", "before(): no Route found with those values")
@@ -134,7 +134,7 @@ func (x *exchange) unwrap(terminate *tls.Config) bool {
 // runPreread finds the route and runs the phase preread. It returns an answer
 // where the connection does not go to the Service.
 func (x *exchange) runPreread() *answer {
-	m := x.gen.streamRouter.find(x.subject())
+	m, _ := x.gen.streamRouter.find(x.subject())
 	if m == nil {
 		x.collectGlobal()
 		x.luaLog(levelError, "handler.lua:1082:", "before(): no Route found with those values")

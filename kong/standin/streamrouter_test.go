@@ -41,7 +41,7 @@ routes:
 		{"1.1.1.1:1", "[::1]:2", "", "six"},
 		{"1.1.1.1:1", "127.0.0.1:1", "p.example", "passed"},
 	} {
-		got := r.find(streamSubject{
+		got, _ := r.find(subject{
 			tls: true, sni: tt.sni,
 			source: netip.MustParseAddrPort(tt.source), destination: netip.MustParseAddrPort(tt.destination),
 		})
@@ -50,13 +50,14 @@ routes:
 		}
 	}
 	// Names count for TLS only.
-	plain := streamSubject{source: netip.MustParseAddrPort("1.1.1.1:1"), destination: netip.MustParseAddrPort("127.0.0.1:1")}
-	if name := routeName(r.find(plain)); name != "passed" && name != "name" {
+	plain := subject{source: netip.MustParseAddrPort("1.1.1.1:1"), destination: netip.MustParseAddrPort("127.0.0.1:1")}
+	got, _ := r.find(plain)
+	if name := routeName(got); name != "passed" && name != "name" {
 		t.Errorf("without TLS it goes to %q", name)
 	}
 }
 
-func routeName(m *streamMatcher) string {
+func routeName(m *match) string {
 	if m == nil {
 		return ""
 	}
