@@ -3,8 +3,8 @@ package standin
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -29,11 +29,9 @@ var errorMessages = map[int]string{
 	504: "The upstream server is timing out",
 }
 
-// Media types that Kong has an error page for, with charset.
+// Media types of error pages, with charset.
 const (
 	typeJSON  = "application/json; charset=utf-8"
-	typeHTML  = "text/html; charset=utf-8"
-	typeXML   = "application/xml; charset=utf-8"
 	typePlain = "text/plain; charset=utf-8"
 	typeGRPC  = "application/grpc"
 )
@@ -41,60 +39,20 @@ const (
 var errorPages = map[string]string{
 	typeJSON:  "{\n  \"message\":\"%s\",\n  \"request_id\":\"%s\"\n}",
 	typePlain: "%s\nrequest_id: %s\n",
-	typeXML: `<?xml version="1.0" encoding="UTF-8"?>
-<error>
-  <message>%s</message>
-  <requestid>%s</requestid>
-</error>
-`,
-	typeHTML: `<!doctype html>
-<html>
-  <head>
-    <meta charset="utf-8">
-    <title>Error</title>
-  </head>
-  <body>
-    <h1>Error</h1>
-    <p>%s.</p>
-    <p>request_id: %s</p>
-  </body>
-</html>
-`,
 }
 
-var mimeTypes = map[string]string{
-	"text/html": typeHTML, "text/plain": typePlain, "text/*": typePlain,
-	"application/json": typeJSON, "application/xml": typeXML, "application/*": typeJSON, "*/*": typeJSON,
-}
-
-var acceptPattern = regexp.MustCompile(
-	`(?i)^((?:[a-z0-9][a-z0-9!#$&^_+.-]+|\*)/(?:[a-z0-9][a-z0-9!#$&^_+.-]+|\*))` +
-		`(?:\s*;\s*q=(1(?:\.0{0,3})?|0(?:\.\d{0,3})?)|\s*;\s*[a-z0-9][a-z0-9!#$&^_+.-]+(?:=[^;]*)?)*`)
-
-// responseType chooses the media type of an error page, by an Accept header.
-func responseType(accept string) string {
-	chosen, best := typeJSON, 0.0
-	for _, value := range strings.Split(accept, ",") {
-		m := acceptPattern.FindStringSubmatch(strings.TrimSpace(value))
-		if m == nil {
-			continue
-		}
-		quality := 1.0
-		if m[2] != "" {
-			quality, _ = strconv.ParseFloat(m[2], 64) // the pattern has only numbers
-		}
-		if quality > best {
-			best = quality
-			chosen = cmp.Or(mimeTypes[m[1]], typeJSON)
-		}
+// errorType chooses the media type of an error page, by an Accept header.
+func errorType(accept string) string {
+	if strings.HasPrefix(accept, "text/") {
+		return typePlain
 	}
-	return chosen
+	return typeJSON
 }
 
 // errorAnswer is Kong's answer with an error page. Without a message it is
 // that of the status.
 func (x *exchange) errorAnswer(status int, message string, header http.Header) *answer {
-	kind := responseType(strings.Join(x.header.Values("Accept"), ","))
+	kind := errorType(x.header.Get("Accept"))
 	if x.isGRPC() {
 		kind = typeGRPC
 	}
@@ -119,14 +77,11 @@ func (x *exchange) errorPage(status int, message, kind string, header http.Heade
 // unexpectedAnswer is the page of nginx's own errors, such as 502.
 func (x *exchange) unexpectedAnswer(status int) *answer {
 	x.unexpected = true
-	accept := strings.Join(x.header.Values("Accept"), ",")
-	if accept == "" {
-		accept = cmp.Or(x.header.Get("Content-Type"), "text/plain")
-	}
+	accept := cmp.Or(x.header.Get("Accept"), x.header.Get("Content-Type"), "text/plain")
 	if strings.HasPrefix(accept, "application/grpc") {
 		return &answer{status: status, header: grpcHeader(status, errorMessages[status])}
 	}
-	return x.errorPage(status, "", responseType(accept), nil)
+	return x.errorPage(status, "", errorType(accept), nil)
 }
 
 // respondError is kong.response.error in a plugin's phase.
@@ -151,16 +106,10 @@ var grpcMessages = []string{
 }
 
 func grpcStatus(status int) int {
-	if code, ok := grpcStatuses[status]; ok {
-		return code
-	}
-	switch status / 100 {
-	case 5:
-		return grpcStatuses[500]
-	case 4:
-		return grpcStatuses[400]
-	case 2:
-		return grpcStatuses[200]
+	for _, known := range []int{status, status / 100 * 100} {
+		if code, ok := grpcStatuses[known]; ok {
+			return code
+		}
 	}
 	return 2
 }
@@ -178,12 +127,8 @@ func grpcHeader(status int, message string) http.Header {
 func (x *exchange) send(a *answer) {
 	header := x.w.Header()
 	header["Content-Type"] = nil // nothing is guessed
-	for name, values := range x.response {
-		header[name] = values
-	}
-	for name, values := range a.header {
-		header[name] = values
-	}
+	maps.Copy(header, x.response)
+	maps.Copy(header, a.header)
 	body := a.body
 	if strings.HasPrefix(header.Get("Content-Type"), typeGRPC) || header.Get("Content-Type") == "" && x.isGRPC() {
 		for name, values := range grpcHeader(a.status, string(body)) {

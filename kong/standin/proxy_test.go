@@ -228,7 +228,7 @@ func TestErrorPages(t *testing.T) {
 		{"/none", "", "application/json; charset=utf-8", "{\n  \"message\":\"no Route matched with those values\",\n  \"request_id\":\"ID\"\n}"},
 		{"/none", "*/*", "application/json; charset=utf-8", "{\n  \"message\":\"no Route matched with those values\",\n  \"request_id\":\"ID\"\n}"},
 		{"/none", "text/plain", "text/plain; charset=utf-8", "no Route matched with those values\nrequest_id: ID\n"},
-		{"/none", "text/html;q=0.9, application/xml", "application/xml; charset=utf-8", "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<error>\n  <message>no Route matched with those values</message>\n  <requestid>ID</requestid>\n</error>\n"},
+		{"/none", "application/xml", "application/json; charset=utf-8", "{\n  \"message\":\"no Route matched with those values\",\n  \"request_id\":\"ID\"\n}"},
 		{"/r", "", "text/plain; charset=utf-8", "An invalid response was received from the upstream server\nrequest_id: ID\n"},
 	} {
 		t.Run(tt.target+" "+tt.accept, func(t *testing.T) {
