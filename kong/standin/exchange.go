@@ -241,14 +241,17 @@ func (x *exchange) luaLog(lv level, source, message string) {
 }
 
 // logContext is what nginx appends to a line of the error log.
-func (x *exchange) logContext() string {
+func (x *exchange) logContext() string { return x.lineContext("") }
+
+// lineContext is the same with what is said of the upstream.
+func (x *exchange) lineContext(upstream string) string {
 	if x.phase == phaseLog {
 		return ", context: ngx.timer, client: " + x.clientIP + ", server: " + x.conn.local
 	}
 	if x.stream != nil {
-		return ", client: " + x.clientIP + ", server: " + x.conn.local
+		return ", client: " + x.clientIP + ", server: " + x.conn.local + upstream
 	}
-	return ", client: " + x.clientIP + `, server: kong, request: "` + x.requestLine() + `", host: "` + x.r.Host +
+	return ", client: " + x.clientIP + `, server: kong, request: "` + x.requestLine() + `"` + upstream + `, host: "` + x.r.Host +
 		`", request_id: "` + x.id + `"`
 }
 

@@ -30,18 +30,17 @@ func (x *exchange) proxy() {
 	// The Service may answer before it has read the whole request. HTTP/2
 	// allows that anyway and knows no such switch.
 	_ = http.NewResponseController(x.w).EnableFullDuplex()
-	response, err := x.roundTrip()
+	response, err := reach(x, x.r.ContentLength == 0 && slices.Contains(idempotent, x.r.Method), x.roundTrip)
 	if err != nil {
 		if x.r.Context().Err() != nil {
 			x.status = statusClientGone
 			return // nobody waits for an answer
 		}
 		status := http.StatusBadGateway
-		var timeout net.Error
 		switch {
 		case errors.Is(err, errBadPeer):
 			status = http.StatusInternalServerError
-		case errors.As(err, &timeout) && timeout.Timeout():
+		case isTimeout(err):
 			status = http.StatusGatewayTimeout
 		}
 		x.upstreamStatus = status
@@ -60,54 +59,50 @@ func (x *exchange) proxy() {
 // statusClientGone is nginx's for a client that did not wait.
 const statusClientGone = 499
 
-// roundTrip tries as often as the Service's retries allow. A request that may
-// have reached the Service is repeated only where that does no harm.
-func (x *exchange) roundTrip() (*http.Response, error) {
-	for {
-		response, err := x.attempt()
-		if err == nil {
-			return response, nil
-		}
-		var dial dialError
-		x.logFailure(err)
-		unsent := errors.As(err, &dial)
-		repeatable := x.r.ContentLength == 0 && slices.Contains(idempotent, x.r.Method)
-		if len(x.balancer.tries) > x.balancer.retries || x.r.Context().Err() != nil || !unsent && !repeatable ||
-			errors.Is(err, errBadPeer) {
-			return nil, err
-		}
-		if x.choosePeer() != nil {
-			return nil, err
-		}
-	}
-}
-
 // idempotent are the methods that nginx repeats.
 var idempotent = []string{
 	http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodTrace,
 }
 
-// attempt tries once.
-func (x *exchange) attempt() (*http.Response, error) {
-	p := x.balancer.try
-	t := try{started: time.Now(), peer: p}
-	defer func() { x.balancer.tries = append(x.balancer.tries, t) }()
-	address, err := p.address()
-	if err != nil {
+func isTimeout(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
+}
+
+// reach has attempt reach the Service, as often as its retries allow. What may have
+// reached it is repeated only where that does no harm.
+func reach[T any](x *exchange, repeatable bool, attempt func(address string) (T, error)) (T, error) {
+	for {
+		t := try{started: time.Now(), peer: x.balancer.try}
+		var result T
+		address, err := t.peer.address()
 		t.ended = time.Now()
-		return nil, err
+		x.times.balancerEnded = t.ended
+		if err == nil {
+			if result, err = attempt(address); err != nil {
+				t.state, t.code = "failed", http.StatusBadGateway
+			}
+		}
+		x.balancer.tries = append(x.balancer.tries, t)
+		if err == nil {
+			return result, nil
+		}
+		x.logFailure(err)
+		_, unsent := errors.AsType[dialError](err)
+		if len(x.balancer.tries) > x.balancer.retries || x.context().Err() != nil || !unsent && !repeatable ||
+			errors.Is(err, errBadPeer) || x.choosePeer() != nil {
+			return result, err
+		}
 	}
+}
+
+// roundTrip sends the request to an address.
+func (x *exchange) roundTrip(address string) (*http.Response, error) {
 	request, d, err := x.upstreamRequest(address)
 	if err != nil {
 		return nil, err
 	}
-	t.ended = time.Now()
-	x.times.balancerEnded = t.ended
-	response, err := x.gateway.transports.get(d).RoundTrip(request)
-	if err != nil {
-		t.state, t.code = "failed", http.StatusBadGateway
-	}
-	return response, err
+	return x.gateway.transports.get(d).RoundTrip(request)
 }
 
 // upstreamRequest makes the request for the Service.
@@ -167,27 +162,28 @@ func (x *exchange) logFailure(err error) {
 		return
 	}
 	what := "upstream prematurely closed connection while reading response header from upstream"
-	var dial dialError
-	var timeout net.Error
+	_, unsent := errors.AsType[dialError](err)
 	switch {
-	case errors.As(err, &dial):
+	case unsent:
 		what = "connect() failed (" + nginxError(err) + ") while connecting to upstream"
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case x.stream != nil:
+		what = "SSL_do_handshake() failed (" + err.Error() + ") while SSL handshaking to upstream"
+	case isTimeout(err):
 		what = "upstream timed out (110: Connection timed out) while reading response header from upstream"
 	case !errors.Is(err, io.EOF):
 		what += " (" + err.Error() + ")"
 	}
 	p := x.balancer.try
-	x.gateway.log.print(levelError, x.conn.number, what, fmt.Sprintf(
-		`, client: %s, server: kong, request: "%s", upstream: "%s://%s%s", host: "%s", request_id: "%s"`,
-		x.clientIP, x.requestLine(), x.upstreamScheme, net.JoinHostPort(p.ip, strconv.Itoa(p.port)),
-		x.upstreamURI, x.r.Host, x.id))
+	upstream := net.JoinHostPort(p.ip, strconv.Itoa(p.port))
+	if x.stream == nil {
+		upstream = x.upstreamScheme + "://" + upstream + x.upstreamURI
+	}
+	x.gateway.log.print(levelError, x.conn.number, what, x.lineContext(`, upstream: "`+upstream+`"`))
 }
 
 // nginxError is how nginx names an error of the system.
 func nginxError(err error) string {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		text := errno.Error()
 		return fmt.Sprintf("%d: %s%s", int(errno), strings.ToUpper(text[:1]), text[1:])
 	}
@@ -205,16 +201,11 @@ func (x *exchange) forward(response *http.Response) {
 	x.sentHeader = header.Clone()
 	x.w.WriteHeader(response.StatusCode)
 	controller := http.NewResponseController(x.w)
-	streamed := response.ContentLength < 0
-	if streamed {
+	to := clientWriter{x, response.ContentLength < 0}
+	if to.streams {
 		_ = controller.Flush() // an error comes back with the next write
 	}
-	err := x.copyBody(response.Body, func() {
-		if streamed {
-			_ = controller.Flush()
-		}
-	})
-	if err != nil {
+	if _, err := io.Copy(to, response.Body); err != nil {
 		_ = controller.Flush()      // the client gets what there is
 		panic(http.ErrAbortHandler) // and sees that it is cut off
 	}
@@ -225,23 +216,18 @@ func (x *exchange) forward(response *http.Response) {
 	}
 }
 
-// copyBody copies what arrives, piece by piece.
-func (x *exchange) copyBody(body io.Reader, flush func()) error {
-	buffer := make([]byte, 32<<10)
-	for {
-		n, err := body.Read(buffer)
-		if n > 0 {
-			written, writeErr := x.w.Write(buffer[:n])
-			x.sent += int64(written)
-			if writeErr != nil {
-				return writeErr
-			}
-			flush()
-		}
-		if err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
+// clientWriter sends a body to the client and counts its bytes. A body that streams is
+// sent as it arrives.
+type clientWriter struct {
+	x       *exchange
+	streams bool
+}
+
+func (w clientWriter) Write(p []byte) (int, error) {
+	n, err := w.x.w.Write(p)
+	w.x.sent += int64(n)
+	if w.streams {
+		_ = http.NewResponseController(w.x.w).Flush() // likewise
 	}
+	return n, err
 }

@@ -173,3 +173,36 @@ func (x *exchange) endStream(a *answer) {
 		x.sent += int64(n)
 	}
 }
+
+// proxyStream passes on what client and Service send, until one of them ends it.
+func (x *exchange) proxyStream() {
+	service, err := reach(x, true, x.dialService)
+	switch {
+	case errors.Is(err, errBadPeer):
+		x.status = http.StatusInternalServerError
+	case err != nil:
+		x.status = http.StatusBadGateway
+	default:
+		x.status = http.StatusOK
+		client := x.stream.client
+		x.sent, x.stream.received = splice(client, client, service)
+	}
+}
+
+// dialService connects, with TLS where the Service says so and what is passed on
+// is not TLS itself.
+func (x *exchange) dialService(address string) (net.Conn, error) {
+	d := destination{address: address, serverName: serverName(x.upstreamHost), timeouts: x.balancer.timeouts}
+	conn, err := d.dial(x.context())
+	if err != nil || x.upstreamScheme != "tls" || x.stream.passthrough {
+		return conn, err
+	}
+	ctx, cancel := context.WithTimeout(x.context(), d.connect)
+	defer cancel()
+	secured := tls.Client(conn, d.tlsConfig())
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return secured, nil
+}

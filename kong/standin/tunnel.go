@@ -1,7 +1,6 @@
 package standin
 
 import (
-	"bufio"
 	"io"
 	"net"
 	"net/http"
@@ -36,18 +35,12 @@ func (x *exchange) tunnel(response *http.Response) {
 	header.Set("Connection", "upgrade")
 	header.Set("Upgrade", upgrade)
 	x.status, x.sentHeader = response.StatusCode, header
-	if err := writeHead(buffered.Writer, header); err != nil {
+	response.Header, response.Body = header, nil // Write writes no body, then
+	if response.Write(buffered.Writer) != nil || buffered.Writer.Flush() != nil {
 		return
 	}
 	n, _ := splice(conn, buffered.Reader, service)
 	x.sent += n
-}
-
-func writeHead(w *bufio.Writer, header http.Header) error {
-	_, _ = w.WriteString("HTTP/1.1 101 Switching Protocols\r\n") // Flush returns what went wrong
-	_ = header.Write(w)
-	_, _ = w.WriteString("\r\n")
-	return w.Flush()
 }
 
 // splice copies both ways until one of the two ends it, as nginx does without
