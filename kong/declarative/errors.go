@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -192,16 +193,14 @@ func (e Errors) luaKeys() []any {
 }
 
 func isLuaIdentifier(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c != '_' && !luaClass(c, 'a') && (i == 0 || !isDigit(c)) {
-			return false
-		}
-	}
-	return s != "" && !slices.Contains(luaKeywords, s)
+	return luaIdentifier.MatchString(s) && !slices.Contains(luaKeywords, s)
 }
 
-var luaKeywords = strings.Fields(`and break do else elseif end false for function goto if in local
-	nil not or repeat return then true until while`)
+var (
+	luaIdentifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	luaKeywords   = strings.Fields(`and break do else elseif end false for function goto if in local
+		nil not or repeat return then true until while`)
+)
 
 func luaQuote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", "\\\n", "\r", `\r`, "\x00", `\0`).Replace(s) + `"`

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"time"
 )
@@ -223,7 +224,7 @@ func migrateRoutes(routes any) {
 		route, _ := element.(map[string]any)
 		paths, _ := sequence(route["paths"])
 		for i, path := range paths {
-			if text, ok := path.(string); ok && !plainPath.match(text) {
+			if text, ok := path.(string); ok && !plainPath.MatchString(text) {
 				paths[i] = "~" + text
 			}
 		}
@@ -231,4 +232,4 @@ func migrateRoutes(routes any) {
 }
 
 // plainPath matches what the older formats did not take for a regular expression.
-var plainPath = luaPattern{`^[a-zA-Z0-9%.%-_~/%%]*$`}
+var plainPath = regexp.MustCompile(`^[a-zA-Z0-9._~/%-]*$`)
