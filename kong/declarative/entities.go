@@ -77,10 +77,7 @@ func resolveChecks(v any) {
 	}
 	if row, ok := v.(map[string]any); ok {
 		if name, ok := row["custom_validator"].(string); ok {
-			row["custom_validator"] = textChecks[name]
-			if check, ok := recordChecks[name]; ok {
-				row["custom_validator"] = check
-			}
+			row["custom_validator"] = customChecks[name]
 		}
 	}
 }
@@ -227,7 +224,7 @@ func oneOfTexts(texts ...string) *field {
 	for i, text := range texts {
 		list[i] = text
 	}
-	isOne, _ := oneOf(list) // it is a list
+	isOne, _ := validatorsByName["one_of"](list) // it is a list
 	return &field{kind: "string", validators: []validator{isOne}}
 }
 

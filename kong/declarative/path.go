@@ -9,59 +9,37 @@ import (
 // §6.2.2): escaped bytes that need no escape are decoded, the digits of the
 // others are upper case, "." and ".." are resolved, and slashes merged.
 func NormalizePath(path string) string {
-	if path == "" || path == "/" {
-		return path
-	}
-	path = decodeUnreserved(path)
-	if !strings.Contains(path, ".") && !strings.Contains(path, "//") {
-		return path
-	}
-	var segments []string
-	drop := func() {
-		if len(segments) > 0 {
-			segments = segments[:len(segments)-1]
+	rest, rooted := strings.CutPrefix(Unescape(path, reserved), "/")
+	segments := strings.Split(rest, "/")
+	var kept []string
+	for i, segment := range segments {
+		if segment == ".." {
+			kept = kept[:max(len(kept)-1, 0)]
 		}
-	}
-	for rest := path; rest != ""; {
-		switch {
-		case rest == "/.":
-			rest = "/"
-		case rest == "/..":
-			rest = "/"
-			drop()
-		case rest == "." || rest == "..":
-			rest = ""
-		case strings.HasPrefix(rest, "../"):
-			rest = rest[3:]
-		case strings.HasPrefix(rest, "./"):
-			rest = rest[2:]
-		case strings.HasPrefix(rest, "/./"):
-			rest = rest[2:]
-		case strings.HasPrefix(rest, "/../"):
-			rest = rest[3:]
-			drop()
-		case strings.HasPrefix(rest, "//"):
-			rest = rest[1:]
-		default:
-			end := strings.IndexByte(rest[1:], '/') + 1
-			if end == 0 {
-				end = len(rest)
+		switch segment {
+		case "", ".", "..":
+			if i == len(segments)-1 {
+				kept = append(kept, "") // the path ends in a slash
 			}
-			segments = append(segments, rest[:end])
-			rest = rest[end:]
+		default:
+			kept = append(kept, segment)
 		}
 	}
-	return strings.Join(segments, "")
+	if rooted {
+		return "/" + strings.Join(kept, "/")
+	}
+	return strings.Join(kept, "/")
 }
 
 // reserved are the bytes that stay escaped (RFC 3986, section 2.2, and the % itself).
 const reserved = "!*'();:@&=+$,/?%#[]"
 
-// decodeUnreserved decodes what is escaped without need.
-func decodeUnreserved(path string) string {
+// Unescape decodes %XX, but for the bytes in keep, whose digits become upper case. What is
+// no escape stays as it is.
+func Unescape(text, keep string) string {
 	var b strings.Builder
 	for {
-		before, after, escaped := strings.Cut(path, "%")
+		before, after, escaped := strings.Cut(text, "%")
 		b.WriteString(before)
 		if !escaped {
 			return b.String()
@@ -70,14 +48,14 @@ func decodeUnreserved(path string) string {
 		switch {
 		case err != nil || len(char) == 0: // no escape
 			b.WriteByte('%')
-			path = after
+			text = after
 			continue
-		case strings.IndexByte(reserved, char[0]) >= 0:
+		case strings.IndexByte(keep, char[0]) >= 0:
 			b.WriteString("%" + strings.ToUpper(after[:2]))
 		default:
 			b.WriteByte(char[0])
 		}
-		path = after[2:]
+		text = after[2:]
 	}
 }
 

@@ -218,15 +218,6 @@ func (f *field) refine(definition any) (*field, error) {
 	return refined, nil
 }
 
-// attribute checks the type of an attribute's value.
-func attribute[T string | bool | float64](value any) (T, error) {
-	v, ok := value.(T)
-	if !ok {
-		return v, fmt.Errorf("expected a %s", map[any]string{"": "string", false: "boolean", 0.0: "number"}[any(*new(T))])
-	}
-	return v, nil
-}
-
 // decodeJSON reads JSON into a value.
 func decodeJSON(text []byte) (any, error) {
 	var v any

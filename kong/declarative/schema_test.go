@@ -233,7 +233,7 @@ func TestHosts(t *testing.T) {
 		"": "invalid value: ", "a b": "invalid value: a b", "1.2.3": "invalid value: 1.2.3", "1.2.3.256": "invalid value: 1.2.3.256",
 		"a..b": "invalid value: a..b", "a-.b": "invalid value: a-.b", ":::": "invalid value: :::",
 	} {
-		if got := checkHost(text); got != want {
+		if got := customChecks["host"](text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
@@ -241,7 +241,7 @@ func TestHosts(t *testing.T) {
 		"*.a": "", "a.*": "", "*": "", "a": "", "a.*.b": "wildcard must be leftmost or rightmost character",
 		"*a*": "only one wildcard must be specified", "1.2.3.4": "must not be an IP", "a:1": "must not have a port",
 	} {
-		if got := checkWildcardHost(text); got != want {
+		if got := customChecks["wildcard_host"](text); got != want {
 			t.Errorf("wildcard %q: got %q, want %q", text, got, want)
 		}
 	}

@@ -26,72 +26,90 @@ var validatorOrder = []string{
 
 // validatorsByName makes a validator from its argument in the schema.
 var validatorsByName = map[string]func(argument any) (validator, error){
-	"eq":          equal,
-	"ne":          notEqual,
-	"one_of":      oneOf,
-	"not_one_of":  notOneOf,
-	"gt":          greaterThan,
-	"timestamp":   flag(func(v any) bool { n, ok := v.(float64); return ok && n > 0 }, "expected a valid timestamp"),
-	"uuid":        flag(isUUID, "expected a valid UUID"),
-	"is_regex":    flag(isRegex, ""),
-	"between":     between,
-	"len_eq":      length("length must be %d", func(n, limit int) bool { return n == limit }),
-	"len_min":     length("length must be at least %d", func(n, limit int) bool { return n >= limit }),
-	"len_max":     length("length must be at most %d", func(n, limit int) bool { return n <= limit }),
-	"starts_with": startsWith,
-	"match":       matching(true),
-	"not_match":   matching(false),
-	"match_all":   matchingList(true),
-	"match_none":  matchingList(false),
-	"match_any":   matchAny,
-	"contains":    contains,
-
-	"custom_validator":           customValidator,
-	"mutually_exclusive_subsets": exclusiveSubsets,
-}
-
-func equal(wanted any) (validator, error) {
-	return func(v any) string {
-		if luaEqual(v, wanted) {
-			return ""
+	"eq": takes(func(wanted, v any) string {
+		return unless(luaEqual(v, wanted), "value must be "+LuaString(wanted))
+	}),
+	"ne": takes(func(unwanted, v any) string {
+		return unless(!luaEqual(v, unwanted), "value must not be "+LuaString(v))
+	}),
+	"one_of": takes(func(options []any, v any) string {
+		return unless(hasElement(options, v), "expected one of: "+joined(options))
+	}),
+	"not_one_of": takes(func(options []any, v any) string {
+		return unless(!hasElement(options, v), "must not be one of: "+joined(options))
+	}),
+	"gt": takes(func(limit, n float64) string {
+		return unless(n > limit, "value must be greater than "+LuaString(limit))
+	}),
+	"between": takes(func(limits interval, n float64) string {
+		return unless(limits.low <= n && n <= limits.high,
+			fmt.Sprintf("value should be between %d and %d", int64(limits.low), int64(limits.high)))
+	}),
+	"timestamp": takes(func(_ any, n float64) string { return unless(n > 0, "expected a valid timestamp") }),
+	"uuid":      takes(func(_, v any) string { return unless(isUUID(v), "expected a valid UUID") }),
+	"is_regex": takes(func(_ any, s string) string {
+		_, err := regexp.Compile(s)
+		return unless(err == nil, "not a valid regex: "+s)
+	}),
+	"len_eq": takes(func(limit float64, v any) string {
+		return unless(length(v) == limit, "length must be "+LuaString(limit))
+	}),
+	"len_min": takes(func(limit float64, v any) string {
+		return unless(length(v) >= limit, "length must be at least "+LuaString(limit))
+	}),
+	"len_max": takes(func(limit float64, v any) string {
+		return unless(length(v) <= limit, "length must be at most "+LuaString(limit))
+	}),
+	"starts_with": takes(func(prefix, s string) string {
+		return unless(strings.HasPrefix(s, prefix), "should start with: "+prefix)
+	}),
+	"match":      takes(func(p luaPattern, s string) string { return unless(p.match(s), "invalid value: "+s) }),
+	"not_match":  takes(func(p luaPattern, s string) string { return unless(!p.match(s), "invalid value: "+s) }),
+	"match_all":  takes(func(all []rule, s string) string { return firstBroken(all, true, s) }),
+	"match_none": takes(func(all []rule, s string) string { return firstBroken(all, false, s) }),
+	"match_any": takes(func(c choice, s string) string {
+		matches := slices.ContainsFunc(c.patterns, func(p luaPattern) bool { return p.match(s) })
+		return unless(matches, cmp.Or(c.message, "invalid value: "+s))
+	}),
+	"contains": takes(func(wanted any, list []any) string {
+		return unless(hasElement(list, wanted), "expected to contain: "+LuaString(wanted))
+	}),
+	"mutually_exclusive_subsets": takes(func(subsets, list []any) string {
+		var touched []string
+		for _, subset := range subsets {
+			members, _ := sequence(subset)
+			if slices.ContainsFunc(list, func(v any) bool { return hasElement(members, v) }) {
+				touched = append(touched, fmt.Sprintf("('%s')", strings.ReplaceAll(joined(members), ", ", "', '")))
+			}
 		}
-		return "value must be " + LuaString(wanted)
-	}, nil
+		return unless(len(touched) <= 1, "these sets are mutually exclusive: "+strings.Join(touched, ", "))
+	}),
+
+	"custom_validator": func(check any) (validator, error) { return attribute[validator](check) },
 }
 
-func notEqual(unwanted any) (validator, error) {
-	return func(v any) string {
-		if !luaEqual(v, unwanted) {
+// takes makes a validator from a check of an argument and a value. Values of other types
+// than the check's pass.
+func takes[A, V any](check func(argument A, value V) string) func(any) (validator, error) {
+	return func(given any) (validator, error) {
+		argument, err := attribute[A](given)
+		return func(value any) string {
+			if list, ok := sequence(value); ok {
+				value = list // an empty map is one, too
+			}
+			if v, ok := value.(V); ok {
+				return check(argument, v)
+			}
 			return ""
-		}
-		return "value must not be " + LuaString(v)
-	}, nil
-}
-
-func oneOf(options any) (validator, error) {
-	list, ok := sequence(options)
-	if !ok {
-		return nil, errors.New("expected an array")
+		}, err
 	}
-	return func(v any) string {
-		if hasElement(list, v) {
-			return ""
-		}
-		return "expected one of: " + joined(list)
-	}, nil
 }
 
-func notOneOf(options any) (validator, error) {
-	list, ok := sequence(options)
-	if !ok {
-		return nil, errors.New("expected an array")
+func unless(holds bool, message string) string {
+	if holds {
+		return ""
 	}
-	return func(v any) string {
-		if !hasElement(list, v) {
-			return ""
-		}
-		return "must not be one of: " + joined(list)
-	}, nil
+	return message
 }
 
 func hasElement(list []any, v any) bool {
@@ -106,45 +124,12 @@ func joined(list []any) string {
 	return strings.Join(texts, ", ")
 }
 
-func greaterThan(limit any) (validator, error) {
-	least, err := attribute[float64](limit)
-	return func(v any) string {
-		if n, ok := v.(float64); !ok || n > least {
-			return ""
-		}
-		return "value must be greater than " + LuaString(limit)
-	}, err
-}
-
-func between(limits any) (validator, error) {
-	list, ok := sequence(limits)
-	if !ok || len(list) != 2 {
-		return nil, errors.New("expected an array of two numbers")
+// length is that of a text in bytes, or how many elements a table has.
+func length(v any) float64 {
+	if s, ok := v.(string); ok {
+		return float64(len(s))
 	}
-	low, err := attribute[float64](list[0])
-	high, err2 := attribute[float64](list[1])
-	return func(v any) string {
-		if n, ok := v.(float64); !ok || low <= n && n <= high {
-			return ""
-		}
-		return fmt.Sprintf("value should be between %d and %d", int64(low), int64(high))
-	}, errors.Join(err, err2)
-}
-
-// flag makes a validator that takes no argument. Without a message it has
-// Kong's for a validator that gives none.
-func flag(holds func(any) bool, message string) func(any) (validator, error) {
-	return func(any) (validator, error) {
-		return func(v any) string {
-			switch {
-			case holds(v):
-				return ""
-			case message == "":
-				return "not a valid regex: " + LuaString(v)
-			}
-			return message
-		}, nil
-	}
+	return float64(len(pairs(v)))
 }
 
 var uuidPattern = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
@@ -154,195 +139,95 @@ func isUUID(v any) bool {
 	return ok && uuidPattern.MatchString(s)
 }
 
-func isRegex(v any) bool {
-	s, ok := v.(string)
-	if !ok {
-		return false
-	}
-	_, err := regexp.Compile(s)
-	return err == nil
-}
-
-func length(message string, holds func(n, limit int) bool) func(any) (validator, error) {
-	return func(argument any) (validator, error) {
-		limit, err := attribute[float64](argument)
-		return func(v any) string {
-			n := 0
-			switch v := v.(type) {
-			case string:
-				n = len(v)
-			default:
-				n = len(pairs(v))
-			}
-			if holds(n, int(limit)) {
-				return ""
-			}
-			return fmt.Sprintf(message, int(limit))
-		}, err
-	}
-}
-
-func startsWith(argument any) (validator, error) {
-	prefix, err := attribute[string](argument)
-	return func(v any) string {
-		if s, ok := v.(string); !ok || strings.HasPrefix(s, prefix) {
-			return ""
-		}
-		return "should start with: " + prefix
-	}, err
-}
-
-func matching(wanted bool) func(any) (validator, error) {
-	return func(argument any) (validator, error) {
-		text, err := attribute[string](argument)
-		if err != nil {
-			return nil, err
-		}
-		pattern, err := compileLuaPattern(text)
-		return func(v any) string {
-			if s, ok := v.(string); !ok || pattern.match(s) == wanted {
-				return ""
-			}
-			return "invalid value: " + LuaString(v)
-		}, err
-	}
-}
-
-// matchingList makes a validator of patterns, each with a message of its own.
-func matchingList(wanted bool) func(any) (validator, error) {
-	return func(argument any) (validator, error) {
-		list, ok := sequence(argument)
-		if !ok {
-			return nil, errors.New("expected an array")
-		}
-		patterns, messages := make([]luaPattern, len(list)), make([]string, len(list))
-		for i, element := range list {
-			row, _ := element.(map[string]any)
-			text, err := attribute[string](row["pattern"])
-			if err != nil {
-				return nil, fmt.Errorf("pattern: %w", err)
-			}
-			if patterns[i], err = compileLuaPattern(text); err != nil {
-				return nil, err
-			}
-			messages[i], _ = row["err"].(string)
-		}
-		return func(v any) string {
-			s, ok := v.(string)
-			for i, pattern := range patterns {
-				if ok && pattern.match(s) != wanted {
-					return cmp.Or(messages[i], "invalid value: "+s)
-				}
-			}
-			return ""
-		}, nil
-	}
-}
-
-func matchAny(argument any) (validator, error) {
-	row, _ := argument.(map[string]any)
-	list, ok := sequence(row["patterns"])
-	if !ok {
-		return nil, errors.New("patterns: expected an array")
-	}
-	patterns := make([]luaPattern, len(list))
-	for i, element := range list {
-		text, err := attribute[string](element)
-		if err != nil {
-			return nil, fmt.Errorf("patterns: %w", err)
-		}
-		if patterns[i], err = compileLuaPattern(text); err != nil {
-			return nil, err
-		}
-	}
-	message, _ := row["err"].(string)
-	return func(v any) string {
-		s, ok := v.(string)
-		if !ok || slices.ContainsFunc(patterns, func(p luaPattern) bool { return p.match(s) }) {
-			return ""
-		}
-		return cmp.Or(message, "invalid value: "+s)
-	}, nil
-}
-
-func contains(wanted any) (validator, error) {
-	return func(v any) string {
-		list, _ := sequence(v)
-		if hasElement(list, wanted) {
-			return ""
-		}
-		return "expected to contain: " + LuaString(wanted)
-	}, nil
-}
-
-// exclusiveSubsets makes a validator of sets that must not be mixed in one value.
-func exclusiveSubsets(argument any) (validator, error) {
-	subsets, ok := sequence(argument)
-	if !ok {
-		return nil, errors.New("expected an array")
-	}
-	return func(v any) string {
-		list, _ := sequence(v)
-		var touched []string
-		for _, subset := range subsets {
-			members, _ := sequence(subset)
-			if slices.ContainsFunc(list, func(v any) bool { return hasElement(members, v) }) {
-				touched = append(touched, fmt.Sprintf("('%s')", strings.ReplaceAll(joined(members), ", ", "', '")))
-			}
-		}
-		if len(touched) <= 1 {
-			return ""
-		}
-		return "these sets are mutually exclusive: " + strings.Join(touched, ", ")
-	}, nil
-}
-
-// A textCheck checks a text where Kong has a function of its own for that, a
-// recordCheck a record. Only Kong's own entities have such checks: a plugin's dump
-// is data.
+// Arguments of validators.
 type (
-	textCheck   func(text string) string
-	recordCheck func(row map[string]any) string
+	interval struct{ low, high float64 }
+	rule     struct {
+		pattern luaPattern
+		message string // empty: the usual one
+	}
+	choice struct {
+		patterns []luaPattern
+		message  string // likewise
+	}
 )
 
-// recordChecks are the checks of records, by the names that entities.yaml gives
-// them.
-var recordChecks = map[string]recordCheck{"termination": checkTermination}
-
-// checkTermination checks the config of request-termination.
-func checkTermination(config map[string]any) string {
-	present := func(name string) bool {
-		text, _ := config[name].(string)
-		return text != ""
-	}
-	switch {
-	case present("message") && (present("content_type") || present("body")):
-		return "message cannot be used with content_type or body"
-	case present("content_type") && !present("body"):
-		return "content_type requires a body"
-	case config["echo"] == true && (present("content_type") || present("body")):
-		return "echo cannot be used with content_type and body"
+// firstBroken returns the message of the first pattern that a text does not match, or
+// does, where it is not wanted.
+func firstBroken(rules []rule, wanted bool, s string) string {
+	for _, r := range rules {
+		if r.pattern.match(s) != wanted {
+			return cmp.Or(r.message, "invalid value: "+s)
+		}
 	}
 	return ""
 }
 
-func customValidator(argument any) (validator, error) {
-	switch check := argument.(type) {
-	case textCheck:
-		return func(v any) string {
-			s, ok := v.(string)
-			if !ok {
-				return ""
-			}
-			return check(s)
-		}, nil
-	case recordCheck:
-		return func(v any) string {
-			row, _ := v.(map[string]any)
-			return check(row)
-		}, nil
+// attribute is the value of an attribute of a schema, of the type that it has to have.
+func attribute[T any](value any) (t T, err error) {
+	ok := true
+	expected := ""
+	switch to := any(&t).(type) {
+	case *any:
+		*to = value
+	case *string:
+		*to, ok = value.(string)
+		expected = "a string"
+	case *bool:
+		*to, ok = value.(bool)
+		expected = "a boolean"
+	case *float64:
+		*to, ok = value.(float64)
+		expected = "a number"
+	case *[]any:
+		*to, ok = sequence(value)
+		expected = "an array"
+	case *validator:
+		*to, ok = value.(validator)
+		expected = "a function"
+	case *interval:
+		list, _ := sequence(value)
+		if ok = len(list) == 2; ok {
+			var err2 error
+			to.low, err = attribute[float64](list[0])
+			to.high, err2 = attribute[float64](list[1])
+			err = errors.Join(err, err2)
+		}
+		expected = "an array of two numbers"
+	case *luaPattern:
+		var text string
+		if text, err = attribute[string](value); err == nil {
+			*to, err = compileLuaPattern(text)
+		}
+	case *[]luaPattern:
+		*to, err = attributes[luaPattern](value)
+	case *[]rule:
+		*to, err = attributes[rule](value)
+	case *rule:
+		row, _ := value.(map[string]any)
+		to.message, _ = row["err"].(string)
+		to.pattern, err = attribute[luaPattern](row["pattern"])
+	case *choice:
+		row, _ := value.(map[string]any)
+		to.message, _ = row["err"].(string)
+		to.patterns, err = attribute[[]luaPattern](row["patterns"])
 	}
-	return nil, errors.New("expected a function")
+	if !ok {
+		err = errors.New("expected " + expected)
+	}
+	return t, err
+}
+
+// attributes are the elements of a list in a schema.
+func attributes[T any](value any) ([]T, error) {
+	list, err := attribute[[]any](value)
+	all := make([]T, len(list))
+	for i := range list {
+		var wrong error
+		all[i], wrong = attribute[T](list[i])
+		err = cmp.Or(err, wrong)
+	}
+	return all, err
 }
 
 // isInteger is Kong's integer: a whole number, however it is written.

@@ -1,8 +1,9 @@
 package standin
 
 import (
-	"encoding/hex"
 	"strings"
+
+	"kong-traffic-split/kong/declarative"
 )
 
 // maxArgs is how many arguments of a query, or headers, Kong reads by default.
@@ -43,24 +44,6 @@ func addValue(table map[string]any, key string, value any) {
 }
 
 // unescapeArg decodes an argument, in which + is a blank.
-func unescapeArg(text string) string { return unescape(strings.ReplaceAll(text, "+", " ")) }
-
-// unescape decodes all escapes and leaves what is no escape as it is.
-func unescape(text string) string {
-	var b strings.Builder
-	for {
-		before, after, escaped := strings.Cut(text, "%")
-		b.WriteString(before)
-		if !escaped {
-			return b.String()
-		}
-		char, err := hex.DecodeString(after[:min(2, len(after))])
-		if err != nil || len(char) == 0 {
-			b.WriteByte('%')
-			text = after
-			continue
-		}
-		b.WriteByte(char[0])
-		text = after[2:]
-	}
+func unescapeArg(text string) string {
+	return declarative.Unescape(strings.ReplaceAll(text, "+", " "), "")
 }

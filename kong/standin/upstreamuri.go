@@ -3,6 +3,8 @@ package standin
 import (
 	"fmt"
 	"strings"
+
+	"kong-traffic-split/kong/declarative"
 )
 
 // upstreamPath is the path that the Service gets, given the normalised path of
@@ -72,7 +74,7 @@ func escapePath(path string) string {
 // isValidPath reports whether nginx accepts the path of a request: one with a NUL in
 // it, or that leads out of the root, it does not.
 func isValidPath(raw string) bool {
-	path := unescape(raw)
+	path := declarative.Unescape(raw, "")
 	if strings.IndexByte(path, 0) >= 0 {
 		return false
 	}
