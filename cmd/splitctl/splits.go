@@ -64,10 +64,7 @@ func readRows(path, text string, kong declarative.File) (*splitsFile, error) {
 		return nil, inFile(err)
 	}
 	f := &splitsFile{path: path, kong: kong}
-	rows, err := kong.PluginRows(pluginName)
-	if err != nil {
-		return nil, inFile(err)
-	}
+	rows := kong.PluginRows(pluginName)
 	var problems file.Problems
 	configs := make([]*config.Config, len(rows))
 	for i, row := range rows {

@@ -57,10 +57,7 @@ func TestRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rows, err := f.PluginRows("p")
-		if err != nil {
-			t.Fatal(err)
-		}
+		rows := f.PluginRows("p")
 		c, problems := config.DecodeRow(nodeOf(rows[0].Config))
 		if problems != nil {
 			t.Fatal(problems)

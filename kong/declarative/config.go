@@ -158,7 +158,7 @@ func (c *Config) addUpstreams(rows map[string][]map[string]any) error {
 }
 
 func (c *Config) addPlugins(s *schemas, rows []map[string]any) error {
-	schema := s.entities["plugins"].record
+	schema := s.entities["plugins"]
 	for _, row := range rows {
 		plugin, err := decodeRow[Plugin](row)
 		if err != nil {

@@ -14,42 +14,27 @@ var deckKeys = []string{"_info", "_konnect", "_workspace", "_plugin_configs"}
 // through _plugin_configs and _config is filled into their configs, and what is only
 // for decK is left out. The file stays as it is.
 func (f File) WithoutDeck() (File, error) {
-	tree := cloneMap(f)
+	tree := File(cloneMap(f))
 	shared, _ := tree["_plugin_configs"].(map[string]any)
 	for _, key := range deckKeys {
 		delete(tree, key)
 	}
-	return tree, share(tree, shared, "")
-}
-
-// share fills the shared configs into the plugin rows in v, at any depth.
-func share(v any, shared map[string]any, path string) error {
-	switch v := v.(type) {
-	case []any:
-		for i := range v {
-			if err := share(v[i], shared, fmt.Sprintf("%s[%d]", path, i)); err != nil {
-				return err
-			}
+	for n := range tree.nodes() {
+		name, ok := n.row["_config"].(string)
+		if !ok {
+			continue
 		}
-	case map[string]any:
-		if name, ok := v["_config"].(string); ok && v["name"] != nil {
-			whole, ok := shared[name].(map[string]any)
-			if !ok {
-				return fmt.Errorf("%s._config: %q is not among _plugin_configs; there are %s", strings.TrimPrefix(path, "."), name, strings.Join(slices.Sorted(maps.Keys(shared)), ", "))
-			}
-			whole = cloneMap(whole)
-			own, _ := v["config"].(map[string]any)
-			maps.Copy(whole, own)
-			v["config"] = whole
-			delete(v, "_config")
+		whole, ok := shared[name].(map[string]any)
+		if !ok {
+			return tree, fmt.Errorf("%s._config: %q is not among _plugin_configs; there are %s", n.place(), name, strings.Join(slices.Sorted(maps.Keys(shared)), ", "))
 		}
-		for _, entity := range entityOrder {
-			if err := share(v[entity], shared, path+"."+entity); err != nil {
-				return err
-			}
-		}
+		whole = cloneMap(whole)
+		own, _ := n.row["config"].(map[string]any)
+		maps.Copy(whole, own)
+		n.row["config"] = whole
+		delete(n.row, "_config")
 	}
-	return nil
+	return tree, nil
 }
 
 // ignored are entities and fields of Kong's that this package does not know and that
@@ -66,8 +51,11 @@ var ignored = []string{
 // Only returns the part of a file that this package knows, without the rows of other
 // plugins. The file stays as it is.
 func (f File) Only(plugin string) File {
-	tree := cloneMap(f)
+	tree := File(cloneMap(f))
 	reduce(tree, plugin)
+	for n := range tree.nodes() {
+		reduce(n.row, plugin)
+	}
 	return tree
 }
 
@@ -75,22 +63,10 @@ func reduce(row map[string]any, plugin string) {
 	for _, key := range ignored {
 		delete(row, key)
 	}
-	for _, entity := range entityOrder {
-		list, isList := row[entity].([]any)
-		if !isList {
-			continue
-		}
-		if entity == "plugins" {
-			list = slices.DeleteFunc(list, func(element any) bool {
-				other, ok := element.(map[string]any)
-				return ok && other["name"] != nil && other["name"] != plugin
-			})
-			row[entity] = list
-		}
-		for _, element := range list {
-			if inner, ok := element.(map[string]any); ok {
-				reduce(inner, plugin)
-			}
-		}
+	if list, ok := row["plugins"].([]any); ok {
+		row["plugins"] = slices.DeleteFunc(list, func(element any) bool {
+			other, ok := element.(map[string]any)
+			return ok && other["name"] != nil && other["name"] != plugin
+		})
 	}
 }

@@ -17,19 +17,28 @@ var entityOrder = []string{
 	"consumers", "keyauth_credentials", "services", "routes", "plugins", "upstreams", "targets",
 }
 
+// entityKeys are the fields that name a row.
+var entityKeys = map[string]string{
+	"consumers": "username", "keyauth_credentials": "key", "services": "name", "routes": "name",
+	"plugins": "instance_name", "upstreams": "name", "targets": "target",
+}
+
+// children are the entities that can stand inside of another one, to which they refer.
+var children = map[string][]string{
+	"consumers": {"keyauth_credentials", "plugins"}, "services": {"routes", "plugins"}, "routes": {"plugins"},
+	"upstreams": {"targets"},
+}
+
+// referring is the field by which what stands inside of an entity refers to it.
+func referring(entity string) string { return strings.TrimSuffix(entity, "s") }
+
 // bundled are the plugins of Kong's own that are known here.
 var bundled = []string{"file-log", "key-auth", "request-termination"}
 
 // schemas are those of a whole file, for a set of plugins.
 type schemas struct {
-	entities map[string]*entitySchema
+	entities map[string]*record
 	top      *record
-}
-
-// entitySchema is the schema of one entity.
-type entitySchema struct {
-	key string // the field that names a row
-	*record
 }
 
 // newSchemas compiles the schemas for these plugins, whose own schemas are
@@ -39,14 +48,14 @@ func newSchemas(plugins map[string]map[string]any) (*schemas, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &schemas{entities: map[string]*entitySchema{}}
+	s := &schemas{entities: map[string]*record{}}
 	for _, name := range entityOrder {
 		definition := raw["entities"].(map[string]any)[name].(map[string]any)
 		r, err := compileRecord(definition, true, nil)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		s.entities[name] = &entitySchema{definition["key"].(string), r}
+		s.entities[name] = r
 	}
 	s.entities["services"].shorthands = serviceURL
 	s.entities["upstreams"].shorthands = upstreamAlgorithm
@@ -88,7 +97,7 @@ func (s *schemas) addRouteVariants(raw map[string]any) error {
 		"http": "http", "https": "http", "grpc": "grpc", "grpcs": "grpc",
 		"tcp": "tcp", "tls": "tcp", "udp": "tcp", "tls_passthrough": "tcp",
 	}
-	base := s.entities["routes"].record
+	base := s.entities["routes"]
 	variants := map[string]*record{}
 	for name, definition := range raw {
 		r, err := compileRecord(definition.(map[string]any), false, base)
@@ -119,7 +128,7 @@ func (s *schemas) addRouteVariants(raw map[string]any) error {
 
 // addPluginVariants makes the schema of a plugin's row depend on its name.
 func (s *schemas) addPluginVariants(plugins map[string]map[string]any) error {
-	base := s.entities["plugins"].record
+	base := s.entities["plugins"]
 	variants := map[string]*record{}
 	for name, definition := range plugins {
 		r, err := compileRecord(definition, true, base)
@@ -168,7 +177,7 @@ func (s *schemas) file() *record {
 // nested is the schema of an entity with those inside that refer to it. Inside
 // of another entity it does not say itself what it refers to.
 func (s *schemas) nested(name string, inside bool) *record {
-	r := *s.entities[name].record
+	r := *s.entities[name]
 	r.names, r.fields = slices.Clone(r.names), maps.Clone(r.fields)
 	for fieldName, f := range r.fields {
 		if inside && f.kind == "foreign" {
@@ -178,31 +187,10 @@ func (s *schemas) nested(name string, inside bool) *record {
 		}
 	}
 	addRemarks(&r)
-	for _, child := range s.children(name) {
+	for _, child := range children[name] {
 		r.add(child, listOf(s.nested(child, true)))
 	}
 	return &r
-}
-
-// children are the entities that refer to one and can stand inside of it.
-func (s *schemas) children(name string) []string {
-	var all []string
-	for _, child := range entityOrder {
-		if s.referring(child, name) != "" {
-			all = append(all, child)
-		}
-	}
-	return all
-}
-
-// referring is the field by which child refers to the entity, or empty.
-func (s *schemas) referring(child, name string) string {
-	for _, fieldName := range s.entities[child].names {
-		if s.entities[child].fields[fieldName].reference == name {
-			return fieldName
-		}
-	}
-	return ""
 }
 
 func (r *record) add(name string, f *field) {

@@ -2,7 +2,6 @@ package declarative
 
 import (
 	"crypto/rand"
-	"fmt"
 	"time"
 )
 
@@ -71,7 +70,7 @@ func (fl filler) automatic(f *field) any {
 	case f.kind == "number":
 		return float64(fl.now.UnixMilli()) / 1000
 	case f.raw["uuid"] == true:
-		return newUUID()
+		return NewUUID()
 	}
 	return rand.Text()
 }
@@ -126,16 +125,4 @@ func (fl filler) list(f *field, list []any) (any, Errors) {
 		out = append(out, filled)
 	}
 	return out, nil
-}
-
-// newUUID is a random UUID (version 4).
-func newUUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // it never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return formatUUID(b)
-}
-
-func formatUUID(b [16]byte) string {
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

@@ -1,8 +1,10 @@
 package declarative
 
 import (
+	"crypto/rand"
 	"crypto/sha1"
 	"encoding/hex"
+	"fmt"
 	"strings"
 )
 
@@ -16,60 +18,40 @@ const idNamespace = "fd02801f-0957-4a15-a55a-c8d9606f30b5"
 // UUID (RFC 9562, version 5) of what makes the row unique, so that it stays
 // over reloads. A row that nothing makes unique, such as a route without a
 // name, gets a random one each time, and so does what is inside of it.
-func (s *schemas) addIDs(rows map[string]any, parent, parentID string) {
-	for _, name := range entityOrder {
-		if parent != "" && s.referring(name, parent) == "" {
+func (f File) addIDs() {
+	for n := range f.nodes() {
+		if _, given := n.row["id"]; given {
 			continue
 		}
-		list, _ := sequence(rows[name])
-		for _, element := range list {
-			row, ok := element.(map[string]any)
-			if !ok {
-				continue
-			}
-			if _, given := row["id"]; !given {
-				if key, ok := s.uniqueKey(name, row, parent, parentID); ok {
-					row["id"] = nameUUID(nameUUID(idNamespace, name), key)
-				}
-			}
-			id, _ := row["id"].(string)
-			s.addIDs(row, name, id)
+		if key, ok := n.uniqueKey(); ok {
+			n.row["id"] = nameUUID(nameUUID(idNamespace, n.entity), key)
 		}
 	}
 }
 
 // uniqueKey is the text that makes a row unique, where there is one.
-func (s *schemas) uniqueKey(entity string, row map[string]any, parent, parentID string) (string, bool) {
-	switch entity {
-	case "plugins":
-		return compoundKey(entity, []string{"name", "route", "service", "consumer"}, row, parent, parentID)
-	case "targets":
-		return compoundKey(entity, []string{"upstream", "target"}, row, parent, parentID)
+func (n *node) uniqueKey() (string, bool) {
+	fields := map[string][]string{
+		"plugins": {"name", "route", "service", "consumer"},
+		"targets": {"upstream", "target"},
+	}[n.entity]
+	if fields == nil {
+		key, ok := n.row[entityKeys[n.entity]].(string)
+		return key, ok
 	}
-	key, ok := row[s.entities[entity].key].(string)
-	return key, ok
-}
-
-// compoundKey joins the fields that make a row unique together.
-func compoundKey(entity string, fields []string, row map[string]any, parent, parentID string) (string, bool) {
-	parts := []string{entity, "*"}
+	parts := []string{n.entity, "*"}
 	for _, name := range fields {
-		value, given := row[name]
-		text, isText := value.(string)
-		switch {
-		case isText:
-			parts = append(parts, text)
-		case given && value != nil:
-			id, _ := lookup(row, name+".id")
-			text, _ := id.(string)
-			parts = append(parts, text)
-		case name+"s" != parent:
-			parts = append(parts, "")
-		case parentID == "":
-			return "", false
-		default:
-			parts = append(parts, parentID)
+		value := n.row[name]
+		if table, ok := value.(map[string]any); ok {
+			value = table["id"]
 		}
+		text, _ := value.(string)
+		if n.row[name] == nil && n.outer != nil && name+"s" == n.outer.entity {
+			if text, _ = n.outer.row["id"].(string); text == "" {
+				return "", false
+			}
+		}
+		parts = append(parts, text)
 	}
 	return strings.Join(parts, ":"), true
 }
@@ -81,7 +63,17 @@ func nameUUID(namespace, name string) string {
 		return ""
 	}
 	sum := sha1.Sum(append(space, name...))
-	b := [16]byte(sum[:16])
-	b[6], b[8] = b[6]&0x0f|0x50, b[8]&0x3f|0x80
-	return formatUUID(b)
+	return formatUUID([16]byte(sum[:16]), 5)
+}
+
+// NewUUID is a random UUID (version 4).
+func NewUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return formatUUID(b, 4)
+}
+
+func formatUUID(b [16]byte, version byte) string {
+	b[6], b[8] = b[6]&0x0f|version<<4, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

@@ -12,8 +12,7 @@ import (
 type InvalidError struct {
 	Errors Errors
 
-	file    File
-	schemas *schemas
+	file File
 }
 
 func (e *InvalidError) Error() string { return e.Errors.Error() }
@@ -24,7 +23,7 @@ func (e *InvalidError) Response(flatten bool) map[string]any {
 	remaining := e.Errors
 	response := map[string]any{"code": 14, "name": "invalid declarative configuration"}
 	if flatten {
-		f := flattenedErrors{schemas: e.schemas, list: []entityErrors{}}
+		f := flattenedErrors{list: []entityErrors{}}
 		remaining = f.file(cloneMap(e.file), e.Errors)
 		response["flattened_errors"] = f.list
 	}
@@ -77,8 +76,7 @@ type entityErrors struct {
 
 // flattenedErrors collects nested errors by entity.
 type flattenedErrors struct {
-	schemas *schemas
-	list    []entityErrors
+	list []entityErrors
 }
 
 // file collects the errors of a file, and returns those that belong to no entity.
@@ -118,7 +116,7 @@ func (f *flattenedErrors) entity(name string, element, found any) bool {
 		errs = Errors{entityKey: found}
 	}
 	errs = maps.Clone(errs)
-	for _, child := range f.schemas.children(name) {
+	for _, child := range children[name] {
 		list, isList := row[child].([]any)
 		if !isList {
 			continue
@@ -132,7 +130,7 @@ func (f *flattenedErrors) entity(name string, element, found any) bool {
 			if !wrong || !isRow {
 				continue
 			}
-			field := f.schemas.referring(child, name)
+			field := referring(name)
 			if _, given := childRow[field]; !given && isUUID(row["id"]) {
 				childRow[field] = map[string]any{"id": row["id"]}
 			}

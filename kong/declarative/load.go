@@ -65,21 +65,21 @@ func Enabled(property []string) []string {
 // Load checks a file and returns its rows. The file stays as it is. The error
 // is an [*InvalidError].
 func (l *Loader) Load(f File) (*Config, error) {
-	tree := cloneMap(f)
+	tree := File(cloneMap(f))
 	migrate(tree)
-	l.schemas.addIDs(tree, "", "")
+	tree.addIDs()
 	filled, errs := filler{time.Now()}.fill(l.schemas.top, tree)
 	if errs == nil {
 		errs = l.schemas.top.check(filled)
 	}
 	if errs != nil {
-		return nil, &InvalidError{Errors: errs, file: f, schemas: l.schemas}
+		return nil, &InvalidError{Errors: errs, file: f}
 	}
 	flat := newFlattener(l.schemas)
-	flat.collect(filled, "", "")
+	flat.collect(filled)
 	flat.resolve()
 	if len(flat.errs) > 0 {
-		return nil, &InvalidError{Errors: flat.errs, file: f, schemas: l.schemas}
+		return nil, &InvalidError{Errors: flat.errs, file: f}
 	}
 	return newConfig(l.schemas, flat.rows)
 }
@@ -87,7 +87,7 @@ func (l *Loader) Load(f File) (*Config, error) {
 // CheckPlugin checks one plugin row as the Admin API's validation endpoint
 // does.
 func (l *Loader) CheckPlugin(row map[string]any) Errors {
-	base := l.schemas.entities["plugins"].record
+	base := l.schemas.entities["plugins"]
 	filled, errs := filler{time.Now()}.fill(base, row)
 	if errs != nil {
 		return errs
@@ -117,29 +117,17 @@ func newFlattener(s *schemas) *flattener {
 	return fl
 }
 
-// collect adds the rows that stand inside of a row, or of the file.
-func (fl *flattener) collect(outer map[string]any, parent, parentID string) {
-	for _, name := range entityOrder {
-		field := ""
-		if parent != "" {
-			if field = fl.schemas.referring(name, parent); field == "" {
-				continue
-			}
+// collect adds the rows of a file that was checked.
+func (fl *flattener) collect(f File) {
+	for n := range f.nodes() {
+		flat := map[string]any{}
+		for _, own := range fl.schemas.entities[n.entity].names {
+			flat[own] = n.row[own]
 		}
-		list, _ := sequence(outer[name])
-		for i, element := range list {
-			row := element.(map[string]any) // checked
-			id, _ := row["id"].(string)
-			fl.collect(row, name, id)
-			flat := map[string]any{}
-			for _, own := range fl.schemas.entities[name].names {
-				flat[own] = row[own]
-			}
-			if field != "" {
-				flat[field] = map[string]any{"id": parentID}
-			}
-			fl.add(name, i+1, flat)
+		if n.outer != nil {
+			flat[referring(n.outer.entity)] = map[string]any{"id": n.outer.row["id"]}
 		}
+		fl.add(n.entity, n.index+1, flat)
 	}
 }
 
@@ -184,12 +172,12 @@ func (fl *flattener) resolve() {
 					wanted = table["id"]
 				}
 				text, _ := wanted.(string)
-				found := fl.byKey[target][fl.schemas.entities[target].key+":"+text]
+				found := fl.byKey[target][entityKeys[target]+":"+text]
 				if found == nil {
 					found = fl.byID[target][text]
 				}
 				if found == nil {
-					referrer, ok := row[s.key].(string)
+					referrer, ok := row[entityKeys[entity]].(string)
 					if !ok {
 						referrer = row["id"].(string)
 					}

@@ -82,29 +82,6 @@ func wholeNumbers(v any) any {
 	return v
 }
 
-// Find returns the row of an entity by its name, at any depth, such as the route
-// "checkout" or, by its plugin's name, the first plugin row. The row is the
-// file's own: a change of it is a change of the file.
-func (f File) Find(entity, name string) (File, bool) {
-	key := "name"
-	if entity == "consumers" {
-		key = "username"
-	}
-	for _, section := range entityOrder {
-		rows, _ := f[section].([]any)
-		for _, element := range rows {
-			row, _ := element.(map[string]any)
-			if section == entity && row[key] == name {
-				return row, true
-			}
-			if found, ok := File(row).Find(entity, name); ok {
-				return found, true
-			}
-		}
-	}
-	return nil, false
-}
-
 // decodeYAML reads the first document of a YAML text, with the scalars that
 // Kong's reader knows.
 func decodeYAML(text []byte) (any, error) {

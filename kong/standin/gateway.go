@@ -62,7 +62,7 @@ func New(o Options) (*Gateway, error) {
 	g := &Gateway{
 		settings: s,
 		log:      &errorLog{w: s.ErrorLog, level: s.level},
-		nodeID:   newNodeID(),
+		nodeID:   declarative.NewUUID(),
 		resolver: newResolver(s.Resolve),
 		tunnels:  map[net.Conn]struct{}{},
 	}
@@ -74,12 +74,6 @@ func New(o Options) (*Gateway, error) {
 		}
 	}
 	return g, nil
-}
-
-// newNodeID is a random UUID.
-func newNodeID() string {
-	id := newRequestID()
-	return id[:8] + "-" + id[8:12] + "-4" + id[13:16] + "-a" + id[17:20] + "-" + id[20:]
 }
 
 // Start does what `kong start` does: it queries the plugin servers, checks the
