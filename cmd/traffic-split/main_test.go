@@ -191,6 +191,10 @@ func TestTheSocketsModeAndOwner(t *testing.T) {
 			if got := strconv.Itoa(int(owner.Uid)) + ":" + strconv.Itoa(int(owner.Gid)); got != self.Uid+":"+self.Gid {
 				t.Errorf("it belongs to %s", got)
 			}
+			// Successors get connections and saved state: nobody else may ask for them.
+			if info, err := os.Lstat(path + ".keeper"); supervise == "true" && (err != nil || info.Mode() != fs.ModeSocket|0o600) {
+				t.Errorf("the socket for successors: %v, %v", info, err)
+			}
 			s.signal(syscall.SIGINT)
 			if code := s.ends(); code != 0 {
 				t.Errorf("it ends with %d:\n%s", code, s.log)

@@ -87,10 +87,14 @@ func runKeeper(o options, addr address, takeOver bool, signals <-chan os.Signal,
 		Args:       os.Args,
 		Listen:     func() (net.Listener, error) { return listen(o, standBy, takeOver, log) },
 		Succession: addr.keeper(),
-		Early:      []string{server.ReservedIDs},
-		Linger:     o.linger,
-		Signals:    signals,
-		Log:        log,
+		// What it logs, it logs of the socket above, too.
+		ListenSuccession: func() (net.Listener, error) {
+			return server.Listen(addr.keeper(), server.Access{Mode: 0o600}, slog.New(slog.DiscardHandler))
+		},
+		Early:   []string{server.ReservedIDs},
+		Linger:  o.linger,
+		Signals: signals,
+		Log:     log,
 	}
 	if o.splits != "" {
 		settings.Early = append(settings.Early, file.StateKey(o.splits))

@@ -50,9 +50,9 @@ type keeper struct {
 	ending  bool          // the children are told to end
 	exit    error         // of the last child, once ending
 
-	succession *succession // nil: nobody can succeed this keeper
-	successor  *link       // a server that takes over
-	retired    bool        // it has taken over
+	succession net.Listener // nil: nobody can succeed this keeper
+	successor  *link        // a server that takes over
+	retired    bool         // it has taken over
 
 	standbys   []*link        // servers that stand by
 	offered    *link          // one of them, which is to take over now

@@ -56,15 +56,16 @@ func runTestProcess(control string) error {
 		return err
 	}
 	if child == nil {
+		path := os.Getenv(socketEnv)
 		return Run(Options{
-			Args: os.Args,
-			// It takes the place of another one, and is removed by who has it last.
-			Listen:     func() (net.Listener, error) { return listenForSuccessors(os.Getenv(socketEnv)) },
-			Succession: os.Getenv(socketEnv) + ".next",
-			Early:      []string{"other", "note"},
-			Linger:     lingers(),
-			afterFunc:  afterSignal(),
-			Log:        slog.New(slog.NewTextHandler(os.Stderr, nil)),
+			Args:             os.Args,
+			Listen:           func() (net.Listener, error) { return listen(path) },
+			Succession:       path + ".next",
+			ListenSuccession: func() (net.Listener, error) { return listen(path + ".next") },
+			Early:            []string{"other", "note"},
+			Linger:           lingers(),
+			afterFunc:        afterSignal(),
+			Log:              slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		})
 	}
 	sock, err := net.Dial("unix", control)
@@ -73,6 +74,34 @@ func runTestProcess(control string) error {
 	}
 	c := &testChild{Child: child, control: sock, orders: bufio.NewReader(sock)}
 	return c.run()
+}
+
+// A socket takes the place of another one, and is removed by who has it last.
+type socket struct {
+	*net.UnixListener
+	path string
+	file os.FileInfo
+}
+
+func listen(path string) (net.Listener, error) {
+	temp := fmt.Sprint(path, os.Getpid())
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: temp, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false)
+	file, err := os.Lstat(temp)
+	if err != nil {
+		return nil, err
+	}
+	return &socket{l, path, file}, os.Rename(temp, path)
+}
+
+func (s *socket) Close() error {
+	if there, err := os.Lstat(s.path); err == nil && os.SameFile(there, s.file) {
+		_ = os.Remove(s.path)
+	}
+	return s.UnixListener.Close()
 }
 
 // lingerEnv is set for a keeper that lingers.

@@ -20,6 +20,9 @@ type Options struct {
 	// Succession is the path of a socket on which a server that takes over from this one
 	// asks for connections and saved state. Empty: there is no such socket.
 	Succession string
+	// ListenSuccession opens that socket, for this user alone, in the place of the one that
+	// is there. It is called once, after Listen. Nil where there is none.
+	ListenSuccession func() (net.Listener, error)
 	// Early are the keys of saved values that the first child needs before it is ready;
 	// they come from the server that is taken over from, if there is one.
 	Early []string

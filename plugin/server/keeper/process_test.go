@@ -676,38 +676,6 @@ func TestChildrenThatDieAtOnceArePausedFor(t *testing.T) {
 	}
 }
 
-// Something else than a socket is left alone where successors would ask.
-func TestAFileWhereSuccessorsAsk(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := listenForSuccessors(path); err == nil {
-		t.Error("it listens there")
-	}
-	if text, err := os.ReadFile(path); err != nil || string(text) != "mine" {
-		t.Errorf("the file has %q, %v", text, err)
-	}
-}
-
-// Successors get connections and saved state: nobody but this user may ask for them,
-// whatever the process's umask lets pass.
-func TestWhoMayAskForSuccession(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	l, err := listenForSuccessors(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	there, err := os.Lstat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := there.Mode(), os.ModeSocket|0o600; got != want {
-		t.Errorf("the socket's mode is %v, want %v", got, want)
-	}
-}
-
 // A server that takes the socket over has the connections of the one before it, in
 // the middle of what was in flight, and the saved state.
 func TestAKeeperIsSucceeded(t *testing.T) {

@@ -4,11 +4,9 @@ package keeper
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 	"unsafe"
 
@@ -28,53 +26,6 @@ const askTime = 5 * time.Second
 // inheritTime is how long a keeper waits for the next message of the one that hands over
 // to it: that one first waits for what is in flight, for handOverTime.
 const inheritTime = 10 * time.Second
-
-// succession is the socket on which successors ask.
-type succession struct {
-	*net.UnixListener
-	path string
-	file os.FileInfo // of the socket that this process has made
-}
-
-// listenForSuccessors opens the socket at path, which is for this user alone.
-func listenForSuccessors(path string) (*succession, error) {
-	// A socket there belongs to a keeper that is dead, or to the one that is succeeded.
-	if there, err := os.Lstat(path); err == nil && there.Mode().Type() != os.ModeSocket {
-		return nil, fmt.Errorf("%s: something else than a socket is there; remove it", path)
-	}
-	// It is made in a folder that no other user can enter, and moved once it has its mode.
-	private, err := os.MkdirTemp(filepath.Dir(path), ".")
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(private)
-	temp := filepath.Join(private, "s")
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: temp, Net: "unix"})
-	if err != nil {
-		return nil, err
-	}
-	l.SetUnlinkOnClose(false)
-	err = os.Chmod(temp, 0o600)
-	var file os.FileInfo
-	if err == nil {
-		file, err = os.Lstat(temp)
-	}
-	if err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, l.Close(), os.Remove(temp))
-	}
-	return &succession{l, path, file}, nil
-}
-
-// Close removes the socket, unless a successor has put its own there.
-func (s *succession) Close() error {
-	if there, err := os.Lstat(s.path); err == nil && os.SameFile(there, s.file) {
-		_ = os.Remove(s.path)
-	}
-	return s.UnixListener.Close()
-}
 
 // dialFormer connects to the keeper that this one succeeds.
 func (k *keeper) dialFormer() (*link, error) {
@@ -138,7 +89,7 @@ func (k *keeper) succeedFormer() {
 	} else {
 		k.changed = nil
 	}
-	if k.succession, err = listenForSuccessors(k.Succession); err != nil {
+	if k.succession, err = k.ListenSuccession(); err != nil {
 		k.Log.Warn("a server that takes over from this one will not get its connections", "error", err)
 		return
 	}
@@ -148,7 +99,7 @@ func (k *keeper) succeedFormer() {
 // acceptSuccessors takes the requests of other servers. It runs on a goroutine of its own.
 func (k *keeper) acceptSuccessors() {
 	for {
-		sock, err := k.succession.AcceptUnix()
+		sock, err := k.succession.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
@@ -157,8 +108,8 @@ func (k *keeper) acceptSuccessors() {
 			continue
 		}
 		go func() {
-			l := &link{sock: sock}
-			if _, err := trust(sock, os.Geteuid()); err != nil {
+			l := &link{sock: sock.(*net.UnixConn)}
+			if _, err := trust(l.sock, os.Geteuid()); err != nil {
 				k.warn("a process that asks for connections and saved state does not get them", "error", err)
 				_ = sock.Close()
 				return
