@@ -57,7 +57,6 @@ type keeper struct {
 	standbys   []*link        // servers that stand by
 	offered    *link          // one of them, which is to take over now
 	stopping   bool           // ends once another server has taken over
-	lingering  bool           // stopping, and no server stands by yet
 	stopSignal syscall.Signal // the signal because of which it is stopping
 }
 

@@ -45,7 +45,7 @@ func Register(path string) (*StandBy, error) {
 
 // addStandby registers another server, which stands by.
 func (k *keeper) addStandby(l *link) {
-	if len(k.standbys) == maxStandbys || k.stopping && !k.lingering || k.successor != nil {
+	if len(k.standbys) == maxStandbys || k.offered != nil || k.successor != nil || k.ending {
 		_ = l.sock.Close()
 		return
 	}
@@ -60,8 +60,7 @@ func (k *keeper) addStandby(l *link) {
 		pid = int(peer.Pid)
 	}
 	k.Log.Info("another server stands by, and takes over when this one ends", "pid", pid)
-	if k.lingering {
-		k.lingering = false
+	if k.stopping { // it has waited for this one
 		k.offerTurn()
 	}
 }

@@ -28,7 +28,6 @@ func (k *keeper) stop(s syscall.Signal) {
 	}
 	k.stopping, k.stopSignal = true, s
 	if len(k.standbys) == 0 {
-		k.lingering = true
 		k.afterFunc(k.Linger, func() { k.do(k.endLingering) })
 		return
 	}
@@ -37,7 +36,7 @@ func (k *keeper) stop(s syscall.Signal) {
 
 // endLingering ends without another server, as none has come in time.
 func (k *keeper) endLingering() {
-	if k.lingering && k.successor == nil && !k.ending {
+	if k.offered == nil && k.successor == nil && !k.ending {
 		k.end(k.stopSignal)
 	}
 }
