@@ -33,6 +33,7 @@ type Child struct {
 	link  *link
 	slots *slots
 	conns chan net.Conn
+	begun chan struct{} // closed: all values that were saved before have come
 
 	handingOver atomic.Bool
 	stopped     chan struct{} // no connection comes any more
@@ -68,20 +69,15 @@ func openChild(linkFile, slotsFile int) (*Child, error) {
 		return nil, err
 	}
 	c := &Child{
-		link: l, slots: memory, conns: make(chan net.Conn), stopped: make(chan struct{}),
-	}
-	for {
-		m, err := l.receive()
-		if err != nil && !errors.Is(err, errMissed) { // no connection comes before it has begun
-			return nil, err
-		}
-		if m.kind == began {
-			break
-		}
-		c.handle(m)
+		link: l, slots: memory, conns: make(chan net.Conn), begun: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	go c.receive()
-	return c, nil
+	select {
+	case <-c.begun:
+		return c, nil
+	case <-c.stopped:
+		return nil, c.reason
+	}
 }
 
 // Ready tells the keeper that this process can serve.
@@ -140,6 +136,8 @@ func (c *Child) receive() {
 
 func (c *Child) handle(m message) {
 	switch m.kind {
+	case began:
+		close(c.begun)
 	case savedValue:
 		c.Memory.Set(m.key, m.value)
 		if changed := c.changed.Load(); changed != nil {

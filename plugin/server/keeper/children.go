@@ -55,7 +55,7 @@ func (k *keeper) spawn(exe *os.File) (*process, error) {
 		func(m message) { k.do(func() { k.handleMessage(p, m) }) },
 		func() { k.do(func() { k.handleExit(p) }) },
 	)
-	k.afterFunc(readyTime, func() { k.do(func() { k.killUnready(p) }) })
+	k.after(readyTime, func() { k.killUnready(p) })
 	for _, key := range k.State.Keys("") {
 		p.post(k.savedValue(key))
 	}

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"sync"
 	"syscall"
 )
 
@@ -36,7 +35,6 @@ func Detach(args []string) error {
 	if err != nil {
 		return fmt.Errorf("starting the keeper: %w", err)
 	}
-	end := sync.OnceValue(ours.Close)
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR2)
 	cmd := exec.Command("/proc/self/exe")
@@ -47,29 +45,24 @@ func Detach(args []string) error {
 	err = cmd.Start()
 	_ = theirs.Close()
 	if err != nil {
-		return errors.Join(fmt.Errorf("starting the keeper: %w", err), end())
+		return errors.Join(fmt.Errorf("starting the keeper: %w", err), ours.Close())
 	}
-	ended := make(chan struct{})
-	go func() {
-		stopping := false
-		for {
-			select {
-			case s := <-signals:
-				if ends := s == syscall.SIGTERM || s == syscall.SIGINT; ends && !stopping {
-					stopping = true
-					_ = end()
-				} else {
-					_ = cmd.Process.Signal(s) // an error says that it has ended
-				}
-			case <-ended:
-				return
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for stopping := false; ; {
+		select {
+		case s := <-signals:
+			if ends := s == syscall.SIGTERM || s == syscall.SIGINT; ends && !stopping {
+				stopping = true
+				_ = ours.Close()
+			} else {
+				_ = cmd.Process.Signal(s) // an error says that it has ended
 			}
+		case err := <-ended:
+			_ = ours.Close()
+			return err
 		}
-	}()
-	err = cmd.Wait()
-	close(ended)
-	_ = end()
-	return err
+	}
 }
 
 // Detached returns a channel that is closed when this process is to end or its stand-in is

@@ -159,14 +159,11 @@ func (k *keeper) handleMissed(p *process, number int) {
 	}
 	k.warn("the serving process has too many open files, and a connection has to wait: raise its limit (ulimit -n, LimitNOFILE)",
 		"pid", p.cmd.Process.Pid)
-	k.afterFunc(missedPause, func() { k.do(func() { k.giveAgain(number, h) }) })
-}
-
-// giveAgain gives a connection once more, if it still belongs to the same process.
-func (k *keeper) giveAgain(number int, h *held) {
-	if k.held[number] == h && h.owner != nil && h.owner == k.serving {
-		k.give(number, h)
-	}
+	k.after(missedPause, func() {
+		if k.held[number] == h && h.owner == p && k.serving == p {
+			k.give(number, h)
+		}
+	})
 }
 
 // forget closes the keeper's duplicate of a connection.

@@ -112,6 +112,9 @@ func Run(o Options) error {
 	return k.run()
 }
 
+// after has f called on the goroutine of Run after d.
+func (k *keeper) after(d time.Duration, f func()) { k.afterFunc(d, func() { k.do(f) }) }
+
 // do has f called on the goroutine of Run, or not at all when the keeper is at its end.
 // It reports whether f is called. Any other goroutine may call it.
 func (k *keeper) do(f func()) bool {
@@ -124,6 +127,7 @@ func (k *keeper) do(f func()) bool {
 }
 
 func (k *keeper) run() error {
+	defer k.close()
 	k.askEarly(time.Now().Add(askTime))
 	if err := k.start(); err != nil {
 		return err
@@ -150,17 +154,11 @@ func (k *keeper) run() error {
 		switch {
 		case k.serving != nil:
 		case k.ending && k.next != nil:
-		case k.ending, k.socket == nil:
-			k.close()
+		case k.ending, k.socket == nil, k.retired && k.stopping:
 			return k.exit
 		case k.retired:
-			k.close()
-			if k.stopping {
-				return nil
-			}
 			return ErrSucceeded
 		case time.Since(k.readyAt) > unreadyTime:
-			k.close()
 			return fmt.Errorf("no serving process has been ready for %v: the lines before this one say why", unreadyTime)
 		case restart == nil:
 			restart = time.After(k.pause)

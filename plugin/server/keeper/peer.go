@@ -10,27 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peerOf returns the process at the other end of sock, and its user: where sock was
-// dialled, that which listens there.
-func peerOf(sock *net.UnixConn) (*unix.Ucred, error) {
+// trust returns the process at the other end of sock, where that was dialled the one that
+// listens, or an error where it belongs to neither this process's user nor root: it would
+// see what no other user may, and decide where requests go.
+func trust(sock *net.UnixConn, user int) (pid int, err error) {
 	raw, err := sock.SyscallConn()
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	var peer *unix.Ucred
 	if e := raw.Control(func(fd uintptr) { peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); e != nil {
-		return nil, e
+		return 0, e
 	}
-	return peer, os.NewSyscallError("getsockopt", err)
-}
-
-// trust returns the process at the other end of sock, or an error where that belongs to
-// neither this process's user nor root: it would see what no other user may, and decide
-// where requests go.
-func trust(sock *net.UnixConn, user int) (pid int, err error) {
-	peer, err := peerOf(sock)
 	if err != nil {
-		return 0, err
+		return 0, os.NewSyscallError("getsockopt", err)
 	}
 	if peer.Uid != uint32(user) && peer.Uid != 0 {
 		return 0, fmt.Errorf("there is process %d of user %d, which is neither root nor this server's user, %d", peer.Pid, peer.Uid, user)

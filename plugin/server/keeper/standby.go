@@ -43,8 +43,8 @@ func Register(path string) (*StandBy, error) {
 	return &StandBy{PID: pid, Turn: called, Gone: gone, sock: l.sock}, nil
 }
 
-// addStandby registers another server, which stands by.
-func (k *keeper) addStandby(l *link) {
+// addStandby registers another server, of the process pid, which stands by.
+func (k *keeper) addStandby(l *link, pid int) {
 	if len(k.standbys) == maxStandbys || k.offered != nil || k.successor != nil || k.ending {
 		_ = l.sock.Close()
 		return
@@ -55,10 +55,6 @@ func (k *keeper) addStandby(l *link) {
 		_, _ = l.receive() // its end, as it has nothing to say
 		k.do(func() { k.removeStandby(l) })
 	}()
-	pid := 0
-	if peer, err := peerOf(l.sock); err == nil {
-		pid = int(peer.Pid)
-	}
 	k.Log.Info("another server stands by, and takes over when this one ends", "pid", pid)
 	if k.stopping { // it has waited for this one
 		k.offerTurn()
@@ -81,7 +77,7 @@ func (k *keeper) removeStandby(l *link) {
 
 // offerTurn lets one of the servers that stand by take over, within turnTime.
 func (k *keeper) offerTurn() {
-	k.afterFunc(turnTime, func() { k.do(k.endTurn) })
+	k.after(turnTime, k.endTurn)
 	k.offerNext()
 }
 

@@ -28,7 +28,7 @@ func (k *keeper) stop(s syscall.Signal) {
 	}
 	k.stopping, k.stopSignal = true, s
 	if len(k.standbys) == 0 {
-		k.afterFunc(k.Linger, func() { k.do(k.endLingering) })
+		k.after(k.Linger, k.endLingering)
 		return
 	}
 	k.offerTurn()
@@ -44,7 +44,7 @@ func (k *keeper) endLingering() {
 // end has the children end, and with the last of them this process.
 func (k *keeper) end(s syscall.Signal) {
 	if !k.ending {
-		k.afterFunc(stopTime, func() { k.do(k.killLate) })
+		k.after(stopTime, k.killLate)
 	}
 	k.ending = true
 	for _, p := range k.children() {

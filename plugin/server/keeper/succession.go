@@ -109,7 +109,8 @@ func (k *keeper) acceptSuccessors() {
 		}
 		go func() {
 			l := &link{sock: sock.(*net.UnixConn)}
-			if _, err := trust(l.sock, os.Geteuid()); err != nil {
+			pid, err := trust(l.sock, os.Geteuid())
+			if err != nil {
 				k.warn("a process that asks for connections and saved state does not get them", "error", err)
 				_ = sock.Close()
 				return
@@ -117,20 +118,20 @@ func (k *keeper) acceptSuccessors() {
 			_ = sock.SetDeadline(time.Now().Add(askTime))
 			request, err := l.receive()
 			known := request.kind == handOver || request.kind == ask || request.kind == standBy
-			if err != nil || !known || !k.do(func() { k.handleRequest(l, request) }) {
+			if err != nil || !known || !k.do(func() { k.handleRequest(l, pid, request) }) {
 				_ = sock.Close()
 			}
 		}()
 	}
 }
 
-// handleRequest does what another server asks for.
-func (k *keeper) handleRequest(l *link, request message) {
+// handleRequest does what another server, of the process pid, asks for.
+func (k *keeper) handleRequest(l *link, pid int, request message) {
 	switch request.kind {
 	case handOver:
 		k.beginSuccession(l, request.number)
 	case standBy:
-		k.addStandby(l)
+		k.addStandby(l, pid)
 	case ask:
 		answer := k.savedValue(request.key)
 		go func() {
