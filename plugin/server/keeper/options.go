@@ -51,7 +51,7 @@ var (
 	// ErrSucceeded is that another server has taken over.
 	ErrSucceeded = errors.New("another server has taken over")
 	// ErrUntrusted is that a process of another user listens where a keeper would.
-	ErrUntrusted = errors.New("not trusted")
+	ErrUntrusted = errors.New("is not trusted")
 )
 
 // A StandBy is the place of a process that waits to take over from the keeper at work.

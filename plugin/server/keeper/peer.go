@@ -41,7 +41,7 @@ func dialKeeper(path string) (*link, int, error) {
 	pid, err := trust(sock, os.Geteuid())
 	if err != nil {
 		_ = sock.Close()
-		return nil, 0, fmt.Errorf("%s is %w: %w; remove it, and let nobody else write to its folder", path, ErrUntrusted, err)
+		return nil, 0, fmt.Errorf("%s %w: %w; remove it, and let nobody else write to its folder", path, ErrUntrusted, err)
 	}
 	return &link{sock: sock}, pid, nil
 }
