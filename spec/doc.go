@@ -102,8 +102,9 @@
 //	moved [from>to=number]...
 //	    since the last moved, so many visitors were answered by another backend
 //	    than the time before, and no others
-//	load start [flags] [-c concurrency] [-by header] path
-//	    sends requests until the load is stopped
+//	load start [flags] [-c concurrency] [-pause duration] [-by header] path
+//	    sends requests until the load is stopped; each of those that run at the
+//	    same time pauses between two, for 20ms by default
 //	load await name...
 //	    waits until the latest 20 answers have come from these, all of them
 //	load stop

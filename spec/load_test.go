@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // load sends requests in the background until it is ended, each on a
@@ -25,7 +26,7 @@ type load struct {
 // cmdLoad starts the load, or ends it: then every request has to have been
 // answered with 200, and the answers are added to the tally.
 func (s *scene) cmdLoad(args []string) error {
-	const usage = "load start [-c concurrency] [-by header] [flags of request] path | load await name... | load stop"
+	const usage = "load start [-c concurrency] [-pause duration] [-by header] [flags of request] path | load await name... | load stop"
 	if s.gateway == nil {
 		return errors.New("no gateway is running")
 	}
@@ -40,6 +41,9 @@ func (s *scene) cmdLoad(args []string) error {
 	var r request
 	flags := requestFlags("load", &r)
 	concurrency := flags.Int("c", 4, "")
+	// Without a pause most of a run's time goes into loads that are there beside something
+	// else.
+	pause := flags.Duration("pause", 20*time.Millisecond, "")
 	countBy := flags.String("by", "", "")
 	args, err := parse(flags, args[1:], usage, 1, 1)
 	if err != nil {
@@ -48,7 +52,7 @@ func (s *scene) cmdLoad(args []string) error {
 	s.load = &load{stop: make(chan struct{}), counted: tally{}}
 	r.target = unescape(args[0])
 	for range *concurrency {
-		s.load.senders.Go(func() { s.load.send(s, r, *countBy) })
+		s.load.senders.Go(func() { s.load.send(s, r, *pause, *countBy) })
 	}
 	return s.load.awaitAnswers(*concurrency)
 }
@@ -73,8 +77,8 @@ func (l *load) end() {
 	l.senders.Wait()
 }
 
-// send sends one request after another.
-func (l *load) send(s *scene, r request, countBy string) {
+// send sends one request after another, with a pause between them.
+func (l *load) send(s *scene, r request, pause time.Duration, countBy string) {
 	for {
 		select {
 		case <-l.stop:
@@ -90,6 +94,7 @@ func (l *load) send(s *scene, r request, countBy string) {
 			err = s.revisions.check(a, since)
 		}
 		l.record(a.key(countBy), err)
+		time.Sleep(pause)
 	}
 }
 

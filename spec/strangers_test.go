@@ -156,10 +156,13 @@ func answerCalls(r io.Reader, w io.Writer) error {
 	}
 }
 
-// oneByte reads one byte at a time.
+// oneByte reads one byte at a time, and takes its time.
 type oneByte struct{ io.Reader }
 
-func (r oneByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(1, len(p))]) }
+func (r oneByte) Read(p []byte) (int, error) {
+	time.Sleep(time.Millisecond)
+	return r.Reader.Read(p[:min(1, len(p))])
+}
 
 // strangers are those of a script that are still there.
 type strangers struct {
