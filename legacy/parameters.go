@@ -1,3 +1,5 @@
+// Code generated from plugin/config/table*.go by go generate. DO NOT EDIT.
+
 package main
 
 // Plugin is one plugin row of Kong for one of its workers. Its exported fields
@@ -5,127 +7,94 @@ package main
 // tags, and UnmarshalJSON hands the config as it is to the table in plugin/config.
 // Kong 2.x therefore checks keys and types; defaults and the rest are the table's.
 type Plugin struct {
-	Backends               []Backend `json:"backends"`
-	Algorithm              string    `json:"algorithm"`
-	HashOn                 string    `json:"hash_on"`
-	HashOnHeader           string    `json:"hash_on_header"`
-	HashOnCookie           string    `json:"hash_on_cookie"`
-	HashOnQueryArg         string    `json:"hash_on_query_arg"`
-	HashOnURICapture       string    `json:"hash_on_uri_capture"`
-	HashFallback           string    `json:"hash_fallback"`
-	HashFallbackHeader     string    `json:"hash_fallback_header"`
-	HashFallbackCookie     string    `json:"hash_fallback_cookie"`
-	HashFallbackQueryArg   string    `json:"hash_fallback_query_arg"`
-	HashFallbackURICapture string    `json:"hash_fallback_uri_capture"`
-	Session                Session   `json:"session"`
-	Rules                  []Rule    `json:"rules"`
-	ForceHeader            string    `json:"force_header"`
-	Ramp                   Ramp      `json:"ramp"`
-	OnUnavailable          string    `json:"on_unavailable"`
-	Fallback               string    `json:"fallback"`
-	ResponseHeader         string    `json:"response_header"`
-	LogDecision            bool      `json:"log_decision"`
-	Split                  string    `json:"split"`
+	Backends []struct {
+		Name           string `json:"name"`
+		Service        bool   `json:"service"`
+		Upstream       string `json:"upstream"`
+		Host           string `json:"host"`
+		Port           int    `json:"port"`
+		Weight         int    `json:"weight"`
+		Protocol       string `json:"protocol"`
+		Path           string `json:"path"`
+		HostHeader     string `json:"host_header"`
+		RequestHeaders struct {
+			Set    map[string]string `json:"set"`
+			Add    map[string]string `json:"add"`
+			Remove []string          `json:"remove"`
+		} `json:"request_headers"`
+		ResponseHeaders struct {
+			Add map[string]string `json:"add"`
+		} `json:"response_headers"`
+		Health struct {
+			Active struct {
+				Path      string  `json:"path"`
+				Interval  float64 `json:"interval"`
+				Timeout   float64 `json:"timeout"`
+				Healthy   int     `json:"healthy"`
+				Unhealthy int     `json:"unhealthy"`
+			} `json:"active"`
+			Passive struct {
+				Failures int     `json:"failures"`
+				Ejection float64 `json:"ejection"`
+			} `json:"passive"`
+		} `json:"health"`
+	} `json:"backends"`
+	Algorithm              string `json:"algorithm"`
+	HashOn                 string `json:"hash_on"`
+	HashOnHeader           string `json:"hash_on_header"`
+	HashOnCookie           string `json:"hash_on_cookie"`
+	HashOnQueryArg         string `json:"hash_on_query_arg"`
+	HashOnUriCapture       string `json:"hash_on_uri_capture"`
+	HashFallback           string `json:"hash_fallback"`
+	HashFallbackHeader     string `json:"hash_fallback_header"`
+	HashFallbackCookie     string `json:"hash_fallback_cookie"`
+	HashFallbackQueryArg   string `json:"hash_fallback_query_arg"`
+	HashFallbackUriCapture string `json:"hash_fallback_uri_capture"`
+	Session                struct {
+		Cookie         string `json:"cookie"`
+		MaxAge         int    `json:"max_age"`
+		Path           string `json:"path"`
+		Domain         string `json:"domain"`
+		Secure         string `json:"secure"`
+		HttpOnly       bool   `json:"http_only"`
+		SameSite       string `json:"same_site"`
+		Secret         string `json:"secret"`
+		PreviousSecret string `json:"previous_secret"`
+		Generation     int    `json:"generation"`
+	} `json:"session"`
+	Rules []struct {
+		Match struct {
+			Headers    map[string][]string `json:"headers"`
+			Cookies    map[string][]string `json:"cookies"`
+			QueryArgs  map[string][]string `json:"query_args"`
+			Methods    []string            `json:"methods"`
+			PathPrefix string              `json:"path_prefix"`
+			Consumers  []string            `json:"consumers"`
+			ClientIps  []string            `json:"client_ips"`
+		} `json:"match"`
+		Backend string         `json:"backend"`
+		Weights map[string]int `json:"weights"`
+	} `json:"rules"`
+	ForceHeader string `json:"force_header"`
+	Ramp        struct {
+		Backend  string  `json:"backend"`
+		From     float64 `json:"from"`
+		To       float64 `json:"to"`
+		Start    string  `json:"start"`
+		Duration float64 `json:"duration"`
+		Steps    int     `json:"steps"`
+		Guard    struct {
+			RollbackTo    float64 `json:"rollback_to"`
+			MaxErrorRatio float64 `json:"max_error_ratio"`
+			MinRequests   int     `json:"min_requests"`
+			Window        float64 `json:"window"`
+		} `json:"guard"`
+	} `json:"ramp"`
+	OnUnavailable  string `json:"on_unavailable"`
+	Fallback       string `json:"fallback"`
+	ResponseHeader string `json:"response_header"`
+	LogDecision    bool   `json:"log_decision"`
+	Split          string `json:"split"`
 
 	instance *instance // as a pointer it is no part of the schema
-}
-
-// Backend is an element of backends.
-type Backend struct {
-	Name            string          `json:"name"`
-	Service         bool            `json:"service"`
-	Upstream        string          `json:"upstream"`
-	Host            string          `json:"host"`
-	Port            int             `json:"port"`
-	Weight          int             `json:"weight"`
-	Protocol        string          `json:"protocol"`
-	Path            string          `json:"path"`
-	HostHeader      string          `json:"host_header"`
-	RequestHeaders  RequestHeaders  `json:"request_headers"`
-	ResponseHeaders ResponseHeaders `json:"response_headers"`
-	Health          Health          `json:"health"`
-}
-
-// RequestHeaders is a backend's request_headers.
-type RequestHeaders struct {
-	Set    map[string]string `json:"set"`
-	Add    map[string]string `json:"add"`
-	Remove []string          `json:"remove"`
-}
-
-// ResponseHeaders is a backend's response_headers.
-type ResponseHeaders struct {
-	Add map[string]string `json:"add"`
-}
-
-// Health is a backend's health.
-type Health struct {
-	Active  Active  `json:"active"`
-	Passive Passive `json:"passive"`
-}
-
-// Active is a health's active.
-type Active struct {
-	Path      string  `json:"path"`
-	Interval  float64 `json:"interval"`
-	Timeout   float64 `json:"timeout"`
-	Healthy   int     `json:"healthy"`
-	Unhealthy int     `json:"unhealthy"`
-}
-
-// Passive is a health's passive.
-type Passive struct {
-	Failures int     `json:"failures"`
-	Ejection float64 `json:"ejection"`
-}
-
-// Session is the session.
-type Session struct {
-	Cookie         string `json:"cookie"`
-	MaxAge         int    `json:"max_age"`
-	Path           string `json:"path"`
-	Domain         string `json:"domain"`
-	Secure         string `json:"secure"`
-	HTTPOnly       bool   `json:"http_only"`
-	SameSite       string `json:"same_site"`
-	Secret         string `json:"secret"`
-	PreviousSecret string `json:"previous_secret"`
-	Generation     int    `json:"generation"`
-}
-
-// Rule is an element of rules.
-type Rule struct {
-	Match   Match          `json:"match"`
-	Backend string         `json:"backend"`
-	Weights map[string]int `json:"weights"`
-}
-
-// Match is a rule's match.
-type Match struct {
-	Headers    map[string][]string `json:"headers"`
-	Cookies    map[string][]string `json:"cookies"`
-	QueryArgs  map[string][]string `json:"query_args"`
-	Methods    []string            `json:"methods"`
-	PathPrefix string              `json:"path_prefix"`
-	Consumers  []string            `json:"consumers"`
-	ClientIPs  []string            `json:"client_ips"`
-}
-
-// Ramp is the ramp.
-type Ramp struct {
-	Backend  string  `json:"backend"`
-	From     float64 `json:"from"`
-	To       float64 `json:"to"`
-	Start    string  `json:"start"`
-	Duration float64 `json:"duration"`
-	Steps    int     `json:"steps"`
-	Guard    Guard   `json:"guard"`
-}
-
-// Guard is a ramp's guard.
-type Guard struct {
-	RollbackTo    float64 `json:"rollback_to"`
-	MaxErrorRatio float64 `json:"max_error_ratio"`
-	MinRequests   int     `json:"min_requests"`
-	Window        float64 `json:"window"`
 }

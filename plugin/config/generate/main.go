@@ -1,5 +1,6 @@
-// Generate writes the files in docs that are made from the table of parameters.
-// It is run by go generate, in the directory of package config.
+// Generate writes the files that are made from the table of parameters: those in docs,
+// and the types of the plugin for Kong 2.x. It is run by go generate, in the directory of
+// package config.
 package main
 
 import (
@@ -11,9 +12,14 @@ import (
 )
 
 func main() {
-	docs := filepath.Join("..", "..", "docs")
-	write(filepath.Join(docs, "parameters.md"), []byte(config.Reference()))
-	write(filepath.Join(docs, "traffic-split.schema.json"), config.JSONSchema())
+	root := filepath.Join("..", "..")
+	write(filepath.Join(root, "docs", "parameters.md"), []byte(config.Reference()))
+	write(filepath.Join(root, "docs", "traffic-split.schema.json"), config.JSONSchema())
+	types, err := legacyTypes(config.KongSchema())
+	if err != nil {
+		log.Fatal(err)
+	}
+	write(filepath.Join(root, "legacy", "parameters.go"), types)
 }
 
 func write(path string, text []byte) {
