@@ -83,11 +83,20 @@ type Plugin struct {
 		Start    string  `json:"start"`
 		Duration float64 `json:"duration"`
 		Steps    int     `json:"steps"`
-		Guard    struct {
-			RollbackTo    float64 `json:"rollback_to"`
-			MaxErrorRatio float64 `json:"max_error_ratio"`
-			MinRequests   int     `json:"min_requests"`
-			Window        float64 `json:"window"`
+		Plan     []struct {
+			Share float64 `json:"share"`
+			For   float64 `json:"for"`
+		} `json:"plan"`
+		Hold  float64 `json:"hold"`
+		Guard struct {
+			RollbackTo     float64 `json:"rollback_to"`
+			MaxErrorRatio  float64 `json:"max_error_ratio"`
+			MaxErrorExcess float64 `json:"max_error_excess"`
+			MaxLatency     float64 `json:"max_latency"`
+			Quantile       float64 `json:"quantile"`
+			MinRequests    int     `json:"min_requests"`
+			Window         float64 `json:"window"`
+			Wait           bool    `json:"wait"`
 		} `json:"guard"`
 	} `json:"ramp"`
 	OnUnavailable  string `json:"on_unavailable"`

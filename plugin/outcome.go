@@ -82,7 +82,7 @@ func (r *request) observe() error {
 		return err
 	}
 	events := l.state.Observe(split.Outcome{
-		Backend: i, Subject: subject, Failed: failed, Unusable: l.watches.unhealthy() | l.state.Missing(),
+		Backend: i, Subject: subject, Failed: failed, Latency: -1, Unusable: l.watches.unhealthy() | l.state.Missing(),
 	}, r.now)
 	l.tally.observed(i, failed) // whoever sees the count sees what follows from it
 	return r.report(l, events)

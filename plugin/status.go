@@ -121,10 +121,11 @@ func (l *live) status(now time.Time) SplitStatus {
 	if l.observed {
 		s.OutcomesMissing = l.tally.silence.since(now)
 	}
-	if r := l.split.Ramp; r != nil {
-		s.Ramp = &RampStatus{Backend: l.split.Backends[r.Backend].Name, RolledBack: state.RolledBack, RollbackBlocked: state.Blocked}
+	if r := state.Ramp; r != nil {
+		ramp := l.split.Ramp
+		s.Ramp = &RampStatus{Backend: l.split.Backends[ramp.Backend].Name, RolledBack: r.RolledBack, RollbackBlocked: r.Blocked}
 		if g := r.Guard; g != nil {
-			s.Ramp.Guard = &GuardStatus{state.Requests, state.Failed, g.MinRequests, state.Requests >= g.MinRequests}
+			s.Ramp.Guard = &GuardStatus{g.Requests, g.Failed, ramp.Guard.MinRequests, g.Lacks == split.LacksNothing}
 		}
 	}
 	for i := range l.backends {

@@ -174,20 +174,38 @@ func (r *Ramp) compile(c *Config) *split.Ramp {
 	start, _ := time.Parse(time.RFC3339, r.Start) // checked
 	out := &split.Ramp{
 		Backend:  c.index(r.Backend),
-		From:     int(math.Round(r.From * 100)),
-		To:       int(math.Round(r.To * 100)),
+		From:     hundredths(r.From),
 		Start:    start,
 		Duration: Seconds(r.Duration),
 		Steps:    r.Steps,
 	}
+	if r.To != nil {
+		out.To = hundredths(*r.To)
+	}
+	for _, step := range r.Plan {
+		out.Plan = append(out.Plan, split.PlanStep{Share: hundredths(step.Share), For: Seconds(step.For)})
+	}
+	if r.Hold != nil {
+		out.Hold = new(hundredths(*r.Hold))
+	}
 	if g := r.Guard; g != nil {
 		out.Guard = &split.Guard{
-			RollbackTo:    int(math.Round(g.RollbackTo * 100)),
-			MaxErrorRatio: int(math.Round(g.MaxErrorRatio * 10000)), MinRequests: g.MinRequests, Window: Seconds(g.Window),
+			RollbackTo:     hundredths(g.RollbackTo),
+			MaxErrorRatio:  hundredths(100 * g.MaxErrorRatio),
+			MaxErrorExcess: hundredths(100 * g.MaxErrorExcess),
+			MaxLatency:     Seconds(g.MaxLatency),
+			Quantile:       hundredths(100 * g.Quantile),
+			MinRequests:    g.MinRequests,
+			Window:         Seconds(g.Window),
+			Wait:           g.Wait,
 		}
 	}
 	return out
 }
+
+// hundredths converts a number of percent, which has at most two decimals, exactly to
+// hundredths of a percent.
+func hundredths(percent float64) int { return int(math.Round(percent * 100)) }
 
 // Seconds converts a time of a configuration, which has at most three decimals, exactly.
 func Seconds(s float64) time.Duration {

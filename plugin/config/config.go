@@ -127,19 +127,33 @@ type Match struct {
 // Ramp changes the share of one backend by the clock.
 type Ramp struct {
 	Backend  string
-	From, To float64 // percent, with two decimals at most
-	Start    string  // RFC 3339
+	From     float64  // percent, with two decimals at most, as all of its shares
+	To       *float64 // nil if there is a plan
+	Start    string   // RFC 3339
 	Duration float64
-	Steps    int    // 0: continuous
-	Guard    *Guard // nil: it is never rolled back
+	Steps    int        // 0: continuous
+	Plan     []PlanStep // in the place of To, Duration and Steps; empty: these
+	Hold     *float64   // the share, whatever the clock says; nil: the clock decides
+	Guard    *Guard     // nil: it is never rolled back
 }
 
-// Guard rolls a ramp back when too many of its backend's requests fail.
+// PlanStep is a step of a ramp's plan.
+type PlanStep struct {
+	Share float64
+	For   float64 // 0: until the plan changes
+}
+
+// Guard rolls a ramp back when too many of its backend's requests fail or take too long.
+// At least one of its limits is above 0; one that is 0 is none.
 type Guard struct {
-	RollbackTo    float64 // percent, with two decimals at most
-	MaxErrorRatio float64 // above 0 and below 1
-	MinRequests   int
-	Window        float64
+	RollbackTo     float64 // percent, with two decimals at most
+	MaxErrorRatio  float64 // below 1
+	MaxErrorExcess float64 // over the ratio of the other backends, below 1
+	MaxLatency     float64
+	Quantile       float64 // of MaxLatency, above 0 and below 1
+	MinRequests    int
+	Window         float64
+	Wait           bool // no step begins before the one before it was judged
 }
 
 // RequestHeaders are the changes to the headers that a backend receives.

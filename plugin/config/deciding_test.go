@@ -78,8 +78,8 @@ func TestEverythingThatDecides(t *testing.T) {
 		},
 		ForceHeader: "X-Backend",
 		Ramp: &Ramp{
-			Backend: "v2", From: 0.01, To: 12.5, Start: "2026-01-31T18:00:00+01:00", Duration: 1.5, Steps: 10,
-			Guard: &Guard{MaxErrorRatio: 0.05, MinRequests: 100, Window: 30.5},
+			Backend: "v2", From: 0.01, To: new(12.5), Start: "2026-01-31T18:00:00+01:00", Duration: 1.5, Steps: 10,
+			Guard: &Guard{MaxErrorRatio: 0.05, Quantile: 0.95, MinRequests: 100, Window: 30.5},
 		},
 		OnUnavailable: "fail",
 	}
@@ -135,7 +135,7 @@ func TestCompile(t *testing.T) {
 		HashOn: []split.Key{{On: split.OnHeader, Name: "X-User"}, {On: split.OnCookie, Name: "user"}},
 		Ramp: &split.Ramp{
 			Backend: 1, From: 1, To: 1250, Start: time.Date(2026, 1, 31, 17, 0, 0, 0, time.UTC), Duration: 1500 * time.Millisecond, Steps: 10,
-			Guard: &split.Guard{MaxErrorRatio: 500, MinRequests: 100, Window: 30500 * time.Millisecond},
+			Guard: &split.Guard{MaxErrorRatio: 500, Quantile: 9500, MinRequests: 100, Window: 30500 * time.Millisecond},
 		},
 	}
 	options := cmp.Options{

@@ -150,14 +150,26 @@ func finishMatch(r *reader, n *Node, path string, _ any) {
 	r.sameHeader(n.Get("headers"), Join(path, "headers"))
 }
 
-// finishRamp compares the ends of a ramp.
+// finishRamp fills in the derived defaults of a ramp, and compares its shares.
 func finishRamp(r *reader, n *Node, path string, to any) {
 	ramp := to.(*Ramp)
+	planned := n.set("plan")
+	if !planned && ramp.To == nil {
+		ramp.To = new(100.0)
+	}
+	if planned && len(ramp.Plan) > 0 && ramp.Guard != nil && ramp.Plan[len(ramp.Plan)-1].Share < ramp.From {
+		r.report(n.orItself("guard"), Join(path, "guard"), "goes with a share that grows: leave it out, or end the plan at the share of from or above")
+	}
 	switch {
-	case ramp.From == ramp.To:
+	case planned:
+	case ramp.From == *ramp.To:
 		r.report(n.orItself("to"), Join(path, "to"), "is the same as from, so that nothing would change")
-	case ramp.From > ramp.To && ramp.Guard != nil:
+	case ramp.From > *ramp.To && ramp.Guard != nil:
 		r.report(n.orItself("guard"), Join(path, "guard"), "goes with a share that grows: leave it out, or swap from and to")
+	}
+	if ramp.Guard != nil && ramp.Guard.Wait && !planned && ramp.Steps == 0 {
+		guard := n.orItself("guard")
+		r.report(guard.orItself("wait"), Join(Join(path, "guard"), "wait"), "needs steps to wait between, and this ramp is continuous: set steps, or a plan")
 	}
 }
 

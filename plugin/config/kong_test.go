@@ -296,7 +296,8 @@ func checkInvariants(t *testing.T, c *Config) {
 			t.Errorf("the key is %+v", k)
 		}
 	}
-	if r := s.Ramp; r != nil && (s.Backends[r.Backend].Name != c.Ramp.Backend || r.From == r.To || max(r.From, r.To) > 10_000 || r.Duration <= 0) {
+	if r := s.Ramp; r != nil && (s.Backends[r.Backend].Name != c.Ramp.Backend || max(r.From, r.To) > 10_000 ||
+		len(r.Plan) != len(c.Ramp.Plan) || len(r.Plan) == 0 == (r.From == r.To || r.Duration <= 0)) {
 		t.Errorf("the ramp is %+v", r)
 	}
 	if s.Session != nil && (s.Session.Cookie == "" || len(s.Session.Secrets[0]) < 16) {

@@ -88,6 +88,10 @@ func (r *reader) read(f *field, n *Node, path string, to reflect.Value) {
 		defer func() { r.secrets-- }()
 	}
 	if f.kind == kindNumber {
+		if to.Kind() == reflect.Pointer { // nil where it is absent
+			to.Set(reflect.New(to.Type().Elem()))
+			to = to.Elem()
+		}
 		to.SetFloat(math.NaN()) // unless it is right: then no comparison with it holds
 	}
 	if n.Kind == Fault {

@@ -68,9 +68,14 @@ func secretsOf(now *Node, before *Config) (candidates [][]Member) {
 
 // saved returns what is saved of a value of the kind of f; nil: nothing.
 func (f *field) saved(v reflect.Value) any {
-	if v.IsZero() && f.def == nil { // what has a default may be set to zero
+	if v.IsZero() && f.def == nil && !f.required { // what has a default may be set to zero
 		return nil
 	}
+	return f.savedValue(v)
+}
+
+// savedValue returns what is saved of a value, which may be zero.
+func (f *field) savedValue(v reflect.Value) any {
 	switch f.kind {
 	case kindRecord:
 		v = reflect.Indirect(v)
@@ -88,10 +93,7 @@ func (f *field) saved(v reflect.Value) any {
 	case kindArray:
 		all := make([]any, v.Len())
 		for i := range all {
-			// A value in a list is saved even if it is zero.
-			if all[i] = f.elements.saved(v.Index(i)); all[i] == nil {
-				all[i] = v.Index(i).Interface()
-			}
+			all[i] = f.elements.savedValue(v.Index(i))
 		}
 		return all
 	}

@@ -63,7 +63,7 @@ func TestRollbackNeedsAnAlternative(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			status := st.Status(noon.Add(half))
-			if status.RolledBack.IsZero() == (test.want == back) || status.Blocked.IsZero() == (test.want == blocked) {
+			if status.Ramp.RolledBack.IsZero() == (test.want == back) || status.Ramp.Blocked.IsZero() == (test.want == blocked) {
 				t.Errorf("status %+v", status)
 			}
 		})
@@ -90,7 +90,7 @@ func TestBlockedRollbackIsJudgedAgain(t *testing.T) {
 			observe(st, 1, bad(half))
 		}
 		status := st.Status(noon.Add(half))
-		if !status.Blocked.IsZero() || status.RolledBack.IsZero() != well {
+		if !status.Ramp.Blocked.IsZero() || status.Ramp.RolledBack.IsZero() != well {
 			t.Errorf("requests do well: %t; status %+v", well, status)
 		}
 	}
@@ -120,7 +120,7 @@ func TestRollbackToTheSmallerShare(t *testing.T) {
 		if want < 0 {
 			want = before
 		}
-		if status.Shares[1] != want || status.RolledBack.IsZero() != (test.want < 0) {
+		if status.Shares[1] != want || status.Ramp.RolledBack.IsZero() != (test.want < 0) {
 			t.Errorf("to %d: %+v, want the share %v", test.rollbackTo, status, want)
 		}
 	}

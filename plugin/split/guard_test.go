@@ -65,7 +65,7 @@ func TestGuard(t *testing.T) {
 				t.Errorf("of another backend: %v", events)
 			}
 			wasBack := test.want != nil
-			if got := !st.Status(noon).RolledBack.IsZero(); got != wasBack {
+			if got := !rolledBack(st, noon).IsZero(); got != wasBack {
 				t.Errorf("rolled back: %t", got)
 			}
 		})
@@ -151,7 +151,7 @@ func TestRollback(t *testing.T) {
 		t.Errorf("before: %+v", d)
 	}
 	observe(st, 1, times(8, bad(30*time.Minute))...)
-	if n := share(); n < 9 || n > 11 || !slices.Equal(st.Status(now).Shares, []float64{0.9, 0.1}) || !st.Status(now).RolledBack.Equal(now) {
+	if n := share(); n < 9 || n > 11 || !slices.Equal(st.Status(now).Shares, []float64{0.9, 0.1}) || !rolledBack(st, now).Equal(now) {
 		t.Errorf("%d of 100, %+v, after the ramp was rolled back", n, st.Status(now))
 	}
 	var came [2]bool
@@ -213,7 +213,7 @@ func TestRollbackStaysWithItsRamp(t *testing.T) {
 		test.change(s)
 		next := st.For(s)
 		d, err := split.Decide(s, next, &split.Facts{Now: noon.Add(half)})
-		if err != nil || d.RolledBack != test.stays || next.Status(noon).RolledBack.IsZero() == test.stays {
+		if err != nil || d.RolledBack != test.stays || rolledBack(next, noon).IsZero() == test.stays {
 			t.Errorf("%s: %+v, want it rolled back: %t (%v)", test.name, d, test.stays, err)
 		}
 	}

@@ -3,6 +3,7 @@ package split_test
 import (
 	"math/rand/v2"
 	"strconv"
+	"time"
 
 	"kong-traffic-split/plugin/split"
 
@@ -70,3 +71,11 @@ func weights(t *rapid.T, most int) []int {
 
 // seeded returns random numbers that are the same in every run.
 func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
+
+// rolledBack returns since when the ramp is rolled back; zero: it is not, or there is none.
+func rolledBack(st *split.State, now time.Time) time.Time {
+	if r := st.Status(now).Ramp; r != nil {
+		return r.RolledBack
+	}
+	return time.Time{}
+}

@@ -49,8 +49,8 @@ func TestRecallWhatMemoryReturned(t *testing.T) {
 		if diff := cmp.Diff(test.ejected, status.Ejected); diff != "" {
 			t.Errorf("%s: ejected (-want +got):\n%s", test.name, diff)
 		}
-		if status.RolledBack.IsZero() == test.back || test.back && !status.RolledBack.Equal(noon.Add(30*time.Minute)) {
-			t.Errorf("%s: rolled back: %v", test.name, status.RolledBack)
+		if rolledBack(st, now).IsZero() == test.back || test.back && !rolledBack(st, now).Equal(noon.Add(30*time.Minute)) {
+			t.Errorf("%s: rolled back: %v", test.name, rolledBack(st, now))
 		}
 		facts := split.Facts{Now: now}
 		d, err := split.Decide(s, st, &facts)
@@ -84,7 +84,7 @@ func TestRecallAddsToWhatWasObserved(t *testing.T) {
 	if err := st.Recall(other.Memory(noon.Add(half)), noon.Add(half)); err != nil {
 		t.Fatal(err)
 	}
-	if got := st.Status(noon.Add(half)); got.RolledBack.IsZero() || len(before) != 1 || len(got.Ejected) != 2 {
+	if got := st.Status(noon.Add(half)); rolledBack(st, noon.Add(half)).IsZero() || len(before) != 1 || len(got.Ejected) != 2 {
 		t.Errorf("before %v were ejected, then %+v", before, got)
 	}
 }
@@ -126,14 +126,14 @@ func TestPrune(t *testing.T) {
 	edited := watched(guarded())
 	edited.Ramp.Duration++
 	next := st.For(edited)
-	if split.Prune(st, next) || st.Status(noon.Add(half)).RolledBack.IsZero() {
+	if split.Prune(st, next) || rolledBack(st, noon.Add(half)).IsZero() {
 		t.Error("something of a state that is there is forgotten")
 	}
 	if !split.Prune(next) || split.Prune(next) {
 		t.Error("it does not say whether something is forgotten")
 	}
 	again := next.For(s)
-	if got := again.Status(noon.Add(half)); !got.RolledBack.IsZero() || len(got.Ejected) != 1 {
+	if got := again.Status(noon.Add(half)); !rolledBack(again, noon.Add(half)).IsZero() || len(got.Ejected) != 1 {
 		t.Errorf("of a ramp that comes again, and a backend that stayed: %+v", got)
 	}
 }

@@ -46,7 +46,9 @@ func (h *history) track(s *Split) ([]*condition, *course) {
 	if s.Ramp == nil || s.Ramp.Guard == nil {
 		return conditions, nil
 	}
-	return conditions, entry(h.ramps, s.rampText())
+	c := entry(h.ramps, s.rampText())
+	c.prepare(s.Ramp)
+	return conditions, c
 }
 
 // entry returns what m has under key, which is new if there was nothing.
@@ -69,10 +71,16 @@ func (st *State) Subject(i int) (subject Subject) {
 	if c := st.conditions[i]; c != nil {
 		subject.Backend = st.identities[i] + c.ejections.Load()
 	}
-	if st.course != nil && st.split.Ramp.Backend == i {
+	if st.course != nil && st.judgesBy(i) {
 		subject.Ramp = st.ramp
 	}
 	return subject
+}
+
+// judgesBy reports whether the outcome of backend i matters to the guard of the ramp.
+func (st *State) judgesBy(i int) bool {
+	r := st.split.Ramp
+	return i == r.Backend || r.Guard.MaxErrorExcess > 0
 }
 
 // An Incident is what an outcome has led to.
@@ -80,8 +88,15 @@ type Incident struct {
 	Kind     IncidentKind
 	Backend  string
 	Until    time.Time // until when it is ejected
+	Why      string    // in what way a limit of the guard is exceeded
 	Failed   int       // requests that failed, in a row or in the guard's window
 	Requests int       // requests in the guard's window
+
+	// Of a step that has begun: the shares before it and of it, in hundredths of a
+	// percent, its number counted from 1, of how many, and by how much it is later than it
+	// would be had no step waited.
+	From, To, Step, Steps int
+	Behind                time.Duration
 }
 
 // IncidentKind is what has happened.
@@ -95,17 +110,24 @@ const (
 	// Blocked: the backend's ramp would be rolled back, but no other backend can take
 	// the share.
 	Blocked
+	// StepBegun: a step of the backend's ramp has begun, after the guard has judged the one
+	// before it.
+	StepBegun
 )
 
 // String returns a sentence for the log.
 func (e Incident) String() string {
 	switch e.Kind {
 	case RolledBack:
-		return fmt.Sprintf("the ramp of %q is taken back, and stays so until it is changed: %d of %d requests failed",
-			e.Backend, e.Failed, e.Requests)
+		return fmt.Sprintf("the ramp of %q is taken back, and stays so until it is changed: %s", e.Backend, e.Why)
 	case Blocked:
-		return fmt.Sprintf("the ramp of %q is taken back only once another backend can take its share, and none can: %d of %d requests failed",
-			e.Backend, e.Failed, e.Requests)
+		return fmt.Sprintf("the ramp of %q is taken back only once another backend can take its share, and none can: %s", e.Backend, e.Why)
+	case StepBegun:
+		text := fmt.Sprintf("step %d of %d of the ramp of %q has begun, from %s %% to %s %%", e.Step, e.Steps, e.Backend, percent(e.From), percent(e.To))
+		if e.Behind > 0 {
+			text += fmt.Sprintf(", %s later than without waiting", e.Behind.Round(time.Millisecond))
+		}
+		return text
 	}
 	return fmt.Sprintf("%q is ejected until %s: %d requests in a row failed",
 		e.Backend, e.Until.UTC().Format(time.RFC3339), e.Failed)
@@ -116,7 +138,8 @@ type Outcome struct {
 	Backend  int     // that got the request
 	Subject  Subject // of the decision
 	Failed   bool
-	Unusable Set // backends that cannot take requests now, as far as the caller knows
+	Latency  time.Duration // until the backend began to answer; below 0: it is not known, or there was no answer
+	Unusable Set           // backends that cannot take requests now, as far as the caller knows
 }
 
 // Observe counts an outcome at now, and returns what it has led to. It ignores the
@@ -142,10 +165,8 @@ func (st *State) Observe(o Outcome, now time.Time) (incidents []Incident) {
 			}
 		}
 	}
-	if c := st.course; c != nil && s.Ramp.Backend == o.Backend && o.Subject.Ramp == present.Ramp && !c.rolledBack.Load() {
-		if e := st.judge(o.Failed, o.Unusable, now); e != nil {
-			incidents = append(incidents, *e)
-		}
+	if c := st.course; c != nil && st.judgesBy(o.Backend) && o.Subject.Ramp == present.Ramp && !c.rolledBack.Load() {
+		incidents = append(incidents, st.judge(o, now)...)
 	}
 	return incidents
 }
@@ -188,7 +209,7 @@ func Prune(states ...*State) (changed bool) {
 	})
 	maps.DeleteFunc(h.ramps, func(_ string, c *course) bool {
 		gone := !slices.ContainsFunc(states, func(st *State) bool { return st.course == c })
-		changed = changed || gone && c.rolledBack.Load()
+		changed = changed || gone && (c.rolledBack.Load() || c.pace.Load() != nil)
 		return gone
 	})
 	return changed
@@ -199,21 +220,31 @@ type memory struct {
 	Ejected    map[string]time.Time `json:"ejected,omitempty"`     // until when, by [Backend.identity]
 	At         time.Time            `json:"at,omitzero"`           // when Ejected was saved
 	RolledBack map[string]rollback  `json:"rolled_back,omitempty"` // by [Split.rampText]
+	Steps      map[string]savedPace `json:"steps,omitempty"`       // of ramps that wait, likewise
 }
 
 type rollback struct {
 	Since time.Time `json:"since"`
 	Share int       `json:"share"` // since the rollback, in hundredths of a percent
+	Why   string    `json:"why,omitempty"`
+}
+
+type savedPace struct {
+	Step   int           `json:"step"`
+	Behind time.Duration `json:"behind"` // in nanoseconds
 }
 
 // Memory returns what the caller has to save of the state at now, for [State.Recall]:
-// ejections and rollbacks; nil: nothing. It is the same for all states that go on from
+// ejections, rollbacks and the steps of ramps that wait; nil: nothing. It is the same for all states that go on from
 // one another.
 func (st *State) Memory(now time.Time) []byte {
 	h := st.history
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	m := memory{Ejected: map[string]time.Time{}, RolledBack: map[string]rollback{}}
+	m := memory{Ejected: map[string]time.Time{}, RolledBack: map[string]rollback{}, Steps: map[string]savedPace{}}
+	if r := st.split.Ramp; r.waits() {
+		st.course.paceAt(r, now)
+	}
 	for name, c := range h.backends {
 		if now.Before(c.until) {
 			m.Ejected[name] = c.until
@@ -222,10 +253,13 @@ func (st *State) Memory(now time.Time) []byte {
 	}
 	for ramp, c := range h.ramps {
 		if c.rolledBack.Load() {
-			m.RolledBack[ramp] = rollback{c.since, int(c.share.Load())}
+			m.RolledBack[ramp] = rollback{c.since, int(c.share.Load()), c.why}
+		}
+		if p := c.pace.Load(); p != nil {
+			m.Steps[ramp] = savedPace{p.step, p.behind}
 		}
 	}
-	if len(m.Ejected)+len(m.RolledBack) == 0 {
+	if len(m.Ejected)+len(m.RolledBack)+len(m.Steps) == 0 {
 		return nil
 	}
 	text, err := json.Marshal(m)
@@ -260,9 +294,16 @@ func (st *State) Recall(text []byte, now time.Time) error {
 	}
 	for ramp, saved := range m.RolledBack {
 		if c := entry(h.ramps, ramp); !c.rolledBack.Load() {
-			c.since = saved.Since
+			c.since, c.why = saved.Since, saved.Why
 			c.share.Store(int64(min(max(saved.Share, 0), whole)))
 			c.rolledBack.Store(true)
+		}
+	}
+	for ramp, saved := range m.Steps {
+		c := entry(h.ramps, ramp)
+		if c != st.course || st.split.Ramp.waits() && saved.Step <= st.split.Ramp.steps() {
+			c.pace.Store(&pace{step: max(saved.Step, beforeFirst), behind: max(saved.Behind, 0)})
+			c.step.clear()
 		}
 	}
 	return nil

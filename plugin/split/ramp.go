@@ -3,7 +3,7 @@ package split
 import (
 	"fmt"
 	"strconv"
-	"sync/atomic"
+	"strings"
 	"time"
 )
 
@@ -11,24 +11,83 @@ import (
 const whole = 10000
 
 // ShareAt returns the backend's share at now, in hundredths of a percent. It depends on
-// the ramp and the time alone, so that all nodes agree. It is From until Start, and To
-// from Start plus Duration on. Between the two it changes in Steps equal steps at equal
-// intervals, the last one at the end; if Steps is 0, in steps of a hundredth of a percent.
+// the ramp and the time alone, so that all nodes agree. It is From until Start. Then it is
+// that of the plan's steps, one after another. Without a plan it is To from Start plus
+// Duration on; between the two it changes in Steps equal steps at equal intervals, the
+// last one at the end; if Steps is 0, in steps of a hundredth of a percent. Hold takes the
+// place of all that.
 func (r *Ramp) ShareAt(now time.Time) int {
-	passed := now.Sub(r.Start)
+	if r.Hold != nil {
+		return *r.Hold
+	}
+	return r.shareOf(r.stepAt(now.Sub(r.Start)))
+}
+
+// beforeFirst is the step before a ramp's first one.
+const beforeFirst = -1
+
+// steps returns how many steps a ramp has after the one that begins at Start: those of a
+// continuous one are of a hundredth of a percent.
+func (r *Ramp) steps() int {
 	switch {
-	case passed < 0:
-		return r.From
-	case passed >= r.Duration:
-		return r.To
+	case len(r.Plan) > 0:
+		return len(r.Plan) - 1
+	case r.Steps > 0:
+		return r.Steps
 	}
 	change := r.To - r.From
-	steps := r.Steps
-	if steps == 0 {
-		steps = max(change, -change, 1)
+	return max(change, -change, 1)
+}
+
+// stepAt returns the step at a time after Start: from 0 to steps, or beforeFirst.
+func (r *Ramp) stepAt(passed time.Duration) int {
+	switch {
+	case passed < 0:
+		return beforeFirst
+	case len(r.Plan) == 0 && passed >= r.Duration:
+		return r.steps()
+	case len(r.Plan) == 0:
+		return int(convert(int64(passed), int64(r.Duration), int64(r.steps()))) // below steps
 	}
-	done := convert(int64(passed), int64(r.Duration), int64(steps)) // below steps
-	return r.From + change*int(done)/steps
+	i := 0
+	for ; i < len(r.Plan)-1 && r.Plan[i].For > 0 && passed >= r.Plan[i].For; i++ {
+		passed -= r.Plan[i].For
+	}
+	return i
+}
+
+// shareOf returns the share of a step.
+func (r *Ramp) shareOf(step int) int {
+	switch {
+	case step == beforeFirst:
+		return r.From
+	case len(r.Plan) > 0:
+		return r.Plan[step].Share
+	}
+	return r.From + (r.To-r.From)*step/r.steps()
+}
+
+// end returns when a step ends, after Start. ok is false if it does not by the clock.
+func (r *Ramp) end(step int) (after time.Duration, ok bool) {
+	switch {
+	case step == beforeFirst:
+		return 0, true
+	case step >= r.steps():
+		return 0, false
+	case len(r.Plan) == 0:
+		after = time.Duration(convert(int64(r.Duration), int64(r.steps()), int64(step)+1))
+		if r.stepAt(after) == step { // it was rounded down
+			after++
+		}
+		return after, true
+	}
+	for _, s := range r.Plan[:step+1] {
+		if s.For == 0 {
+			return 0, false
+		}
+		after += s.For
+	}
+	return after, true
 }
 
 // weights returns weights that give the ramp's backend its share, and leave the others
@@ -54,12 +113,12 @@ func (r *Ramp) weights(backends []Backend, share int) []int64 {
 func (st *State) stageAt(now time.Time) *stage {
 	s := st.split
 	current := st.own.full.Load()
-	if s.Ramp == nil || current.serves(st.shareAt(now), now) {
+	if s.Ramp == nil || current.serves(st.RampShare(now), now) {
 		return current
 	}
 	st.stepping.Lock()
 	defer st.stepping.Unlock()
-	share := st.shareAt(now)
+	share := st.RampShare(now)
 	if current = st.own.full.Load(); current.serves(share, now) {
 		return current
 	}
@@ -75,165 +134,40 @@ func (g *stage) serves(share int, now time.Time) bool {
 	return !g.since.IsZero() && (g.share == share || now.Before(g.since))
 }
 
-// shareAt returns the share of the ramp's backend at now, after a rollback too.
-func (st *State) shareAt(now time.Time) int {
-	if st.rolledBack() {
-		return int(st.course.share.Load())
-	}
-	return st.split.Ramp.ShareAt(now)
-}
-
-// course is what is known of one ramp with a guard. Its window and times are guarded by
-// the history's lock.
-type course struct {
-	rolledBack atomic.Bool  // once true, it stays true
-	share      atomic.Int64 // of the ramp's backend after the rollback, in hundredths of a percent
-	since      time.Time    // of the rollback
-	window     window       // of the outcomes of the ramp's backend
-	blocked    time.Time    // since when no other backend can take the share, so that it is not rolled back; zero: it need not be
-}
-
-// judge counts an outcome of the ramp's backend for the guard, and rolls the ramp back
-// if too many requests have failed, its share is above what it is rolled back to, and
-// another backend can take it. The incident is nil if nothing has happened. The caller
-// holds the history's lock.
-func (st *State) judge(failed bool, unusable Set, now time.Time) *Incident {
-	c, r := st.course, st.split.Ramp
-	all, failures := c.window.add(r.Guard.Window, failed, now)
-	share := r.ShareAt(now)
-	if now.Before(r.Start) || share <= r.Guard.RollbackTo || all < r.Guard.MinRequests || failures*whole <= r.Guard.MaxErrorRatio*all {
-		c.blocked = time.Time{}
-		return nil
-	}
-	e := &Incident{Backend: st.split.Backends[r.Backend].Name, Failed: failures, Requests: all}
+// RampShare returns the share of the ramp's backend at now, in hundredths of a percent, as
+// the guard has it: after a rollback, and while a step waits. There has to be a ramp.
+func (st *State) RampShare(now time.Time) int {
+	r := st.split.Ramp
 	switch {
-	case st.hasAlternative(unusable, now):
-		c.since, c.blocked = now, time.Time{}
-		c.share.Store(int64(r.Guard.RollbackTo))
-		c.rolledBack.Store(true)
-		e.Kind = RolledBack
-	case c.blocked.IsZero():
-		c.blocked = now
-		e.Kind = Blocked
-	default:
-		return nil
+	case st.rolledBack() && r.Hold != nil:
+		return min(int(st.course.share.Load()), *r.Hold)
+	case st.rolledBack():
+		return int(st.course.share.Load())
+	case r.Hold == nil && r.waits():
+		step, _ := st.course.paceAt(r, now).at(r, now)
+		return r.shareOf(step)
 	}
-	return e
+	return r.ShareAt(now)
 }
 
-// hasAlternative reports whether a backend other than the ramp's can take its share. The
-// caller holds the history's lock.
-func (st *State) hasAlternative(unusable Set, now time.Time) bool {
-	s := st.split
-	canTake := func(i int) bool {
-		c := st.conditions[i]
-		return i != s.Ramp.Backend && !unusable.Has(i) && (c == nil || !now.Before(c.until))
-	}
-	weighted := false
-	for i, b := range s.Backends {
-		if i == s.Ramp.Backend || b.Weight == 0 {
-			continue
-		}
-		if weighted = true; canTake(i) {
-			return true
-		}
-	}
-	return weighted && s.OnUnavailable == ToFallback && canTake(s.Fallback)
-}
-
-// rolledBack reports whether a guard has rolled the ramp back.
-func (st *State) rolledBack() bool { return st.course != nil && st.course.rolledBack.Load() }
-
-// sameRamp reports whether two splits have the same ramp and guard, or neither has one.
+// sameRamp reports whether two splits have the same ramp with the same guard and are held
+// at the same share, or neither has one.
 func sameRamp(a, b *Split) bool {
-	return a.rampText() == b.rampText() && (a.Ramp == nil || equal(a.Ramp.Guard, b.Ramp.Guard))
+	return a.rampText() == b.rampText() && (a.Ramp == nil || equal(a.Ramp.Guard, b.Ramp.Guard) && equal(a.Ramp.Hold, b.Ramp.Hold))
 }
 
-// rampText identifies a ramp; empty: there is none. Its guard is not part of that, so
-// that a rollback stays when the guard is edited.
+// rampText identifies a ramp; empty: there is none. Its guard and where it is held are not
+// part of that, so that a rollback stays when these are edited.
 func (s *Split) rampText() string {
 	r := s.Ramp
 	if r == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s %d %d %d %d %d", strconv.Quote(s.Backends[r.Backend].Name), r.From, r.To,
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s %d %d %d %d %d", strconv.Quote(s.Backends[r.Backend].Name), r.From, r.To,
 		r.Start.UnixNano(), r.Duration, r.Steps)
-}
-
-// parts is into how many parts a window's time is divided. Requests that are older than
-// the window by less than one part still count.
-const parts = 10
-
-// window counts the requests of the last while, of its length or up to one part more.
-type window struct {
-	length time.Duration
-	part   [parts + 1]count
-	latest int64 // the number, since 1970, of the part that was counted in last
-}
-
-type count struct{ all, failed int }
-
-// add counts a request, and returns how many requests are in the window and how many of
-// them failed.
-func (w *window) add(length time.Duration, failed bool, now time.Time) (all, failures int) {
-	if length != w.length {
-		w.resize(length)
+	for _, step := range r.Plan {
+		fmt.Fprintf(&text, " %d:%d", step.Share, step.For)
 	}
-	w.move(now.UnixNano() / w.unit())
-	c := &w.part[w.latest%int64(len(w.part))]
-	c.all++
-	if failed {
-		c.failed++
-	}
-	return w.sum()
-}
-
-// sum returns how many requests are in the window and how many of them failed.
-func (w *window) sum() (all, failures int) {
-	for _, c := range w.part {
-		all, failures = all+c.all, failures+c.failed
-	}
-	return all, failures
-}
-
-// at returns how many requests are in the window at now and how many of them failed.
-func (w *window) at(now time.Time) (all, failures int) {
-	passed := *w
-	passed.move(now.UnixNano() / w.unit())
-	return passed.sum()
-}
-
-// unit is a part's time, in ns.
-func (w *window) unit() int64 { return max(int64(w.length)/parts, 1) }
-
-// move makes the part of that number the latest one.
-func (w *window) move(number int64) {
-	if number < w.latest-parts { // the clock was set back: what is there would count for too long
-		*w = window{length: w.length, latest: number}
-	}
-	for w.latest < number {
-		// After a long pause every part is cleared once, not more often.
-		w.latest = max(w.latest+1, number-parts)
-		w.part[w.latest%int64(len(w.part))] = count{}
-	}
-}
-
-// resize changes the length. Requests that are in the new window stay, to within one
-// part of the old length.
-func (w *window) resize(length time.Duration) {
-	old := *w
-	*w = window{length: length}
-	if old.length == 0 {
-		return
-	}
-	// By the end of an old part, so that none of its requests is forgotten early.
-	place := func(number int64) int64 { return ((number+1)*old.unit() - 1) / w.unit() }
-	w.latest = place(old.latest)
-	for number := max(old.latest-parts, 0); number <= old.latest; number++ {
-		c := old.part[number%int64(len(old.part))]
-		if at := place(number); at >= w.latest-parts {
-			to := &w.part[at%int64(len(w.part))]
-			to.all, to.failed = to.all+c.all, to.failed+c.failed
-		}
-	}
+	return text.String()
 }

@@ -53,6 +53,15 @@ func TestShareAt(t *testing.T) {
 		{"no change", hour(100, 100, 0), 30 * time.Minute, 100},
 		{"a year by the nanosecond", &split.Ramp{To: 10000, Start: noon, Duration: 8760 * time.Hour}, 4380*time.Hour - 1, 4999},
 		{"at once", &split.Ramp{To: 10000, Start: noon}, 0, 10000},
+		{"a plan, before it", planned(), -1, 100},
+		{"its first step", planned(), 0, 500},
+		{"the end of that", planned(), 10*time.Minute - 1, 500},
+		{"the second one", planned(), 10 * time.Minute, 2500},
+		{"the third one, at which it stops", planned(), 30 * time.Minute, 1001},
+		{"long after", planned(), 1e6 * time.Hour, 1001},
+		{"a plan of one step", &split.Ramp{Start: noon, Plan: []split.PlanStep{{Share: 700, For: time.Hour}}}, 2 * time.Hour, 700},
+		{"held", held(planned(), 42), 20 * time.Minute, 42},
+		{"held at 0, before the start", held(hour(500, 10000, 0), 0), -1, 0},
 	} {
 		if got := test.ramp.ShareAt(noon.Add(test.at)); got != test.want {
 			t.Errorf("%s: %d, want %d", test.name, got, test.want)
@@ -75,6 +84,80 @@ func TestShareOnlyGoesFromTheOneToTheOther(t *testing.T) {
 			t.Fatalf("%+v: ends at %d", r, last)
 		}
 	})
+}
+
+// planned is a ramp with a plan that stops before its last step.
+func planned() *split.Ramp {
+	return &split.Ramp{From: 100, Start: noon, Plan: []split.PlanStep{
+		{Share: 500, For: 10 * time.Minute}, {Share: 2500, For: 20 * time.Minute}, {Share: 1001}, {Share: 10000},
+	}}
+}
+
+func held(r *split.Ramp, share int) *split.Ramp {
+	r.Hold = &share
+	return r
+}
+
+// Whatever the plan, each step has exactly its share from its first moment to its last
+// one, whoever asks in which order, and a plan that only grows never goes back.
+func TestPlanHasTheSharesOfItsSteps(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := drawPlan(t, 1)
+		at := noon
+		for i, step := range r.Plan {
+			moments := []time.Time{at, at.Add(max(step.For-1, 0)), at.Add(time.Duration(rapid.Int64Range(0, max(int64(step.For)-1, 0)).Draw(t, "moment")))}
+			if step.For == 0 || i == len(r.Plan)-1 {
+				moments = append(moments, at.Add(1e6*time.Hour))
+			}
+			for _, moment := range moments {
+				if got := r.ShareAt(moment); got != step.Share {
+					t.Fatalf("%+v: step %d has %d at %v", r, i, got, moment)
+				}
+			}
+			if step.For == 0 {
+				break
+			}
+			at = at.Add(step.For)
+		}
+		if got := r.ShareAt(noon.Add(-1)); got != r.From {
+			t.Fatalf("%+v has %d before it", r, got)
+		}
+		slices.SortFunc(r.Plan, func(a, b split.PlanStep) int { return a.Share - b.Share })
+		r.From = rapid.IntRange(0, r.Plan[0].Share).Draw(t, "from")
+		last := 0
+		for k := -3; k < 60; k++ {
+			share := r.ShareAt(noon.Add(time.Duration(k) * length(r) / 50))
+			if share < last {
+				t.Fatalf("%+v goes from %d to %d", r, last, share)
+			}
+			last = share
+		}
+	})
+}
+
+// drawPlan draws a ramp with a plan.
+func drawPlan(t *rapid.T, backends int) *split.Ramp {
+	step := rapid.Custom(func(t *rapid.T) split.PlanStep {
+		return split.PlanStep{
+			Share: rapid.OneOf(rapid.IntRange(0, 10000), rapid.SampledFrom([]int{0, 1, 9999, 10000})).Draw(t, "share"),
+			For:   time.Duration(rapid.OneOf(rapid.Int64Range(1, int64(8760*time.Hour)), rapid.Int64Range(0, 3)).Draw(t, "for")),
+		}
+	})
+	return &split.Ramp{
+		Backend: rapid.IntRange(0, backends-1).Draw(t, "backend"),
+		From:    rapid.IntRange(0, 10000).Draw(t, "from"),
+		Start:   noon,
+		Plan:    rapid.SliceOfN(step, 1, 8).Draw(t, "plan"),
+	}
+}
+
+// length is how long a ramp takes.
+func length(r *split.Ramp) time.Duration {
+	whole := r.Duration
+	for _, step := range r.Plan {
+		whole += step.For
+	}
+	return max(whole, 1000)
 }
 
 func drawRamp(t *rapid.T, backends int) *split.Ramp {
@@ -109,7 +192,11 @@ func shares(s *split.Split, share int) []float64 {
 func ramped(t *rapid.T) *split.Split {
 	w := weights(t, 8)
 	s := smooth(append(w, rapid.IntRange(0, 9).Draw(t, "its own weight"))...)
-	s.Ramp = drawRamp(t, len(s.Backends))
+	if rapid.Bool().Draw(t, "with a plan") {
+		s.Ramp = drawPlan(t, len(s.Backends))
+	} else {
+		s.Ramp = drawRamp(t, len(s.Backends))
+	}
 	rest := 0
 	for i, b := range s.Backends {
 		if i != s.Ramp.Backend {
@@ -131,7 +218,7 @@ func TestRampFollowsTheSumOfShares(t *testing.T) {
 		owed := make([]float64, len(s.Backends))
 		choices := rapid.IntRange(1, 1000).Draw(t, "choices")
 		for k := range choices + choices/2 {
-			now := noon.Add(time.Duration(float64(s.Ramp.Duration) * (float64(k)/float64(choices) - 0.2)))
+			now := noon.Add(time.Duration(float64(length(s.Ramp)) * (float64(k)/float64(choices) - 0.2)))
 			for i, share := range shares(s, s.Ramp.ShareAt(now)) {
 				owed[i] += share
 			}
@@ -154,12 +241,16 @@ func TestRampFollowsTheSumOfShares(t *testing.T) {
 func TestRampMovesAKeyOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := ramped(t)
+		if len(s.Ramp.Plan) > 0 {
+			slices.SortFunc(s.Ramp.Plan, func(a, b split.PlanStep) int { return a.Share - b.Share })
+			s.Ramp.From, s.Ramp.To = 0, 10000
+		}
 		s.HashOn = []split.Key{{On: split.OnPath}}
 		st := split.NewState(s)
 		to := s.Ramp.To > s.Ramp.From
 		at := map[string]int{}
 		for k := range 60 {
-			now := noon.Add(time.Duration(float64(s.Ramp.Duration) * float64(k) / 50))
+			now := noon.Add(time.Duration(float64(length(s.Ramp)) * float64(k) / 50))
 			for n := range 10 {
 				key := fmt.Sprint("/", n)
 				d, err := split.Decide(s, st, &split.Facts{Now: now, Path: key})
@@ -316,7 +407,7 @@ func TestRampIsExactCloseToItsEnds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := ramped(t)
 		share := rapid.SampledFrom([]int{1, 2, 5000, 9998, 9999}).Draw(t, "share")
-		s.Ramp.From, s.Ramp.To = share, share
+		s.Ramp.From, s.Ramp.To, s.Ramp.Hold = share, share, &share
 		others := 0
 		for i, b := range s.Backends {
 			if i != s.Ramp.Backend {

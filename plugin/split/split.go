@@ -131,23 +131,42 @@ const (
 )
 
 // A Ramp changes the share of one backend by the clock; the others keep their
-// ratio in the rest.
+// ratio in the rest. Shares are in hundredths of a percent, 0..10000.
 type Ramp struct {
 	Backend  int
-	From, To int // in hundredths of a percent, 0..10000
+	From, To int
 	Start    time.Time
 	Duration time.Duration
-	Steps    int    // 0: continuous
-	Guard    *Guard // nil: it is never rolled back
+	Steps    int        // 0: continuous
+	Plan     []PlanStep // in the place of To, Duration and Steps; at most MaxPlan; empty: these
+	Hold     *int       // the share, whatever the clock says; nil: the clock decides
+	Guard    *Guard     // nil: it is never rolled back
 }
 
-// A Guard rolls a ramp back when too many of its backend's requests fail.
-type Guard struct {
-	RollbackTo    int // the share after a rollback, in hundredths of a percent, unless it is less already
-	MaxErrorRatio int // in hundredths of a percent; a ratio above it is too high
-	MinRequests   int // in the window, before it can roll back
-	Window        time.Duration
+// MaxPlan is how many steps a plan can have.
+const MaxPlan = 100
+
+// A PlanStep is a share for a while.
+type PlanStep struct {
+	Share int
+	For   time.Duration // 0: no step follows
 }
+
+// A Guard rolls a ramp back when too many of its backend's requests fail or take too
+// long. A limit that is 0 is none.
+type Guard struct {
+	RollbackTo     int           // the share after a rollback, unless it is less already
+	MaxErrorRatio  int           // in hundredths of a percent; a ratio above it is too high
+	MaxErrorExcess int           // likewise, over the ratio of all other backends together
+	MaxLatency     time.Duration // of Quantile of the requests; at most [MaxLatency]
+	Quantile       int           // in hundredths of a percent
+	MinRequests    int           // in the window, of each side that is judged, before it can roll back
+	Window         time.Duration
+	Wait           bool // no step begins before the one before it was judged; only where there are steps
+}
+
+// MaxLatency is the highest limit of a latency.
+const MaxLatency = time.Hour
 
 // Algorithm is how choices follow the weights.
 type Algorithm string

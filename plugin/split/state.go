@@ -146,43 +146,10 @@ func equal[T comparable](a, b *T) bool {
 	return a == b || a != nil && b != nil && *a == *b
 }
 
-// Status is what a state has to show to an operator.
-type Status struct {
-	// Shares of new clients for which no rule decides, in the order of the split's
-	// backends. They add up to 1; if no backend has a weight, all are 0.
-	Shares     []float64
-	Ejected    map[string]time.Time // until when, by name
-	RolledBack time.Time            // since when the ramp is; zero: it is not
-	Blocked    time.Time            // since when no other backend can take the ramp's share, so that it is not rolled back; zero: it need not be
-	// Requests in the window of the ramp's guard, and those of them that failed.
-	Requests, Failed int
-}
-
-// Status returns the shares, ejections and the state of the ramp at now.
-func (st *State) Status(now time.Time) Status {
-	s := Status{Shares: st.shares(now), Ejected: map[string]time.Time{}}
-	st.history.mu.Lock()
-	defer st.history.mu.Unlock()
-	for i, c := range st.conditions {
-		if c != nil && now.Before(c.until) {
-			s.Ejected[st.split.Backends[i].Name] = c.until
-		}
-	}
-	if st.course != nil {
-		s.Requests, s.Failed = st.course.window.at(now)
-	}
-	if st.rolledBack() {
-		s.RolledBack = st.course.since
-	} else if st.course != nil {
-		s.Blocked = st.course.blocked
-	}
-	return s
-}
-
 func (st *State) shares(now time.Time) []float64 {
 	weights := weightsOf(st.split.Backends)
 	if r := st.split.Ramp; r != nil {
-		weights = r.weights(st.split.Backends, st.shareAt(now))
+		weights = r.weights(st.split.Backends, st.RampShare(now))
 	}
 	var sum int64
 	for _, w := range weights {
