@@ -19,7 +19,7 @@ type simulateFlags struct {
 	request                   requestFlags
 	options                   simulate.Options
 	split, from, keys, output string
-	fail                      []string
+	fail, latency             []string
 }
 
 func simulateCommand() *cobra.Command {
@@ -29,7 +29,8 @@ func simulateCommand() *cobra.Command {
 		Short: "Play many requests, or a ramp's course, and say who gets them",
 		Long: `Plays requests over splits that have made no choice yet, by a clock of its own, and
 says which backend gets how many: 1000 requests at 100 a second; of a split with a
-ramp 10000, evenly over the ramp's time and a twentieth of it before and after.
+ramp 10000, evenly over the ramp's time and a twentieth of it before and after. A ramp
+whose steps wait for the guard may take longer than that: --for says how long.
 
 Clients are told apart where the split has a session or hash_on. Each sends a key of
 its own in what hash_on is about, and keeps its cookies.
@@ -51,6 +52,7 @@ its own in what hash_on is about, and keeps its cookies.
 	f.IntVar(&flags.options.Clients.Number, "clients", 0, "how `many` clients there are (default 1000)")
 	f.StringVar(&flags.keys, "keys", "", "a `file` with the keys of the clients who come, one a line, read over and over")
 	f.StringArrayVar(&flags.fail, "fail", nil, "a backend of whose requests a part fails, `name=ratio`, as in canary=0.2; may be repeated")
+	f.StringArrayVar(&flags.latency, "latency", nil, "how long a backend takes to answer each request, `name=time`, as in canary=800ms; may be repeated")
 	f.StringArrayVar(&flags.options.Down, "down", nil, "a backend that does not exist, by its `name`; may be repeated")
 	f.StringArrayVar(&flags.options.Unhealthy, "unhealthy", nil, "a backend that probes have found unhealthy, by its `name`; may be repeated")
 	f.Uint64Var(&flags.options.Seed, "seed", 1, "of all that is random: the same `number` gives the same result")
@@ -117,6 +119,15 @@ func (f *simulateFlags) read(splits *splitsFile) (err error) {
 			return fmt.Errorf("--fail %q is not of the form name=ratio, as in canary=0.2", text)
 		}
 		o.Fail[text[:i]] = ratio
+	}
+	o.Latency = map[string]time.Duration{}
+	for _, text := range f.latency {
+		i := strings.LastIndexByte(text, '=')
+		latency, err := time.ParseDuration(text[i+1:])
+		if i < 0 || err != nil {
+			return fmt.Errorf("--latency %q is not of the form name=time, as in canary=800ms", text)
+		}
+		o.Latency[text[:i]] = latency
 	}
 	if f.keys == "" {
 		return nil

@@ -87,11 +87,15 @@ func newCourse(s *split.Split, o *Options) (c course, err error) {
 // followRamp sets what is not set of the course to that of a ramp, with a twentieth of
 // its time before and after. ends is true if requests and rate determine the end.
 func (c *course) followRamp(r *split.Ramp, ends bool) {
-	margin := r.Duration / 20
+	length := r.Length()
+	margin := length / 20
 	if c.from.IsZero() {
 		c.from = r.Start.Add(-margin)
 	}
-	if end := r.Start.Add(r.Duration + margin); c.length == 0 && !ends && end.After(c.from) {
+	if length == 0 { // a plan that stops at its first step
+		return
+	}
+	if end := r.Start.Add(length + margin); c.length == 0 && !ends && end.After(c.from) {
 		c.length = end.Sub(c.from)
 	}
 }

@@ -58,10 +58,11 @@ func (r *Result) MarshalJSON() ([]byte, error) {
 		Reasons      Object[int]   `json:"reasons,omitempty"`
 		Clients      *ClientCounts `json:"clients,omitempty"`
 		Events       []Event       `json:"events,omitempty"`
+		Waits        string        `json:"waits,omitempty"`
 		Timeline     []point       `json:"timeline,omitempty"`
 	}{
 		Requests: r.Requests, Counts: r.byBackend(r.Counts), MaxDeviation: r.MaxDeviation, Refused: r.Refused,
-		Reasons: r.reasons(), Clients: r.Clients, Events: r.Events,
+		Reasons: r.reasons(), Clients: r.Clients, Events: r.Events, Waits: r.Waits,
 	}
 	if r.Fails {
 		out.Failed = r.byBackend(r.Failed)

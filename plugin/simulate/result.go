@@ -25,6 +25,7 @@ type Result struct {
 	Reasons      map[split.Reason]int
 	Clients      *ClientCounts // nil: the split does not distinguish clients
 	Events       []Event
+	Waits        string  // what a step of the ramp has waited for in vain at the end; empty: none has
 	Points       []Point // equal parts of the time, at most 60
 
 	From  time.Time
@@ -88,11 +89,21 @@ func (r *Result) record(d split.Decision, p *Point, failed bool) {
 
 // addEvent adds an event.
 func (r *Result) addEvent(at time.Time, e split.Incident) {
+	if e.Kind == split.StepBegun && e.Behind == 0 { // as the plan has it
+		return
+	}
 	text := fmt.Sprintf("%q is ejected for %s: %d requests in a row failed", e.Backend, e.Until.Sub(at), e.Failed)
 	if e.Kind != split.Ejected {
 		text = e.String()
 	}
 	r.Events = append(r.Events, Event{at, text})
+}
+
+// waits takes over what a step waits for that would be over at now.
+func (r *Result) waits(s split.Status, now time.Time) {
+	if ramp := s.Ramp; ramp != nil && ramp.Waits != "" && !now.Before(ramp.Ends) {
+		r.Waits = fmt.Sprintf("step %d of %d has waited since %s: %s", ramp.Step, ramp.Steps, ramp.Ends.Format(time.RFC3339), ramp.Waits)
+	}
 }
 
 // sums takes over the totals of the shares.

@@ -1,10 +1,6 @@
 package simulate
 
-import (
-	"time"
-
-	"kong-traffic-split/plugin/split"
-)
+import "kong-traffic-split/plugin/split"
 
 // hundred is 100 % in the unit of a ramp's share.
 const hundred = 10000
@@ -39,19 +35,12 @@ func newShares(s *split.Split) *shares {
 	return sh
 }
 
-// advance sets the parts to those at now, and returns the share of the ramp's backend
-// then, in hundredths of a percent.
-func (sh *shares) advance(now time.Time, rolledBack bool) int {
+// advance sets the parts to those at a share of the ramp's backend, in hundredths of a
+// percent.
+func (sh *shares) advance(share int) {
 	r := sh.split.Ramp
-	if r == nil {
-		return 0
-	}
-	share := r.ShareAt(now)
-	if rolledBack {
-		share = r.Guard.RollbackTo
-	}
 	if share == sh.share {
-		return share
+		return
 	}
 	sh.share = share
 	rest := sh.whole / hundred
@@ -66,7 +55,6 @@ func (sh *shares) advance(now time.Time, rolledBack bool) int {
 	if left > 0 {
 		sh.parts[r.Backend] = sh.whole
 	}
-	return share
 }
 
 // request adds the shares of one more request to what the backends are owed.

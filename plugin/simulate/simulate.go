@@ -22,11 +22,12 @@ type Options struct {
 	From      time.Time     // zero: shortly before the ramp begins, or Epoch
 	For       time.Duration // 0: from Requests and Rate, or until shortly after the end of the ramp
 	Clients   Clients
-	Facts     split.Facts        // what all requests have in common
-	Fail      map[string]float64 // by the backend's name, the part of its requests that fail
-	Down      []string           // backends that do not exist, all the time
-	Unhealthy []string           // backends that probes have found unhealthy, all the time
-	Seed      uint64             // the same seed gives the same result
+	Facts     split.Facts              // what all requests have in common
+	Fail      map[string]float64       // by the backend's name, the part of its requests that fail
+	Latency   map[string]time.Duration // by the backend's name, how long each of its requests takes
+	Down      []string                 // backends that do not exist, all the time
+	Unhealthy []string                 // backends that probes have found unhealthy, all the time
+	Seed      uint64                   // the same seed gives the same result
 }
 
 // Play plays requests over a split without any choice yet. The outcome of a request is
@@ -52,11 +53,15 @@ func Play(s *split.Split, o Options) (*Result, error) {
 	if p.ratios, err = ratios(s, o.Fail); err != nil {
 		return nil, fmt.Errorf("fail: %w", err)
 	}
+	if p.latencies, err = latencies(s, o.Latency); err != nil {
+		return nil, fmt.Errorf("latency: %w", err)
+	}
 	p.result = newResult(s, c, len(o.Fail) > 0)
 	for k := range c.requests {
 		p.play(k)
 	}
 	p.result.sums(p.shares)
+	p.result.waits(p.state.Status(c.from.Add(c.length)), c.from.Add(c.length))
 	p.result.Clients = p.crowd.summary()
 	return p.result, nil
 }
@@ -71,9 +76,10 @@ type player struct {
 	down   split.Set   // backends that do not exist, as a request finds out when one is chosen
 	ratios []float64   // by backend, the part of its requests that fail
 
+	latencies []time.Duration // by backend, how long its requests take
+
 	random, failures *rand.Rand
 	shares           *shares
-	rolledBack       bool
 	result           *Result
 }
 
@@ -86,7 +92,11 @@ func (p *player) play(k int) {
 	if point.Requests++; point.At.IsZero() {
 		point.At = f.Now
 	}
-	point.ramp += p.shares.advance(f.Now, p.rolledBack)
+	if p.split.Ramp != nil {
+		share := p.state.RampShare(f.Now)
+		p.shares.advance(share)
+		point.ramp += share
+	}
 	p.shares.request()
 	d, err := split.Choose(p.split, p.state, &f, func(i int, _ bool) (bool, error) { return !p.down.Has(i), nil })
 	if err != nil {
@@ -98,8 +108,9 @@ func (p *player) play(k int) {
 	client.record(d)
 	failed := p.ratios[d.Backend] > 0 && p.failures.Float64() < p.ratios[d.Backend]
 	p.result.record(d, point, failed)
-	for _, e := range p.state.Observe(split.Outcome{Backend: d.Backend, Subject: d.Subject, Failed: failed, Unusable: p.down | f.Unhealthy}, f.Now) {
-		p.rolledBack = p.rolledBack || e.Kind == split.RolledBack
+	for _, e := range p.state.Observe(split.Outcome{
+		Backend: d.Backend, Subject: d.Subject, Failed: failed, Latency: p.latencies[d.Backend], Unusable: p.down | f.Unhealthy,
+	}, f.Now) {
 		p.result.addEvent(f.Now, e)
 	}
 }
@@ -127,6 +138,21 @@ func ratios(s *split.Split, byName map[string]float64) ([]float64, error) {
 			return nil, fmt.Errorf("%s=%v: a ratio is in 0..1", name, ratio)
 		}
 		all[i] = ratio
+	}
+	return all, nil
+}
+
+func latencies(s *split.Split, byName map[string]time.Duration) ([]time.Duration, error) {
+	all := make([]time.Duration, len(s.Backends))
+	for name, latency := range byName {
+		i, err := index(s, name)
+		if err != nil {
+			return nil, err
+		}
+		if latency < 0 {
+			return nil, fmt.Errorf("%s=%s: a latency is not below 0", name, latency)
+		}
+		all[i] = latency
 	}
 	return all, nil
 }

@@ -38,7 +38,11 @@ func (r *Result) WriteSVG(to io.Writer, name string) error {
 	w.printf(`<title>%s</title>`, escape(name+": shares of the requests over time"))
 	w.printf(`<rect width="100%%" height="100%%" fill="#fff"/>`)
 	w.text(plotLeft, 22, `font-size="15" font-weight="bold"`, shorten(name, 80))
-	w.text(plotLeft, 40, `fill="#666"`, fmt.Sprintf("%d requests in %s, share of each backend", r.Requests, r.For))
+	about := fmt.Sprintf("%d requests in %s, share of each backend", r.Requests, r.For)
+	if r.Waits != "" {
+		about += "; " + r.Waits
+	}
+	w.text(plotLeft, 40, `fill="#666"`, about)
 	r.drawAxes(w)
 	if r.Ramp >= 0 {
 		w.line(r, func(p *Point) float64 { return p.Ramp() }, `stroke="#bbb" stroke-width="6" stroke-opacity="0.7"`)

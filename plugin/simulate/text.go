@@ -30,6 +30,9 @@ func (r *Result) WriteText(to io.Writer, name string) error {
 		r.writeChart(w)
 	}
 	r.writeEvents(w)
+	if r.Waits != "" {
+		fmt.Fprintf(w, "\n  %s\n", r.Waits)
+	}
 	fmt.Fprintf(w, "\n  largest deviation from what was due: %.2f requests\n", r.MaxDeviation)
 	var reasons []string
 	for _, m := range r.reasons() {

@@ -23,6 +23,19 @@ func (r *Ramp) ShareAt(now time.Time) int {
 	return r.shareOf(r.stepAt(now.Sub(r.Start)))
 }
 
+// Length returns how long after Start the ramp has its last share, or the one at which its
+// plan stops, by the clock.
+func (r *Ramp) Length() time.Duration {
+	last := r.steps()
+	for i, step := range r.Plan {
+		if step.For == 0 {
+			last = min(last, i)
+		}
+	}
+	length, _ := r.end(last - 1)
+	return length
+}
+
 // beforeFirst is the step before a ramp's first one.
 const beforeFirst = -1
 
