@@ -114,9 +114,9 @@ func (cs *configs) drop(r *rowConfigs) {
 	}
 }
 
-// recall has a row that has had no good config take over the one that another process
+// load has a row that has had no good config take over the one that another process
 // has just saved.
-func (cs *configs) recall(id string) {
+func (cs *configs) load(id string) {
 	cs.mu.Lock()
 	r := cs.byID[id]
 	cs.mu.Unlock()

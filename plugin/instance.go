@@ -204,17 +204,17 @@ func (r *request) split(s *serving) (*live, error) {
 		}
 		name = rt.name
 	}
+	files := r.plugin.file.current.Load()
 	if r.placement.RouteID == "" {
-		l, _ := r.plugin.file.get(name)
-		return l, nil
+		return files.splits[name], nil
 	}
-	l, vanished, loaded := r.plugin.file.onRoute(name, r.now)
+	l, vanished := r.plugin.file.onRoute(files, name, r.now)
 	switch {
 	case vanished:
 		return l, r.logWrong(goneError{name}, l.inUse())
 	case l != nil:
 		return l, nil
-	case !loaded:
+	case !files.loaded:
 		return nil, misconfigured("the config has no backends, and the server has no split files: set backends, or start the server with -file")
 	case name == "":
 		return nil, misconfigured("the config has neither backends nor split, and the route has no name to look up in the split files: set one of the three")

@@ -107,8 +107,10 @@ func (i *Instance) wants(stream bool, now time.Time) (*live, wants) {
 			}
 			name = rt.name
 		}
-		if l, _ = i.plugin.file.get(name); l == nil && i.placement.RouteID != "" {
-			l = i.plugin.file.gone(name)
+		if files := i.plugin.file.current.Load(); i.placement.RouteID == "" {
+			l = files.splits[name]
+		} else {
+			l = files.get(name)
 		}
 	}
 	if l == nil || stream && l.needsHTTP != "" { // it is refused, and to ask would be an error in Kong

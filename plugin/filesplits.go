@@ -4,16 +4,107 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/split"
 )
 
-// A split that vanishes from the split files stays in use for rows on a route, whose
-// requests could only be refused: a file that was cut off, or edited by mistake, is no
-// reason for that. Rows on a service, a consumer or everywhere let their requests pass
-// untouched then.
+// fileSplits are the splits of the split files, by name.
+//
+// One that vanishes from the files stays in use for rows on a route, whose requests could
+// only be refused: a file that was cut off, or edited by mistake, is no reason for that.
+// Rows on a service, a consumer or everywhere let their requests pass untouched then.
+type fileSplits struct {
+	plugin  *Plugin
+	mu      sync.Mutex // held to change what is current
+	current atomic.Pointer[fileRevision]
+}
+
+// fileRevision is what all the split files together say at a time.
+type fileRevision struct {
+	loaded   bool // there are split files
+	splits   map[string]*live
+	gone     map[string]*live // that have vanished, and stay in use
+	observed bool             // the outcome of some split's requests matters
+}
+
+func (r *fileRevision) add(splits map[string]*live, name string, l *live) {
+	splits[name] = l
+	r.observed = r.observed || l.observed
+}
+
+// get returns the split of that name, or the one that has vanished; nil: there is none.
+func (r *fileRevision) get(name string) *live {
+	if l := r.splits[name]; l != nil {
+		return l
+	}
+	return r.gone[name]
+}
+
+func (f *fileSplits) set(splits map[string]*config.Config) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	old := map[string]*live{}
+	before := f.current.Load()
+	maps.Copy(old, before.gone)
+	maps.Copy(old, before.splits)
+	next := &fileRevision{loaded: true, splits: make(map[string]*live, len(splits)), gone: map[string]*live{}}
+	for name, c := range splits {
+		s := c.Compile(name)
+		var l *live
+		if was := old[name]; was != nil {
+			l = newLive(c, s, was.state.For(s), name, was)
+			l.watches.startFrom(&was.watches, f.plugin.Probers, l)
+			if l.used.Store(was.used.Load()); l.isUsed(time.Now()) {
+				f.saveConfig(l, time.Unix(l.used.Load(), 0))
+			}
+		} else {
+			l = newLive(c, s, split.NewState(s), name, nil)
+			f.plugin.loadState(l)
+			if split.Prune(l.state) { // what is saved is of an earlier revision
+				f.plugin.saveState(l)
+			}
+		}
+		next.add(next.splits, name, l)
+	}
+	f.keep(next, old, !before.loaded)
+	f.current.Store(next)
+	for name, was := range old {
+		if next.gone[name] == was {
+			continue
+		}
+		was.watches.stop()
+		if l := next.splits[name]; l == nil {
+			f.plugin.deleteState(was)
+		} else if split.Prune(l.state) {
+			f.plugin.saveState(l)
+		}
+	}
+}
+
+// each calls do with each split, also of those that have vanished.
+func (f *fileSplits) each(do func(*live)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.current.Load()
+	for _, splits := range []map[string]*live{r.splits, r.gone} {
+		for _, l := range splits {
+			do(l)
+		}
+	}
+}
+
+// loadState has a split take over the state that another process has just saved.
+func (f *fileSplits) loadState(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l := f.current.Load().splits[name]; l != nil {
+		f.plugin.loadState(l)
+	}
+}
 
 // missPause is for how long after its last request a split that has vanished is missed.
 const missPause = time.Hour
@@ -25,28 +116,19 @@ func (e goneError) Error() string {
 	return fmt.Sprintf("no split named %q in the split files any more: add it, or remove the rows on routes that use it", e.name)
 }
 
-// gone returns the split of that name that has vanished, nil if there is none.
-func (f *fileSplits) gone(name string) *live {
-	if r := f.current.Load(); r != nil {
-		return r.gone[name]
+// onRoute returns the split of that name in r for a row on a route, nil if there is none,
+// and reports whether it has vanished.
+func (f *fileSplits) onRoute(r *fileRevision, name string, now time.Time) (l *live, vanished bool) {
+	if l = r.get(name); l == nil {
+		return nil, false
 	}
-	return nil
-}
-
-// onRoute returns the split of that name for a row on a route, nil if there is none.
-// vanished says that it is in the split files no more, loaded whether there are any.
-func (f *fileSplits) onRoute(name string, now time.Time) (l *live, vanished, loaded bool) {
-	if l, loaded = f.get(name); l == nil {
-		if l = f.gone(name); l == nil {
-			return nil, false, loaded
-		}
-		vanished = true
+	if vanished = l == r.gone[name]; vanished {
 		f.miss(l, now)
 	}
 	if used := l.used.Load(); now.Unix()-used >= int64(stampPause/time.Second) && l.used.CompareAndSwap(used, now.Unix()) {
 		f.saveConfig(l, now)
 	}
-	return l, vanished, loaded
+	return l, vanished
 }
 
 // saveConfig saves the config of l, which was used then.
@@ -86,7 +168,7 @@ func (f *fileSplits) keep(next *fileRevision, before map[string]*live, first boo
 	now := time.Now()
 	for name, was := range before {
 		if next.splits[name] == nil && was.isUsed(now) {
-			next.vanished(name, was)
+			next.add(next.gone, name, was)
 		}
 	}
 	if !first {
@@ -115,16 +197,8 @@ func (f *fileSplits) restore(to *fileRevision, name string, now time.Time) {
 	l := newLive(c, s, split.NewState(s), name, nil)
 	l.used.Store(saved.Used.Unix())
 	l.lacksSecret = lacksSecret
-	f.plugin.recall(l)
-	to.vanished(name, l)
-}
-
-func (r *fileRevision) vanished(name string, l *live) {
-	if r.gone == nil {
-		r.gone = map[string]*live{}
-	}
-	r.gone[name] = l
-	r.observed = r.observed || l.observed
+	f.plugin.loadState(l)
+	to.add(to.gone, name, l)
 }
 
 // inUse says what of a split that has vanished is in use.
@@ -137,11 +211,7 @@ func (l *live) inUse() string {
 
 // configErrors are those of the splits that have vanished, and are missed.
 func (f *fileSplits) configErrors() (all []ConfigError) {
-	r := f.current.Load()
-	if r == nil {
-		return nil
-	}
-	for name, l := range r.gone {
+	for name, l := range f.current.Load().gone {
 		if l.isMissed(time.Now()) {
 			all = append(all, ConfigError{Split: name, Error: goneError{name}.Error(), Since: time.Unix(l.missedSince.Load(), 0), InUse: l.inUse()})
 		}
@@ -149,13 +219,13 @@ func (f *fileSplits) configErrors() (all []ConfigError) {
 	return all
 }
 
-// recallConfig restores a split that another process has just saved, unless it is known
+// loadConfig restores a split that another process has just saved, unless it is known
 // here.
-func (f *fileSplits) recallConfig(name string) {
+func (f *fileSplits) loadConfig(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	was := f.current.Load()
-	if was == nil || was.splits[name] != nil || was.gone[name] != nil {
+	if !was.loaded || was.get(name) != nil {
 		return
 	}
 	next := *was
