@@ -72,7 +72,7 @@ func (r *request) saveDestination() (saved bool, err error) {
 	table, _ := v.(map[string]any)
 	if table["host"] == nil || table["tries"] == nil {
 		const reason = "this Kong has no balancer_data as 3.9 has it: Upstreams beside service: true that were missing are not looked for again"
-		if r.row.tells(reason, r.now) {
+		if r.row.mayLog(reason, r.now) {
 			r.plugin.Log.Error(reason)
 		}
 		return false, nil

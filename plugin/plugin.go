@@ -91,7 +91,7 @@ func (p *Plugin) Start(text []byte) *Instance {
 		err = misplaced
 	}
 	i.placement = place
-	i.row, i.started = p.configs.of(place.PluginID)
+	i.row, i.started = p.configs.add(place.PluginID)
 	if err == nil {
 		err = p.guard(func() error {
 			c, problems := config.DecodeRow(sent, p.ConfigOptions()...)
