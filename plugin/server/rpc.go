@@ -46,7 +46,7 @@ func (s *Server) converse(c *conn) {
 // logEnd logs why a connection has ended. What Kong or the client has a part in is
 // logged as a failure's reason is: once a minute, and with how often it was not.
 func (s *Server) logEnd(err error) {
-	level, reason, kind := slog.LevelWarn, shown(err), ""
+	level, reason, kind := slog.LevelWarn, printable(err), ""
 	switch {
 	case errors.Is(err, errUnknownInstance):
 		level, kind = slog.LevelInfo, errUnknownInstance.Error() // whichever it is

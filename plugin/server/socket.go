@@ -234,7 +234,7 @@ func (l *listener) mend() (wrong string, err error) {
 	}
 	if sock, err := net.DialTimeout("unix", l.path, dialTime); err == nil {
 		return socketTaken, sock.Close()
-	} else if !free(err) {
+	} else if !isFree(err) {
 		return socketTaken, nil
 	}
 	renewed, own, err := bind(l.path, l.access)

@@ -12,7 +12,7 @@ import (
 // with a call.
 const deathsPrefix = "deaths/"
 
-// trials count, in saved state, the processes that have died with a call in hand which
+// trials count, in saved state, the processes that have died with a call in flight which
 // no journal has. The zero value is ready, and safe for concurrent use.
 type trials struct {
 	looked sync.Once
@@ -25,7 +25,7 @@ type trials struct {
 // A trial is what becomes of the same call on all connections.
 type trial struct {
 	deaths int // of processes before this one
-	calls  int // in hand
+	calls  int // in flight
 	tried  int // of them
 }
 

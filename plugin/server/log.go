@@ -1,9 +1,44 @@
 package server
 
 import (
+	"fmt"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
+
+const (
+	// maxReason is the most bytes of a reason that are logged. Nginx cuts a line of its
+	// log at 2048.
+	maxReason = 1500
+	// maxName is the most bytes that are kept of what Kong calls something.
+	maxName = 100
+)
+
+// logLine makes one line of UTF-8 of reason, which may hold what a client sent.
+func logLine(reason string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, truncate(reason, maxReason))
+}
+
+// printable is what is logged of an error, or of what a panic says.
+func printable(v any) string { return logLine(fmt.Sprint(v)) }
+
+// shortName is a name that a peer has given something.
+func shortName(name string) string { return truncate(name, maxName) }
+
+// truncate returns text without what is too long of it. It does not keep the rest in memory.
+func truncate(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return text[:most] + "…"
+}
 
 const (
 	// reasonPause is how long a reason is not logged again.
@@ -31,7 +66,7 @@ type said struct {
 // and not too many others were. If so, before is how often it was not logged since the
 // last time that it was, if that is still known.
 func (l *limiter) allow(reason string, now time.Time) (ok bool, before int) {
-	reason = cut(reason, maxReason)
+	reason = truncate(reason, maxReason)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.said == nil {
