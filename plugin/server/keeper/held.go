@@ -79,7 +79,7 @@ func (k *keeper) accept() {
 		case err == nil:
 			k.slots.slot(number).clear()
 			if !k.do(func() { k.addConn(fd, number) }) {
-				_ = unix.Close(fd)
+				k.drainFile(fd) // closed at once, Kong would see a reset
 				return
 			}
 			continue
