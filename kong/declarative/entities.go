@@ -58,6 +58,7 @@ func newSchemas(plugins map[string]map[string]any) (*schemas, error) {
 		s.entities[name] = r
 	}
 	s.entities["services"].shorthands = serviceURL
+	s.entities["services"].variant = withoutURL
 	s.entities["upstreams"].shorthands = upstreamAlgorithm
 	if err := s.addRouteVariants(raw["routes"].(map[string]any)); err != nil {
 		return nil, err

@@ -68,11 +68,8 @@ func (l *Loader) Load(f File) (*Config, error) {
 	tree := File(cloneMap(f))
 	migrate(tree)
 	tree.addIDs()
-	filled, errs := filler{time.Now()}.fill(l.schemas.top, tree)
-	if errs == nil {
-		errs = l.schemas.top.check(filled)
-	}
-	if errs != nil {
+	filled := filler{time.Now()}.fill(l.schemas.top, tree)
+	if errs := l.schemas.top.check(filled); errs != nil {
 		return nil, &InvalidError{Errors: errs, file: f}
 	}
 	flat := newFlattener(l.schemas)
@@ -88,11 +85,7 @@ func (l *Loader) Load(f File) (*Config, error) {
 // does.
 func (l *Loader) CheckPlugin(row map[string]any) Errors {
 	base := l.schemas.entities["plugins"]
-	filled, errs := filler{time.Now()}.fill(base, row)
-	if errs != nil {
-		return errs
-	}
-	return base.check(filled)
+	return base.check(filler{time.Now()}.fill(base, row))
 }
 
 // flattener takes nested rows apart and checks what they refer to.

@@ -21,7 +21,7 @@ type record struct {
 	variant func(row map[string]any) (*record, Errors)
 	// shorthands turn other spellings of a row into its own fields, before
 	// the defaults are filled in. They change the row.
-	shorthands func(row map[string]any) Errors
+	shorthands func(row map[string]any)
 }
 
 // A field is a compiled definition of one field, element, key or value.

@@ -1,6 +1,7 @@
 package declarative
 
 import (
+	"cmp"
 	"regexp"
 	"strconv"
 	"strings"
@@ -10,24 +11,15 @@ import (
 var urlPattern = regexp.MustCompile(`^(?:([a-zA-Z0-9][\w+.-]*):)?(?://(?:[^/?#@]*@)?(\[[^\]/?#]*\]|[^/?#:]*)(?::([^/?#:]*))?)?([^?#;]*)`)
 
 // serviceURL reads a service's url into protocol, host, port and path.
-func serviceURL(row map[string]any) Errors {
-	url, given := row["url"]
-	if !given || url == nil {
-		return nil
-	}
-	text, ok := url.(string)
+func serviceURL(row map[string]any) {
+	text, ok := row["url"].(string)
 	if !ok {
-		return Errors{"url": "expected a string"}
+		return
 	}
 	delete(row, "url")
 	parts := urlPattern.FindStringSubmatch(text)
-	protocol, host, port, path := parts[1], strings.Trim(parts[2], "[]"), parts[3], parts[4]
-	if protocol == "" {
-		protocol = map[string]string{"443": "https"}[port]
-	}
-	if protocol == "" {
-		protocol = "http"
-	}
+	host, port, path := strings.Trim(parts[2], "[]"), parts[3], parts[4]
+	protocol := cmp.Or(parts[1], map[string]string{"443": "https"}[port], "http")
 	row["protocol"], row["host"], row["path"] = protocol, nil, nil
 	if host != "" {
 		row["host"] = host
@@ -46,17 +38,19 @@ func serviceURL(row map[string]any) Errors {
 	default:
 		row["port"] = 80.0
 	}
-	return nil
+}
+
+// withoutURL refuses a url that serviceURL could not read.
+func withoutURL(row map[string]any) (*record, Errors) {
+	if row["url"] != nil {
+		return nil, Errors{"url": "expected a string"}
+	}
+	return nil, nil
 }
 
 // upstreamAlgorithm lets an upstream's algorithm follow its hash_on, as it was
 // before there was an algorithm.
-func upstreamAlgorithm(row map[string]any) Errors {
-	for _, name := range []string{"algorithm", "hash_on"} {
-		if _, isText := row[name].(string); row[name] != nil && !isText {
-			return Errors{name: "expected a string"}
-		}
-	}
+func upstreamAlgorithm(row map[string]any) {
 	if a := row["algorithm"]; a == "least-connections" || a == "latency" {
 		row["hash_on"] = nil
 	}
@@ -70,5 +64,4 @@ func upstreamAlgorithm(row map[string]any) Errors {
 	default:
 		row["algorithm"] = "consistent-hashing"
 	}
-	return nil
 }
