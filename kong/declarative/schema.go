@@ -57,6 +57,9 @@ var passive = []string{
 	"on_delete", "timestamp_format", "transient", "unique_across_ws",
 }
 
+// structure are those that setStructure takes.
+var structure = []string{"elements", "keys", "values", "fields", "entity_checks"}
+
 // compileRecord compiles a definition with "fields" and perhaps
 // "entity_checks". In an entity, records are required where they do not say
 // otherwise, which is what makes Kong create them; in a list they are not.
@@ -120,36 +123,25 @@ func compileField(definition any, inEntity bool) (*field, error) {
 }
 
 // setAttribute takes the attributes that are no validators.
-func (f *field) setAttribute(name string, value any) error {
-	var err error
-	switch name {
-	case "type":
-		f.kind, err = attribute[string](value)
-	case "required":
-		f.required, err = attribute[bool](value)
-	case "default":
+func (f *field) setAttribute(name string, value any) (err error) {
+	texts := map[string]*string{"type": &f.kind, "err": &f.message, "reference": &f.reference}
+	flags := map[string]*bool{
+		"required": &f.required, "auto": &f.auto, "unique": &f.unique,
+		"referenceable": &f.referenceable, "abstract": &f.abstract,
+	}
+	switch _, validates := validatorsByName[name]; {
+	case texts[name] != nil:
+		*texts[name], err = attribute[string](value)
+	case flags[name] != nil:
+		*flags[name], err = attribute[bool](value)
+	case name == "default":
 		f.fallback, f.hasDefault = value, true
-	case "auto":
-		f.auto, err = attribute[bool](value)
-	case "unique":
-		f.unique, err = attribute[bool](value)
-	case "referenceable":
-		f.referenceable, err = attribute[bool](value)
-	case "abstract":
-		f.abstract, err = attribute[bool](value)
-	case "err":
-		f.message, err = attribute[string](value)
-	case "reference":
-		f.reference, err = attribute[string](value)
-	case "eq":
+	case name == "eq":
 		f.eq = &operand{value}
-	case "ne":
+	case name == "ne":
 		f.ne = &operand{value}
-	case "elements", "keys", "values", "fields", "entity_checks": // setStructure
-	default:
-		if _, validates := validatorsByName[name]; !validates && !slices.Contains(passive, name) {
-			return errors.New("unknown field")
-		}
+	case !validates && !slices.Contains(passive, name) && !slices.Contains(structure, name):
+		return errors.New("unknown field")
 	}
 	return err
 }
