@@ -1,7 +1,8 @@
 // Package declarative owns the part of Kong's declarative configuration that
 // this project reads and writes: services, routes, upstreams with targets,
 // consumers with key-auth credentials, and plugins on any of these or on all
-// requests.
+// requests. What Kong says of such a file belongs here; what the plugin says of its
+// rows is kong/check's, and what a gateway does with them kong/standin's.
 //
 // A [File] is a configuration as its author wrote it. A [Loader] checks it as
 // the loader of Kong 3.9 does, a plugin's config against the schema that the
