@@ -217,19 +217,17 @@ func (r *rowConfigs) succeeded(i *Instance, now time.Time) {
 	if r.present.Load() != i || !i.isGood() && (was == nil || was != i.saved.Load()) {
 		return
 	}
-	good, err := newSavedConfig(i.config, i.placement.key(), now)
-	switch {
-	case err != nil:
-		r.plugin.Log.Error("a configuration cannot be saved", "key", savedRows+r.id, "error", err)
-	case was != nil && was.same(good) && !was.stale(now):
+	good := newSavedConfig(i.config, i.placement.key(), now)
+	isSame := was != nil && was.same(good)
+	if isSame && !was.stale(now) {
 		i.saved.Store(was)
-	default:
-		if was != nil && !was.same(good) {
-			r.before = was
-		}
-		i.saved.Store(good)
-		r.setGood(good)
+		return
 	}
+	if was != nil && !isSame {
+		r.before = was
+	}
+	i.saved.Store(good)
+	r.setGood(good)
 }
 
 // setGood makes s the last good config. The caller holds mu.

@@ -133,12 +133,7 @@ func (f *fileSplits) onRoute(r *fileRevision, name string, now time.Time) (l *li
 
 // saveConfig saves the config of l, which was used then.
 func (f *fileSplits) saveConfig(l *live, used time.Time) {
-	s, err := newSavedConfig(l.config, "", used)
-	if err != nil {
-		f.plugin.Log.Error("a configuration cannot be saved", "key", savedSplits+l.entry, "error", err)
-		return
-	}
-	f.plugin.saveConfig(savedSplits+l.entry, s)
+	f.plugin.saveConfig(savedSplits+l.entry, newSavedConfig(l.config, "", used))
 }
 
 // miss records that a row on a route uses l, which has vanished. Only that is an error: who
@@ -175,8 +170,7 @@ func (f *fileSplits) keep(next *fileRevision, before map[string]*live, first boo
 		return
 	}
 	for _, key := range f.plugin.State.Keys(savedSplits) {
-		name, ok := strings.CutPrefix(key, savedSplits)
-		if ok && next.splits[name] == nil && next.gone[name] == nil {
+		if name := strings.TrimPrefix(key, savedSplits); next.get(name) == nil {
 			f.restore(next, name, now)
 		}
 	}

@@ -70,12 +70,9 @@ func (s *savedConfig) expired(now time.Time) bool { return now.Sub(s.Used) > con
 func (s *savedConfig) stale(now time.Time) bool   { return now.Sub(s.Used) >= stampPause }
 
 // newSavedConfig is what is saved of c.
-func newSavedConfig(c *config.Config, placement string, now time.Time) (*savedConfig, error) {
-	text, err := c.Saved()
-	if err != nil {
-		return nil, err
-	}
-	return &savedConfig{Placement: placement, Used: now.UTC().Truncate(time.Second), Config: text, TooLong: len(text) > maxSavedConfig, config: c}, nil
+func newSavedConfig(c *config.Config, placement string, now time.Time) *savedConfig {
+	text := c.Saved()
+	return &savedConfig{Placement: placement, Used: now.UTC().Truncate(time.Second), Config: text, TooLong: len(text) > maxSavedConfig, config: c}
 }
 
 // savedConfig returns what is saved under a key, nil where nothing is that is still good.
@@ -100,11 +97,7 @@ func (p *Plugin) saveConfig(key string, s *savedConfig) {
 	if s.TooLong {
 		saved.Config = nil
 	}
-	text, err := json.Marshal(&saved)
-	if err != nil {
-		p.Log.Error("a configuration cannot be saved", "key", key, "error", err)
-		return
-	}
+	text, _ := json.Marshal(&saved) // of which nothing can fail
 	p.State.Set(key, text)
 	if s.TooLong {
 		p.Log.Warn("a configuration is too long to be saved: should the next one be wrong, it stays in use only until the server is restarted", "key", key, "limit_bytes", maxSavedConfig)
@@ -114,11 +107,7 @@ func (p *Plugin) saveConfig(key string, s *savedConfig) {
 // deleteExpired deletes the last good configurations that are so no more.
 func (p *Plugin) deleteExpired(now time.Time) {
 	for _, key := range p.State.Keys(SavedConfigs) {
-		if !strings.HasPrefix(key, SavedConfigs) {
-			continue
-		}
-		var s savedConfig
-		if json.Unmarshal(p.State.Get(key), &s) != nil || s.expired(now) {
+		if p.savedConfig(key, now) == nil {
 			p.State.Set(key, nil)
 		}
 	}

@@ -77,7 +77,7 @@ func newConn(server *Server, sock journal) *conn {
 	return c
 }
 
-// owe notes that Kong owes n replies to calls of an earlier process.
+// owe records that Kong owes n replies to calls of an earlier process.
 func (c *conn) owe(n int) {
 	for range n {
 		c.owed = append(c.owed, earlier)
@@ -155,7 +155,7 @@ func (c *conn) dropOwed() error {
 	return nil
 }
 
-// setInFlight notes whether a call is in flight, and returns false when none shall
+// setInFlight records whether a call is in flight, and returns false when none shall
 // be taken up any more. A connection that becomes idle is then half-closed.
 func (c *conn) setInFlight(inFlight bool) bool {
 	c.mu.Lock()

@@ -42,8 +42,8 @@ type panics struct{ proto.Message }
 
 func (panics) ProtoReflect() protoreflect.Message { panic("no message") }
 
-// logged is the argument of kong.log.err for a line.
-func logged(line string) proto.Message {
+// listOf is the argument of kong.log.err for a line.
+func listOf(line string) proto.Message {
 	return &structpb.ListValue{Values: []*structpb.Value{structpb.NewStringValue(line)}}
 }
 
@@ -128,7 +128,7 @@ func TestAFailureIsLoggedAndAnswered(t *testing.T) {
 			answer{"[traffic-split] panic in access: no message", 500, general, jsonType},
 		}, {
 			"a panic while a reply is decoded", "access",
-			func(_ string, kong *pdk.PDK) error { return kong.Log.Ask("kong.log.err", logged("before"), panics{}) },
+			func(_ string, kong *pdk.PDK) error { return kong.Log.Ask("kong.log.err", listOf("before"), panics{}) },
 			answer{"[traffic-split] panic in access: no message", 500, general, jsonType},
 		}, {
 			"a panic in the error itself", "access",

@@ -52,44 +52,44 @@ const (
 // A limiter says which reasons are to be logged. Its zero value is ready, and
 // safe for concurrent use.
 type limiter struct {
-	mu   sync.Mutex
-	said map[string]*said
+	mu     sync.Mutex
+	logged map[string]*logged // by reason
 }
 
-// said is what is known of a reason.
-type said struct {
-	last   time.Time // when it was logged
-	before int       // how often it was not since then
+// logged is when a reason was logged.
+type logged struct {
+	last       time.Time
+	suppressed int // how often it was not since then
 }
 
 // allow reports whether reason is to be logged at now: it was not for a minute,
-// and not too many others were. If so, before is how often it was not logged since the
-// last time that it was, if that is still known.
-func (l *limiter) allow(reason string, now time.Time) (ok bool, before int) {
+// and not too many others were. If so, suppressed is how often it was not logged
+// since the last time that it was, if that is still known.
+func (l *limiter) allow(reason string, now time.Time) (ok bool, suppressed int) {
 	reason = truncate(reason, maxReason)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.said == nil {
-		l.said = map[string]*said{}
+	if l.logged == nil {
+		l.logged = map[string]*logged{}
 	}
-	if l.said[reason] == nil && len(l.said) >= maxReasons {
-		for other, its := range l.said {
-			if now.Sub(its.last) >= reasonPause {
-				delete(l.said, other)
+	if l.logged[reason] == nil && len(l.logged) >= maxReasons {
+		for other, entry := range l.logged {
+			if now.Sub(entry.last) >= reasonPause {
+				delete(l.logged, other)
 			}
 		}
-		if len(l.said) >= maxReasons {
+		if len(l.logged) >= maxReasons {
 			reason = "" // all others
 		}
 	}
-	its := l.said[reason]
-	if its != nil && now.Sub(its.last) < reasonPause {
-		its.before++
+	entry := l.logged[reason]
+	if entry != nil && now.Sub(entry.last) < reasonPause {
+		entry.suppressed++
 		return false, 0
 	}
-	if its != nil {
-		before = its.before
+	if entry != nil {
+		suppressed = entry.suppressed
 	}
-	l.said[reason] = &said{last: now}
-	return true, before
+	l.logged[reason] = &logged{last: now}
+	return true, suppressed
 }

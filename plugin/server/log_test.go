@@ -61,7 +61,7 @@ func TestWhatPeersSayIsBounded(t *testing.T) {
 			}
 			for _, l := range []*limiter{&s.ends, &s.reasons} {
 				l.mu.Lock()
-				for reason := range l.said {
+				for reason := range l.logged {
 					if len(reason) > 2*maxReason {
 						t.Errorf("%d bytes of a reason are kept", len(reason))
 					}
@@ -132,17 +132,17 @@ func TestALimiterIsBounded(t *testing.T) {
 		}
 	}
 	kept := 0
-	for reason := range l.said {
+	for reason := range l.logged {
 		kept += len(reason)
 	}
-	if allowed != maxReasons+1 || len(l.said) != maxReasons+1 || kept > (maxReasons+1)*2*maxReason {
+	if allowed != maxReasons+1 || len(l.logged) != maxReasons+1 || kept > (maxReasons+1)*2*maxReason {
 		t.Errorf("%d reasons allowed, %d kept with %d bytes, want %d of both and no more than %d bytes",
-			allowed, len(l.said), kept, maxReasons+1, (maxReasons+1)*2*maxReason)
+			allowed, len(l.logged), kept, maxReasons+1, (maxReasons+1)*2*maxReason)
 	}
 	if ok, before := l.allow("one more", time.Unix(59, 0)); ok || before != 0 {
 		t.Errorf("one more is allowed: %v, %d", ok, before)
 	}
-	if ok, before := l.allow("later", time.Unix(60, 0)); !ok || before != 0 || len(l.said) != 1 {
-		t.Errorf("a minute later it is %v, %d, and %d reasons are kept, want the new one", ok, before, len(l.said))
+	if ok, before := l.allow("later", time.Unix(60, 0)); !ok || before != 0 || len(l.logged) != 1 {
+		t.Errorf("a minute later it is %v, %d, and %d reasons are kept, want the new one", ok, before, len(l.logged))
 	}
 }

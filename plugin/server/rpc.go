@@ -55,11 +55,11 @@ func (s *Server) logEnd(err error) {
 		s.log.Debug("connection closed", "reason", reason)
 		return
 	}
-	ok, before := s.ends.allow(cmp.Or(kind, reason), s.now())
+	ok, suppressed := s.ends.allow(cmp.Or(kind, reason), s.now())
 	switch {
 	case !ok:
-	case before > 0:
-		s.log.Log(context.Background(), level, "connection closed", "reason", reason, "suppressed", before)
+	case suppressed > 0:
+		s.log.Log(context.Background(), level, "connection closed", "reason", reason, "suppressed", suppressed)
 	default:
 		s.log.Log(context.Background(), level, "connection closed", "reason", reason)
 	}
