@@ -71,18 +71,15 @@ func compileRecord(raw map[string]any, inEntity bool, parent *record) (*record, 
 	}
 	r := &record{fields: map[string]*field{}, parent: parent}
 	for i, element := range fields {
-		named, ok := element.(map[string]any)
-		if !ok || len(named) != 1 {
+		name, definition, ok := onlyPair(element)
+		if !ok {
 			return nil, fmt.Errorf("fields.%d: expected a table with the name of one field", i+1)
 		}
-		for name, definition := range named {
-			f, err := compileField(definition, inEntity)
-			if err != nil {
-				return nil, fmt.Errorf("fields.%s: %w", name, err)
-			}
-			r.names = append(r.names, name)
-			r.fields[name] = f
+		f, err := compileField(definition, inEntity)
+		if err != nil {
+			return nil, fmt.Errorf("fields.%s: %w", name, err)
 		}
+		r.add(name, f)
 	}
 	checks, ok := sequence(raw["entity_checks"])
 	if !ok && raw["entity_checks"] != nil {
