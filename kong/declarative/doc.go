@@ -11,6 +11,7 @@
 // Kong says it, see [InvalidError].
 //
 // Entities beyond those above are refused as unknown. Vault references are
-// resolved for the vault "env" only. A check that is a function in Lua cannot
-// be in a plugin's dump, so there is none here.
+// resolved for the vault "env" only. Schemas whose patterns have %b, %f or back
+// references are refused. A check that is a function in Lua cannot be in a plugin's
+// dump, so there is none here.
 package declarative

@@ -180,7 +180,7 @@ func (x *exchange) prepareUpstream() *answer {
 		x.upstreamURI += "?" + x.args
 	}
 	if status, message := x.chooseFirstPeer(); status != 0 {
-		return x.exitError(status, message)
+		return x.exitError(status, message, nil)
 	}
 	return nil
 }

@@ -111,12 +111,7 @@ func (x *exchange) authenticate(consumer *declarative.Consumer, credential *decl
 	} else {
 		headers["X-Anonymous-Consumer"] = "true"
 	}
-	for name, value := range headers {
-		x.header.Del(name)
-		if value != "" {
-			x.header.Set(name, value)
-		}
-	}
+	setHeaders(x.header, headers)
 }
 
 // terminationMessages are those of request-termination where it is given none.
