@@ -188,7 +188,6 @@ func (k *keeper) finish(number int) {
 
 // drainFile ends the connection of a descriptor, and closes it.
 func (k *keeper) drainFile(fd int) {
-	_ = unix.Shutdown(fd, unix.SHUT_WR) // in any case before it is closed
 	sock, err := connOf(fd)
 	if err != nil {
 		k.warn("a connection is ended at once, and a request on it may fail", "error", err)
