@@ -160,7 +160,7 @@ func (k *keeper) handleMissed(p *process, number int) {
 	k.warn("the serving process has too many open files, and a connection has to wait: raise its limit (ulimit -n, LimitNOFILE)",
 		"pid", p.cmd.Process.Pid)
 	k.after(missedPause, func() {
-		if k.held[number] == h && h.owner == p && k.serving == p {
+		if k.held[number] == h && h.owner == p {
 			k.give(number, h)
 		}
 	})
