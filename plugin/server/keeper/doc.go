@@ -49,11 +49,11 @@
 //   - A parent that relays frames, about 300 lines without shared memory: none failed, and
 //     at one connection there was half the throughput. This is from an earlier measurement.
 //
-// Two keepers need not hand over connections: saved state alone would do, while the former
-// one ends its connections one after another as at a stop. Kong repeats an event whose
-// connection ends; but a worker that is busy may find the next one ended as well. In runs
-// of 6 to 12 reloads that took turns with those of the present keeper, on the same busy
-// machine, at 16 connections, so many requests failed:
+// Between two keepers, saved state alone was tried, while the former one ends its
+// connections one after another as at a stop. Kong repeats an event whose connection has
+// ended, but none that it cannot send any more, as a worker may that was held up for longer
+// than the former keeper waits. In runs of 6 to 12 reloads, in turn with the present keeper
+// and on the same busy machine, at 16 connections, so many requests failed:
 //
 //	                          saved state alone   connections, too
 //	it takes over at once     0 of 292,274        0 of 367,766
