@@ -249,10 +249,7 @@ func (k *keeper) handleExit(p *process) {
 			k.finish(number)
 		}
 	}
-	switch {
-	case k.successor != nil:
-		k.retire()
-	case k.next != nil && k.next.ready:
+	if k.next != nil && k.next.ready {
 		k.finishUpgrade()
 	}
 }

@@ -59,10 +59,6 @@ func (k *keeper) give(number int, h *held) {
 func (k *keeper) addConn(fd, number int) {
 	h := &held{fd: fd}
 	k.held[number] = h
-	if k.retired {
-		k.finish(number)
-		return
-	}
 	k.give(number, h)
 }
 

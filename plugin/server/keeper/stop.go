@@ -50,7 +50,9 @@ func (k *keeper) end(s syscall.Signal) {
 	for _, p := range k.children() {
 		p.signal(s)
 	}
-	if k.socket != nil && k.successor == nil { // otherwise retire closes it
+	// Connections that waited when a successor has put its socket in the place of this one
+	// are accepted to the last: they would be reset.
+	if k.socket != nil && k.successor == nil {
 		_ = k.socket.Close()
 	}
 	if k.succession != nil {
