@@ -72,24 +72,18 @@ type placement struct {
 
 // placementOf returns the placement in what Kong has sent.
 func placementOf(sent *config.Node) (p placement, err error) {
-	for _, id := range [...]struct {
-		key string
-		to  *string
-	}{
-		{"__plugin_id", &p.PluginID},
-		{"route_id", &p.RouteID},
-		{"service_id", &p.ServiceID},
-		{"consumer_id", &p.ConsumerID},
-	} {
-		switch v := sent.Get(id.key); {
-		case v == nil, v.Kind == config.Null:
-		case v.Kind == config.String:
-			*id.to = v.Text
-		default:
-			p.unknown = true
-			err = fmt.Errorf("what Kong adds to the config: %s is not a string", id.key)
+	id := func(key string) string {
+		v := sent.Get(key)
+		if v == nil || v.Kind == config.Null {
+			return ""
 		}
+		if v.Kind != config.String {
+			err = fmt.Errorf("what Kong adds to the config: %s is not a string", key)
+		}
+		return v.Text
 	}
+	p = placement{PluginID: id("__plugin_id"), RouteID: id("route_id"), ServiceID: id("service_id"), ConsumerID: id("consumer_id")}
+	p.unknown = err != nil
 	if v := sent.Get("__seq__"); v != nil && v.Kind == config.Number {
 		p.Seq, _ = strconv.ParseInt(v.Text, 10, 64)
 	}

@@ -55,13 +55,12 @@ func (s *Server) logEnd(err error) {
 		s.log.Debug("connection closed", "reason", reason)
 		return
 	}
-	ok, suppressed := s.ends.allow(cmp.Or(kind, reason), s.now())
-	switch {
-	case !ok:
-	case suppressed > 0:
-		s.log.Log(context.Background(), level, "connection closed", "reason", reason, "suppressed", suppressed)
-	default:
-		s.log.Log(context.Background(), level, "connection closed", "reason", reason)
+	if ok, suppressed := s.ends.allow(cmp.Or(kind, reason), s.now()); ok {
+		args := []any{"reason", reason}
+		if suppressed > 0 {
+			args = append(args, "suppressed", suppressed)
+		}
+		s.log.Log(context.Background(), level, "connection closed", args...)
 	}
 }
 
