@@ -268,7 +268,7 @@ type ConfigError struct {
 	InUse    string    `json:"in_use"`
 }
 
-// ConfigErrors tells which configs are wrong, in the order of their splits' names.
+// ConfigErrors returns which configs are wrong, in the order of their splits' names.
 func (p *Plugin) ConfigErrors() []ConfigError {
 	all := append([]ConfigError{}, p.file.configErrors()...)
 	p.configs.mu.Lock()

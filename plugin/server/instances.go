@@ -35,7 +35,7 @@ type instance struct {
 // configSum is the sum of what Kong has started an instance with.
 type configSum = [sha256.Size]byte
 
-// close closes inst, once it is nobody's. A nil inst is none.
+// close closes inst, once no id leads to it. A nil inst is none.
 func (inst *instance) close(log *slog.Logger) {
 	if inst == nil {
 		return

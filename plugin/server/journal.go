@@ -17,10 +17,10 @@ type journal interface {
 	Resumed() (owed, again, tries int)
 	// Heard reports whether anything was read from it, by an earlier process too.
 	Heard() bool
-	// Try notes that a call with which processes have died in flight is tried now: when
+	// Try records that a call with which processes have died in flight is tried now: when
 	// this one dies as well, it may be because of it.
 	Try()
-	// Spare notes that such a call waits for the other side: when this process dies
+	// Spare records that such a call waits for the other side: when this process dies
 	// meanwhile, it is not because of it.
 	Spare()
 	// Send sends p, with which Kong owes so many replies more.
@@ -28,7 +28,7 @@ type journal interface {
 	// Finish sends p, which ends the exchange. Of what was read, the last unread
 	// bytes may be needed again; Kong owes so many replies.
 	Finish(p []byte, owed, unread int) error
-	// Mark notes that the replies before the next call were read, and sends nothing.
+	// Mark records that the replies before the next call were read, and sends nothing.
 	// Of what was read, the last unread bytes may be needed again.
 	Mark(unread int)
 }

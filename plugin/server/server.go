@@ -160,8 +160,8 @@ func New(plugin Plugin, log *slog.Logger) *Server {
 // Serve answers the connections of l until ctx is done, and is called once.
 //
 // It then closes l, lets the events in flight end, and half-closes each connection so
-// that Kong drops it from its pool. The instances stay as they are, and what was
-// noted of them: they may be another process's now. It returns nil, or an error that
+// that Kong drops it from its pool. The instances stay as they are, and what is
+// saved of them: they may be another process's now. It returns nil, or an error that
 // says how many events had to be cut off after Drain. It returns early, with the
 // error, when l fails for good.
 //
