@@ -153,13 +153,13 @@ func (k *keeper) handleMissed(p *process, number int) {
 	if h == nil || h.owner != p {
 		return
 	}
-	k.warn("the serving process has too many open files, and a connection has to wait: raise its limit (ulimit -n, LimitNOFILE)",
-		"pid", p.cmd.Process.Pid)
 	k.after(missedPause, func() {
 		if k.held[number] == h && h.owner == p {
 			k.give(number, h)
 		}
 	})
+	k.warn("the serving process has too many open files, and a connection has to wait: raise its limit (ulimit -n, LimitNOFILE)",
+		"pid", p.cmd.Process.Pid)
 }
 
 // forget closes the keeper's duplicate of a connection.

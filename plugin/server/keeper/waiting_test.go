@@ -200,12 +200,13 @@ func TestAStopWithAChildThatHangs(t *testing.T) {
 			if upgrading {
 				r.signal(syscall.SIGUSR2)
 				hanging = r.child()
+			} else {
+				kong.send("hold")
+				child.says("holding")
+				kong.send("call") // which nobody reads: Kong has to see an end, and not a reset
 			}
 			if err := syscall.Kill(hanging.pid, syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
-			}
-			if !upgrading {
-				kong.send("call") // which nobody reads: Kong has to see an end, and not a reset
 			}
 			r.signal(syscall.SIGTERM)
 			if upgrading {
