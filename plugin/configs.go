@@ -3,22 +3,19 @@ package plugin
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"kong-traffic-split/plugin/config"
 )
 
 const (
 	// overlap is how long Kong's workers may take to load a configuration one after
 	// another, until all of them have it.
 	overlap = 10 * time.Second
-	// tellPause is how long Kong's log is not told again what is wrong.
-	tellPause = time.Minute
+	// logPause is how long Kong's log is not told again what is wrong.
+	logPause = time.Minute
 )
 
 // configs are those of all plugin rows, by the row's id. Safe for concurrent use.
@@ -56,32 +53,32 @@ type rowConfigs struct {
 
 	mu     sync.Mutex   // held to change any of these
 	before *savedConfig // the last good one before good, another one; nil: not known
-	said   string       // what the log says is wrong
+	logged string       // what the log says is wrong
 	since  time.Time
 
-	telling sync.Mutex
-	told    map[string]time.Time // when Kong's log was last told a reason
+	logging  sync.Mutex
+	loggedAt map[string]time.Time // when Kong's log was last told a reason
 }
 
-// tells reports whether Kong's log is to be told a reason now: it is not more than once
-// in a tellPause.
-func (r *rowConfigs) tells(reason string, now time.Time) bool {
-	r.telling.Lock()
-	defer r.telling.Unlock()
-	if at, ok := r.told[reason]; ok && now.Sub(at) < tellPause {
+// mayLog reports whether Kong's log is to be told a reason now: it is not more than once
+// in a logPause.
+func (r *rowConfigs) mayLog(reason string, now time.Time) bool {
+	r.logging.Lock()
+	defer r.logging.Unlock()
+	if at, ok := r.loggedAt[reason]; ok && now.Sub(at) < logPause {
 		return false
 	}
-	maps.DeleteFunc(r.told, func(_ string, at time.Time) bool { return now.Sub(at) >= tellPause })
-	if r.told == nil {
-		r.told = map[string]time.Time{}
+	maps.DeleteFunc(r.loggedAt, func(_ string, at time.Time) bool { return now.Sub(at) >= logPause })
+	if r.loggedAt == nil {
+		r.loggedAt = map[string]time.Time{}
 	}
-	r.told[reason] = now
+	r.loggedAt[reason] = now
 	return true
 }
 
-// of returns the configurations of a row, for one more instance, and which start of an
+// add returns the configurations of a row, for one more instance, and which start of an
 // instance that is.
-func (cs *configs) of(id string) (*rowConfigs, uint64) {
+func (cs *configs) add(id string) (*rowConfigs, uint64) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	r := cs.byID[id]
@@ -114,9 +111,9 @@ func (cs *configs) drop(r *rowConfigs) {
 	}
 }
 
-// recall has a row that has had no good config take over the one that another process
+// load has a row that has had no good config take over the one that another process
 // has just saved.
-func (cs *configs) recall(id string) {
+func (cs *configs) load(id string) {
 	cs.mu.Lock()
 	r := cs.byID[id]
 	cs.mu.Unlock()
@@ -130,13 +127,13 @@ func (cs *configs) recall(id string) {
 	}
 }
 
-// came records a request or connection of i, whose time is set.
-func (r *rowConfigs) came(i *Instance, now time.Time) {
+// requested records a request or connection of i, whose time is set.
+func (r *rowConfigs) requested(i *Instance, now time.Time) {
 	if r.present.Load() == i {
-		if d := r.doubtful.Load(); d != nil && now.Sub(d.lastCame()) > overlap {
+		if d := r.doubtful.Load(); d != nil && now.Sub(d.lastRequest()) > overlap {
 			r.mu.Lock()
 			r.doubtful.Store(nil)
-			r.say(now)
+			r.logProblem(now)
 			r.mu.Unlock()
 		}
 		return
@@ -145,13 +142,13 @@ func (r *rowConfigs) came(i *Instance, now time.Time) {
 	defer r.mu.Unlock()
 	first := !i.arrived
 	i.arrived = true
-	if was := r.present.Load(); was != nil && was != i && !(first && i.started > was.started) && now.Sub(was.lastCame()) <= overlap {
+	if was := r.present.Load(); was != nil && was != i && !(first && i.started > was.started) && now.Sub(was.lastRequest()) <= overlap {
 		r.doubtful.Store(i)
 	} else {
 		r.present.Store(i)
 		r.doubtful.Store(nil)
 	}
-	r.say(now)
+	r.logProblem(now)
 }
 
 // wrong returns the instance whose config is in use, or would be, and cannot be used;
@@ -164,7 +161,7 @@ func (r *rowConfigs) wrong() (*Instance, error) {
 	if err := p.problem(); err != nil {
 		return p, err
 	}
-	if d := r.doubtful.Load(); d != nil && d.lastCame().After(p.lastCame()) {
+	if d := r.doubtful.Load(); d != nil && d.lastRequest().After(p.lastRequest()) {
 		if err := d.problem(); err != nil {
 			return d, err
 		}
@@ -172,18 +169,18 @@ func (r *rowConfigs) wrong() (*Instance, error) {
 	return nil, nil
 }
 
-// say has the log say that the row's config is wrong, or right again: once. The caller
+// logProblem logs that the row's config is wrong, or right again: once. The caller
 // holds mu.
-func (r *rowConfigs) say(now time.Time) {
+func (r *rowConfigs) logProblem(now time.Time) {
 	i, err := r.wrong()
 	text := ""
 	if err != nil {
 		text = err.Error()
 	}
-	if text == r.said {
+	if text == r.logged {
 		return
 	}
-	r.said, r.since = text, now
+	r.logged, r.since = text, now
 	if err == nil {
 		r.plugin.Log.Info("the config of a plugin row is right again", "split", r.id)
 		return
@@ -204,13 +201,7 @@ func (r *rowConfigs) fails(i *Instance, now time.Time) {
 		r.setGood(before)
 		r.before = nil
 	}
-	r.say(now)
-}
-
-// isGood reports whether requests have shown nothing that is wrong with the config.
-func (i *Instance) isGood() bool {
-	f := i.failed.Load()
-	return f == nil || f.ofFiles
+	r.logProblem(now)
 }
 
 // succeeded records that i, whose config is right as far as is known, has decided a request:
@@ -226,19 +217,17 @@ func (r *rowConfigs) succeeded(i *Instance, now time.Time) {
 	if r.present.Load() != i || !i.isGood() && (was == nil || was != i.saved.Load()) {
 		return
 	}
-	good, err := newSavedConfig(i.config, i.placement.key(), now)
-	switch {
-	case err != nil:
-		r.plugin.Log.Error("a configuration cannot be saved", "key", savedRows+r.id, "error", err)
-	case was != nil && was.same(good) && !was.stale(now):
+	good := newSavedConfig(i.config, i.placement.key(), now)
+	isSame := was != nil && was.same(good)
+	if isSame && !was.stale(now) {
 		i.saved.Store(was)
-	default:
-		if was != nil && !was.same(good) {
-			r.before = was
-		}
-		i.saved.Store(good)
-		r.setGood(good)
+		return
 	}
+	if was != nil && !isSame {
+		r.before = was
+	}
+	i.saved.Store(good)
+	r.setGood(good)
 }
 
 // setGood makes s the last good config. The caller holds mu.
@@ -279,7 +268,7 @@ type ConfigError struct {
 	InUse    string    `json:"in_use"`
 }
 
-// ConfigErrors tells which configs are wrong, in the order of their splits' names.
+// ConfigErrors returns which configs are wrong, in the order of their splits' names.
 func (p *Plugin) ConfigErrors() []ConfigError {
 	all := append([]ConfigError{}, p.file.configErrors()...)
 	p.configs.mu.Lock()
@@ -305,61 +294,5 @@ func (i *Instance) configError(err error) ConfigError {
 	return ConfigError{
 		Split: i.placement.PluginID, Route: i.placement.RouteID, Service: i.placement.ServiceID, Consumer: i.placement.ConsumerID,
 		Error: err.Error(), InUse: i.inUse(),
-	}
-}
-
-// inUse says what is in use instead of a config that is wrong.
-func (i *Instance) inUse() string {
-	switch s := i.serving.Load(); {
-	case i.wrong.Load() == nil:
-		return "this one; requests for which that matters are answered with 500"
-	case s == nil || s.err != nil:
-		return "none: requests are answered with 500, as no config of this row was good at this place within a day"
-	case s.lacksSecret:
-		return "the last good one, but clients are not pinned: session.secret is not saved, and the wrong one has none that is right"
-	}
-	return "the last good one"
-}
-
-// restore has i use a last good config.
-func (i *Instance) restore(good *savedConfig) *serving {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	was := i.serving.Load()
-	if was != nil && was.good != nil && was.good.same(good) {
-		same := *was // but for the time of its last use
-		same.good = good
-		i.serving.Store(&same)
-		return &same
-	}
-	s := &serving{good: good}
-	if good.lost() {
-		s.err = fmt.Errorf("the last good config is longer than %d bytes, the most that is saved", maxSavedConfig)
-	} else if err := i.plugin.guard(func() error {
-		c, lacksSecret, err := config.Restore(good.Config, i.sent, good.config)
-		if err == nil {
-			s.lacksSecret = lacksSecret
-			s.use(i, c)
-		}
-		return err
-	}); err != nil {
-		s.err = fmt.Errorf("the last good config cannot be used: %w", err)
-	}
-	i.serving.Store(s)
-	if was != nil && was.release != nil {
-		was.release() // requests in flight end with it all the same
-	}
-	if i.closed.Load() && s.release != nil {
-		s.release()
-	}
-	return s
-}
-
-// use has s serve a config.
-func (s *serving) use(i *Instance, c *config.Config) {
-	if len(c.Backends) > 0 {
-		s.live, s.release = i.plugin.rows.add(i.placement, c)
-	} else {
-		s.entry = c.Split
 	}
 }

@@ -11,7 +11,7 @@ func (i *Instance) MarkFor(backend string) string {
 	s := i.serving.Load()
 	l := s.live
 	if l == nil {
-		l, _ = i.plugin.file.get(s.entry)
+		l = i.plugin.file.current.Load().get(s.entry)
 	}
 	at := l.index(backend)
 	if at < 0 {

@@ -53,3 +53,76 @@ func setHost(host string, entries []byte) call {
 	}
 	return setHeaders(append(headerEntry("Host", appendField(nil, valueString, host)), entries...))
 }
+
+// setHeaders sets and removes what b has other headers for than the client has sent, by
+// one call: Host among them where it is not what Kong makes of it by itself, which is
+// after set_target the backend's host alone, even where the route preserves the client's.
+func (r *request) setHeaders(b *backend) error {
+	host, isClients, err := r.hostHeader(b)
+	if err != nil {
+		return err
+	}
+	if host == "" || host == b.target {
+		if b.withoutHost.Method == "" {
+			return nil
+		}
+		return r.tell(b.withoutHost)
+	}
+	last := b.withHost.Load()
+	if last == nil || last.key != host {
+		last = &keyedCall[string]{host, setHost(host, b.headers)}
+		if !isClients {
+			b.withHost.Store(last)
+		}
+	}
+	return r.tell(last.call)
+}
+
+// hostHeader is the Host header that b is to receive, empty where that is
+// Kong's business, and whether it is the one that the client has sent.
+func (r *request) hostHeader(b *backend) (host string, isClients bool, err error) {
+	switch {
+	case b.HostHeader != "" && b.HostHeader != "preserve":
+		return b.HostHeader, false, nil
+	case b.HostHeader == "" && b.Host == "":
+		return "", false, nil
+	}
+	preserve := b.HostHeader == "preserve"
+	if !preserve || b.Upstream != "" {
+		rt, err := r.askRoute()
+		if err != nil {
+			return "", false, err
+		}
+		if b.Upstream != "" && rt.preserveHost {
+			return "", false, nil
+		}
+		preserve = preserve || rt.preserveHost
+	}
+	if preserve {
+		host, err := r.askHost()
+		if host != "" || err != nil || b.Upstream != "" {
+			return host, true, err
+		}
+		// HTTP/1.0 needs none; then Kong does as if nothing were to be preserved.
+	}
+	protocol, err := r.protocol(b)
+	return b.Authority(protocol), false, err
+}
+
+// askHost returns the Host header that the client has sent.
+func (r *request) askHost() (string, error) {
+	if r.host != nil {
+		return *r.host, nil
+	}
+	return r.askText(getHost)
+}
+
+// protocol is what Kong speaks to b, as far as the port in a Host header depends on
+// it.
+func (r *request) protocol(b *backend) (string, error) {
+	if b.Protocol != "" || b.Port != 80 && b.Port != 443 {
+		return b.Protocol, nil
+	}
+	s, err := r.askService()
+	return s.Protocol, err
+}

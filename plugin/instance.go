@@ -1,9 +1,8 @@
 package plugin
 
 import (
-	"errors"
 	"fmt"
-	"math/rand/v2"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,7 +10,6 @@ import (
 	pdk "github.com/Kong/go-pdk"
 
 	"kong-traffic-split/plugin/config"
-	"kong-traffic-split/plugin/split"
 )
 
 // An Instance is the plugin with the config of one plugin row. Its methods may
@@ -62,6 +60,45 @@ type failure struct {
 	files   *fileRevision // what they were then
 }
 
+// placement is where a plugin row sits in Kong's configuration, from what Kong
+// adds to its config.
+type placement struct {
+	PluginID, RouteID, ServiceID, ConsumerID string
+	// Seq numbers the configs that a worker of Kong's has loaded, from 1; 0: not known.
+	Seq int64
+
+	unknown bool // it cannot be decoded, but for the id perhaps
+}
+
+// placementOf returns the placement in what Kong has sent.
+func placementOf(sent *config.Node) (p placement, err error) {
+	id := func(key string) string {
+		v := sent.Get(key)
+		if v == nil || v.Kind == config.Null {
+			return ""
+		}
+		if v.Kind != config.String {
+			err = fmt.Errorf("what Kong adds to the config: %s is not a string", key)
+		}
+		return v.Text
+	}
+	p = placement{PluginID: id("__plugin_id"), RouteID: id("route_id"), ServiceID: id("service_id"), ConsumerID: id("consumer_id")}
+	p.unknown = err != nil
+	if v := sent.Get("__seq__"); v != nil && v.Kind == config.Number {
+		p.Seq, _ = strconv.ParseInt(v.Text, 10, 64)
+	}
+	return p, err
+}
+
+// key names the place: of rows that have the same id, the same one is only where nobody
+// has moved it.
+func (p *placement) key() string {
+	if p.unknown {
+		return "unknown" // where nothing was ever good
+	}
+	return "route=" + p.RouteID + " service=" + p.ServiceID + " consumer=" + p.ConsumerID
+}
+
 // PluginID returns the id of the plugin row; empty: it is not known.
 func (i *Instance) PluginID() string { return i.placement.PluginID }
 
@@ -87,7 +124,7 @@ func (i *Instance) enter(stream bool, now time.Time) (*serving, error) {
 		}
 	})
 	i.last.Store(now.UnixNano())
-	i.row.came(i, now)
+	i.row.requested(i, now)
 	wrong := i.wrong.Load()
 	if wrong == nil {
 		return i.serving.Load(), nil
@@ -118,7 +155,50 @@ func (i *Instance) fallBack(wrong *refusal, now time.Time) (*serving, error) {
 	return s, nil
 }
 
-func (i *Instance) lastCame() time.Time { return time.Unix(0, i.last.Load()) }
+// restore has i use a last good config.
+func (i *Instance) restore(good *savedConfig) *serving {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	was := i.serving.Load()
+	if was != nil && was.good != nil && was.good.same(good) {
+		same := *was // but for the time of its last use
+		same.good = good
+		i.serving.Store(&same)
+		return &same
+	}
+	s := &serving{good: good}
+	if good.lost() {
+		s.err = fmt.Errorf("the last good config is longer than %d bytes, the most that is saved", maxSavedConfig)
+	} else if err := i.plugin.guard(func() error {
+		c, lacksSecret, err := config.Restore(good.Config, i.sent, good.config)
+		if err == nil {
+			s.lacksSecret = lacksSecret
+			s.use(i, c)
+		}
+		return err
+	}); err != nil {
+		s.err = fmt.Errorf("the last good config cannot be used: %w", err)
+	}
+	i.serving.Store(s)
+	if was != nil && was.release != nil {
+		was.release() // requests in flight end with it all the same
+	}
+	if i.closed.Load() && s.release != nil {
+		s.release()
+	}
+	return s
+}
+
+// use has s serve a config.
+func (s *serving) use(i *Instance, c *config.Config) {
+	if len(c.Backends) > 0 {
+		s.live, s.release = i.plugin.rows.add(i.placement, c)
+	} else {
+		s.entry = c.Split
+	}
+}
+
+func (i *Instance) lastRequest() time.Time { return time.Unix(0, i.last.Load()) }
 
 // problem is what is wrong with the config, as far as is known; nil: nothing.
 func (i *Instance) problem() error {
@@ -131,6 +211,25 @@ func (i *Instance) problem() error {
 	return nil
 }
 
+// isGood reports whether requests have shown nothing that is wrong with the config.
+func (i *Instance) isGood() bool {
+	f := i.failed.Load()
+	return f == nil || f.ofFiles
+}
+
+// inUse says what is in use instead of a config that is wrong.
+func (i *Instance) inUse() string {
+	switch s := i.serving.Load(); {
+	case i.wrong.Load() == nil:
+		return "this one; requests for which that matters are answered with 500"
+	case s == nil || s.err != nil:
+		return "none: requests are answered with 500, as no config of this row was good at this place within a day"
+	case s.lacksSecret:
+		return "the last good one, but clients are not pinned: session.secret is not saved, and the wrong one has none that is right"
+	}
+	return "the last good one"
+}
+
 // Close lets go of the row's state.
 func (i *Instance) Close() {
 	i.mu.Lock()
@@ -141,218 +240,3 @@ func (i *Instance) Close() {
 	}
 	i.plugin.configs.drop(i.row)
 }
-
-// request is one request, or connection, in the phase that Kong has called for it.
-type request struct {
-	*Instance
-	kong        *pdk.PDK
-	now         time.Time      // when it came, or in the log phase, when that did
-	stream      bool           // it is a TCP or TLS connection: Kong does not look into it
-	host        *string        // the Host header that the client has sent; nil: not known yet
-	destination map[string]any // where Kong sends it by itself; nil: Kong was told nothing else yet
-}
-
-// decide has the request decided, and records how it went.
-func (r *request) decide() error {
-	s, err := r.enter(r.stream, r.now)
-	if err != nil {
-		return err
-	}
-	if s.good != nil {
-		if err := r.logWrong(r.wrong.Load(), r.inUse()); err != nil {
-			return err
-		}
-	}
-	l, err := r.split(s)
-	if err == nil && l != nil {
-		err = r.send(l)
-	}
-	var wrong *refusal
-	switch {
-	case err == nil && s.good == nil:
-		r.row.succeeded(r.Instance, r.now)
-	case errors.As(err, &wrong) && wrong.message == misconfiguredMessage:
-		f := &failure{error: wrong.reason, ofFiles: s.live == nil, files: r.plugin.file.current.Load()}
-		if was := r.failed.Swap(f); was == nil || was.ofFiles && was.files != f.files || was.Error() != f.Error() {
-			r.row.fails(r.Instance, r.now)
-		}
-	}
-	return err
-}
-
-// logWrong tells Kong's log what is wrong that the client does not notice.
-func (r *request) logWrong(wrong error, inUse string) error {
-	reason := wrong.Error()
-	if !r.row.tells(reason, r.now) {
-		return nil
-	}
-	return r.kong.Log.Err("[" + Name + "] " + reason + "; in use is " + inUse)
-}
-
-// split returns the split that the request is for. It is nil where the request is
-// to pass untouched: a row on a service, a consumer or everywhere meets routes
-// that have no entry in the split files.
-func (r *request) split(s *serving) (*live, error) {
-	if s.live != nil {
-		return s.live, nil
-	}
-	name := s.entry
-	if name == "" {
-		rt, err := r.askRoute()
-		if err != nil {
-			return nil, err
-		}
-		name = rt.name
-	}
-	if r.placement.RouteID == "" {
-		l, _ := r.plugin.file.get(name)
-		return l, nil
-	}
-	l, vanished, loaded := r.plugin.file.onRoute(name, r.now)
-	switch {
-	case vanished:
-		return l, r.logWrong(goneError{name}, l.inUse())
-	case l != nil:
-		return l, nil
-	case !loaded:
-		return nil, misconfigured("the config has no backends, and the server has no split files: set backends, or start the server with -file")
-	case name == "":
-		return nil, misconfigured("the config has neither backends nor split, and the route has no name to look up in the split files: set one of the three")
-	default:
-		return nil, misconfigured("no split named %q in the split files: add it, or set backends", name)
-	}
-}
-
-// send decides which backend gets the request and tells Kong. Kong says only
-// when it is told whether it has an Upstream, so a decision may need another.
-func (r *request) send(l *live) error {
-	if r.stream && l.needsHTTP != "" {
-		return refuseHTTP(l.needsHTTP)
-	}
-	if err := r.rememberEntities(l.wanted); err != nil {
-		return err
-	}
-	f := split.Facts{Now: r.now}
-	if err := r.learn(&f, l.facts); err != nil {
-		return err
-	}
-	var failed error // what Kong was asked for or told
-	if len(l.more) > 0 {
-		f.More = func(f *split.Facts) error {
-			failed = r.learn(f, l.more)
-			return failed
-		}
-	}
-	if l.split.Algorithm == split.Random {
-		f.Random = rand.Uint64()
-	}
-	var err error
-	if f.Unhealthy, err = r.unhealthy(l); err != nil {
-		return err
-	}
-	if !r.begun.Load() && r.begun.CompareAndSwap(false, true) {
-		l.state.Doubt() // Kong has another configuration
-	}
-	var asked *backend // at last
-	d, err := split.Choose(l.split, l.state, &f, func(i int, chosen bool) (found bool, err error) {
-		asked = &l.backends[i]
-		if !chosen && l.service >= 0 { // for which the request may be all the same
-			if found, failed = r.saveDestination(); !found {
-				return false, failed
-			}
-		}
-		if found, failed = r.direct(asked); failed == nil {
-			r.sayMissing(l, i, found)
-		}
-		return found, failed
-	})
-	switch {
-	case err == nil:
-		if err := r.apply(asked); err != nil {
-			return err
-		}
-		return r.conclude(l, d)
-	case err == failed:
-		return err
-	case f.Down != 0:
-		err = fmt.Errorf("no Upstream named %q in Kong (create it, or mend the name): %w", asked.Upstream, err)
-	}
-	l.tally.unavailable.Add(1)
-	return unavailable(err)
-}
-
-// sayMissing says that Kong does not have the Upstream of a backend, or has it again:
-// once, as long as that stays so.
-func (r *request) sayMissing(l *live, i int, found bool) {
-	if found != l.state.Missing().Has(i) {
-		return
-	}
-	args := []any{"split", l.split.Identity, "backend", l.split.Backends[i].Name, "upstream", l.backends[i].Upstream}
-	if found {
-		r.plugin.Log.Info("Kong has the Upstream of a backend again", args...)
-	} else {
-		r.plugin.Log.Warn("Kong does not have the Upstream of a backend: create it, or mend the name", args...)
-	}
-}
-
-// conclude counts a decision, and tells Kong what goes with it besides its
-// destination.
-func (r *request) conclude(l *live, d split.Decision) error {
-	l.tally.chose(d)
-	if d.SetCookie != "" {
-		if err := r.kong.Response.AddHeader("Set-Cookie", d.SetCookie); err != nil {
-			return err
-		}
-	}
-	if l.logs {
-		if err := r.tell(logged(l.backends[d.Backend].Name, d)); err != nil {
-			return err
-		}
-	}
-	if !l.observed {
-		return nil
-	}
-	if !r.stream && l.tally.silence.decided(r.now) {
-		r.plugin.Log.Error("Kong tells no outcomes of requests, so that neither guard nor passive health checks work: "+
-			"it has the dump of a server without -outcomes; write it anew and run kong reload", "split", l.split.Identity)
-	}
-	if l.entry == "" && d.Backend == l.service {
-		return nil // which the log phase takes for what is not marked
-	}
-	return r.tell(l.setMark(d))
-}
-
-// refusal ends a request with a response of the plugin's own.
-type refusal struct {
-	status  int
-	message string
-	reason  error
-}
-
-const misconfiguredMessage = "The traffic split of this route is not configured correctly"
-
-// misconfigured refuses a request because of a config that only the plugin, on
-// a request, can see to be wrong.
-func misconfigured(format string, args ...any) error {
-	return &refusal{500, misconfiguredMessage, fmt.Errorf(format, args...)}
-}
-
-// refuseHTTP refuses parameters that a TCP or TLS connection cannot have.
-func refuseHTTP(parameters string) *refusal {
-	return &refusal{500, misconfiguredMessage, fmt.Errorf("%s: Kong does not look into a TCP or TLS connection: leave it out, or put the plugin on another route", parameters)}
-}
-
-// unavailable refuses a request that no backend can take: with 503 where there is
-// one that is unhealthy, as that will pass.
-func unavailable(reason error) error {
-	status := 500
-	if errors.Is(reason, split.ErrUnhealthy) {
-		status = 503
-	}
-	return &refusal{status, "No backend is available for this request", reason}
-}
-
-func (r *refusal) Error() string   { return r.reason.Error() }
-func (r *refusal) Unwrap() error   { return r.reason }
-func (r *refusal) Status() int     { return r.status }
-func (r *refusal) Message() string { return r.message }

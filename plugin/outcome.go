@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"kong-traffic-split/plugin/split"
 )
@@ -27,7 +26,7 @@ func (i *Instance) observes() bool {
 	case s.live != nil:
 		return s.live.observed
 	}
-	return i.plugin.file.observed()
+	return i.plugin.file.current.Load().observed
 }
 
 // setMark returns the call that leaves a decision of l for the log phase. It is the same
@@ -110,9 +109,7 @@ func (r *request) decided(mark string) (l *live, backend int, subject split.Subj
 	case !ok:
 		return nil, -1, subject
 	case l == nil:
-		if l, _ = r.plugin.file.get(name); l == nil {
-			l = r.plugin.file.gone(name)
-		}
+		l = r.plugin.file.current.Load().get(name)
 	}
 	return l, l.index(chosen), subject
 }
@@ -164,7 +161,7 @@ func (r *request) report(l *live, events []split.Incident) error {
 	if len(events) == 0 {
 		return nil
 	}
-	r.plugin.remember(l)
+	r.plugin.saveState(l)
 	for _, e := range events {
 		line := fmt.Sprintf("split %q: %s", l.split.Identity, e)
 		r.plugin.Log.Warn(line)
@@ -173,58 +170,4 @@ func (r *request) report(l *live, events []split.Incident) error {
 		}
 	}
 	return nil
-}
-
-// remember saves the state of l. Of several calls at once the last one saves the latest
-// state. Rows without an id have nothing in common, so theirs is not saved.
-func (p *Plugin) remember(l *live) {
-	p.remembering.Lock()
-	defer p.remembering.Unlock()
-	if l.stateKey == rowStates {
-		return
-	}
-	memory := l.state.Memory(time.Now())
-	if memory != nil || p.State.Get(l.stateKey) != nil {
-		p.State.Set(l.stateKey, memory)
-	}
-}
-
-// Refresh saves anew what the splits that are in use must not forget, without what is
-// over: a store that outlives the process cannot know which of it is of use.
-func (p *Plugin) Refresh() {
-	p.rows.refresh()
-	p.file.refresh()
-	p.forgetConfigs(time.Now())
-}
-
-// forget deletes the saved state of l, whose split is gone.
-func (p *Plugin) forget(l *live) {
-	p.remembering.Lock()
-	defer p.remembering.Unlock()
-	if p.State.Get(l.stateKey) != nil {
-		p.State.Set(l.stateKey, nil)
-	}
-}
-
-// recall has l take over its saved state, which may be of an earlier process.
-func (p *Plugin) recall(l *live) {
-	if memory := p.State.Get(l.stateKey); memory != nil {
-		if err := l.state.Recall(memory, time.Now()); err != nil {
-			p.Log.Error("saved state of a split cannot be read", "split", l.split.Identity, "error", err)
-		}
-	}
-}
-
-// Recall takes over what another process has just saved under key: the state of a split
-// or a last good config. Other keys are ignored.
-func (p *Plugin) Recall(key string) {
-	if id, ok := strings.CutPrefix(key, rowStates); ok {
-		p.rows.recall(id)
-	} else if name, ok := strings.CutPrefix(key, fileStates); ok {
-		p.file.recall(name)
-	} else if id, ok := strings.CutPrefix(key, savedRows); ok {
-		p.configs.recall(id)
-	} else if name, ok := strings.CutPrefix(key, savedSplits); ok {
-		p.file.recallConfig(name)
-	}
 }

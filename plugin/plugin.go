@@ -52,10 +52,10 @@ type Options struct {
 // goroutines at once.
 type Plugin struct {
 	Options
-	rows        rows
-	configs     configs
-	file        fileSplits
-	remembering sync.Mutex // held while something is saved
+	rows    rows
+	configs configs
+	file    fileSplits
+	saving  sync.Mutex // held while the state of a split is saved
 }
 
 // New returns a plugin without splits.
@@ -67,6 +67,7 @@ func New(o Options) *Plugin {
 	p.rows = rows{plugin: p, byID: map[string]*row{}}
 	p.configs = configs{plugin: p, byID: map[string]*rowConfigs{}, kept: map[string]*savedConfig{}}
 	p.file.plugin = p
+	p.file.current.Store(new(fileRevision))
 	return p
 }
 
@@ -90,7 +91,7 @@ func (p *Plugin) Start(text []byte) *Instance {
 		err = misplaced
 	}
 	i.placement = place
-	i.row, i.started = p.configs.of(place.PluginID)
+	i.row, i.started = p.configs.add(place.PluginID)
 	if err == nil {
 		err = p.guard(func() error {
 			c, problems := config.DecodeRow(sent, p.ConfigOptions()...)

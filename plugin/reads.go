@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/protobuf/types/known/structpb"
+
 	"kong-traffic-split/plugin/config"
 )
 
@@ -107,8 +109,10 @@ func (i *Instance) wants(stream bool, now time.Time) (*live, wants) {
 			}
 			name = rt.name
 		}
-		if l, _ = i.plugin.file.get(name); l == nil && i.placement.RouteID != "" {
-			l = i.plugin.file.gone(name)
+		if files := i.plugin.file.current.Load(); i.placement.RouteID == "" {
+			l = files.splits[name]
+		} else {
+			l = files.get(name)
 		}
 	}
 	if l == nil || stream && l.needsHTTP != "" { // it is refused, and to ask would be an error in Kong
@@ -170,12 +174,11 @@ func (r *request) askRoute() (route, error) {
 	if isKnown {
 		return v, nil
 	}
-	entity, err := r.askEntity("route")
+	entity, err := r.askEntity(getRoute)
 	if err != nil {
 		return v, err
 	}
-	v.name, _ = entity["name"].(string)
-	v.preserveHost, _ = entity["preserve_host"].(bool)
+	v = route{name: entity["name"].GetStringValue(), preserveHost: entity["preserve_host"].GetBoolValue()}
 	if r.placement.RouteID != "" {
 		r.route.set(v, r.now)
 	}
@@ -189,13 +192,11 @@ func (r *request) askService() (config.Service, error) {
 	if isKnown {
 		return v, nil
 	}
-	entity, err := r.askEntity("service")
+	entity, err := r.askEntity(getService)
 	if err != nil {
 		return v, err
 	}
-	protocol, _ := entity["protocol"].(string)
-	host, _ := entity["host"].(string)
-	v = config.NewService(protocol, host)
+	v = config.NewService(entity["protocol"].GetStringValue(), entity["host"].GetStringValue())
 	if r.placement.RouteID != "" || r.placement.ServiceID != "" {
 		r.service.set(v, r.now)
 	}
@@ -204,13 +205,12 @@ func (r *request) askService() (config.Service, error) {
 
 // askEntity asks for one of the entities that Kong's router left in the request's
 // context. kong.router would answer too, but only outside of preread.
-func (r *request) askEntity(name string) (map[string]any, error) {
-	v, err := r.kong.Nginx.GetCtxAny(name)
-	if err != nil {
-		return nil, fmt.Errorf("asking Kong for the request's %s: %w", name, err)
+func (r *request) askEntity(c call) (map[string]*structpb.Value, error) {
+	var v structpb.Value
+	if err := ask(r.kong, c, &v); err != nil {
+		return nil, fmt.Errorf("asking Kong for the request's route or Service: %w", err)
 	}
-	entity, _ := v.(map[string]any)
-	return entity, nil
+	return v.GetStructValue().GetFields(), nil
 }
 
 // askAgain is how long an answer about a route or a Service is good: Kong

@@ -79,36 +79,10 @@ type Outcomes struct {
 // Status returns the state of all splits at now, in the order of their names.
 func (p *Plugin) Status(now time.Time) []SplitStatus {
 	all := []SplitStatus{}
-	for _, l := range append(p.rows.all(), p.file.all()...) {
-		all = append(all, l.status(now))
-	}
+	add := func(l *live) { all = append(all, l.status(now)) }
+	p.rows.each(add)
+	p.file.each(add)
 	slices.SortFunc(all, func(a, b SplitStatus) int { return cmp.Compare(a.Split, b.Split) })
-	return all
-}
-
-// all returns the newest revision of each row.
-func (r *rows) all() []*live {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var all []*live
-	for _, row := range r.byID {
-		if l := row.newestLive(); l != nil {
-			all = append(all, l)
-		}
-	}
-	return all
-}
-
-func (f *fileSplits) all() []*live {
-	var all []*live
-	if r := f.current.Load(); r != nil {
-		for _, l := range r.splits {
-			all = append(all, l)
-		}
-		for _, l := range r.gone {
-			all = append(all, l)
-		}
-	}
 	return all
 }
 

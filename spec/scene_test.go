@@ -68,7 +68,8 @@ func (s *scene) close() {
 	for _, echo := range s.backends {
 		s.check(echo.stop())
 	}
-	s.check(os.RemoveAll(s.dir))
+	// A server that lingers may open its sockets anew meanwhile.
+	s.check(await(func() bool { return os.RemoveAll(s.dir) == nil }))
 }
 
 func (s *scene) check(err error) {

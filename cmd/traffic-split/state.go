@@ -4,7 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"kong-traffic-split/plugin"
@@ -22,6 +24,10 @@ var persistent = []state.Kept{
 	{Prefix: "unhealthy/"},
 	{Prefix: plugin.SavedConfigs, For: 26 * time.Hour}, // a day after their last use, as they say themselves
 }
+
+// A file that a limit does not let grow (ulimit -f) is an error of the write like
+// any other, and not the end of the process.
+func init() { signal.Ignore(syscall.SIGXFSZ) }
 
 // refreshPause is how often what is in use is saved again, so that it does not grow
 // old in the file.

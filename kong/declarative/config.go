@@ -2,22 +2,21 @@ package declarative
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 )
 
 // A Config is a declarative configuration that was checked: rows without
 // nesting, in the order of the file, with all defaults.
 type Config struct {
-	Services    []*Service
-	Routes      []*Route
-	Upstreams   []*Upstream
-	Consumers   []*Consumer
-	Credentials []*Credential // of key-auth
-	Plugins     []*Plugin
+	Services    []*Service    `json:"services"`
+	Routes      []*Route      `json:"routes"`
+	Upstreams   []*Upstream   `json:"upstreams"`
+	Consumers   []*Consumer   `json:"consumers"`
+	Credentials []*Credential `json:"keyauth_credentials"`
+	Plugins     []*Plugin     `json:"plugins"`
 
 	// Rows are all rows by entity, with all fields; null is nil.
-	Rows map[string][]map[string]any
+	Rows map[string][]map[string]any `json:"-"`
 }
 
 // Ref is a reference to another entity.
@@ -122,27 +121,40 @@ type Plugin struct {
 
 func newConfig(s *schemas, rows map[string][]map[string]any) (*Config, error) {
 	c := &Config{Rows: rows}
-	var errs [6]error
-	c.Services, errs[0] = decodeRows(rows["services"], func(s *Service) *map[string]any { return &s.Row })
-	c.Routes, errs[1] = decodeRows(rows["routes"], func(r *Route) *map[string]any { return &r.Row })
-	c.Consumers, errs[2] = decodeRows(rows["consumers"], func(c *Consumer) *map[string]any { return &c.Row })
-	c.Credentials, errs[3] = decodeRows(rows["keyauth_credentials"], func(c *Credential) *map[string]any { return &c.Row })
-	errs[4] = c.addUpstreams(rows)
-	errs[5] = c.addPlugins(s, rows["plugins"])
-	return c, errors.Join(errs[:]...)
+	text, err := json.Marshal(rows)
+	if err == nil {
+		err = json.Unmarshal(text, c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, row := range c.Services {
+		row.Row = withoutNulls(rows["services"][i])
+	}
+	for i, row := range c.Routes {
+		row.Row = withoutNulls(rows["routes"][i])
+	}
+	for i, row := range c.Consumers {
+		row.Row = withoutNulls(rows["consumers"][i])
+	}
+	for i, row := range c.Credentials {
+		row.Row = withoutNulls(rows["keyauth_credentials"][i])
+	}
+	plugins := s.entities["plugins"]
+	for i, plugin := range c.Plugins {
+		row := rows["plugins"][i]
+		config, _ := row["config"].(map[string]any)
+		plugin.Config = pluginRecord(plugins.field(plugins.variantOf(row), "config").record, config)
+	}
+	return c, c.addTargets()
 }
 
-func (c *Config) addUpstreams(rows map[string][]map[string]any) error {
+func (c *Config) addTargets() error {
 	byID := map[string]*Upstream{}
-	for _, row := range rows["upstreams"] {
-		upstream, err := decodeRow[Upstream](row)
-		if err != nil {
-			return err
-		}
+	for _, upstream := range c.Upstreams {
 		byID[upstream.ID] = upstream
-		c.Upstreams = append(c.Upstreams, upstream)
 	}
-	for _, row := range rows["targets"] {
+	for _, row := range c.Rows["targets"] {
 		h, err := parseHost(row["target"].(string))
 		if err != nil {
 			return fmt.Errorf("target %v: %w", row["target"], err)
@@ -155,47 +167,6 @@ func (c *Config) addUpstreams(rows map[string][]map[string]any) error {
 		upstream.Targets = append(upstream.Targets, Target{h.host, h.port, int(weight)})
 	}
 	return nil
-}
-
-func (c *Config) addPlugins(s *schemas, rows []map[string]any) error {
-	schema := s.entities["plugins"]
-	for _, row := range rows {
-		plugin, err := decodeRow[Plugin](row)
-		if err != nil {
-			return err
-		}
-		config, _ := row["config"].(map[string]any)
-		plugin.Config = pluginValue(schema.field(schema.variantOf(row), "config"), config).(map[string]any)
-		c.Plugins = append(c.Plugins, plugin)
-	}
-	return nil
-}
-
-// decodeRows decodes the rows of an entity, each of which keeps its row as Kong's
-// Lua code has it.
-func decodeRows[T any](rows []map[string]any, row func(*T) *map[string]any) ([]*T, error) {
-	var all []*T
-	for _, r := range rows {
-		decoded, err := decodeRow[T](r)
-		if err != nil {
-			return nil, err
-		}
-		*row(decoded) = withoutNulls(r)
-		all = append(all, decoded)
-	}
-	return all, nil
-}
-
-func decodeRow[T any](row map[string]any) (*T, error) {
-	text, err := json.Marshal(row)
-	if err != nil {
-		return nil, err
-	}
-	out := new(T)
-	if err := json.Unmarshal(text, out); err != nil {
-		return nil, fmt.Errorf("row %s: %w", text, err)
-	}
-	return out, nil
 }
 
 // withoutNulls is a row as Kong's Lua code has it, where null is absent.

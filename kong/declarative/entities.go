@@ -44,24 +44,15 @@ type schemas struct {
 // newSchemas compiles the schemas for these plugins, whose own schemas are
 // given by name.
 func newSchemas(plugins map[string]map[string]any) (*schemas, error) {
-	raw, err := rawEntities()
-	if err != nil {
-		return nil, err
-	}
+	raw := rawEntities()
 	s := &schemas{entities: map[string]*record{}}
 	for _, name := range entityOrder {
-		definition := raw["entities"].(map[string]any)[name].(map[string]any)
-		r, err := compileRecord(definition, true, nil)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		s.entities[name] = r
+		s.entities[name] = must(compileRecord(raw["entities"].(map[string]any)[name].(map[string]any), true, nil))
 	}
 	s.entities["services"].shorthands = serviceURL
+	s.entities["services"].variant = withoutURL
 	s.entities["upstreams"].shorthands = upstreamAlgorithm
-	if err := s.addRouteVariants(raw["routes"].(map[string]any)); err != nil {
-		return nil, err
-	}
+	s.addRouteVariants(raw["routes"].(map[string]any))
 	if err := s.addPluginVariants(plugins); err != nil {
 		return nil, err
 	}
@@ -70,14 +61,19 @@ func newSchemas(plugins map[string]map[string]any) (*schemas, error) {
 }
 
 // rawEntities reads entities.yaml. Nobody changes what it returns.
-var rawEntities = sync.OnceValues(func() (map[string]any, error) {
-	v, err := decodeYAML(entitiesYAML)
-	if err != nil {
-		return nil, fmt.Errorf("entities.yaml: %w", err)
-	}
+var rawEntities = sync.OnceValue(func() map[string]any {
+	v := must(decodeYAML(entitiesYAML))
 	resolveChecks(v)
-	return v.(map[string]any), nil
+	return v.(map[string]any)
 })
+
+// must is for what comes from entities.yaml, which no user can change.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(fmt.Errorf("entities.yaml: %w", err))
+	}
+	return v
+}
 
 // resolveChecks puts the functions where the names of checks stand.
 func resolveChecks(v any) {
@@ -92,7 +88,7 @@ func resolveChecks(v any) {
 }
 
 // addRouteVariants makes the schema of a route depend on its protocols.
-func (s *schemas) addRouteVariants(raw map[string]any) error {
+func (s *schemas) addRouteVariants(raw map[string]any) {
 	family := map[string]string{
 		"http": "http", "https": "http", "grpc": "grpc", "grpcs": "grpc",
 		"tcp": "tcp", "tls": "tcp", "udp": "tcp", "tls_passthrough": "tcp",
@@ -100,11 +96,7 @@ func (s *schemas) addRouteVariants(raw map[string]any) error {
 	base := s.entities["routes"]
 	variants := map[string]*record{}
 	for name, definition := range raw {
-		r, err := compileRecord(definition.(map[string]any), false, base)
-		if err != nil {
-			return fmt.Errorf("routes: %s: %w", name, err)
-		}
-		variants[name] = r
+		variants[name] = must(compileRecord(definition.(map[string]any), false, base))
 	}
 	base.variant = func(row map[string]any) (*record, Errors) {
 		if row["protocols"] == nil {
@@ -123,7 +115,6 @@ func (s *schemas) addRouteVariants(raw map[string]any) error {
 		}
 		return nil, Errors{"protocols": "unknown type: " + LuaString(unknown)}
 	}
-	return nil
 }
 
 // addPluginVariants makes the schema of a plugin's row depend on its name.

@@ -18,8 +18,8 @@ type entityCheck struct {
 	// have errors of their own.
 	evenMissing, evenInvalid bool
 	// find returns what is wrong, or nothing. It may add to the errors of
-	// single fields. present is false for a field that is absent.
-	find func(get func(path string) (v any, present bool), errs Errors) string
+	// single fields.
+	find func(get func(path string) any, errs Errors) string
 }
 
 // run adds what is wrong to errs.
@@ -51,7 +51,10 @@ func (c entityCheck) run(r *record, row map[string]any, errs Errors) {
 	if missing != nil {
 		return
 	}
-	get := func(path string) (any, bool) { return lookup(row, path) }
+	get := func(path string) any {
+		value, _ := lookup(row, path)
+		return value
+	}
 	if message := c.find(get, errs); message != "" {
 		errs.addEntity(message)
 	}
@@ -59,27 +62,24 @@ func (c entityCheck) run(r *record, row map[string]any, errs Errors) {
 
 // compileEntityCheck compiles a table with one key, the name of the check.
 func compileEntityCheck(r *record, definition any) (entityCheck, error) {
-	named, ok := definition.(map[string]any)
-	if !ok || len(named) != 1 {
+	name, argument, ok := onlyPair(definition)
+	if !ok {
 		return entityCheck{}, errors.New("expected a table with the name of one check")
 	}
-	for name, argument := range named {
-		compile, known := entityChecks[name]
-		if !known {
-			return entityCheck{}, fmt.Errorf("%s: unknown field", name)
-		}
-		c, err := compile(r, argument)
-		if err != nil {
-			return c, fmt.Errorf("%s: %w", name, err)
-		}
-		for _, path := range c.reads {
-			if r.fieldAt(path) == nil {
-				return c, fmt.Errorf("%s: there is no field %q", name, path)
-			}
-		}
-		return c, nil
+	compile, known := entityChecks[name]
+	if !known {
+		return entityCheck{}, fmt.Errorf("%s: unknown field", name)
 	}
-	return entityCheck{}, nil
+	c, err := compile(r, argument)
+	if err != nil {
+		return c, fmt.Errorf("%s: %w", name, err)
+	}
+	for _, path := range c.reads {
+		if r.fieldAt(path) == nil {
+			return c, fmt.Errorf("%s: there is no field %q", name, path)
+		}
+	}
+	return c, nil
 }
 
 // entityChecks makes a check from its argument in the schema.
@@ -116,7 +116,7 @@ func counting(c entityCheck, holds func(set, total int) bool, message string) fu
 		names, err := nameList(argument)
 		c := c
 		c.reads, c.needed = names, names
-		c.find = func(get func(string) (any, bool), _ Errors) string {
+		c.find = func(get func(string) any, _ Errors) string {
 			if holds(len(setFields(names, get)), len(names)) {
 				return ""
 			}
@@ -127,10 +127,10 @@ func counting(c entityCheck, holds func(set, total int) bool, message string) fu
 }
 
 // setFields lists those of the fields that are set.
-func setFields(names []string, get func(string) (any, bool)) []string {
+func setFields(names []string, get func(string) any) []string {
 	var set []string
 	for _, name := range names {
-		if value, _ := get(name); nonempty(value) {
+		if nonempty(get(name)) {
 			set = append(set, name)
 		}
 	}
@@ -142,14 +142,13 @@ func distinct(_ *record, argument any) (entityCheck, error) {
 	names, err := nameList(argument)
 	return entityCheck{
 		reads: names, needed: names, evenInvalid: true,
-		find: func(get func(string) (any, bool), _ Errors) string {
+		find: func(get func(string) any, _ Errors) string {
 			var seen []any
 			for _, name := range setFields(names, get) {
-				value, _ := get(name)
-				if hasElement(seen, value) {
+				if hasElement(seen, get(name)) {
 					return "values of these fields must be distinct: " + quotedList(names)
 				}
-				seen = append(seen, value)
+				seen = append(seen, get(name))
 			}
 			return ""
 		},
@@ -163,7 +162,7 @@ func exclusiveSets(_ *record, argument any) (entityCheck, error) {
 	second, err2 := nameList(table["set2"])
 	return entityCheck{
 		reads: slices.Concat(first, second), evenMissing: true,
-		find: func(get func(string) (any, bool), _ Errors) string {
+		find: func(get func(string) any, _ Errors) string {
 			a, b := setFields(first, get), setFields(second, get)
 			if len(a) == 0 || len(b) == 0 {
 				return ""
@@ -194,12 +193,11 @@ func conditional(r *record, argument any) (entityCheck, error) {
 		fmt.Sprintf("failed conditional validation given value of field '%s'", ifField))
 	return entityCheck{
 		reads: []string{ifField, thenField}, needed: []string{ifField}, evenInvalid: true,
-		find: func(get func(string) (any, bool), errs Errors) string {
-			value, present := get(ifField)
-			if !present || ifMatch.check(value) != nil {
+		find: func(get func(string) any, errs Errors) string {
+			if ifMatch.check(get(ifField)) != nil {
 				return ""
 			}
-			then, _ := get(thenField)
+			then := get(thenField)
 			if required && then == nil {
 				errs.set(thenField, "required field missing")
 				return fmt.Sprintf("failed conditional validation given value of field '%s'", ifField)
@@ -246,18 +244,12 @@ func conditionalAtLeastOneOf(r *record, argument any) (entityCheck, error) {
 		})
 		c.reads = append(c.reads, names...)
 	}
-	c.find = func(get func(string) (any, bool), _ Errors) string {
-		value, present := get(ifField)
-		for _, b := range branches {
-			if !present || b.match.check(value) != nil {
-				continue
-			}
-			if len(setFields(b.names, get)) == 0 {
-				return strings.Replace(b.message, "%s", quotedList(b.names), 1)
-			}
+	c.find = func(get func(string) any, _ Errors) string {
+		i := slices.IndexFunc(branches, func(b branch) bool { return b.match.check(get(ifField)) == nil })
+		if i < 0 || len(setFields(branches[i].names, get)) > 0 {
 			return ""
 		}
-		return ""
+		return strings.Replace(branches[i].message, "%s", quotedList(branches[i].names), 1)
 	}
 	return c, nil
 }
@@ -288,17 +280,9 @@ func (r *record) fieldAt(path string) *field {
 }
 
 func nameList(v any) ([]string, error) {
-	list, ok := sequence(v)
-	if !ok || len(list) == 0 {
+	names, err := attributes[string](v)
+	if err != nil || len(names) == 0 {
 		return nil, errors.New("expected an array of names of fields")
-	}
-	names := make([]string, len(list))
-	for i, element := range list {
-		name, ok := element.(string)
-		if !ok {
-			return nil, errors.New("expected an array of names of fields")
-		}
-		names[i] = name
 	}
 	return names, nil
 }

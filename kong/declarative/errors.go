@@ -1,12 +1,11 @@
 package declarative
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -31,12 +30,7 @@ func (e Errors) set(path string, problem any) {
 		e[head] = problem
 		return
 	}
-	inner, ok := e[head].(Errors)
-	if !ok {
-		inner = Errors{}
-		e[head] = inner
-	}
-	inner.set(tail, problem)
+	e.inner(head).set(tail, problem)
 }
 
 // inner is the Errors at a key, made where there are none.
@@ -51,51 +45,31 @@ func (e Errors) inner(key any) Errors {
 
 // keys are in the order of Lua's sort: indexes, then names.
 func (e Errors) keys() []any {
-	keys := make([]any, 0, len(e))
-	for key := range e {
-		keys = append(keys, key)
-	}
-	slices.SortFunc(keys, func(a, b any) int {
-		i, aIsIndex := a.(int)
-		j, bIsIndex := b.(int)
-		switch {
-		case aIsIndex && bIsIndex:
-			return cmp.Compare(i, j)
-		case aIsIndex:
-			return -1
-		case bIsIndex:
-			return 1
+	order := func(key any) string {
+		if index, ok := key.(int); ok {
+			return fmt.Sprintf("\x00%020d", index)
 		}
-		return cmp.Compare(a.(string), b.(string))
-	})
-	return keys
+		return key.(string)
+	}
+	return slices.SortedFunc(maps.Keys(e), func(a, b any) int { return strings.Compare(order(a), order(b)) })
 }
 
 // MarshalJSON writes the table as Kong does: as an array, with null where
 // nothing is wrong, when there are only indexes.
 func (e Errors) MarshalJSON() ([]byte, error) {
-	last := 0
-	for key := range e {
+	object := make(map[string]any, len(e))
+	var list []any
+	for _, key := range e.keys() {
+		object[fmt.Sprint(key)] = e[key]
 		index, ok := key.(int)
 		if !ok {
-			return e.marshalObject()
+			list = nil
+			continue
 		}
-		last = max(last, index)
+		list = append(append(list, make([]any, index-1-len(list))...), e[key])
 	}
-	if last == 0 {
-		return []byte("{}"), nil
-	}
-	list := make([]any, last)
-	for key, problem := range e {
-		list[key.(int)-1] = problem
-	}
-	return json.Marshal(list)
-}
-
-func (e Errors) marshalObject() ([]byte, error) {
-	object := make(map[string]any, len(e))
-	for key, problem := range e {
-		object[fmt.Sprint(key)] = problem
+	if list != nil {
+		return json.Marshal(list)
 	}
 	return json.Marshal(object)
 }
@@ -157,39 +131,30 @@ func luaWrite(v any, space, indent string) string {
 
 // luaKey is what stands before a value.
 func luaKey(key any, space string) string {
-	sign := "="
+	name := fmt.Sprint(key)
+	if _, isIndex := key.(int); isIndex {
+		name = "[" + name + "]"
+	} else if !isLuaIdentifier(name) {
+		name = "[" + luaQuote(name) + "]"
+	}
 	if space != "" {
-		sign = " = "
+		return name + " = "
 	}
-	switch key := key.(type) {
-	case int:
-		return fmt.Sprintf("[%d]%s", key, sign)
-	default:
-		name := key.(string)
-		if !isLuaIdentifier(name) {
-			name = "[" + luaQuote(name) + "]"
-		}
-		return name + sign
-	}
+	return name + "="
 }
 
 // luaKeys has first the indexes from 1 without a gap, then the names, then the
 // other indexes.
 func (e Errors) luaKeys() []any {
-	var list, names, rest []any
-	for _, key := range e.keys() {
-		switch key := key.(type) {
-		case int:
-			if key == len(list)+1 {
-				list = append(list, key)
-			} else {
-				rest = append(rest, key)
-			}
-		default:
-			names = append(names, key)
-		}
+	keys := e.keys()
+	list, names := 0, len(keys)
+	for list < len(keys) && keys[list] == list+1 {
+		list++
 	}
-	return slices.Concat(list, names, rest)
+	if i := slices.IndexFunc(keys, func(key any) bool { _, ok := key.(string); return ok }); i >= 0 {
+		names = i
+	}
+	return slices.Concat(keys[:list], keys[names:], keys[list:names])
 }
 
 func isLuaIdentifier(s string) bool {
@@ -219,7 +184,7 @@ func (e Errors) flat(path string) []problem {
 	keys := e.keys()
 	slices.Reverse(keys)
 	for _, key := range keys {
-		field := keyString(key)
+		field := fmt.Sprint(key)
 		if path != "" {
 			field = path + "." + field
 		}
@@ -239,11 +204,4 @@ func (e Errors) flat(path string) []problem {
 		}
 	}
 	return all
-}
-
-func keyString(key any) string {
-	if index, ok := key.(int); ok {
-		return strconv.Itoa(index)
-	}
-	return key.(string)
 }

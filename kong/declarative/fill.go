@@ -1,7 +1,11 @@
 package declarative
 
 import (
+	"cmp"
 	"crypto/rand"
+	"regexp"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -11,42 +15,27 @@ type filler struct {
 }
 
 // fill returns a copy of the row in which every field is present: with its
-// default, or null. What is wrong with the row is found later, by check; only
-// a shorthand can be wrong already here.
-func (fl filler) fill(r *record, row map[string]any) (map[string]any, Errors) {
+// default, or null. What is wrong with the row is found later, by check.
+func (fl filler) fill(r *record, row map[string]any) map[string]any {
 	out := cloneMap(row)
 	if r.shorthands != nil {
-		if errs := r.shorthands(out); errs != nil {
-			return nil, errs
-		}
+		r.shorthands(out)
 	}
 	variant := r.variantOf(out)
 	for _, name := range r.names {
+		f := r.field(variant, name)
 		value, present := out[name]
-		filled, ok, errs := fl.field(r.field(variant, name), name, value, present)
-		if errs != nil {
-			return nil, Errors{name: errs}
+		if f.auto && (!present || value == nil && name == "created_at" || name == "updated_at") {
+			value, present = fl.automatic(f), true
 		}
-		if ok {
-			out[name] = filled
-		}
-	}
-	return out, nil
-}
-
-// field fills in one field. ok is false where it stays absent.
-func (fl filler) field(f *field, name string, value any, present bool) (filled any, ok bool, errs Errors) {
-	if f.auto && (!present || value == nil && name == "created_at" || name == "updated_at") {
-		value, present = fl.automatic(f), true
-	}
-	if !present {
-		value, present = fl.missing(f)
 		if !present {
-			return nil, false, nil
+			value, present = fl.missing(f)
+		}
+		if present {
+			out[name] = fl.value(f, value)
 		}
 	}
-	filled, errs = fl.value(f, value)
-	return filled, true, errs
+	return out
 }
 
 // missing is what stands for a field that is not given.
@@ -75,54 +64,88 @@ func (fl filler) automatic(f *field) any {
 	return rand.Text()
 }
 
-// value fills in what is inside of a value.
-func (fl filler) value(f *field, value any) (any, Errors) {
-	if !isTable(value) || f.abstract {
-		return value, nil
-	}
-	switch f.kind {
-	case "record":
-		row, ok := value.(map[string]any)
-		if !ok && len(value.([]any)) > 0 {
-			return value, nil // check refuses the indexes
-		}
+// value fills in what is inside of a value. Of one that has another type than its field,
+// check says so.
+func (fl filler) value(f *field, value any) any {
+	list, _ := value.([]any)
+	row, isMap := value.(map[string]any)
+	switch {
+	case f.kind == "record" && !f.abstract && isTable(value) && len(list) == 0:
 		return fl.fill(f.record, row)
-	case "array", "set":
-		list, ok := value.([]any)
-		if !ok {
-			return value, nil
-		}
-		return fl.list(f, list)
-	case "map":
-		row, ok := value.(map[string]any)
-		if !ok {
-			return value, nil
-		}
+	case f.kind == "map" && isMap:
 		out := make(map[string]any, len(row))
 		for key, element := range row {
-			filled, errs := fl.value(f.values, element)
-			if errs != nil {
-				return nil, Errors{key: errs}
-			}
-			out[key] = filled
+			out[key] = fl.value(f.values, element)
 		}
-		return out, nil
+		return out
+	case (f.kind == "array" || f.kind == "set") && list != nil:
+		out := make([]any, 0, len(list))
+		for _, element := range list {
+			filled := fl.value(f.elements, element)
+			if f.kind == "array" || !hasElement(out, filled) { // a set loses what is in it twice
+				out = append(out, filled)
+			}
+		}
+		return out
 	}
-	return value, nil
+	return value
 }
 
-// list fills in the elements; a set loses what is in it twice.
-func (fl filler) list(f *field, list []any) (any, Errors) {
-	out := make([]any, 0, len(list))
-	for i, element := range list {
-		filled, errs := fl.value(f.elements, element)
-		if errs != nil {
-			return nil, Errors{i + 1: errs}
-		}
-		if f.kind == "set" && hasElement(out, filled) {
-			continue
-		}
-		out = append(out, filled)
+// urlPattern is RFC 3986, appendix B, with user, host and port apart.
+var urlPattern = regexp.MustCompile(`^(?:([a-zA-Z0-9][\w+.-]*):)?(?://(?:[^/?#@]*@)?(\[[^\]/?#]*\]|[^/?#:]*)(?::([^/?#:]*))?)?([^?#;]*)`)
+
+// serviceURL reads a service's url into protocol, host, port and path.
+func serviceURL(row map[string]any) {
+	text, ok := row["url"].(string)
+	if !ok {
+		return
 	}
-	return out, nil
+	delete(row, "url")
+	parts := urlPattern.FindStringSubmatch(text)
+	host, port, path := strings.Trim(parts[2], "[]"), parts[3], parts[4]
+	protocol := cmp.Or(parts[1], map[string]string{"443": "https"}[port], "http")
+	row["protocol"], row["host"], row["path"] = protocol, nil, nil
+	if host != "" {
+		row["host"] = host
+	}
+	if path != "" {
+		row["path"] = path
+	}
+	n, err := strconv.Atoi(port)
+	switch {
+	case err == nil:
+		row["port"] = float64(n)
+	case port != "":
+		row["port"] = port // an error that check finds
+	case protocol == "https":
+		row["port"] = 443.0
+	default:
+		row["port"] = 80.0
+	}
+}
+
+// withoutURL refuses a url that serviceURL could not read.
+func withoutURL(row map[string]any) (*record, Errors) {
+	if row["url"] != nil {
+		return nil, Errors{"url": "expected a string"}
+	}
+	return nil, nil
+}
+
+// upstreamAlgorithm lets an upstream's algorithm follow its hash_on, as it was
+// before there was an algorithm.
+func upstreamAlgorithm(row map[string]any) {
+	if a := row["algorithm"]; a == "least-connections" || a == "latency" {
+		row["hash_on"] = nil
+	}
+	hashOn, given := row["hash_on"]
+	switch {
+	case !given:
+	case hashOn == nil:
+		row["hash_on"] = "none"
+	case hashOn == "none":
+		row["algorithm"] = "round-robin"
+	default:
+		row["algorithm"] = "consistent-hashing"
+	}
 }

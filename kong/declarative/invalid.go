@@ -40,7 +40,7 @@ func SchemaViolation(errs Errors) map[string]any {
 		all = append(all, messages...)
 	}
 	for _, key := range errs.keys() {
-		name := keyString(key)
+		name := fmt.Sprint(key)
 		switch problem := errs[key].(type) {
 		case string:
 			all = append(all, name+": "+problem)
@@ -50,7 +50,7 @@ func SchemaViolation(errs Errors) map[string]any {
 				if !ok {
 					text = luaWrite(problem[inner], "  ", "")
 				}
-				all = append(all, name+"."+keyString(inner)+": "+text)
+				all = append(all, name+"."+fmt.Sprint(inner)+": "+text)
 			}
 		}
 	}
@@ -85,7 +85,7 @@ func (f *flattenedErrors) file(file map[string]any, errs Errors) Errors {
 	keys := errs.keys()
 	slices.Reverse(keys)
 	for _, key := range keys {
-		name := keyString(key)
+		name := fmt.Sprint(key)
 		section, isTable := errs[key].(Errors)
 		list, isList := file[name].([]any)
 		if !isTable || !isList {

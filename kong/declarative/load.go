@@ -19,11 +19,7 @@ type Loader struct {
 // of Kong's own that are known here, see entities.yaml; the schemas of
 // others are given by name, as the plugins dump them.
 func NewLoader(enabled []string, dumped map[string]json.RawMessage) (*Loader, error) {
-	raw, err := rawEntities()
-	if err != nil {
-		return nil, err
-	}
-	own := raw["plugins"].(map[string]any)
+	own := rawEntities()["plugins"].(map[string]any)
 	plugins := map[string]map[string]any{}
 	for _, name := range Enabled(enabled) {
 		if text, ok := dumped[name]; ok {
@@ -68,14 +64,11 @@ func (l *Loader) Load(f File) (*Config, error) {
 	tree := File(cloneMap(f))
 	migrate(tree)
 	tree.addIDs()
-	filled, errs := filler{time.Now()}.fill(l.schemas.top, tree)
-	if errs == nil {
-		errs = l.schemas.top.check(filled)
-	}
-	if errs != nil {
+	filled := filler{time.Now()}.fill(l.schemas.top, tree)
+	if errs := l.schemas.top.check(filled); errs != nil {
 		return nil, &InvalidError{Errors: errs, file: f}
 	}
-	flat := newFlattener(l.schemas)
+	flat := flattener{l.schemas, map[string][]map[string]any{}, map[rowKey]map[string]any{}, Errors{}}
 	flat.collect(filled)
 	flat.resolve()
 	if len(flat.errs) > 0 {
@@ -88,34 +81,19 @@ func (l *Loader) Load(f File) (*Config, error) {
 // does.
 func (l *Loader) CheckPlugin(row map[string]any) Errors {
 	base := l.schemas.entities["plugins"]
-	filled, errs := filler{time.Now()}.fill(base, row)
-	if errs != nil {
-		return errs
-	}
-	return base.check(filled)
+	return base.check(filler{time.Now()}.fill(base, row))
 }
 
 // flattener takes nested rows apart and checks what they refer to.
 type flattener struct {
 	schemas *schemas
 	rows    map[string][]map[string]any
-	byID    map[string]map[string]map[string]any
-	byKey   map[string]map[string]map[string]any
+	known   map[rowKey]map[string]any
 	errs    Errors
 }
 
-func newFlattener(s *schemas) *flattener {
-	fl := &flattener{
-		schemas: s, errs: Errors{},
-		rows:  map[string][]map[string]any{},
-		byID:  map[string]map[string]map[string]any{},
-		byKey: map[string]map[string]map[string]any{},
-	}
-	for _, name := range entityOrder {
-		fl.byID[name], fl.byKey[name] = map[string]map[string]any{}, map[string]map[string]any{}
-	}
-	return fl
-}
+// rowKey is the value of a field that only one row of an entity may have.
+type rowKey struct{ entity, field, value string }
 
 // collect adds the rows of a file that was checked.
 func (fl *flattener) collect(f File) {
@@ -135,25 +113,23 @@ func (fl *flattener) collect(f File) {
 // field that is unique.
 func (fl *flattener) add(entity string, index int, row map[string]any) {
 	s := fl.schemas.entities[entity]
-	for _, name := range s.names {
+	unique := slices.DeleteFunc(slices.Clone(s.names), func(name string) bool { return !s.fields[name].unique })
+	for _, name := range append(unique, "id") {
 		text, ok := row[name].(string)
-		if !ok || !s.fields[name].unique {
+		if !ok {
 			continue
 		}
-		if _, taken := fl.byKey[entity][name+":"+text]; taken {
+		key := rowKey{entity, name, text}
+		if fl.known[key] != nil {
+			if name == "id" {
+				name = "primary key"
+			}
 			fl.errs.inner(entity)[index] = fmt.Sprintf(
 				"uniqueness violation: '%s' entity with %s set to '%s' already declared", entity, name, text)
 			return
 		}
-		fl.byKey[entity][name+":"+text] = row
+		fl.known[key] = row
 	}
-	id := row["id"].(string) // filled in
-	if _, taken := fl.byID[entity][id]; taken {
-		fl.errs.inner(entity)[index] = fmt.Sprintf(
-			"uniqueness violation: '%s' entity with primary key set to '%s' already declared", entity, id)
-		return
-	}
-	fl.byID[entity][id] = row
 	fl.rows[entity] = append(fl.rows[entity], row)
 }
 
@@ -172,9 +148,9 @@ func (fl *flattener) resolve() {
 					wanted = table["id"]
 				}
 				text, _ := wanted.(string)
-				found := fl.byKey[target][entityKeys[target]+":"+text]
+				found := fl.known[rowKey{target, entityKeys[target], text}]
 				if found == nil {
-					found = fl.byID[target][text]
+					found = fl.known[rowKey{target, "id", text}]
 				}
 				if found == nil {
 					referrer, ok := row[entityKeys[entity]].(string)
@@ -193,26 +169,15 @@ func (fl *flattener) resolve() {
 
 // migrate makes a file of an older format one of the format 3.0, in which a
 // path that is a regular expression says so.
-func migrate(tree map[string]any) {
+func migrate(tree File) {
 	if v := tree["_format_version"]; v != "1.1" && v != "2.1" {
 		return
 	}
 	tree["_format_version"] = "3.0"
-	migrateRoutes(tree["routes"])
-	services, _ := sequence(tree["services"])
-	for _, element := range services {
-		service, _ := element.(map[string]any)
-		migrateRoutes(service["routes"])
-	}
-}
-
-func migrateRoutes(routes any) {
-	list, _ := sequence(routes)
-	for _, element := range list {
-		route, _ := element.(map[string]any)
-		paths, _ := sequence(route["paths"])
+	for n := range tree.nodes() {
+		paths, _ := sequence(n.row["paths"])
 		for i, path := range paths {
-			if text, ok := path.(string); ok && !plainPath.MatchString(text) {
+			if text, ok := path.(string); ok && n.entity == "routes" && !plainPath.MatchString(text) {
 				paths[i] = "~" + text
 			}
 		}

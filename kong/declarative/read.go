@@ -128,7 +128,6 @@ func (d *yamlDecoder) value(n *yaml.Node, depth int) (any, error) {
 func (d *yamlDecoder) mapping(n *yaml.Node, depth int) (any, error) {
 	m := map[string]any{}
 	var merged []any
-	indexes := 0
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		value, err := d.value(n.Content[i+1], depth+1)
 		if err != nil {
@@ -146,9 +145,6 @@ func (d *yamlDecoder) mapping(n *yaml.Node, depth int) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if index, ok := key.(float64); ok && index == float64(indexes+1) {
-			indexes++
-		}
 		m[LuaString(key)] = value
 	}
 	for _, value := range merged {
@@ -162,19 +158,7 @@ func (d *yamlDecoder) mapping(n *yaml.Node, depth int) (any, error) {
 			}
 		}
 	}
-	if indexes > 0 && indexes == len(m) {
-		return indexed(m), nil
-	}
 	return m, nil
-}
-
-// indexed is a map with the keys 1, 2, …, which Lua cannot tell from a list.
-func indexed(m map[string]any) []any {
-	list := make([]any, len(m))
-	for i := range list {
-		list[i] = m[strconv.Itoa(i+1)]
-	}
-	return list
 }
 
 // scalar resolves a plain scalar as YAML 1.1 does, which is what Kong reads.

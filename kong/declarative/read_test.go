@@ -39,8 +39,7 @@ func TestParse(t *testing.T) {
 			"a": map[string]any{"b": 1.0, "c": 2.0}, "d": map[string]any{"b": 1.0, "c": 3.0},
 		}},
 		{"merges", "a: {<<: [{b: 1}, {b: 2, c: 3}]}", File{"a": map[string]any{"b": 1.0, "c": 3.0}}},
-		{"indexes as keys", "a: {1: x, 2: y}", File{"a": []any{"x", "y"}}},
-		{"other numbers as keys", "a: {2: y, true: z}", File{"a": map[string]any{"2": "y", "true": "z"}}},
+		{"numbers as keys", "a: {2: y, true: z}", File{"a": map[string]any{"2": "y", "true": "z"}}},
 		{"a key twice", "a: 1\na: 2", File{"a": 2.0}},
 		{"the first of two documents", "a: 1\n---\nb: 2", File{"a": 1.0}},
 	} {

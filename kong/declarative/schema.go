@@ -21,7 +21,7 @@ type record struct {
 	variant func(row map[string]any) (*record, Errors)
 	// shorthands turn other spellings of a row into its own fields, before
 	// the defaults are filled in. They change the row.
-	shorthands func(row map[string]any) Errors
+	shorthands func(row map[string]any)
 }
 
 // A field is a compiled definition of one field, element, key or value.
@@ -57,6 +57,9 @@ var passive = []string{
 	"on_delete", "timestamp_format", "transient", "unique_across_ws",
 }
 
+// structure are those that setStructure takes.
+var structure = []string{"elements", "keys", "values", "fields", "entity_checks"}
+
 // compileRecord compiles a definition with "fields" and perhaps
 // "entity_checks". In an entity, records are required where they do not say
 // otherwise, which is what makes Kong create them; in a list they are not.
@@ -68,18 +71,15 @@ func compileRecord(raw map[string]any, inEntity bool, parent *record) (*record, 
 	}
 	r := &record{fields: map[string]*field{}, parent: parent}
 	for i, element := range fields {
-		named, ok := element.(map[string]any)
-		if !ok || len(named) != 1 {
+		name, definition, ok := onlyPair(element)
+		if !ok {
 			return nil, fmt.Errorf("fields.%d: expected a table with the name of one field", i+1)
 		}
-		for name, definition := range named {
-			f, err := compileField(definition, inEntity)
-			if err != nil {
-				return nil, fmt.Errorf("fields.%s: %w", name, err)
-			}
-			r.names = append(r.names, name)
-			r.fields[name] = f
+		f, err := compileField(definition, inEntity)
+		if err != nil {
+			return nil, fmt.Errorf("fields.%s: %w", name, err)
 		}
+		r.add(name, f)
 	}
 	checks, ok := sequence(raw["entity_checks"])
 	if !ok && raw["entity_checks"] != nil {
@@ -120,36 +120,25 @@ func compileField(definition any, inEntity bool) (*field, error) {
 }
 
 // setAttribute takes the attributes that are no validators.
-func (f *field) setAttribute(name string, value any) error {
-	var err error
-	switch name {
-	case "type":
-		f.kind, err = attribute[string](value)
-	case "required":
-		f.required, err = attribute[bool](value)
-	case "default":
+func (f *field) setAttribute(name string, value any) (err error) {
+	texts := map[string]*string{"type": &f.kind, "err": &f.message, "reference": &f.reference}
+	flags := map[string]*bool{
+		"required": &f.required, "auto": &f.auto, "unique": &f.unique,
+		"referenceable": &f.referenceable, "abstract": &f.abstract,
+	}
+	switch _, validates := validatorsByName[name]; {
+	case texts[name] != nil:
+		*texts[name], err = attribute[string](value)
+	case flags[name] != nil:
+		*flags[name], err = attribute[bool](value)
+	case name == "default":
 		f.fallback, f.hasDefault = value, true
-	case "auto":
-		f.auto, err = attribute[bool](value)
-	case "unique":
-		f.unique, err = attribute[bool](value)
-	case "referenceable":
-		f.referenceable, err = attribute[bool](value)
-	case "abstract":
-		f.abstract, err = attribute[bool](value)
-	case "err":
-		f.message, err = attribute[string](value)
-	case "reference":
-		f.reference, err = attribute[string](value)
-	case "eq":
+	case name == "eq":
 		f.eq = &operand{value}
-	case "ne":
+	case name == "ne":
 		f.ne = &operand{value}
-	case "elements", "keys", "values", "fields", "entity_checks": // setStructure
-	default:
-		if _, validates := validatorsByName[name]; !validates && !slices.Contains(passive, name) {
-			return errors.New("unknown field")
-		}
+	case !validates && !slices.Contains(passive, name) && !slices.Contains(structure, name):
+		return errors.New("unknown field")
 	}
 	return err
 }

@@ -52,6 +52,14 @@ func pairs(v any) []entry {
 	return all
 }
 
+// onlyPair returns what is in a map that has one key.
+func onlyPair(v any) (key string, value any, ok bool) {
+	m, _ := v.(map[string]any)
+	for key, value = range m {
+	}
+	return key, value, len(m) == 1
+}
+
 // nonempty is Kong's idea of a field that is set.
 func nonempty(v any) bool {
 	switch v := v.(type) {

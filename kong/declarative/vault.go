@@ -1,55 +1,22 @@
 package declarative
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"strings"
 )
 
-// pluginValue returns a value as a plugin gets it: without nulls, and with
-// references to a vault resolved. A reference is also kept under "$refs" in its
-// record.
-func pluginValue(f *field, value any) any {
-	switch {
-	case f == nil || value == nil:
-		return value
-	case f.kind == "record":
-		row, _ := value.(map[string]any)
-		return pluginRecord(f.record, row)
-	case f.kind == "map":
-		out := map[string]any{}
-		for _, pair := range pairs(value) {
-			if pair.value != nil {
-				out[LuaString(pair.key)] = pluginValue(f.values, pair.value)
-			}
-		}
-		return out
-	case f.kind == "array" || f.kind == "set":
-		list, _ := sequence(value)
-		out := make([]any, len(list))
-		for i, element := range list {
-			out[i] = pluginValue(f.elements, element)
-		}
-		return out
-	}
-	if text, ok := value.(string); ok && f.referenceable && isReference(text) {
-		return resolveReference(text)
-	}
-	return value
-}
-
+// pluginRecord returns a record as a plugin gets it: without nulls, and with references
+// to a vault resolved. What they were is kept under "$refs".
 func pluginRecord(r *record, row map[string]any) map[string]any {
 	out, refs := map[string]any{}, map[string]any{}
 	for name, value := range row {
 		if value == nil {
 			continue
 		}
-		f := r.fields[name]
-		out[name] = pluginValue(f, value)
-		if f == nil {
-			continue
-		}
-		if found := references(f, value); found != nil {
+		var found any
+		if out[name], found = pluginValue(r.fields[name], value); found != nil {
 			refs[name] = found
 		}
 	}
@@ -59,31 +26,40 @@ func pluginRecord(r *record, row map[string]any) map[string]any {
 	return out
 }
 
-// references are those that stand in a text, or in a list or map of texts.
-func references(f *field, value any) any {
-	switch f.kind {
-	case "string":
-		if text, ok := value.(string); ok && f.referenceable && isReference(text) {
-			return text
-		}
-	case "array", "set", "map":
-		inner := f.elements
-		if f.kind == "map" {
-			inner = f.values
-		}
-		found := map[string]any{}
+// pluginValue returns a value likewise, and the references that stood in it: a text, or
+// those of a list or a map of texts.
+func pluginValue(f *field, value any) (out, refs any) {
+	switch {
+	case f == nil || value == nil:
+		return value, nil
+	case f.kind == "record":
+		row, _ := value.(map[string]any)
+		return pluginRecord(f.record, row), nil
+	case isTable(value):
+		list, table, found := []any{}, map[string]any{}, map[string]any{}
 		for _, pair := range pairs(value) {
-			if inner.kind == "string" {
-				if text := references(inner, pair.value); text != nil {
-					found[LuaString(pair.key)] = text
-				}
+			inner, ref := pluginValue(cmp.Or(f.elements, f.values), pair.value)
+			key := LuaString(pair.key)
+			list = append(list, inner)
+			if inner != nil {
+				table[key] = inner
+			}
+			if text, ok := ref.(string); ok {
+				found[key] = text
 			}
 		}
 		if len(found) > 0 {
-			return found
+			refs = found
 		}
+		if f.kind == "map" {
+			return table, refs
+		}
+		return list, refs
 	}
-	return nil
+	if text, ok := value.(string); ok && f.referenceable && isReference(text) {
+		return resolveReference(text), text
+	}
+	return value, nil
 }
 
 // resolveReference looks up {vault://env/name} or {vault://env/name/key} in the

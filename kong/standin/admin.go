@@ -15,22 +15,31 @@ import (
 // adminHandler serves the part of Kong's Admin API that a DB-less node has and
 // that tools such as decK ask for.
 func (g *Gateway) adminHandler() http.Handler {
-	mux := http.NewServeMux()
-	for path, methods := range map[string]map[string]http.HandlerFunc{
-		"/{$}":                      {"GET": g.adminRoot},
-		"/config":                   {"GET": g.adminGetConfig, "POST": g.adminPostConfig},
-		"/status":                   {"GET": g.adminStatus},
-		"/schemas/plugins/validate": {"POST": g.adminValidatePlugin},
-	} {
-		mux.Handle(path, byMethod(methods))
+	routes := map[string]http.HandlerFunc{
+		"GET /{$}":                       g.adminRoot,
+		"GET /config":                    g.adminGetConfig,
+		"POST /config":                   g.adminPostConfig,
+		"GET /status":                    g.adminStatus,
+		"POST /schemas/plugins/validate": g.adminValidatePlugin,
 	}
 	for _, entity := range []string{"services", "routes", "plugins", "upstreams", "consumers"} {
-		mux.Handle("/"+entity, g.adminList(entity))
-		mux.Handle("/"+entity+"/{id}", g.adminRow(entity))
+		routes["GET /"+entity] = g.adminList(entity)
+		routes["POST /"+entity] = readOnly("create", entity)
+		routes["GET /"+entity+"/{id}"] = g.adminRow(entity)
+		routes["PUT /"+entity+"/{id}"] = readOnly("create or update", entity)
+		routes["PATCH /"+entity+"/{id}"] = readOnly("update", entity)
+		routes["DELETE /"+entity+"/{id}"] = readOnly("remove", entity)
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		adminAnswer(w, http.StatusNotFound, map[string]any{"message": "Not found"})
-	})
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", adminRefusal(http.StatusNotFound, "Not found"))
+	others := map[string]bool{}
+	for pattern, handler := range routes {
+		mux.HandleFunc(pattern, handler)
+		if _, path, _ := strings.Cut(pattern, " "); !others[path] {
+			others[path] = true
+			mux.HandleFunc(path, adminRefusal(http.StatusMethodNotAllowed, "Method not allowed"))
+		}
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Server", serverTokens)
 		w.Header().Set("Access-Control-Allow-Origin", cmp.Or(r.Header.Get("Origin"), "*"))
@@ -38,19 +47,12 @@ func (g *Gateway) adminHandler() http.Handler {
 	})
 }
 
-// byMethod answers other methods as Kong does.
-func byMethod(methods map[string]http.HandlerFunc) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		method := r.Method
-		if method == http.MethodHead {
-			method = http.MethodGet
-		}
-		if h, ok := methods[method]; ok {
-			h(w, r)
-			return
-		}
-		adminAnswer(w, http.StatusMethodNotAllowed, map[string]any{"message": "Method not allowed"})
-	})
+func adminRefusal(status int, message string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { adminMessage(w, status, message) }
+}
+
+func adminMessage(w http.ResponseWriter, status int, message string) {
+	adminAnswer(w, status, map[string]any{"message": message})
 }
 
 func adminAnswer(w http.ResponseWriter, status int, body any) {
@@ -69,7 +71,7 @@ func (g *Gateway) adminRoot(w http.ResponseWriter, r *http.Request) {
 	gen := g.current.Load()
 	conn, _ := r.Context().Value(clientConnKey{}).(*clientConn)
 	if conn.worker == 0 && slices.ContainsFunc(g.PluginServers, func(p PluginServer) bool { return p.StartCmd != "" }) {
-		adminAnswer(w, http.StatusInternalServerError, map[string]any{"message": "An unexpected error occurred"})
+		adminMessage(w, http.StatusInternalServerError, "An unexpected error occurred")
 		return
 	}
 	available := map[string]any{}
@@ -107,36 +109,25 @@ func (g *Gateway) adminStatus(w http.ResponseWriter, _ *http.Request) {
 }
 
 // adminList lists the rows of an entity. They cannot be changed one by one.
-func (g *Gateway) adminList(entity string) http.Handler {
-	return byMethod(map[string]http.HandlerFunc{
-		"GET": func(w http.ResponseWriter, _ *http.Request) {
-			rows := g.current.Load().config.Rows[entity]
-			if rows == nil {
-				rows = []map[string]any{}
-			}
-			adminAnswer(w, http.StatusOK, map[string]any{"data": rows, "next": nil})
-		},
-		"POST": readOnly("create", entity),
-	})
+func (g *Gateway) adminList(entity string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		rows := append([]map[string]any{}, g.current.Load().config.Rows[entity]...)
+		adminAnswer(w, http.StatusOK, map[string]any{"data": rows, "next": nil})
+	}
 }
 
 // adminRow is one row, by its id or name.
-func (g *Gateway) adminRow(entity string) http.Handler {
-	return byMethod(map[string]http.HandlerFunc{
-		"GET": func(w http.ResponseWriter, r *http.Request) {
-			wanted := r.PathValue("id")
-			for _, row := range g.current.Load().config.Rows[entity] {
-				if row["id"] == wanted || row["username"] == wanted || entity != "plugins" && row["name"] == wanted {
-					adminAnswer(w, http.StatusOK, row)
-					return
-				}
+func (g *Gateway) adminRow(entity string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		wanted := r.PathValue("id")
+		for _, row := range g.current.Load().config.Rows[entity] {
+			if row["id"] == wanted || row["username"] == wanted || entity != "plugins" && row["name"] == wanted {
+				adminAnswer(w, http.StatusOK, row)
+				return
 			}
-			adminAnswer(w, http.StatusNotFound, map[string]any{"message": "Not found"})
-		},
-		"PUT":    readOnly("create or update", entity),
-		"PATCH":  readOnly("update", entity),
-		"DELETE": readOnly("remove", entity),
-	})
+		}
+		adminMessage(w, http.StatusNotFound, "Not found")
+	}
 }
 
 func readOnly(verb, entity string) http.HandlerFunc {
@@ -151,7 +142,7 @@ func readOnly(verb, entity string) http.HandlerFunc {
 func (g *Gateway) adminValidatePlugin(w http.ResponseWriter, r *http.Request) {
 	var row map[string]any
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxConfig)).Decode(&row); err != nil || row == nil {
-		adminAnswer(w, http.StatusBadRequest, map[string]any{"message": "Cannot parse JSON body"})
+		adminMessage(w, http.StatusBadRequest, "Cannot parse JSON body")
 		return
 	}
 	g.reloading.Lock()
@@ -161,7 +152,7 @@ func (g *Gateway) adminValidatePlugin(w http.ResponseWriter, r *http.Request) {
 		adminAnswer(w, http.StatusBadRequest, declarative.SchemaViolation(errs))
 		return
 	}
-	adminAnswer(w, http.StatusOK, map[string]any{"message": "schema validation successful"})
+	adminMessage(w, http.StatusOK, "schema validation successful")
 }
 
 // isTruthy reports whether a flag in a query is set.

@@ -89,8 +89,7 @@ func (x *exchange) respondError(status int, message string, header http.Header) 
 	if err := checkPhase(x, phasesOfAnswers); err != nil {
 		return err
 	}
-	x.exited = true
-	x.delayed = x.errorAnswer(status, message, header)
+	x.delayed = x.exitError(status, message, header)
 	return errAnswered
 }
 

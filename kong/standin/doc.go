@@ -2,6 +2,15 @@
 // It behaves towards clients, backends, the Admin API's users and above all the
 // plugin server as Kong does in the part that this project uses, so that the
 // plugin can be tried and tested without Kong. It is no gateway for production.
+// What belongs here is what the plugin, the demo or a scenario meets of Kong, as a
+// running Kong was seen to do it; all else is left out and listed below.
+//
+// A connection comes in by listen.go. A request then goes through request.go, which
+// finds its route by router.go and runs the plugins of handler.go, to proxy.go; a
+// TCP connection goes through stream.go. A plugin server's phase is an event of
+// instances.go, sent by rpc.go, and what the plugin calls meanwhile is in pdk.go. All
+// of that is one exchange, of exchange.go. What follows from a configuration is a
+// generation.
 //
 // Of Kong's PDK it answers the calls that the plugin makes, those of
 // wire.Methods. Another one ends the exchange, as Kong does with a method that it

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -139,12 +140,7 @@ func (g *Gateway) trusts(ip string) bool {
 	if err != nil {
 		return false
 	}
-	for _, prefix := range g.trusted {
-		if prefix.Contains(address.Unmap()) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(g.trusted, func(prefix netip.Prefix) bool { return prefix.Contains(address.Unmap()) })
 }
 
 // hold keeps a connection open until the end of the request.

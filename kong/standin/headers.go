@@ -60,22 +60,32 @@ func (x *exchange) upstreamHeader() http.Header {
 	if trailers {
 		header["Te"] = []string{"trailers"}
 	}
-	for name, value := range x.forwarded {
+	setHeaders(header, x.forwarded)
+	return header
+}
+
+// setHeaders sets headers, and deletes those without a value.
+func setHeaders(header http.Header, values map[string]string) {
+	for name, value := range values {
 		header.Del(name)
 		if value != "" {
 			header.Set(name, value)
 		}
 	}
-	return header
+}
+
+// withVia is what a message's header Via becomes.
+func withVia(header http.Header, protocol string) string {
+	via := protocol + " " + serverTokens
+	if given := header.Get("Via"); given != "" {
+		return given + ", " + via
+	}
+	return via
 }
 
 // forwardedHeaders are those that tell the Service about the client's request,
 // before plugins change it. Those that are empty are not sent.
 func (x *exchange) forwardedHeaders() map[string]string {
-	via := x.protocolVersion() + " " + serverTokens
-	if given := x.header.Get("Via"); given != "" {
-		via = given + ", " + via
-	}
 	forwardedFor := x.clientIP
 	if given := x.header.Get("X-Forwarded-For"); given != "" {
 		forwardedFor = given + ", " + x.realIP
@@ -85,7 +95,7 @@ func (x *exchange) forwardedHeaders() map[string]string {
 		prefix = x.match.path
 	}
 	headers := map[string]string{
-		"Via":                via,
+		"Via":                withVia(x.header, x.protocolVersion()),
 		"X-Forwarded-For":    forwardedFor,
 		"X-Forwarded-Proto":  x.scheme(),
 		"X-Forwarded-Host":   x.hostName(),
@@ -139,14 +149,11 @@ func (x *exchange) addProxyHeaders(header http.Header) {
 	x.times.balancerEnded = cmp.Or(x.times.balancerEnded, time.Now())
 	header.Set("X-Kong-Upstream-Latency", strconv.FormatInt(x.times.answered.Sub(x.times.balancerEnded).Milliseconds(), 10))
 	header.Set("X-Kong-Proxy-Latency", strconv.FormatInt(x.times.balancerEnded.Sub(x.started).Milliseconds(), 10))
-	via := "1.1 " + serverTokens
+	protocol := "1.1"
 	if x.upstreamScheme == "grpc" || x.upstreamScheme == "grpcs" {
-		via = "2 " + serverTokens
+		protocol = "2"
 	}
-	if given := header.Get("Via"); given != "" {
-		via = given + ", " + via
-	}
-	header.Set("Via", via)
+	header.Set("Via", withVia(header, protocol))
 	if header.Get("Server") == "" {
 		header.Set("Server", serverTokens)
 	}

@@ -140,8 +140,8 @@ func (w *worker) handleEvent(x *exchange, p *externalPlugin, row *pluginRow, pha
 				CmdHandleEvent: &pb.CmdHandleEvent{InstanceId: id, EventName: phase},
 			}}, x.answer, x.hold)
 		}
-		var f failed
-		if !errors.As(err, &f) {
+		f, ok := errors.AsType[failed](err)
+		if !ok {
 			return err
 		}
 		reason := strings.ToLower(f.message)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -156,12 +157,9 @@ func (p *pool) put(c *pluginConn) {
 func (p *pool) drop(c *pluginConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i, other := range p.idle {
-		if other == c {
-			p.idle = append(p.idle[:i:i], p.idle[i+1:]...)
-			_ = c.Conn.Close()
-			return
-		}
+	if i := slices.Index(p.idle, c); i >= 0 {
+		p.idle = slices.Delete(p.idle, i, i+1)
+		_ = c.Conn.Close()
 	}
 }
 

@@ -58,7 +58,7 @@ func (x *exchange) runAccess() *answer {
 		return x.delayed
 	}
 	if x.service == nil {
-		return x.exitError(http.StatusServiceUnavailable, "no Service found with those values")
+		return x.exitError(http.StatusServiceUnavailable, "no Service found with those values", nil)
 	}
 	return x.prepareUpstream()
 }
@@ -85,9 +85,9 @@ func (x *exchange) runPlugins(phase func(*handler) phaseFunc) {
 }
 
 // exitError is an answer of Kong's own code.
-func (x *exchange) exitError(status int, message string) *answer {
+func (x *exchange) exitError(status int, message string, header http.Header) *answer {
 	x.exited = true
-	return x.errorAnswer(status, message, nil)
+	return x.errorAnswer(status, message, header)
 }
 
 func serviceID(x *exchange) string {
@@ -116,7 +116,7 @@ func (x *exchange) routeRequest() *answer {
 	}
 	if m == nil {
 		x.collectGlobal()
-		return x.exitError(http.StatusNotFound, "no Route matched with those values")
+		return x.exitError(http.StatusNotFound, "no Route matched with those values", nil)
 	}
 	x.match, x.route, x.service = m, m.route, m.service
 	x.forwarded = x.forwardedHeaders()
@@ -163,11 +163,10 @@ func (x *exchange) checkProtocols() *answer {
 		return nil
 	}
 	if !strings.HasPrefix(x.header.Get("Content-Type"), "application/grpc") {
-		return x.exitError(http.StatusUnsupportedMediaType, "Non-gRPC request matched gRPC route")
+		return x.exitError(http.StatusUnsupportedMediaType, "Non-gRPC request matched gRPC route", nil)
 	}
 	if x.r.ProtoMajor != 2 {
-		x.exited = true
-		return x.errorAnswer(http.StatusUpgradeRequired, "Please use HTTP2 protocol",
+		return x.exitError(http.StatusUpgradeRequired, "Please use HTTP2 protocol",
 			http.Header{"Connection": {"Upgrade"}, "Upgrade": {"HTTP/2"}})
 	}
 	if !has("grpc") && forwardedProto != "https" {
@@ -180,12 +179,12 @@ func (x *exchange) checkProtocols() *answer {
 }
 
 func (x *exchange) redirectToHTTPS() *answer {
-	x.exited = true
 	status := x.route.HTTPSRedirectStatusCode
 	if status == http.StatusUpgradeRequired {
-		return x.errorAnswer(status, "Please use HTTPS protocol",
+		return x.exitError(status, "Please use HTTPS protocol",
 			http.Header{"Connection": {"Upgrade"}, "Upgrade": {"TLS/1.2, HTTP/1.1"}})
 	}
+	x.exited = true
 	return &answer{status: status, header: http.Header{
 		"Location": {"https://" + x.hostName() + x.uri},
 	}}

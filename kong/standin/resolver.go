@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -39,8 +40,7 @@ func (r *resolver) lookup(ctx context.Context, host string) ([]string, error) {
 		return nil, errNoName
 	}
 	all, err := net.DefaultResolver.LookupHost(ctx, host)
-	var dns *net.DNSError
-	if errors.As(err, &dns) && dns.IsNotFound {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return nil, errNoName
 	} else if err != nil {
 		return nil, err
@@ -56,13 +56,8 @@ func isAddress(text string) bool {
 // preferIPv4 leaves out IPv6 where there are both, as Kong asks for A records
 // first.
 func preferIPv4(all []string) []string {
-	var v4 []string
-	for _, address := range all {
-		if !strings.Contains(address, ":") {
-			v4 = append(v4, address)
-		}
-	}
-	if v4 == nil {
+	v4 := slices.DeleteFunc(slices.Clone(all), func(address string) bool { return strings.Contains(address, ":") })
+	if len(v4) == 0 {
 		return all
 	}
 	return v4

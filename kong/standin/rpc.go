@@ -125,13 +125,13 @@ func readFrame(conn *pluginConn) ([]byte, error) {
 
 // luaError is how nginx's Lua module names an error of a socket.
 func luaError(err error) string {
-	var errno syscall.Errno
+	errno, isErrno := errors.AsType[syscall.Errno](err)
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "closed"
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return "timeout"
-	case errors.As(err, &errno):
+	case isErrno:
 		return strings.ToLower(errno.Error())
 	}
 	return err.Error()

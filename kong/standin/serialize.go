@@ -3,8 +3,10 @@ package standin
 import (
 	"bytes"
 	"cmp"
+	"crypto/tls"
 	"encoding/json"
 	"maps"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -86,15 +88,14 @@ func (x *exchange) serializeStream() map[string]any {
 
 func (x *exchange) serializeTLS() map[string]any {
 	return map[string]any{
-		"version": tlsVersion(x.tls.Version), "cipher": cipherName(x.tls.CipherSuite), "client_verify": "NONE",
+		"version": strings.ReplaceAll(tls.VersionName(x.tls.Version), " ", "v"), // as nginx writes it
+		"cipher":  tls.CipherSuiteName(x.tls.CipherSuite), "client_verify": "NONE",
 	}
 }
 
 func withWorkspace(row map[string]any) map[string]any {
-	out := map[string]any{"ws_id": defaultWorkspace}
-	for key, value := range row {
-		out[key] = value
-	}
+	out := maps.Clone(row)
+	out["ws_id"] = defaultWorkspace
 	return out
 }
 
@@ -139,23 +140,22 @@ func (x *exchange) serializeRequest() map[string]any {
 
 // requestSize is an estimate: bytes are not counted as they arrive.
 func (x *exchange) requestSize() int64 {
-	size := int64(len(x.requestLine()) + len("\r\n\r\nHost: \r\n") + len(x.r.Host))
-	for name, values := range x.r.Header {
+	return int64(len(x.requestLine()+"\r\n\r\nHost: \r\n"+x.r.Host)) + headerSize(x.r.Header) + max(x.r.ContentLength, 0)
+}
+
+func headerSize(header http.Header) (size int64) {
+	for name, values := range header {
 		for _, value := range values {
-			size += int64(len(name) + len(value) + len(": \r\n"))
+			size += int64(len(name + ": " + value + "\r\n"))
 		}
 	}
-	return size + max(x.r.ContentLength, 0)
+	return size
 }
 
 func (x *exchange) serializeResponse() map[string]any {
-	size := x.sent
-	for name, values := range x.sentHeader {
-		for _, value := range values {
-			size += int64(len(name) + len(value) + len(": \r\n"))
-		}
+	return map[string]any{
+		"status": x.status, "headers": lowerHeader(x.sentHeader, maxArgs), "size": x.sent + headerSize(x.sentHeader),
 	}
-	return map[string]any{"status": x.status, "headers": lowerHeader(x.sentHeader, maxArgs), "size": size}
 }
 
 func (x *exchange) latencies() map[string]any {

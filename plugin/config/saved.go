@@ -9,8 +9,12 @@ import (
 
 // Saved returns what may be saved of a checked configuration: its parameters in JSON, as
 // Kong would send them, without secrets.
-func (c *Config) Saved() ([]byte, error) {
-	return json.Marshal(row.saved(reflect.ValueOf(c).Elem()))
+func (c *Config) Saved() []byte {
+	text, err := json.Marshal(row.saved(reflect.ValueOf(c).Elem()))
+	if err != nil {
+		panic(err) // it has come from JSON or YAML, whose numbers are finite
+	}
+	return text
 }
 
 // Restore returns the configuration that [Config.Saved] has returned as saved. It takes

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
@@ -15,7 +17,7 @@ import (
 // the one that processes die of, such calls are tried one at a time, and only the death
 // of a process that works on one counts: not while it waits for Kong's replies.
 const (
-	// maxDeaths is how many processes may die with a call in hand, before the next
+	// maxDeaths is how many processes may die with a call in flight, before the next
 	// one answers it with an error.
 	maxDeaths = 10
 	// turnTime is how long one such call may be worked on until the next one may be, too.
@@ -29,16 +31,16 @@ const (
 	maxKept = 48 << 10
 )
 
-// died refuses a call that so many processes have died of; nil where it is to be
-// tried.
-func died(deaths int) error {
+// tooDeadly returns why a call that so many processes have died of is refused; nil where
+// it is to be tried.
+func tooDeadly(deaths int) error {
 	if deaths < maxDeaths {
 		return nil
 	}
-	return fmt.Errorf("%d processes have died with this call in hand, and it is not tried again", deaths)
+	return fmt.Errorf("%d processes have died with this call in flight, and it is not tried again", deaths)
 }
 
-// An attempt is the work on a call that is in hand.
+// An attempt is the work on a call that is in flight.
 type attempt struct {
 	call *pb.RpcCall // nil: none is
 	turn *turn       // nil: it has had none, or needs none
@@ -56,18 +58,18 @@ func (c *conn) begin(call *pb.RpcCall) {
 	_ = c.resume() // what handles the call asks c.deaths
 }
 
-// resume begins to work on the call in hand, or goes on: when its turn has come, where
+// resume begins to work on the call in flight, or goes on: when its turn has come, where
 // processes have died with it. It returns an error, once, when they were too many.
 func (c *conn) resume() error {
 	a := &c.attempt
 	if a.call == nil || a.refused || a.turn != nil && !a.resting {
 		return nil
 	}
-	if a.resting = false; a.turn != nil && a.turn.isOver() {
+	if a.resting = false; a.turn != nil && a.turn.over.Load() {
 		a.turn = nil
 	}
 	c.count()
-	if err := died(c.deaths); err != nil {
+	if err := tooDeadly(c.deaths); err != nil {
 		a.refused = true
 		return err
 	}
@@ -84,7 +86,7 @@ func (c *conn) resume() error {
 	return nil
 }
 
-// count finds out how many processes have died with the call in hand where its journal
+// count finds out how many processes have died with the call in flight where its journal
 // may not have it, or not for long: there is what was replied to each of them. An event
 // is known by these replies, so it is nothing before they are there.
 func (c *conn) count() {
@@ -105,7 +107,7 @@ func (c *conn) count() {
 	}
 }
 
-// rest pauses the work on the call in hand while it waits for the other side. Its turn
+// rest pauses the work on the call in flight while it waits for the other side. Its turn
 // goes on meanwhile, as long as turns do: who comes next could be taken for it otherwise.
 func (c *conn) rest() {
 	a := &c.attempt
@@ -120,11 +122,11 @@ func (c *conn) rest() {
 	}
 }
 
-// end ends the work on the call in hand: this process has not died of it.
+// end ends the work on the call in flight: this process has not died of it.
 func (c *conn) end() {
 	a := &c.attempt
 	if a.turn != nil {
-		c.server.turns.end(a.turn)
+		a.turn.end()
 	}
 	if a.key != "" {
 		c.server.trials.leave(a.key, a.counted, c.server.State)
@@ -132,7 +134,7 @@ func (c *conn) end() {
 	*a = attempt{}
 }
 
-// deathsKey is the key of the call in hand, the same when Kong repeats it: its number is
+// deathsKey is the key of the call in flight, the same when Kong repeats it: its number is
 // another one then.
 func (c *conn) deathsKey() string {
 	call := proto.Clone(c.attempt.call).(*pb.RpcCall)
@@ -143,4 +145,30 @@ func (c *conn) deathsKey() string {
 	sum.Write(c.replies)
 	sum.Write(c.reply)
 	return deathsPrefix + hex.EncodeToString(sum.Sum(nil)[:16])
+}
+
+// turns are for calls that processes have died with: one at a time has its turn, and there
+// is a value then. Nothing is locked meanwhile.
+type turns chan struct{}
+
+// A turn ends by itself after turnTime.
+type turn struct {
+	over atomic.Bool
+	end  func()
+}
+
+// take waits until it is nobody's turn, for turnWait at most: somebody else's has lasted
+// for too long then.
+func (t turns) take() *turn {
+	mine := &turn{end: func() {}}
+	select {
+	case t <- struct{}{}:
+		mine.end = sync.OnceFunc(func() {
+			mine.over.Store(true)
+			<-t
+		})
+		time.AfterFunc(turnTime, mine.end)
+	case <-time.After(turnWait):
+	}
+	return mine
 }

@@ -21,7 +21,7 @@ import (
 	"kong-traffic-split/plugin/state"
 )
 
-// A suspect is a connection whose call in hand a process has died with.
+// A suspect is a connection whose call in flight a process has died with.
 type suspect struct {
 	fleeting
 	name  string

@@ -3,7 +3,9 @@ package server
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -12,6 +14,7 @@ import (
 
 	pdk "github.com/Kong/go-pdk"
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"kong-traffic-split/kong/wire"
 )
@@ -182,6 +185,65 @@ func TestOnlySilentMethodsAreNotAwaited(t *testing.T) {
 			t.Errorf("%s is silent: %v, want %v", name, got, want)
 		}
 	}
+}
+
+// Whatever a handler calls, in whichever order, Kong gets the calls that go-pdk could
+// encode, whole and in their order, and no other.
+func TestKongGetsTheCallsThatCanBeEncoded(t *testing.T) {
+	type step struct {
+		method string // that Kong gets; empty: none
+		call   func(kong *pdk.PDK) error
+		fails  bool
+	}
+	steps := map[string]step{
+		"silent":                          {"service.set_target", func(kong *pdk.PDK) error { return kong.Service.SetTarget("a", 80) }, false},
+		"asked":                           {"request.get_host", func(kong *pdk.PDK) error { _, err := kong.Request.GetHost(); return err }, false},
+		"read before":                     {"", func(kong *pdk.PDK) error { _, err := kong.Request.GetPath(); return err }, false},
+		"silent, not UTF-8":               {"", func(kong *pdk.PDK) error { return kong.Service.SetTarget("\xff", 80) }, true},
+		"asked, not UTF-8":                {"", func(kong *pdk.PDK) error { _, err := kong.Nginx.GetVar("kong.\xff"); return err }, true},
+		"not UTF-8 before it is a method": {"", func(kong *pdk.PDK) error { return kong.Ctx.SetShared("\xff", "kong.log.err") }, true},
+		"a reply that is not UTF-8":       {"request.get_method", func(kong *pdk.PDK) error { _, err := kong.Request.GetMethod(); return err }, true},
+		"a panic while it is encoded": {"", func(kong *pdk.PDK) (err error) {
+			defer func() { err = fmt.Errorf("%v", recover()) }()
+			return kong.Log.Ask("kong.log.err", panics{}, nil)
+		}, true},
+	}
+	names := slices.Sorted(maps.Keys(steps))
+	var course []string
+	var wrong string
+	plugin := pluginOf(nil)
+	plugin.Start = func([]byte) (Instance, error) {
+		return reading{func(_ string, kong *pdk.PDK) error {
+			for _, name := range course {
+				if err := steps[name].call(kong); (err != nil) != steps[name].fails {
+					wrong = fmt.Sprintf("%s: %v", name, err)
+				}
+			}
+			return nil
+		}, []Call{{"kong.request.get_path", nil}}, nil}, nil
+	}
+	s := serve(t, plugin)
+	kong := dial(t, s.path)
+	id := kong.start(`{}`)
+	rapid.Check(t, func(t *rapid.T) {
+		course = rapid.SliceOf(rapid.SampledFrom(names)).Draw(t, "course")
+		want := []string{"request.get_path"}
+		for _, name := range course {
+			if method := steps[name].method; method != "" {
+				want = append(want, method)
+			}
+		}
+		wrong = ""
+		calls, err := kong.event(id, "access", func(call pdkCall) ([]byte, error) {
+			if call.Method == "kong.request.get_method" {
+				return []byte("\x0a\x01\xff"), nil
+			}
+			return nil, nil
+		})
+		if got := methods(calls); err != nil || wrong != "" || got != strings.Join(want, " ") {
+			t.Fatalf("Kong gets %q, %v, want %q; %s", got, err, want, wrong)
+		}
+	})
 }
 
 // A reply of any length is one that go-pdk can read.

@@ -55,16 +55,16 @@ type conn struct {
 	unheard bool // nothing was ever read from it
 
 	again  int  // replies to an earlier process, behind the RPC call that is read next
-	deaths int  // of earlier processes, with the RPC call in hand that is read next, or was read last
+	deaths int  // of earlier processes, with the RPC call in flight that is read next, or was read last
 	fresh  bool // the RPC call that was read last came to this process first
 
-	attempt attempt      // the work on the RPC call in hand
+	attempt attempt      // the work on the RPC call in flight
 	size    int          // bytes of frames of its exchange that were read
 	due     atomic.Int64 // until which tick of the server what is waited for has to come; 0: for ever
 	stalled atomic.Bool  // it has not
 
 	mu       sync.Mutex
-	inHand   bool // an RPC call was read and is not answered yet
+	inFlight bool // an RPC call was read and is not answered yet
 	draining bool
 	handOver bool // draining, for another process to go on
 }
@@ -77,7 +77,7 @@ func newConn(server *Server, sock journal) *conn {
 	return c
 }
 
-// owe notes that Kong owes n replies to calls of an earlier process.
+// owe records that Kong owes n replies to calls of an earlier process.
 func (c *conn) owe(n int) {
 	for range n {
 		c.owed = append(c.owed, earlier)
@@ -88,12 +88,12 @@ func (c *conn) owe(n int) {
 // returns io.EOF when Kong has closed the connection, and errDraining when it
 // is to be closed.
 func (c *conn) next() ([]byte, error) {
-	if !c.setInHand(false) {
+	if !c.setInFlight(false) {
 		return nil, c.lastBytes()
 	}
 	c.reset()
 	frame, err := c.readCall()
-	if !c.setInHand(err == nil) {
+	if !c.setInFlight(err == nil) {
 		return nil, c.lastBytes()
 	}
 	return frame, err
@@ -155,34 +155,34 @@ func (c *conn) dropOwed() error {
 	return nil
 }
 
-// setInHand notes whether a call is in hand, and returns false when none shall
+// setInFlight records whether a call is in flight, and returns false when none shall
 // be taken up any more. A connection that becomes idle is then half-closed.
-func (c *conn) setInHand(inHand bool) bool {
+func (c *conn) setInFlight(inFlight bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.draining {
-		if c.inHand {
+		if c.inFlight {
 			c.leave()
 		}
-		c.inHand = false
+		c.inFlight = false
 		return false
 	}
-	c.inHand = inHand
+	c.inFlight = inFlight
 	return true
 }
 
-// drain ends the connection: at once when no call is in hand, otherwise after it.
+// drain ends the connection: at once when no call is in flight, otherwise after it.
 // With handOver it ends for this process only.
 func (c *conn) drain(handOver bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.draining, c.handOver = true, handOver
-	if !c.inHand {
+	if !c.inFlight {
 		c.leave()
 	}
 }
 
-// leave ends a connection without a call in hand. The caller holds mu.
+// leave ends a connection without a call in flight. The caller holds mu.
 func (c *conn) leave() {
 	if c.handOver {
 		_ = c.sock.SetReadDeadline(time.Now()) // what was read of a call is in the journal
@@ -191,11 +191,11 @@ func (c *conn) leave() {
 	}
 }
 
-// busy tells whether a call is in hand.
+// busy reports whether a call is in flight.
 func (c *conn) busy() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.inHand
+	return c.inFlight
 }
 
 func (c *conn) isHandedOver() bool {
@@ -209,9 +209,7 @@ func (c *conn) isHandedOver() bool {
 // which is a 500; an end of file before the answer makes it repeat the event on
 // another connection.
 func (c *conn) halfClose() {
-	if half, ok := c.sock.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
-	}
+	_ = c.sock.CloseWrite()
 	_ = c.sock.SetReadDeadline(time.Now().Add(linger))
 }
 

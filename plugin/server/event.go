@@ -38,7 +38,7 @@ func (s *Server) event(c *conn, cmd *pb.CmdHandleEvent, ret *pb.RpcReturn) error
 		return newCalls(c).end(ret)
 	}
 	if inst == nil {
-		return fmt.Errorf("event %q of instance %d: %w", short(cmd.EventName), cmd.InstanceId, errUnknownInstance)
+		return fmt.Errorf("event %q of instance %d: %w", shortName(cmd.EventName), cmd.InstanceId, errUnknownInstance)
 	}
 	now := s.now()
 	inst.used.Store(now.UnixNano())
@@ -46,8 +46,10 @@ func (s *Server) event(c *conn, cmd *pb.CmdHandleEvent, ret *pb.RpcReturn) error
 	calls := newCalls(c)
 	if slices.Contains(s.plugin.Phases, cmd.EventName) {
 		kong := pdk.Init(calls)
-		failed := barred(inst, c, now)
-		if failed == nil {
+		var failed *failure
+		if err := cmp.Or(tooDeadly(c.deaths), inst.guard.bars(now)); err != nil { // it would most likely end the connection once more
+			failed = failureOf(err)
+		} else {
 			failed = handle(inst, cmd.EventName, now, calls, kong)
 		}
 		// An error after Kong has ended the exchange is only what follows from that.
@@ -62,15 +64,6 @@ func (s *Server) event(c *conn, cmd *pb.CmdHandleEvent, ret *pb.RpcReturn) error
 	}
 	inst.guard.succeeded()
 	return nil
-}
-
-// barred refuses an event that would most likely end the connection once more.
-func barred(inst *instance, c *conn, now time.Time) *failure {
-	err := cmp.Or(died(c.deaths), inst.guard.bars(now))
-	if err == nil {
-		return nil
-	}
-	return failureOf(err)
 }
 
 // handle reads what the instance wants to know and runs the handler, and makes
@@ -127,11 +120,11 @@ func (s *Server) refuse(row, phase string, now time.Time, kong *pdk.PDK, failed 
 	reason := logLine(failed.reason)
 	if ok, _ := s.reasons.allow(row+" "+reason, now); ok {
 		if failed.stack != nil {
-			s.log.Error(reason, "stack", string(failed.stack))
+			s.log.Error("panic in a handler", "phase", phase, "reason", reason, "stack", string(failed.stack))
 		}
 		// Kong's line says only that a plugin server said so.
 		if err := kong.Log.Err("[" + s.plugin.Name + "] " + reason); err != nil {
-			s.log.Error("an event failed, and Kong cannot be told", "phase", phase, "reason", reason, "error", shown(err))
+			s.log.Error("an event failed, and Kong cannot be told", "phase", phase, "reason", reason, "error", printable(err))
 		}
 	}
 	switch phase {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,8 +43,8 @@ type panics struct{ proto.Message }
 
 func (panics) ProtoReflect() protoreflect.Message { panic("no message") }
 
-// logged is the argument of kong.log.err for a line.
-func logged(line string) proto.Message {
+// listOf is the argument of kong.log.err for a line.
+func listOf(line string) proto.Message {
 	return &structpb.ListValue{Values: []*structpb.Value{structpb.NewStringValue(line)}}
 }
 
@@ -128,7 +129,7 @@ func TestAFailureIsLoggedAndAnswered(t *testing.T) {
 			answer{"[traffic-split] panic in access: no message", 500, general, jsonType},
 		}, {
 			"a panic while a reply is decoded", "access",
-			func(_ string, kong *pdk.PDK) error { return kong.Log.Ask("kong.log.err", logged("before"), panics{}) },
+			func(_ string, kong *pdk.PDK) error { return kong.Log.Ask("kong.log.err", listOf("before"), panics{}) },
 			answer{"[traffic-split] panic in access: no message", 500, general, jsonType},
 		}, {
 			"a panic in the error itself", "access",
@@ -266,3 +267,35 @@ func TestAPhaseThatIsNotDeclaredIsAnsweredEmpty(t *testing.T) {
 		}
 	}
 }
+
+// An event has one time, which the handler is given.
+func TestTheClockIsReadOnceAnEvent(t *testing.T) {
+	var reads atomic.Int64
+	var given time.Time
+	plugin := pluginOf(nil)
+	plugin.Start = func([]byte) (Instance, error) {
+		return timed(func(now time.Time, kong *pdk.PDK) error {
+			given = now
+			_, err := kong.Request.GetHost()
+			return errors.Join(err, kong.Service.SetTarget("a", 80))
+		}), nil
+	}
+	s := serve(t, plugin, func(s *Server) {
+		s.now = func() time.Time { return time.Unix(reads.Add(1), 0) }
+	})
+	kong := dial(t, s.path)
+	id := kong.start(`{}`)
+	before := reads.Load()
+	if _, err := kong.event(id, "access", nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := reads.Load() - before; n != 1 || !given.Equal(time.Unix(before+1, 0)) {
+		t.Errorf("the clock is read %d times, and the handler given reading %d, want one, %d", n, given.Unix(), before+1)
+	}
+}
+
+// timed is an instance that is a function of an event's time.
+type timed func(now time.Time, kong *pdk.PDK) error
+
+func (f timed) Handle(_ string, now time.Time, kong *pdk.PDK) error { return f(now, kong) }
+func (f timed) Close()                                              {}

@@ -69,10 +69,10 @@ func (g *guard) failed(err error, now time.Time) {
 // byKong reports whether it is Kong that has ended a connection, so that it does
 // not repeat anything.
 func byKong(err error) bool {
-	for _, its := range []error{
+	for _, known := range []error{
 		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, os.ErrDeadlineExceeded, syscall.EPIPE, syscall.ECONNRESET,
 	} {
-		if errors.Is(err, its) {
+		if errors.Is(err, known) {
 			return true
 		}
 	}

@@ -129,7 +129,7 @@ func TestACallThatProcessesDieOfIsNotTriedAgain(t *testing.T) {
 	}
 }
 
-// What processes have died with in hand is tried one after another, and noted to
+// What processes have died with in flight is tried one after another, and noted to
 // be, so that the death of this one is told to be of that call.
 func TestCallsThatProcessesHaveDiedWithAreTriedOneAtATime(t *testing.T) {
 	began, goOn := make(chan string), make(chan struct{})
@@ -163,7 +163,7 @@ func TestAStartThatProcessesDieOfIsNotTriedAgain(t *testing.T) {
 	if calls, _ := kong.event(id, "access", nil); methods(calls) != "log.err response.exit" {
 		t.Errorf("an event of it calls %q", methods(calls))
 	}
-	if want := "10 processes have died with this call in hand"; !strings.Contains(s.logs.String(), want) {
+	if want := "10 processes have died with this call in flight"; !strings.Contains(s.logs.String(), want) {
 		t.Errorf("the log does not have %q:\n%s", want, s.logs)
 	}
 }

@@ -14,25 +14,20 @@ import (
 // Healthcheck returns nil when a server of the plugin called name answers on
 // the socket at path, before ctx is done, as it would answer Kong.
 func Healthcheck(ctx context.Context, path, name string) error {
-	names, err := askNames(ctx, path)
+	var dialer net.Dialer
+	sock, err := dialer.DialContext(ctx, "unix", path)
+	var names []string
+	if err == nil {
+		defer sock.Close()
+		names, err = pluginNames(ctx, sock)
+	}
 	if err != nil {
 		return fmt.Errorf("no plugin server answers on %s: %w", path, err)
 	}
 	if len(names) != 1 || names[0] != name {
-		return fmt.Errorf("on %s answers a server of %s, not of %q", path, shown(fmt.Sprintf("%q", names)), name)
+		return fmt.Errorf("on %s answers a server of %s, not of %q", path, printable(fmt.Sprintf("%q", names)), name)
 	}
 	return nil
-}
-
-// askNames asks the server at path for the names of its plugins.
-func askNames(ctx context.Context, path string) ([]string, error) {
-	var dialer net.Dialer
-	sock, err := dialer.DialContext(ctx, "unix", path)
-	if err != nil {
-		return nil, err
-	}
-	defer sock.Close()
-	return pluginNames(ctx, sock)
 }
 
 // pluginNames asks the server at the other end of sock for the names of its plugins.

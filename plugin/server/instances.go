@@ -35,14 +35,14 @@ type instance struct {
 // configSum is the sum of what Kong has started an instance with.
 type configSum = [sha256.Size]byte
 
-// close closes inst, once it is nobody's. A nil inst is none.
+// close closes inst, once no id leads to it. A nil inst is none.
 func (inst *instance) close(log *slog.Logger) {
 	if inst == nil {
 		return
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			log.Error("panic while an instance was closed", "panic", shown(v), "stack", string(debug.Stack()))
+			log.Error("panic while an instance was closed", "panic", printable(v), "stack", string(debug.Stack()))
 		}
 	}()
 	inst.Close()
@@ -151,4 +151,36 @@ func (t *instances) delete(inst *instance) {
 
 func (inst *instance) isUnused(now time.Time) bool {
 	return now.UnixNano()-inst.used.Load() > int64(unusedTime)
+}
+
+// locks are one lock for each id, so that what takes long with one of them keeps nobody
+// from the others. The zero value is ready.
+type locks struct {
+	mu   sync.Mutex
+	held map[int32]chan struct{} // closed when it is free
+}
+
+// lock waits for the lock of id, and returns what frees it.
+func (l *locks) lock(id int32) (unlock func()) {
+	mine := make(chan struct{})
+	for {
+		l.mu.Lock()
+		other := l.held[id]
+		if other == nil {
+			break
+		}
+		l.mu.Unlock()
+		<-other
+	}
+	if l.held == nil {
+		l.held = map[int32]chan struct{}{}
+	}
+	l.held[id] = mine
+	l.mu.Unlock()
+	return func() {
+		l.mu.Lock()
+		delete(l.held, id)
+		l.mu.Unlock()
+		close(mine)
+	}
 }

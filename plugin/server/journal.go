@@ -4,21 +4,23 @@ import "net"
 
 // A journal is a connection on which another process can go on when this one dies.
 // Of what was read from it, it keeps what may be needed again; so the other process
-// reads the call that is in hand once more.
+// reads the call that is in flight once more.
 //
 // plugin/server/keeper has such connections.
 type journal interface {
 	net.Conn
+	// CloseWrite ends the half of the connection that Kong reads.
+	CloseWrite() error
 	// Resumed says where the exchange was when this process got the connection:
 	// so many replies of Kong come before the next call, and so many after it; so
-	// many processes have died with that call in hand.
+	// many processes have died with that call in flight.
 	Resumed() (owed, again, tries int)
 	// Heard reports whether anything was read from it, by an earlier process too.
 	Heard() bool
-	// Try notes that a call with which processes have died in hand is tried now: when
+	// Try records that a call with which processes have died in flight is tried now: when
 	// this one dies as well, it may be because of it.
 	Try()
-	// Spare notes that such a call waits for the other side: when this process dies
+	// Spare records that such a call waits for the other side: when this process dies
 	// meanwhile, it is not because of it.
 	Spare()
 	// Send sends p, with which Kong owes so many replies more.
@@ -26,7 +28,7 @@ type journal interface {
 	// Finish sends p, which ends the exchange. Of what was read, the last unread
 	// bytes may be needed again; Kong owes so many replies.
 	Finish(p []byte, owed, unread int) error
-	// Mark notes that the replies before the next call were read, and sends nothing.
+	// Mark records that the replies before the next call were read, and sends nothing.
 	// Of what was read, the last unread bytes may be needed again.
 	Mark(unread int)
 }
@@ -50,7 +52,6 @@ func (p fleeting) Finish(b []byte, _, _ int) error {
 	return err
 }
 
-// CloseWrite ends the half of the connection that Kong reads.
 func (p fleeting) CloseWrite() error {
 	if half, ok := p.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

@@ -30,7 +30,7 @@ func TestInstancesAreThereInTheNextProcess(t *testing.T) {
 	}
 	s := process()
 	former := s.start(row("former"), 0).id
-	saved.Set(noteKey(1), saved.Get(noteKey(s.start(row("older"), 0).id)))
+	saved.Set(instanceKey(1), saved.Get(instanceKey(s.start(row("older"), 0).id)))
 	s = process()
 	latter := s.start(row("latter"), 0).id
 	for _, s := range []*Server{s, process()} {
@@ -50,7 +50,7 @@ func TestAnIDThatIsKnownIsNotGivenOut(t *testing.T) {
 	s := New(pluginOf(nil), quiet)
 	fromTheFirst(s)
 	s.instances.put(&instance{Instance: handler(nil), id: firstID}, s.now())
-	s.State.Set(noteKey(firstID+1), []byte{})
+	s.State.Set(instanceKey(firstID+1), []byte{})
 	if id := s.start(startOf(`{}`), 0).id; id != firstID+2 {
 		t.Errorf("the instance gets the id %d, want %d", id, firstID+2)
 	}
@@ -111,7 +111,7 @@ func TestAnInstanceThatProcessesDieOfIsGivenUp(t *testing.T) {
 	deadly = `{"__seq__":2}`
 
 	deaths := 0
-	for ; deaths < 2*maxDeaths && saved.Get(noteKey(bad)) != nil; deaths++ {
+	for ; deaths < 2*maxDeaths && saved.Get(instanceKey(bad)) != nil; deaths++ {
 		s = process()
 		start := s.plugin.Start
 		ctx, die := context.WithCancel(t.Context())
@@ -177,11 +177,11 @@ func TestAnInstanceThatIsGoneIsNotSaved(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := New(pluginOf(nil), quiet)
 			id := s.start(startOf(`{}`), 0).id
-			if s.State.Get(noteKey(id)) == nil {
+			if s.State.Get(instanceKey(id)) == nil {
 				t.Fatal("before, the instance is not saved")
 			}
 			end(s, id)
-			if text := s.State.Get(noteKey(id)); text != nil {
+			if text := s.State.Get(instanceKey(id)); text != nil {
 				t.Errorf("%q stays saved", text)
 			}
 			next := New(pluginOf(nil), quiet)

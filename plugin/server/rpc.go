@@ -46,7 +46,7 @@ func (s *Server) converse(c *conn) {
 // logEnd logs why a connection has ended. What Kong or the client has a part in is
 // logged as a failure's reason is: once a minute, and with how often it was not.
 func (s *Server) logEnd(err error) {
-	level, reason, kind := slog.LevelWarn, shown(err), ""
+	level, reason, kind := slog.LevelWarn, printable(err), ""
 	switch {
 	case errors.Is(err, errUnknownInstance):
 		level, kind = slog.LevelInfo, errUnknownInstance.Error() // whichever it is
@@ -55,13 +55,12 @@ func (s *Server) logEnd(err error) {
 		s.log.Debug("connection closed", "reason", reason)
 		return
 	}
-	ok, before := s.ends.allow(cmp.Or(kind, reason), s.now())
-	switch {
-	case !ok:
-	case before > 0:
-		s.log.Log(context.Background(), level, "connection closed", "reason", reason, "suppressed", before)
-	default:
-		s.log.Log(context.Background(), level, "connection closed", "reason", reason)
+	if ok, suppressed := s.ends.allow(cmp.Or(kind, reason), s.now()); ok {
+		args := []any{"reason", reason}
+		if suppressed > 0 {
+			args = append(args, "suppressed", suppressed)
+		}
+		s.log.Log(context.Background(), level, "connection closed", args...)
 	}
 }
 

@@ -337,7 +337,7 @@ func TestTwoRowsOfOneNumberGetInstancesOfTheirOwn(t *testing.T) {
 }
 
 // Kong repeats an event only after a clean end of the connection. One that another
-// process had in hand before may have replies on their way: met by a closed socket,
+// process had in flight before may have replies on their way: met by a closed socket,
 // they would make it a reset.
 func TestUnknownInstanceIsAnEndAndNoReset(t *testing.T) {
 	s := serve(t, pluginOf(nil))

@@ -93,7 +93,7 @@ type Call = struct {
 }
 
 // DefaultDrain is how long Serve waits, once it is to stop, for the events in
-// hand: with the pauses between the ends of connections, at most 1 s, and the cut, at
+// flight: with the pauses between the ends of connections, at most 1 s, and the cut, at
 // most 1 s, less than the 10 s after which Docker kills.
 const DefaultDrain = 7 * time.Second
 
@@ -116,7 +116,7 @@ const (
 
 // A Server answers Kong's calls for one plugin, with any number of connections.
 type Server struct {
-	// Drain is how long Serve waits for the events in hand when it is to stop.
+	// Drain is how long Serve waits for the events in flight when it is to stop.
 	// New sets DefaultDrain. Not to be changed once Serve runs.
 	Drain time.Duration
 	// State is where instances are saved, so that a process that takes over knows
@@ -152,15 +152,16 @@ func New(plugin Plugin, log *slog.Logger) *Server {
 		log:     log,
 		now:     time.Now,
 		started: time.Now(),
+		turns:   make(turns, 1),
 		conns:   map[*conn]struct{}{},
 	}
 }
 
 // Serve answers the connections of l until ctx is done, and is called once.
 //
-// It then closes l, lets the events in hand end, and half-closes each connection so
-// that Kong drops it from its pool. The instances stay as they are, and what was
-// noted of them: they may be another process's now. It returns nil, or an error that
+// It then closes l, lets the events in flight end, and half-closes each connection so
+// that Kong drops it from its pool. The instances stay as they are, and what is
+// saved of them: they may be another process's now. It returns nil, or an error that
 // says how many events had to be cut off after Drain. It returns early, with the
 // error, when l fails for good.
 //
@@ -171,8 +172,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	serving, served := context.WithCancel(ctx)
 	s.done.Go(func() { s.reviveAll(serving) })
-	s.done.Go(func() { often(serving, sweepPause, s.sweep) })
-	s.done.Go(func() { often(serving, watchPause, s.endStalled) })
+	s.done.Go(func() { every(serving, sweepPause, s.sweep) })
+	s.done.Go(func() { every(serving, watchPause, s.endStalled) })
 	err := s.accept(ctx, l)
 	served()
 	var next interface {
@@ -199,7 +200,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener) error {
 			s.serve(newConn(s, journalOf(sock)))
 		case ctx.Err() != nil:
 			return nil
-		case passes(err):
+		case isTemporary(err):
 			if ok, _ := s.ends.allow(err.Error(), s.now()); ok {
 				s.log.Error("a connection cannot be accepted, trying again", "error", err)
 			}
@@ -213,8 +214,8 @@ func (s *Server) accept(ctx context.Context, l net.Listener) error {
 	}
 }
 
-// passes tells whether an Accept that failed with err may succeed later.
-func passes(err error) bool {
+// isTemporary reports whether an Accept that failed with err may succeed later.
+func isTemporary(err error) bool {
 	for _, errno := range []syscall.Errno{
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED,
 	} {
@@ -265,7 +266,7 @@ func (s *Server) drain(handOver bool) error {
 	case <-time.After(s.Drain):
 	}
 
-	busy := s.cut()
+	busy := s.cutOff()
 	select {
 	case <-ended:
 	case <-time.After(min(cutTime, s.Drain)): // a handler waits for something else than Kong
@@ -276,8 +277,8 @@ func (s *Server) drain(handOver bool) error {
 	return fmt.Errorf("events cut off that had not ended within %v of the stop: %d", s.Drain, busy)
 }
 
-// cut closes all connections, and returns how many of them had an event in hand.
-func (s *Server) cut() (busy int) {
+// cutOff closes all connections, and returns how many of them had an event in flight.
+func (s *Server) cutOff() (busy int) {
 	s.mu.Lock()
 	conns := slices.Collect(maps.Keys(s.conns))
 	s.mu.Unlock()

@@ -45,7 +45,7 @@ func TestAStopLetsTheEventInHandEnd(t *testing.T) {
 	}
 	close(finish)
 	if got := <-result; got != "service.set_target" {
-		t.Errorf("the event in hand ends with %q", got)
+		t.Errorf("the event in flight ends with %q", got)
 	}
 	busy.ended()
 	busy.send([]byte("a call by a Kong that has not seen the end"))

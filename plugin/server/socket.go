@@ -40,7 +40,7 @@ const dialTime = time.Second
 // A socket that is there already is replaced, in one step, so that at no moment
 // a connection is refused: when Kong reloads, it starts the new server before
 // it stops the old one, whose connections go on until then. A server that still
-// answers on the socket is told of in log, as it may be there by mistake. It is
+// answers on the socket is logged, as it may be there by mistake. It is
 // an error when what is there is not a socket. Closing the listener removes the
 // socket, unless another has taken its place.
 //
@@ -234,7 +234,7 @@ func (l *listener) mend() (wrong string, err error) {
 	}
 	if sock, err := net.DialTimeout("unix", l.path, dialTime); err == nil {
 		return socketTaken, sock.Close()
-	} else if !free(err) {
+	} else if !isFree(err) {
 		return socketTaken, nil
 	}
 	renewed, own, err := bind(l.path, l.access)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -55,9 +56,9 @@ type StandBy struct {
 
 // An occupant is who has a socket.
 type occupant struct {
-	pid    int      // 0: not known
-	silent error    // why it cannot be said to serve; nil: it answers
-	sock   net.Conn // a connection to it, that ends when it does; nil: there is none
+	pid     int      // 0: not known
+	problem error    // why it cannot be said to serve; nil: it answers
+	sock    net.Conn // a connection to it, that ends when it does; nil: there is none
 }
 
 // Wait returns when nobody has the socket any more, or when the server that has it lets
@@ -76,15 +77,15 @@ func (s *StandBy) Wait(ctx context.Context) error {
 		if s.turn != nil {
 			pid = s.turn.PID
 		}
-		switch text := fmt.Sprint(pid, at.silent != nil); {
-		case at.silent == nil && said != text:
+		switch text := fmt.Sprint(pid, at.problem != nil); {
+		case at.problem == nil && said != text:
 			said = text
 			s.Log.Warn("another server answers on the socket: this one stands by, and takes over as soon as that one ends; with -takeover it takes over at once",
 				"pid", pid, "socket", s.Path)
-		case at.silent != nil && (said != text || time.Since(nagged) > nagPause):
+		case at.problem != nil && (said != text || time.Since(nagged) > nagPause):
 			said, nagged = text, time.Now()
 			s.Log.Error("another server has the socket, and does not answer: this one stands by; stop that one, or start this one with -takeover",
-				"pid", pid, "socket", s.Path, "error", at.silent)
+				"pid", pid, "socket", s.Path, "error", at.problem)
 		}
 		if s.await(ctx, at) {
 			return nil
@@ -145,10 +146,10 @@ func (s *StandBy) look(ctx context.Context) *occupant {
 	var dialer net.Dialer
 	sock, err := dialer.DialContext(ctx, "unix", s.Path)
 	if err != nil {
-		if free(err) {
+		if isFree(err) {
 			return nil
 		}
-		return &occupant{silent: err}
+		return &occupant{problem: err}
 	}
 	s.register()
 	pid, own := peerPID(sock), s.owns(sock)
@@ -160,7 +161,7 @@ func (s *StandBy) look(ctx context.Context) *occupant {
 	names, err := pluginNames(ctx, sock)
 	stop()
 	if err == nil && !slices.Equal(names, []string{s.Plugin}) {
-		err = fmt.Errorf("a server of %s answers", shown(fmt.Sprintf("%q", names)))
+		err = fmt.Errorf("a server of %s answers", printable(fmt.Sprintf("%q", names)))
 	}
 	switch {
 	case err == nil:
@@ -172,11 +173,11 @@ func (s *StandBy) look(ctx context.Context) *occupant {
 		err = fmt.Errorf("no answer within %v", answerTime)
 	}
 	_ = sock.Close()
-	return &occupant{pid: pid, silent: err}
+	return &occupant{pid: pid, problem: err}
 }
 
-// free reports whether nobody is there, by the error of a connect.
-func free(err error) bool {
+// isFree reports whether nobody is there, by the error of a connect.
+func isFree(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EINVAL)
 }
 
@@ -200,9 +201,9 @@ func (s *StandBy) owns(sock net.Conn) bool {
 	return ok && peerPID(own) == peerPID(sock)
 }
 
-// another is another listener on the same socket, so that this one can be used again after
+// duplicate returns another listener on the same socket, so that this one can be used again after
 // that one is closed.
-func another(own net.Listener) (net.Listener, error) {
+func duplicate(own net.Listener) (net.Listener, error) {
 	file, err := own.(*net.UnixListener).File()
 	if err != nil {
 		return nil, err
@@ -229,10 +230,29 @@ func (s *StandBy) Listen(ctx context.Context, access Access, takeOver bool) (net
 	if sock, err := net.DialTimeout("unix", s.Path, dialTime); err == nil {
 		defer sock.Close()
 		if s.owns(sock) {
-			return another(s.Own)
+			return duplicate(s.Own)
 		}
 	}
 	s.Log.Warn("the socket that systemd has handed over is not at its path any more, where another server was: this one opens its own there; restart the socket unit when it suits",
 		"socket", s.Path)
 	return Listen(s.Path, access, s.Log)
+}
+
+// lockTime is how long the lock of a folder is waited for, which is held for moments: then
+// whoever has it hangs, and it is done without.
+const lockTime = 3 * time.Second
+
+// lockFolder lets one process at a time open a socket in the folder of path, and returns
+// how to end that. A folder that cannot be read is not locked.
+func lockFolder(path string) (unlock func()) {
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return func() {}
+	}
+	for end := time.Now().Add(lockTime); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if !errors.Is(syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
+			break
+		}
+	}
+	return func() { _ = folder.Close() }
 }

@@ -22,34 +22,34 @@ func (s *Server) start(cmd *pb.CmdStartInstance, deaths int) *instance {
 		id = s.ids.next(s.State, s.isKnown)
 	}
 	inst := s.startAs(id, cmd, config, deaths)
-	if err != nil || died(deaths) != nil {
+	if err != nil || tooDeadly(deaths) != nil {
 		text = nil
 	}
-	s.State.Set(noteKey(id), text)
+	s.State.Set(instanceKey(id), text)
 	return inst
 }
 
 // isKnown reports whether there is an instance called id, or one is saved.
 func (s *Server) isKnown(id int32) bool {
-	return s.instances.find(id) != nil || s.State.Get(noteKey(id)) != nil
+	return s.instances.find(id) != nil || s.State.Get(instanceKey(id)) != nil
 }
 
 // startAs starts an instance under an id.
 func (s *Server) startAs(id int32, cmd *pb.CmdStartInstance, config configSum, deaths int) *instance {
-	err := died(deaths)
+	err := tooDeadly(deaths)
 	var started Instance
 	if err == nil {
 		started, err = s.startPlugin(cmd)
 	}
 	if err != nil {
 		s.log.Error("an instance cannot be started, its requests get an error",
-			"instance", id, "error", shown(err))
+			"instance", id, "error", printable(err))
 		started = unstarted{fmt.Errorf("config: %w", err)}
 	}
 	now := s.now()
 	inst := &instance{Instance: started, id: id, config: config, started: now}
 	if row, ok := started.(Row); ok {
-		inst.row = short(row.PluginID())
+		inst.row = shortName(row.PluginID())
 	}
 	s.instances.put(inst, now).close(s.log)
 	s.log.Debug("instance started", "instance", id, "plugin_id", inst.row)
@@ -60,12 +60,12 @@ func (s *Server) startAs(id int32, cmd *pb.CmdStartInstance, config configSum, d
 func (s *Server) startPlugin(cmd *pb.CmdStartInstance) (inst Instance, err error) {
 	if cmd.Name != s.plugin.Name {
 		return nil, fmt.Errorf("this plugin server is %q, and Kong has started %q on its socket; "+
-			"each plugin server needs a socket of its own", s.plugin.Name, short(cmd.Name))
+			"each plugin server needs a socket of its own", s.plugin.Name, shortName(cmd.Name))
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			s.log.Error("panic while an instance was started", "panic", shown(v), "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %s", shown(v))
+			s.log.Error("panic while an instance was started", "panic", printable(v), "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %s", printable(v))
 		}
 	}()
 	return s.plugin.Start(cmd.Config)
@@ -77,7 +77,7 @@ func (s *Server) closeInstance(id int32) *instance {
 	defer s.changing.lock(id)()
 	inst, gone := s.instances.remove(id)
 	if gone {
-		s.State.Set(noteKey(id), nil)
+		s.State.Set(instanceKey(id), nil)
 		inst.close(s.log)
 	}
 	return inst
@@ -96,7 +96,7 @@ func (s *Server) sweep() {
 func (s *Server) drop(id int32) {
 	defer s.changing.lock(id)()
 	if inst := s.instances.drop(id, s.now()); inst != nil {
-		s.State.Set(noteKey(id), nil)
+		s.State.Set(instanceKey(id), nil)
 		inst.close(s.log)
 	}
 }
@@ -109,10 +109,10 @@ func (s *Server) find(id int32, deaths int) *instance {
 	if inst := s.instances.find(id); inst != nil {
 		return inst
 	}
-	if s.State.Get(noteKey(id)) == nil {
+	if s.State.Get(instanceKey(id)) == nil {
 		return nil
 	}
-	if err := died(deaths); err != nil {
+	if err := tooDeadly(deaths); err != nil {
 		return &instance{Instance: unstarted{err}, id: id, started: s.now()}
 	}
 	return s.revive(id)
@@ -125,7 +125,7 @@ func (s *Server) revive(id int32) *instance {
 		return inst
 	}
 	var cmd pb.CmdStartInstance
-	text := s.State.Get(noteKey(id))
+	text := s.State.Get(instanceKey(id))
 	if text == nil || proto.Unmarshal(text, &cmd) != nil {
 		return nil
 	}
@@ -139,8 +139,8 @@ func (s *Server) revive(id int32) *instance {
 // it is.
 func (s *Server) reviveAll(ctx context.Context) {
 	var saved []int32
-	for _, key := range s.State.Keys(notePrefix) {
-		if id, err := strconv.ParseInt(strings.TrimPrefix(key, notePrefix), 10, 32); err == nil {
+	for _, key := range s.State.Keys(instancePrefix) {
+		if id, err := strconv.ParseInt(strings.TrimPrefix(key, instancePrefix), 10, 32); err == nil {
 			saved = append(saved, int32(id))
 		}
 	}
@@ -163,9 +163,9 @@ func (s *Server) reviveAll(ctx context.Context) {
 		if id == last {
 			had = deaths + 1
 		}
-		if err := died(had); err != nil {
+		if err := tooDeadly(had); err != nil {
 			s.log.Error("an instance is not started again", "instance", id, "error", err)
-			s.State.Set(noteKey(id), nil)
+			s.State.Set(instanceKey(id), nil)
 			continue
 		}
 		s.State.Set(revivingKey, fmt.Appendln(nil, id, had))
@@ -178,6 +178,6 @@ func (s *Server) reviveAll(ctx context.Context) {
 // died with that.
 const revivingKey = "reviving"
 
-const notePrefix = "instance/"
+const instancePrefix = "instance/"
 
-func noteKey(id int32) string { return notePrefix + strconv.Itoa(int(id)) }
+func instanceKey(id int32) string { return instancePrefix + strconv.Itoa(int(id)) }

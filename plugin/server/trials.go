@@ -12,7 +12,7 @@ import (
 // with a call.
 const deathsPrefix = "deaths/"
 
-// trials count, in saved state, the processes that have died with a call in hand which
+// trials count, in saved state, the processes that have died with a call in flight which
 // no journal has. The zero value is ready, and safe for concurrent use.
 type trials struct {
 	looked sync.Once
@@ -25,7 +25,7 @@ type trials struct {
 // A trial is what becomes of the same call on all connections.
 type trial struct {
 	deaths int // of processes before this one
-	calls  int // in hand
+	calls  int // in flight
 	tried  int // of them
 }
 
@@ -50,18 +50,18 @@ func (t *trials) join(key string, deaths int, saved state.Store) int {
 	if t.byKey == nil {
 		t.byKey = map[string]*trial{}
 	}
-	its := t.byKey[key]
-	if its == nil {
-		its = new(trial)
-		its.deaths, _ = strconv.Atoi(string(saved.Get(key))) // none where nothing is
-		t.byKey[key] = its
+	entry := t.byKey[key]
+	if entry == nil {
+		entry = new(trial)
+		entry.deaths, _ = strconv.Atoi(string(saved.Get(key))) // none where nothing is
+		t.byKey[key] = entry
 	}
-	its.deaths = max(its.deaths, deaths)
-	its.calls++
-	return its.deaths
+	entry.deaths = max(entry.deaths, deaths)
+	entry.calls++
+	return entry.deaths
 }
 
-// count notes that one call more is tried, or one less: where one is, the death of this
+// count records that one call more is tried, or one less: where one is, the death of this
 // process counts.
 func (t *trials) count(key string, n int, saved state.Store) {
 	t.mu.Lock()
@@ -74,14 +74,14 @@ func (t *trials) count(key string, n int, saved state.Store) {
 func (t *trials) leave(key string, tried bool, saved state.Store) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	its := t.byKey[key]
-	its.deaths = 0
-	its.calls--
+	entry := t.byKey[key]
+	entry.deaths = 0
+	entry.calls--
 	if tried {
-		its.tried--
+		entry.tried--
 	}
 	t.save(key, saved)
-	if its.calls == 0 {
+	if entry.calls == 0 {
 		delete(t.byKey, key)
 	}
 }

@@ -53,8 +53,8 @@ func (s *Server) endStalled() {
 	}
 }
 
-// often does something every so often until ctx is done.
-func often(ctx context.Context, pause time.Duration, do func()) {
+// every does something each pause until ctx is done.
+func every(ctx context.Context, pause time.Duration, do func()) {
 	ticks := time.NewTicker(pause)
 	defer ticks.Stop()
 	for {

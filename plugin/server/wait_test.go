@@ -32,10 +32,10 @@ func inBubble(t *testing.T, plugin Plugin, test func(t *testing.T, s *inMemory))
 		logs := &logs{}
 		s := &inMemory{New(plugin, slog.New(slog.NewTextHandler(logs, nil))), t, logs}
 		ctx, stop := context.WithCancel(t.Context())
-		s.done.Go(func() { often(ctx, watchPause, s.endStalled) })
+		s.done.Go(func() { every(ctx, watchPause, s.endStalled) })
 		test(t, s)
 		stop()
-		s.cut()
+		s.cutOff()
 		s.done.Wait()
 	})
 }

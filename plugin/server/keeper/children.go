@@ -169,7 +169,7 @@ func (k *keeper) killUnready(p *process) {
 
 // upgrade starts a child of the executable that is now at the keeper's path.
 func (k *keeper) upgrade() {
-	if !k.isSettled() || k.socket == nil {
+	if !k.isSettled() {
 		k.Log.Warn("an upgrade is asked for at a bad moment, ask again", "upgrading", k.next != nil, "ending", k.ending)
 		return
 	}
@@ -203,9 +203,10 @@ func (k *keeper) finishUpgrade() {
 	k.Log.Info("upgraded", "pid", k.serving.cmd.Process.Pid)
 }
 
-// isSettled reports whether a child serves, and none is about to be replaced or to end.
+// isSettled reports whether a child serves on the socket, and none is about to be replaced
+// or to end.
 func (k *keeper) isSettled() bool {
-	return k.serving != nil && k.next == nil && k.successor == nil && !k.ending
+	return k.socket != nil && k.serving != nil && k.next == nil && k.successor == nil && !k.ending
 }
 
 // handleExit goes on without p, which is dead.
@@ -221,10 +222,9 @@ func (k *keeper) handleExit(p *process) {
 	case p == k.next:
 		k.next = nil
 		_ = p.exe.Close()
-		if k.ending {
-			return
+		if !k.ending {
+			k.Log.Error("the upgrade fails, the old executable goes on", "exit_status", status.String())
 		}
-		k.Log.Error("the upgrade fails, the old executable goes on", "exit_status", status.String())
 		return
 	case k.socket == nil && p.overdue && !k.ending:
 		k.exit = fmt.Errorf("the serving process was not ready within %v", readyTime)
@@ -249,10 +249,7 @@ func (k *keeper) handleExit(p *process) {
 			k.finish(number)
 		}
 	}
-	switch {
-	case k.successor != nil:
-		k.retire()
-	case k.next != nil && k.next.ready:
+	if k.next != nil && k.next.ready {
 		k.finishUpgrade()
 	}
 }

@@ -59,10 +59,6 @@ func (k *keeper) give(number int, h *held) {
 func (k *keeper) addConn(fd, number int) {
 	h := &held{fd: fd}
 	k.held[number] = h
-	if k.retired {
-		k.finish(number)
-		return
-	}
 	k.give(number, h)
 }
 
@@ -79,7 +75,7 @@ func (k *keeper) accept() {
 		case err == nil:
 			k.slots.slot(number).clear()
 			if !k.do(func() { k.addConn(fd, number) }) {
-				_ = unix.Close(fd)
+				k.drainFile(fd) // closed at once, Kong would see a reset
 				return
 			}
 			continue
@@ -157,13 +153,13 @@ func (k *keeper) handleMissed(p *process, number int) {
 	if h == nil || h.owner != p {
 		return
 	}
-	k.warn("the serving process has too many open files, and a connection has to wait: raise its limit (ulimit -n, LimitNOFILE)",
-		"pid", p.cmd.Process.Pid)
 	k.after(missedPause, func() {
-		if k.held[number] == h && h.owner == p && k.serving == p {
+		if k.held[number] == h && h.owner == p {
 			k.give(number, h)
 		}
 	})
+	k.warn("the serving process has too many open files, and a connection has to wait: raise its limit (ulimit -n, LimitNOFILE)",
+		"pid", p.cmd.Process.Pid)
 }
 
 // forget closes the keeper's duplicate of a connection.
@@ -188,7 +184,6 @@ func (k *keeper) finish(number int) {
 
 // drainFile ends the connection of a descriptor, and closes it.
 func (k *keeper) drainFile(fd int) {
-	_ = unix.Shutdown(fd, unix.SHUT_WR) // in any case before it is closed
 	sock, err := connOf(fd)
 	if err != nil {
 		k.warn("a connection is ended at once, and a request on it may fail", "error", err)

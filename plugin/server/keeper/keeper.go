@@ -52,7 +52,6 @@ type keeper struct {
 
 	succession net.Listener // nil: nobody can succeed this keeper
 	successor  *link        // a server that takes over
-	retired    bool         // it has taken over
 
 	standbys   []*link        // servers that stand by
 	offered    *link          // one of them, which is to take over now
@@ -153,11 +152,15 @@ func (k *keeper) run() error {
 		}
 		switch {
 		case k.serving != nil:
-		case k.ending && k.next != nil:
-		case k.ending, k.socket == nil, k.retired && k.stopping:
-			return k.exit
-		case k.retired:
+		case k.successor != nil:
+			k.retire()
+			if k.ending || k.stopping {
+				return k.exit
+			}
 			return ErrSucceeded
+		case k.ending && k.next != nil:
+		case k.ending, k.socket == nil:
+			return k.exit
 		case time.Since(k.readyAt) > unreadyTime:
 			return fmt.Errorf("no serving process has been ready for %v: the lines before this one say why", unreadyTime)
 		case restart == nil:

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"os"
+	"path/filepath"
 	"reflect"
 	"syscall"
 	"testing"
@@ -178,6 +180,36 @@ func TestAConnectionThatIsEndedReadsOn(t *testing.T) {
 	}
 	if _, err := io.WriteString(kong, "the rest of it"); err != nil {
 		t.Errorf("Kong writes on: %v", err)
+	}
+	_ = kong.Close()
+	<-ended
+}
+
+// Nor is one reset that is accepted when the keeper is at its end.
+func TestAConnectionThatIsAcceptedTooLate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	k := &keeper{slots: newTestSlots(t), socket: l, freeSlots: make(chan int, 1), done: make(chan struct{})}
+	k.freeSlots <- 0
+	close(k.done)
+	kong, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(kong, "a call"); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		k.accept()
+	}()
+	if n, err := kong.Read(make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("Kong reads %d bytes, %v", n, err)
 	}
 	_ = kong.Close()
 	<-ended

@@ -22,7 +22,7 @@ const (
 // stop begins to end, because of signal s: as soon as a server that stands by has taken
 // over, where there is one. A second signal does not wait for that.
 func (k *keeper) stop(s syscall.Signal) {
-	if k.stopping || !k.isSettled() || k.socket == nil || len(k.standbys) == 0 && k.Linger == 0 {
+	if k.stopping || !k.isSettled() || len(k.standbys) == 0 && k.Linger == 0 {
 		k.end(s)
 		return
 	}
@@ -50,7 +50,9 @@ func (k *keeper) end(s syscall.Signal) {
 	for _, p := range k.children() {
 		p.signal(s)
 	}
-	if k.socket != nil && k.successor == nil { // otherwise retire closes it
+	// Connections that waited when a successor has put its socket in the place of this one
+	// are accepted to the last: they would be reset.
+	if k.socket != nil && k.successor == nil {
 		_ = k.socket.Close()
 	}
 	if k.succession != nil {

@@ -156,13 +156,9 @@ func (k *keeper) beginSuccession(successor *link, protocol uint32) {
 // retire sends the successor all connections and saved state, when no child has them any
 // more.
 func (k *keeper) retire() {
-	k.retired = true
 	if k.Retired != nil {
 		k.Retired()
 	}
-	// Not before: connections that waited when the successor put its socket in the place of
-	// this one would be reset.
-	_ = k.socket.Close()
 	_ = k.successor.sock.SetDeadline(time.Now().Add(handOverTime)) // the one that was set for its request may be over
 	for _, key := range k.State.Keys("") {
 		// An error: the successor is dead. Then Kong sees the connections end.
@@ -176,8 +172,7 @@ func (k *keeper) retire() {
 		}
 		if err != nil {
 			k.warn("a connection cannot be handed over, and ends", "error", err)
-			k.finish(number)
-			continue
+			continue // what is still held ends with this keeper
 		}
 		sent[uint32(number)] = h.fd
 		delete(k.held, number)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // standsBy registers with the keeper, and waits until that knows.
@@ -96,6 +97,30 @@ func TestOneThatStandsByDoesNotTakeOver(t *testing.T) {
 	}
 }
 
+// It is one server's turn at a time: who comes then stands by the one that takes over.
+func TestOneThatComesInTheTurnOfAnother(t *testing.T) {
+	r := run(t)
+	child := r.ready()
+	first := r.standsBy()
+	r.signal(syscall.SIGTERM)
+	<-first.Turn
+	late, err := Register(r.path + ".next")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer late.Close()
+	select {
+	case <-late.Gone:
+	case <-late.Turn:
+		t.Error("it is two servers' turn")
+	}
+	_ = first.Close()
+	child.says("terminated")
+	if code := r.ends(); code != 0 {
+		t.Errorf("it ends with %d", code)
+	}
+}
+
 // One that lingers goes on when it is told to end, until another one comes, which may
 // stand by or take over at once; or until its time is over, or it is told again.
 func TestOneLingers(t *testing.T) {
@@ -138,6 +163,19 @@ func TestOneLingers(t *testing.T) {
 	}
 }
 
+// The time for another one to come is over: that is nothing to one that has come.
+func TestTheLingeringIsOverInATurn(t *testing.T) {
+	for name, k := range map[string]*keeper{
+		"offered":    {offered: new(link)},
+		"taken over": {successor: new(link)},
+	} {
+		k.afterFunc = time.AfterFunc
+		if k.endLingering(); k.ending {
+			t.Errorf("%s: it ends all the same", name)
+		}
+	}
+}
+
 // One that has given its place up is not waited for.
 func TestOneStandsByNoMore(t *testing.T) {
 	r := run(t)
@@ -157,11 +195,15 @@ func TestAStopWithAChildThatHangs(t *testing.T) {
 		t.Run(fmt.Sprintf("upgrading=%t", upgrading), func(t *testing.T) {
 			r := run(t)
 			child := r.ready()
-			r.dial()
+			kong := r.dial()
 			hanging := child
 			if upgrading {
 				r.signal(syscall.SIGUSR2)
 				hanging = r.child()
+			} else {
+				kong.send("hold")
+				child.says("holding")
+				kong.send("call") // which nobody reads: Kong has to see an end, and not a reset
 			}
 			if err := syscall.Kill(hanging.pid, syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
@@ -173,6 +215,7 @@ func TestAStopWithAChildThatHangs(t *testing.T) {
 			}
 			r.noMore()
 			r.signal(syscall.SIGWINCH) // its time is over
+			kong.ended()
 			if code := r.ends(); code != 1 {
 				t.Errorf("it ends with %d", code)
 			}

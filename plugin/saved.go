@@ -10,6 +10,12 @@ import (
 	"kong-traffic-split/plugin/config"
 )
 
+// The keys of the saved state of splits.
+const (
+	rowStates  = "split/row/"  // and the row's id
+	fileStates = "split/file/" // and the split's name
+)
+
 const (
 	// SavedConfigs is how the keys of the last good configurations in the saved state
 	// begin.
@@ -64,12 +70,9 @@ func (s *savedConfig) expired(now time.Time) bool { return now.Sub(s.Used) > con
 func (s *savedConfig) stale(now time.Time) bool   { return now.Sub(s.Used) >= stampPause }
 
 // newSavedConfig is what is saved of c.
-func newSavedConfig(c *config.Config, placement string, now time.Time) (*savedConfig, error) {
-	text, err := c.Saved()
-	if err != nil {
-		return nil, err
-	}
-	return &savedConfig{Placement: placement, Used: now.UTC().Truncate(time.Second), Config: text, TooLong: len(text) > maxSavedConfig, config: c}, nil
+func newSavedConfig(c *config.Config, placement string, now time.Time) *savedConfig {
+	text := c.Saved()
+	return &savedConfig{Placement: placement, Used: now.UTC().Truncate(time.Second), Config: text, TooLong: len(text) > maxSavedConfig, config: c}
 }
 
 // savedConfig returns what is saved under a key, nil where nothing is that is still good.
@@ -94,29 +97,75 @@ func (p *Plugin) saveConfig(key string, s *savedConfig) {
 	if s.TooLong {
 		saved.Config = nil
 	}
-	text, err := json.Marshal(&saved)
-	if err != nil {
-		p.Log.Error("a configuration cannot be saved", "key", key, "error", err)
-		return
-	}
+	text, _ := json.Marshal(&saved) // of which nothing can fail
 	p.State.Set(key, text)
 	if s.TooLong {
 		p.Log.Warn("a configuration is too long to be saved: should the next one be wrong, it stays in use only until the server is restarted", "key", key, "limit_bytes", maxSavedConfig)
 	}
 }
 
-// forgetConfigs drops the last good configurations that are so no more.
-func (p *Plugin) forgetConfigs(now time.Time) {
+// deleteExpired deletes the last good configurations that are so no more.
+func (p *Plugin) deleteExpired(now time.Time) {
 	for _, key := range p.State.Keys(SavedConfigs) {
-		if !strings.HasPrefix(key, SavedConfigs) {
-			continue
-		}
-		var s savedConfig
-		if json.Unmarshal(p.State.Get(key), &s) != nil || s.expired(now) {
+		if p.savedConfig(key, now) == nil {
 			p.State.Set(key, nil)
 		}
 	}
 	p.configs.mu.Lock()
 	defer p.configs.mu.Unlock()
 	maps.DeleteFunc(p.configs.kept, func(_ string, s *savedConfig) bool { return s.expired(now) })
+}
+
+// saveState saves the state of l. Of several calls at once the last one saves the latest
+// state. Rows without an id have nothing in common, so theirs is not saved.
+func (p *Plugin) saveState(l *live) {
+	p.saving.Lock()
+	defer p.saving.Unlock()
+	if l.stateKey == rowStates {
+		return
+	}
+	memory := l.state.Memory(time.Now())
+	if memory != nil || p.State.Get(l.stateKey) != nil {
+		p.State.Set(l.stateKey, memory)
+	}
+}
+
+// Refresh saves anew what the splits that are in use must not forget, without what is
+// over: a store that outlives the process cannot know which of it is of use.
+func (p *Plugin) Refresh() {
+	p.rows.each(p.saveState)
+	p.file.each(p.saveState)
+	p.deleteExpired(time.Now())
+}
+
+// deleteState deletes the saved state of l, whose split is gone.
+func (p *Plugin) deleteState(l *live) {
+	p.saving.Lock()
+	defer p.saving.Unlock()
+	if p.State.Get(l.stateKey) != nil {
+		p.State.Set(l.stateKey, nil)
+	}
+}
+
+// loadState has l take over its saved state, which may be of an earlier process.
+func (p *Plugin) loadState(l *live) {
+	if memory := p.State.Get(l.stateKey); memory != nil {
+		if err := l.state.Recall(memory, time.Now()); err != nil {
+			p.Log.Error("saved state of a split cannot be read", "split", l.split.Identity, "error", err)
+		}
+	}
+}
+
+// Recall takes over what another process has just saved under key: the state of a split
+// or a last good config. Other keys are ignored.
+func (p *Plugin) Recall(key string) {
+	if id, ok := strings.CutPrefix(key, rowStates); ok {
+		p.rows.loadState(id)
+	} else if name, ok := strings.CutPrefix(key, fileStates); ok {
+		p.file.loadState(name)
+	} else if id, ok := strings.CutPrefix(key, savedRows); ok {
+		p.configs.load(id)
+	} else if name, ok := strings.CutPrefix(key, savedSplits); ok {
+		p.file.loadConfig(name)
+	}
 }

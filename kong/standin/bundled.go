@@ -1,8 +1,12 @@
 package standin
 
 import (
+	"cmp"
+	"errors"
 	"net/http"
+	"os"
 	"strings"
+	"sync"
 
 	"kong-traffic-split/kong/declarative"
 )
@@ -107,10 +111,89 @@ func (x *exchange) authenticate(consumer *declarative.Consumer, credential *decl
 	} else {
 		headers["X-Anonymous-Consumer"] = "true"
 	}
-	for name, value := range headers {
-		x.header.Del(name)
-		if value != "" {
-			x.header.Set(name, value)
+	setHeaders(x.header, headers)
+}
+
+// terminationMessages are those of request-termination where it is given none.
+var terminationMessages = map[int]string{
+	401: "Unauthorized", 404: "Not found", 405: "Method not allowed",
+	500: "An unexpected error occurred", 502: "Bad Gateway", 503: "Service unavailable",
+}
+
+// terminate is Kong's plugin request-termination, without its echo.
+func terminate(x *exchange, row *pluginRow) error {
+	if trigger, _ := row.config["trigger"].(string); trigger != "" && !x.isTriggered(trigger) {
+		return nil
+	}
+	status, _ := row.config["status_code"].(float64)
+	a := &answer{status: int(status), header: http.Header{}}
+	body, _ := row.config["body"].(string)
+	message, _ := row.config["message"].(string)
+	message = cmp.Or(message, terminationMessages[a.status])
+	switch {
+	case body != "":
+		a.body = []byte(body)
+		if kind, _ := row.config["content_type"].(string); kind != "" {
+			a.header.Set("Content-Type", kind)
 		}
+	case message != "" && x.isGRPC():
+		a.body = []byte(message)
+	case message != "":
+		text, err := encodeJSON(map[string]string{"message": message})
+		if err != nil {
+			return raise("%v", err)
+		}
+		a.body = text
+		a.header.Set("Content-Type", typeJSON)
+	}
+	x.exited, x.delayed = true, a
+	return errAnswered
+}
+
+// isTriggered reports whether the request has a header or an argument of that
+// name.
+func (x *exchange) isTriggered(name string) bool {
+	dashed := strings.ReplaceAll(name, "_", "-")
+	return x.header.Values(dashed) != nil || parseArgs(x.args, maxArgs)[name] != nil
+}
+
+// logFiles are those that the plugin file-log writes to.
+type logFiles struct {
+	mu   sync.Mutex
+	open map[string]*os.File
+}
+
+// log is Kong's plugin file-log: a line of JSON for each request.
+func (l *logFiles) log(x *exchange, row *pluginRow) error {
+	line, err := x.serialize()
+	if err != nil {
+		return err
+	}
+	path, _ := row.config["path"].(string)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if row.config["reopen"] == true && l.open[path] != nil {
+		_ = l.open[path].Close()
+		delete(l.open, path)
+	}
+	if l.open[path] == nil {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+		if err != nil {
+			return errors.New("failed to open the file: " + luaError(err))
+		}
+		if l.open == nil {
+			l.open = map[string]*os.File{}
+		}
+		l.open[path] = f
+	}
+	_, err = l.open[path].Write(append(line, '\n'))
+	return err
+}
+
+func (l *logFiles) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.open {
+		_ = f.Close()
 	}
 }
