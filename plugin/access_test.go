@@ -12,7 +12,7 @@ import (
 )
 
 // onRoute is what Kong adds to the config of a row that is on a route.
-const onRoute = `"__plugin_id":"p1","__seq__":3,"route_id":"r1",`
+const onRoute = `"__plugin_id":"p1","__seq__":3,"route_id":"r1","plugin_instance_name":"p1",`
 
 // web is a plain route of a plain Service.
 func web() *kong {

@@ -45,6 +45,8 @@ type rowConfigs struct {
 	id        string
 	instances int // of configs' lock
 
+	name atomic.Pointer[string] // what people call the row; nil or empty: not known
+
 	present atomic.Pointer[Instance] // may be closed; nil: there was no request yet
 	// doubtful has had a request since the present one: it is of a worker that has another
 	// configuration.
@@ -258,8 +260,9 @@ func (r *rowConfigs) goodAt(placement string, now time.Time) *savedConfig {
 
 // ConfigError says which config is wrong, why, and what is in use instead.
 type ConfigError struct {
-	// Split is the id of its plugin row, or its name in the split files.
+	// Split is the name of its split, as in [SplitStatus].
 	Split    string    `json:"split"`
+	ID       string    `json:"id,omitempty"`
 	Route    string    `json:"route_id,omitempty"`
 	Service  string    `json:"service_id,omitempty"`
 	Consumer string    `json:"consumer_id,omitempty"`
@@ -271,6 +274,7 @@ type ConfigError struct {
 // ConfigErrors returns which configs are wrong, in the order of their splits' names.
 func (p *Plugin) ConfigErrors() []ConfigError {
 	all := append([]ConfigError{}, p.file.configErrors()...)
+	names := p.names()
 	p.configs.mu.Lock()
 	rows := make([]*rowConfigs, 0, len(p.configs.byID))
 	for _, r := range p.configs.byID {
@@ -282,6 +286,7 @@ func (p *Plugin) ConfigErrors() []ConfigError {
 		if i, err := r.wrong(); err != nil {
 			s := i.configError(err)
 			s.Since = r.since
+			s.Split = cmp.Or(names[s.ID], s.ID)
 			all = append(all, s)
 		}
 		r.mu.Unlock()
@@ -292,7 +297,7 @@ func (p *Plugin) ConfigErrors() []ConfigError {
 
 func (i *Instance) configError(err error) ConfigError {
 	return ConfigError{
-		Split: i.placement.PluginID, Route: i.placement.RouteID, Service: i.placement.ServiceID, Consumer: i.placement.ConsumerID,
+		ID: i.placement.PluginID, Route: i.placement.RouteID, Service: i.placement.ServiceID, Consumer: i.placement.ConsumerID,
 		Error: err.Error(), InUse: i.inUse(),
 	}
 }

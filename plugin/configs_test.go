@@ -79,7 +79,7 @@ func TestAWrongConfigLeavesTheLastGoodOneInUse(t *testing.T) {
 	first.Close()
 	f.expect(second, "a", true)
 	e := f.ConfigErrors()[0]
-	if e.Split != "p1" || e.Route != "r1" || !strings.Contains(e.Error, `rules[0].backend: "x" is not the name of a backend`) || e.InUse != "the last good one" || e.Since.IsZero() {
+	if e.Split != "web" || e.ID != "p1" || e.Route != "r1" || !strings.Contains(e.Error, `rules[0].backend: "x" is not the name of a backend`) || e.InUse != "the last good one" || e.Since.IsZero() {
 		t.Errorf("got %+v", e)
 	}
 	third := f.start(3, other)
@@ -97,7 +97,7 @@ func TestAConfigThatIsTooLongToBeRead(t *testing.T) {
 	f := newFailStatic(t, store{})
 	f.expect(f.start(1, good), "a", false)
 	f.expect(f.start(2, `"response_header":"`+strings.Repeat("x", 1<<20)+`",`+good), "a", true)
-	if e := f.ConfigErrors()[0]; e.Split != "p1" || e.Route != "r1" || !strings.Contains(e.Error, "bytes long; at most 1048576 are read") {
+	if e := f.ConfigErrors()[0]; e.Split != "web" || e.ID != "p1" || e.Route != "r1" || !strings.Contains(e.Error, "bytes long; at most 1048576 are read") {
 		t.Errorf("got %+v", e)
 	}
 }

@@ -38,7 +38,7 @@ type Instance struct {
 	begun   atomic.Bool // it has had one of either
 
 	route   remembered[route]
-	service remembered[config.Service]
+	service remembered[service]
 }
 
 // serving is the config by which an instance decides: its own, or the last good one of
@@ -64,6 +64,8 @@ type failure struct {
 // adds to its config.
 type placement struct {
 	PluginID, RouteID, ServiceID, ConsumerID string
+	// InstanceName is what people call the row; empty: it has no name.
+	InstanceName string
 	// Seq numbers the configs that a worker of Kong's has loaded, from 1; 0: not known.
 	Seq int64
 
@@ -82,7 +84,7 @@ func placementOf(sent *config.Node) (p placement, err error) {
 		}
 		return v.Text
 	}
-	p = placement{PluginID: id("__plugin_id"), RouteID: id("route_id"), ServiceID: id("service_id"), ConsumerID: id("consumer_id")}
+	p = placement{PluginID: id("__plugin_id"), RouteID: id("route_id"), ServiceID: id("service_id"), ConsumerID: id("consumer_id"), InstanceName: id("plugin_instance_name")}
 	p.unknown = err != nil
 	if v := sent.Get("__seq__"); v != nil && v.Kind == config.Number {
 		p.Seq, _ = strconv.ParseInt(v.Text, 10, 64)

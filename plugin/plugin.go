@@ -92,6 +92,9 @@ func (p *Plugin) Start(text []byte) *Instance {
 	}
 	i.placement = place
 	i.row, i.started = p.configs.add(place.PluginID)
+	if place.InstanceName != "" {
+		i.row.name.Store(&place.InstanceName)
+	}
 	if err == nil {
 		err = p.guard(func() error {
 			c, problems := config.DecodeRow(sent, p.ConfigOptions()...)

@@ -70,6 +70,9 @@ func (i *Instance) Reads(phase string, now time.Time) (first, later []call) {
 	if l != nil {
 		first, later = l.reads, l.laterReads
 	}
+	if l != nil && l.entry == "" && !i.begun.Load() {
+		w |= i.placement.namedBy()
+	}
 	rt, routeKnown := i.route.known(now)
 	_, serviceKnown := i.service.known(now)
 	ifPreserved := wantsHostUnlessPreserved
@@ -185,9 +188,15 @@ func (r *request) askRoute() (route, error) {
 	return v, nil
 }
 
+// service is what the plugin wants to know of the Service of a request.
+type service struct {
+	config.Service
+	name string
+}
+
 // askService returns the Service of the request: always the same one for a row
 // that is on a route or on a Service.
-func (r *request) askService() (config.Service, error) {
+func (r *request) askService() (service, error) {
 	v, isKnown := r.service.known(r.now)
 	if isKnown {
 		return v, nil
@@ -196,7 +205,7 @@ func (r *request) askService() (config.Service, error) {
 	if err != nil {
 		return v, err
 	}
-	v = config.NewService(entity["protocol"].GetStringValue(), entity["host"].GetStringValue())
+	v = service{config.NewService(entity["protocol"].GetStringValue(), entity["host"].GetStringValue()), entity["name"].GetStringValue()}
 	if r.placement.RouteID != "" || r.placement.ServiceID != "" {
 		r.service.set(v, r.now)
 	}

@@ -119,8 +119,13 @@ func (r *request) send(l *live) error {
 	if f.Unhealthy, err = r.unhealthy(l); err != nil {
 		return err
 	}
-	if !r.begun.Load() && r.begun.CompareAndSwap(false, true) {
-		l.state.Doubt() // Kong has another configuration
+	if !r.begun.Load() {
+		if err := r.learnName(l); err != nil {
+			return err
+		}
+		if r.begun.CompareAndSwap(false, true) {
+			l.state.Doubt() // Kong has another configuration
+		}
 	}
 	var asked *backend // at last
 	d, err := split.Choose(l.split, l.state, &f, func(i int, chosen bool) (found bool, err error) {

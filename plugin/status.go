@@ -12,8 +12,12 @@ import (
 // SplitStatus is the state of a split, for operators. Its counts are those of this process
 // alone.
 type SplitStatus struct {
-	// Split is its name in the split files, or the id of its plugin row.
-	Split    string `json:"split"`
+	// Split is its name in the split files, or that of its plugin row: the instance_name,
+	// else the name of the route, Service or consumer that the row is on. It is the id
+	// where there is none, or none is known before the first request.
+	Split string `json:"split"`
+	// ID is that of its plugin row; empty: it is in the split files.
+	ID       string `json:"id,omitempty"`
 	Revision string `json:"revision"`
 	// Ramp is nil if there is none.
 	Ramp     *RampStatus     `json:"ramp,omitempty"`
@@ -79,9 +83,14 @@ type Outcomes struct {
 // Status returns the state of all splits at now, in the order of their names.
 func (p *Plugin) Status(now time.Time) []SplitStatus {
 	all := []SplitStatus{}
-	add := func(l *live) { all = append(all, l.status(now)) }
-	p.rows.each(add)
-	p.file.each(add)
+	names := p.names()
+	p.rows.each(func(l *live) {
+		s := l.status(now)
+		s.ID = s.Split
+		s.Split = cmp.Or(names[s.ID], s.ID) // which may have begun meanwhile
+		all = append(all, s)
+	})
+	p.file.each(func(l *live) { all = append(all, l.status(now)) })
 	slices.SortFunc(all, func(a, b SplitStatus) int { return cmp.Compare(a.Split, b.Split) })
 	return all
 }

@@ -61,7 +61,7 @@ func TestStatus(t *testing.T) {
 		return &health.Condition{Target: host, Healthy: healthy, Since: time.Unix(0, 0)}
 	}
 	want := []plugin.SplitStatus{
-		{Split: "p1", Ramp: &plugin.RampStatus{Backend: "b", RolledBack: status[0].Ramp.RolledBack, Guard: status[0].Ramp.Guard}, Backends: []plugin.BackendStatus{
+		{Split: "p1", ID: "p1", Ramp: &plugin.RampStatus{Backend: "b", RolledBack: status[0].Ramp.RolledBack, Guard: status[0].Ramp.Guard}, Backends: []plugin.BackendStatus{
 			{Name: "a", Share: 1, Up: new(true), Requests: counted(map[split.Reason]uint64{split.ByWeight: 3}), Outcomes: &plugin.Outcomes{OK: 3}},
 			{Name: "b", Up: new(true), Requests: counted(map[split.Reason]uint64{split.ByWeight: 2}), Outcomes: &plugin.Outcomes{Failed: 2}},
 		}},

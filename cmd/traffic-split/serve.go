@@ -48,7 +48,7 @@ func serve(parent context.Context, o options, child *keeper.Child, open func() (
 			probes.Recall(key)
 		})
 	}
-	source := status.Source{Version: plugin.Version, Splits: p.Status, ConfigErrors: p.ConfigErrors, Hosts: o.statusHosts}
+	source := status.Source{Version: plugin.Version, Commit: commit(), Splits: p.Status, ConfigErrors: p.ConfigErrors, Hosts: o.statusHosts}
 	if host, _, err := net.SplitHostPort(o.status); err == nil {
 		source.Hosts = append(source.Hosts, host)
 	}
@@ -145,4 +145,16 @@ func serveSaving(ctx context.Context, o options, open func() (net.Listener, erro
 	saved := openState(o.state, log)
 	defer saved.Close()
 	return serve(ctx, o, nil, open, saved, log)
+}
+
+// commit is what the executable was built from; empty: that is not known.
+func commit() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, setting := range info.Settings {
+			if setting.Key == "vcs.revision" {
+				return setting.Value
+			}
+		}
+	}
+	return ""
 }

@@ -15,7 +15,8 @@ func described(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	buildInfo = described("build_info", "1, with the version of the plugin.", "version")
+	buildInfo = described("build_info", "1, with the version of the plugin, and the commit that it was built from where that is known.", "version", "commit")
+	splitInfo = described("info", "1, with the id of a split's plugin row, empty in the split files, and the revision in use.", "split", "id", "revision")
 	filesGood = described("file_last_reload_successful", "0 while the split files are wrong, and the last good ones are in use.")
 
 	configError = described("config_error", "1 while the config of a plugin row, or of a split in the files, is wrong: the last good one is in use where there is one. None where it is right.", "split")
@@ -44,7 +45,7 @@ type collector struct{ Source }
 
 // Describe implements [prometheus.Collector].
 func (collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, filesGood, configError, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, requests, unavailable, missing, outcomes, share, up, rolledBack, blocked} {
+	for _, d := range []*prometheus.Desc{buildInfo, splitInfo, filesGood, configError, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, requests, unavailable, missing, outcomes, share, up, rolledBack, blocked} {
 		to <- d
 	}
 }
@@ -57,7 +58,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, value uint64, labels ...string) {
 		to <- metric(d, prometheus.CounterValue, float64(value), labels)
 	}
-	gauge(buildInfo, 1, c.Version)
+	gauge(buildInfo, 1, c.Version, c.Commit)
 	if c.Problems != nil {
 		gauge(filesGood, number(len(c.Problems()) == 0))
 	}
@@ -83,6 +84,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		counter(probesUnjudged, p.Unjudged)
 	}
 	for _, s := range c.Splits(time.Now()) {
+		gauge(splitInfo, 1, s.Split, s.ID, s.Revision)
 		counter(unavailable, s.Unavailable, s.Split)
 		if slices.ContainsFunc(s.Backends, func(b plugin.BackendStatus) bool { return b.Outcomes != nil }) {
 			gauge(missing, number(!s.OutcomesMissing.IsZero()), s.Split)

@@ -44,7 +44,7 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, err := io.ReadAll(r.Body)
-	if err != nil || !strings.Contains(string(text), `traffic_split_build_info{version="1.2.3"} 1`) {
+	if err != nil || !strings.Contains(string(text), `traffic_split_build_info{commit="0123abc",version="1.2.3"} 1`) {
 		t.Errorf("got %v, %s", err, text)
 	}
 	_ = r.Body.Close()

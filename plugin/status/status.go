@@ -20,6 +20,8 @@ import (
 // A Source is what to show. Its functions have to be safe for concurrent use.
 type Source struct {
 	Version string
+	// Commit is what the server was built from; empty: that is not known.
+	Commit string
 	// Splits returns the state of all splits at now.
 	Splits func(now time.Time) []plugin.SplitStatus
 	// ConfigErrors returns the configs that are wrong. Nil: that is not known.
@@ -101,6 +103,7 @@ func writeMetrics(to io.Writer, from prometheus.Gatherer, log *slog.Logger) erro
 // report is what GET /status answers.
 type report struct {
 	Version      string               `json:"version"`
+	Commit       string               `json:"commit,omitempty"`
 	SplitFiles   *splitFiles          `json:"split_files,omitempty"`
 	State        *SavedState          `json:"state,omitempty"`
 	Probes       *Probes              `json:"probes,omitempty"`
@@ -113,7 +116,7 @@ type splitFiles struct {
 }
 
 func (s *Source) report() report {
-	r := report{Version: s.Version, Splits: s.Splits(time.Now())}
+	r := report{Version: s.Version, Commit: s.Commit, Splits: s.Splits(time.Now())}
 	if r.ConfigErrors = []plugin.ConfigError{}; s.ConfigErrors != nil {
 		r.ConfigErrors = s.ConfigErrors()
 	}

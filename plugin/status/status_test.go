@@ -23,6 +23,7 @@ var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 func source() Source {
 	return Source{
 		Version:  "1.2.3",
+		Commit:   "0123abc",
 		Problems: func() []string { return []string{"splits.yaml:1:1: wrong"} },
 		State: func() SavedState {
 			return SavedState{Path: "/s", Problem: "disk full", PutAside: []string{"/s.damaged"}}
@@ -34,7 +35,7 @@ func source() Source {
 		Splits: func(time.Time) []plugin.SplitStatus {
 			return []plugin.SplitStatus{
 				{
-					OutcomesMissing: noon, Split: "shop", Revision: "abc", Unavailable: 5,
+					OutcomesMissing: noon, Split: "shop", ID: "p1", Revision: "abc", Unavailable: 5,
 					Ramp: &plugin.RampStatus{Backend: "canary", RolledBack: noon},
 					Backends: []plugin.BackendStatus{
 						{Name: "stable", Share: 0.75, Up: new(true), Requests: map[split.Reason]uint64{split.ByWeight: 7, split.BySession: 2}, Outcomes: &plugin.Outcomes{OK: 9}},
@@ -77,9 +78,11 @@ func TestMetrics(t *testing.T) {
 		`backend_up{backend="a",split="web"} 1`,
 		`backend_up{backend="canary",split="shop"} 0`,
 		`backend_up{backend="stable",split="shop"} 1`,
-		`build_info{version="1.2.3"} 1`,
+		`build_info{commit="0123abc",version="1.2.3"} 1`,
 		`config_error{split="p1"} 1`,
 		`file_last_reload_successful 0`,
+		`info{id="",revision="def",split="web"} 1`,
+		`info{id="p1",revision="abc",split="shop"} 1`,
 		`outcomes_missing{split="shop"} 1`,
 		`outcomes_total{backend="canary",outcome="failed",split="shop"} 2`,
 		`outcomes_total{backend="canary",outcome="ok",split="shop"} 1`,
@@ -142,8 +145,8 @@ func TestMetricsThatCannotBe(t *testing.T) {
 	}
 	var log bytes.Buffer
 	w := get(t, s, &log, "GET", "/metrics")
-	if n := len(ours(w.Body.String())); w.Code != 200 || n != 28 {
-		t.Errorf("%d, %d samples, want 28", w.Code, n)
+	if n := len(ours(w.Body.String())); w.Code != 200 || n != 31 {
+		t.Errorf("%d, %d samples, want 31", w.Code, n)
 	}
 	if !strings.Contains(log.String(), "web") || !strings.Contains(log.String(), "UTF-8") {
 		t.Errorf("the log: %s", &log)
@@ -154,6 +157,7 @@ func TestJSON(t *testing.T) {
 	w := get(t, source(), io.Discard, "GET", "/status")
 	const want = `{
   "version": "1.2.3",
+  "commit": "0123abc",
   "split_files": {
     "problems": [
       "splits.yaml:1:1: wrong"
@@ -190,6 +194,7 @@ func TestJSON(t *testing.T) {
   "splits": [
     {
       "split": "shop",
+      "id": "p1",
       "revision": "abc",
       "ramp": {
         "backend": "canary",
