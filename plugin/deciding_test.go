@@ -145,6 +145,10 @@ func TestMarks(t *testing.T) {
 		{name: "the route's own Service, beside a guarded ramp", config: `"ramp":{"backend":"b","start":"2026-01-31T18:00:00Z","duration":60,"to":1,"guard":{"max_error_ratio":0.1}},"backends":[{"service":true},{"name":"b","host":"10.0.0.2"}]`, unmarked: true},
 		{name: "passive health checks", config: `"backends":[{"name":"a","host":"10.0.0.1","host_header":"a","health":{"passive":{}}}]`, mark: `^ctx\.shared\.set traffic_split=/[0-9a-f]{8}0{8}/a$`},
 		{
+			name: "another backend of a ramp whose guard compares", mark: `^ctx\.shared\.set traffic_split=/0{8}[0-9a-f]{8}/a$`,
+			config: `"ramp":{"backend":"b","start":"2026-01-31T18:00:00Z","duration":60,"to":1,"guard":{"max_error_excess":0.1,"max_latency":1}},` + ab,
+		},
+		{
 			name: "the backend of a guarded ramp", mark: `^ctx\.shared\.set traffic_split=/0{8}[0-9a-f]{8}/a$`,
 			config: `"ramp":{"backend":"a","start":"2026-01-31T18:00:00Z","duration":60,"to":50,"guard":{"max_error_ratio":0.1}},"backends":[{"name":"a","host":"10.0.0.1","host_header":"a"},{"name":"b","host":"10.0.0.2","host_header":"b"}]`,
 		},
@@ -167,6 +171,7 @@ func TestMarks(t *testing.T) {
 				t.Errorf("told %q, want the mark %q", k.told, tt.mark)
 			}
 			k.asked = nil
+			k.text["response.get_source"] = "service"
 			reads, _ := i.Reads("log", time.Now())
 			if err := k.run(t, "log", i); err != nil {
 				t.Fatal(err)

@@ -25,15 +25,15 @@ type fileSplits struct {
 
 // fileRevision is what all the split files together say at a time.
 type fileRevision struct {
-	loaded   bool // there are split files
-	splits   map[string]*live
-	gone     map[string]*live // that have vanished, and stay in use
-	observed bool             // the outcome of some split's requests matters
+	loaded bool // there are split files
+	splits map[string]*live
+	gone   map[string]*live // that have vanished, and stay in use
+	watch  watch            // what of the outcomes of some split's requests matters
 }
 
 func (r *fileRevision) add(splits map[string]*live, name string, l *live) {
 	splits[name] = l
-	r.observed = r.observed || l.observed
+	r.watch = r.watch.union(l.watch)
 }
 
 // get returns the split of that name, or the one that has vanished; nil: there is none.
@@ -68,6 +68,7 @@ func (f *fileSplits) set(splits map[string]*config.Config) {
 				f.plugin.saveState(l)
 			}
 		}
+		f.plugin.saveStep(l)
 		next.add(next.splits, name, l)
 	}
 	f.keep(next, old, !before.loaded)

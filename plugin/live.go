@@ -25,7 +25,7 @@ type live struct {
 	allHeaders        bool                                       // all headers that the client has sent are among these
 	needsHTTP         string                                     // parameters that a TCP or TLS connection cannot have
 	service           int                                        // the index of the backend that is the route's own Service; -1: none is
-	observed          bool                                       // what becomes of its requests matters
+	watch             watch                                      // what of the outcomes of its requests matters
 	entry             string                                     // its name in the split files; empty: it is a row's own
 	marks             []atomic.Pointer[keyedCall[split.Subject]] // for the log phase then, in the order of the backends
 	logs              bool                                       // decisions are added to what log plugins write
@@ -45,7 +45,7 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 	l := &live{
 		split: s, state: st, entry: name, stateKey: rowStates + s.Identity, backends: make([]backend, len(c.Backends)), tally: newTally(s, was),
 		wantedByAll: ^wants(0), service: -1, needsHTTP: c.NeedsHTTP(),
-		observed: s.Ramp != nil && s.Ramp.Guard != nil, logs: c.LogDecision, config: c,
+		watch: watchOf(s), logs: c.LogDecision, config: c,
 	}
 	if name != "" {
 		l.stateKey = fileStates + name
@@ -64,10 +64,9 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 			l.service = i
 		}
 		l.probed = l.probed || isProbed(&c.Backends[i])
-		l.observed = l.observed || s.Backends[i].Passive != nil
 	}
 	l.wantedByAll &= l.wanted // where none has a share
-	if l.observed {
+	if l.watch.failures {
 		l.marks = make([]atomic.Pointer[keyedCall[split.Subject]], len(l.backends))
 	}
 	return l

@@ -2,8 +2,10 @@ package plugin
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"kong-traffic-split/plugin/split"
 )
@@ -13,20 +15,68 @@ import (
 // backend that it has chosen, with slashes between them.
 const markKey = "traffic_split"
 
-// outcomeReads are what the log phase asks for.
-var outcomeReads = []call{textCall("kong.ctx.shared.get", markKey), {Method: "kong.response.get_source"}, {Method: "kong.response.get_status"}}
+// waitingTime is how long Kong has waited for the backend to begin its answer, in
+// milliseconds, on the last try.
+const waitingTime = "KONG_WAITING_TIME"
 
-// observes reports whether the outcome of the row's requests matters. Of a TCP or TLS
+// What the log phase asks for. The status of gRPC is in nginx's variables of what the
+// backend has sent: in the header of an answer without a message, in the trailer of others.
+var (
+	outcomeReads = []call{textCall("kong.ctx.shared.get", markKey), {Method: "kong.response.get_source"}, {Method: "kong.response.get_status"}}
+	timedReads   = slices.Concat(outcomeReads, []call{textCall("kong.nginx.get_ctx", waitingTime)})
+	grpcReads    = []call{textCall("kong.nginx.get_var", "upstream_http_grpc_status"), textCall("kong.nginx.get_var", "upstream_trailer_grpc_status")}
+)
+
+// watch is what of the outcomes of requests matters.
+type watch struct {
+	failures  bool
+	latencies bool
+}
+
+// union returns what matters to one of the two.
+func (w watch) union(other watch) watch {
+	return watch{w.failures || other.failures, w.latencies || other.latencies}
+}
+
+// watchOf returns what matters of the requests of a split.
+func watchOf(s *split.Split) (w watch) {
+	if s.Ramp != nil && s.Ramp.Guard != nil {
+		w = watch{failures: true, latencies: s.Ramp.Guard.MaxLatency > 0}
+	}
+	w.failures = w.failures || slices.ContainsFunc(s.Backends, func(b split.Backend) bool { return b.Passive != nil })
+	return w
+}
+
+// observes returns what of the outcomes of the row's requests matters. Of a TCP or TLS
 // connection Kong tells none, and raises an error where it is asked.
-func (i *Instance) observes() bool {
+func (i *Instance) observes() watch {
 	s := i.serving.Load()
 	switch {
 	case i.streams.Load(), s == nil, s.err != nil:
-		return false
+		return watch{}
 	case s.live != nil:
-		return s.live.observed
+		return s.live.watch
 	}
-	return i.plugin.file.current.Load().observed
+	return i.plugin.file.current.Load().watch
+}
+
+// outcomeReads lists what the log phase asks for. Only on a gRPC Service it asks for the
+// status of gRPC, in a second batch where it does not know the Service yet.
+func (i *Instance) outcomeReads(now time.Time) []call {
+	w := i.observes()
+	reads := outcomeReads
+	switch {
+	case !w.failures:
+		return nil
+	case w.latencies:
+		reads = timedReads
+	}
+	if service, known := i.service.known(now); !known {
+		return append(reads[:len(reads):len(reads)], getService)
+	} else if service.IsGRPC() {
+		return slices.Concat(reads, grpcReads)
+	}
+	return reads
 }
 
 // setMark returns the call that leaves a decision of l for the log phase. It is the same
@@ -58,7 +108,7 @@ func parseMark(text string) (entry, backend string, subject split.Subject, ok bo
 
 // observe tells the split what has become of a request that it has decided.
 func (r *request) observe() error {
-	if !r.observes() {
+	if !r.observes().failures {
 		return nil
 	}
 	v, err := r.kong.Ctx.GetSharedAny(markKey)
@@ -76,14 +126,13 @@ func (r *request) observe() error {
 	if i < 0 {
 		return nil
 	}
-	failed, counts, err := r.outcome()
+	outcome, counts, err := r.outcome(l.watch)
 	if err != nil || !counts {
 		return err
 	}
-	events := l.state.Observe(split.Outcome{
-		Backend: i, Subject: subject, Failed: failed, Latency: -1, Unusable: l.watches.unhealthy() | l.state.Missing(),
-	}, r.now)
-	l.tally.observed(i, failed) // whoever sees the count sees what follows from it
+	outcome.Backend, outcome.Subject, outcome.Unusable = i, subject, l.watches.unhealthy()|l.state.Missing()
+	events := l.state.Observe(outcome, r.now)
+	l.tally.observed(i, outcome.Failed) // whoever sees the count sees what follows from it
 	return r.report(l, events)
 }
 
@@ -114,35 +163,84 @@ func (r *request) decided(mark string) (l *live, backend int, subject split.Subj
 	return l, l.index(chosen), subject
 }
 
-// outcome reports whether a request has failed on account of its backend, and
-// whether it says anything about that at all: it does where Kong has an answer, or has
-// tried to have one and failed. Other plugins answer with the same statuses.
-func (r *request) outcome() (failed, counts bool, err error) {
+// outcome returns whether a request has failed on account of its backend, and its latency
+// if that matters. It reports whether it says anything about the backend at all: it does
+// where Kong has an answer, or has tried to have one and failed. Other plugins answer with
+// the same statuses.
+func (r *request) outcome(w watch) (o split.Outcome, counts bool, err error) {
+	o.Latency = -1
 	source, err := r.kong.Response.GetSource()
 	if err != nil {
-		return false, false, err
+		return o, false, err
 	}
 	status, err := r.kong.Response.GetStatus()
 	if err != nil {
-		return false, false, err
+		return o, false, err
 	}
-	const clientGone = 499
 	if source == "service" {
-		return status >= 500, status != clientGone, nil
+		return r.answered(status, w)
 	}
 	if status < 500 {
-		return false, false, nil
+		return o, false, nil
 	}
 	proxied, err := r.isInContext("KONG_PROXIED") // set when the access phase has ended well
 	switch {
 	case err != nil:
-		return false, false, err
+		return o, false, err
 	case source == "error" && proxied:
-		failed = status == 502 || status == 504
+		o.Failed = status == 502 || status == 504
 	case source == "exit" && !proxied: // else a plugin has ended a request that has an answer
-		failed, err = r.isInContext("KONG_UPSTREAM_DNS_START") // when Kong began to look for an address, and found none
+		o.Failed, err = r.isInContext("KONG_UPSTREAM_DNS_START") // when Kong began to look for an address, and found none
 	}
-	return failed, failed, err
+	return o, o.Failed, err
+}
+
+// answered returns the outcome of a request that the backend has answered.
+func (r *request) answered(status int, w watch) (o split.Outcome, counts bool, err error) {
+	const clientGone = 499
+	o = split.Outcome{Failed: status >= 500, Latency: -1}
+	counts = status != clientGone
+	service, err := r.askService()
+	if err != nil {
+		return o, false, err
+	}
+	if service.IsGRPC() && !o.Failed && counts {
+		if o.Failed, counts, err = r.grpcStatus(); err != nil {
+			return o, false, err
+		}
+	}
+	if !w.latencies {
+		return o, counts, nil
+	}
+	v, err := r.kong.Nginx.GetCtxAny(waitingTime)
+	if err != nil {
+		return o, false, fmt.Errorf("asking Kong for %s: %w", waitingTime, err)
+	}
+	if ms, ok := v.(float64); ok {
+		o.Latency = time.Duration(max(ms, 0) * float64(time.Millisecond))
+	}
+	return o, counts, nil
+}
+
+// grpcStatus reports whether the status of gRPC says that the backend has failed: as those
+// do that stand for a 5xx in HTTP. What the client has cancelled does not count.
+func (r *request) grpcStatus() (failed, counts bool, err error) {
+	for _, read := range grpcReads {
+		text, err := r.askText(read)
+		if err != nil {
+			return false, false, err
+		}
+		switch text {
+		case "":
+			continue
+		case "1": // CANCELLED
+			return false, false, nil
+		case "2", "4", "12", "13", "14", "15": // UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS
+			return true, true, nil
+		}
+		return false, true, nil
+	}
+	return false, true, nil
 }
 
 // isInContext reports whether the request's context in Kong has a value of that name
@@ -163,6 +261,10 @@ func (r *request) report(l *live, events []split.Incident) error {
 	}
 	r.plugin.saveState(l)
 	for _, e := range events {
+		if e.Kind == split.StepBegun {
+			r.logStep(l, e)
+			continue
+		}
 		line := fmt.Sprintf("split %q: %s", l.split.Identity, e)
 		r.plugin.Log.Warn(line)
 		if err := r.kong.Log.Warn("[" + Name + "] " + line); err != nil {
@@ -170,4 +272,10 @@ func (r *request) report(l *live, events []split.Incident) error {
 		}
 	}
 	return nil
+}
+
+// logStep logs that a step of a ramp has begun. It is no news for Kong's log.
+func (r *request) logStep(l *live, e split.Incident) {
+	r.plugin.Log.Info("the next step of a ramp has begun", "split", l.split.Identity, "backend", e.Backend,
+		"step", fmt.Sprintf("%d of %d", e.Step, e.Steps), "share", fmt.Sprintf("%s->%s", split.Percent(e.From), split.Percent(e.To)), "behind", e.Behind)
 }

@@ -61,10 +61,7 @@ func wantsOf(b *config.Backend) (w wants) {
 // them need. Later comes what only a client without a session needs.
 func (i *Instance) Reads(phase string, now time.Time) (first, later []call) {
 	if phase == "log" {
-		if i.observes() {
-			first = outcomeReads
-		}
-		return first, nil
+		return i.outcomeReads(now), nil
 	}
 	l, w := i.wants(phase == "preread", now)
 	if l != nil {

@@ -62,6 +62,7 @@ func (r *rows) add(place placement, c *config.Config) (*live, func()) {
 	if newest == nil {
 		r.plugin.loadState(l)
 	}
+	r.plugin.saveStep(l)
 	// Kong closes the old instance before the new one has its first request.
 	for _, was := range w.lives {
 		l.watches.startFrom(&was.watches, r.plugin.Probers, l)

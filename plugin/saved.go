@@ -130,6 +130,14 @@ func (p *Plugin) saveState(l *live) {
 	}
 }
 
+// saveStep saves where the ramp of a new revision begins, if its steps wait: another process
+// that did not know would begin where the clock has it by then.
+func (p *Plugin) saveStep(l *live) {
+	if l.split.Ramp.Waits() {
+		p.saveState(l)
+	}
+}
+
 // Refresh saves anew what the splits that are in use must not forget, without what is
 // over: a store that outlives the process cannot know which of it is of use.
 func (p *Plugin) Refresh() {

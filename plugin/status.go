@@ -101,7 +101,7 @@ func (l *live) status(now time.Time) SplitStatus {
 		Split: l.split.Identity, Revision: l.split.Revision,
 		Backends: make([]BackendStatus, len(l.backends)), Unavailable: l.tally.unavailable.Load(),
 	}
-	if l.observed {
+	if l.watch.failures {
 		s.OutcomesMissing = l.tally.silence.since(now)
 	}
 	if r := state.Ramp; r != nil {
@@ -124,7 +124,7 @@ func (l *live) status(now time.Time) SplitStatus {
 		for j, reason := range split.Reasons {
 			b.Requests[reason] = t.chosen[j].Load()
 		}
-		if l.observed {
+		if l.watch.failures {
 			b.Outcomes = &Outcomes{OK: t.ok.Load(), Failed: t.failed.Load()}
 		}
 		s.Backends[i] = b

@@ -30,7 +30,7 @@ func newTally(s *split.Split, before *live) tally {
 	t := tally{unavailable: new(atomic.Uint64), silence: new(silence), backends: make([]*backendTally, len(s.Backends))}
 	if before != nil {
 		t.unavailable = before.tally.unavailable
-		if before.observed {
+		if before.watch.failures {
 			t.silence = before.tally.silence
 		}
 	}

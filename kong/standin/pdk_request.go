@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"strings"
+	"time"
 
 	pb "github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/proto"
@@ -98,7 +99,7 @@ func getConsumer(x *exchange, _ none) (any, error) {
 }
 
 // getVar is a variable of nginx. Of its many there are the path that the Service
-// gets and the client's headers; another is an error, so that nobody takes
+// gets, the client's headers, and the status of gRPC that the Service has sent; another is an error, so that nobody takes
 // it for an empty one.
 func getVar(x *exchange, name string) (any, error) {
 	name = strings.ToLower(name)
@@ -106,6 +107,10 @@ func getVar(x *exchange, name string) (any, error) {
 	switch {
 	case name == "upstream_uri":
 		return x.upstreamURI, nil
+	case name == "upstream_http_grpc_status":
+		return x.grpcStatus.header, nil
+	case name == "upstream_trailer_grpc_status":
+		return x.grpcStatus.trailer, nil
 	case isHeader:
 		return x.headerVariable(strings.ReplaceAll(header, "_", "-")), nil
 	}
@@ -153,6 +158,10 @@ func getCtx(x *exchange, key string) (any, error) {
 	case "KONG_PROXIED": // it was to be; that may have failed
 		if x.proxied {
 			value = true
+		}
+	case "KONG_WAITING_TIME": // of the last try
+		if t := &x.times; x.proxied && !t.balancerEnded.IsZero() {
+			value = float64(cmp.Or(t.answered, t.finished, time.Now()).UnixMilli() - t.balancerEnded.UnixMilli())
 		}
 	case "KONG_UPSTREAM_DNS_START": // of the last try; not where the host is an address
 		if t := x.times.addressSought; !t.IsZero() {

@@ -19,10 +19,13 @@ type Service struct {
 // NewService returns the Service with that protocol and host.
 func NewService(protocol, host string) Service { return Service{protocol, host, isIP(host)} }
 
+// IsGRPC reports whether the Service speaks gRPC.
+func (s *Service) IsGRPC() bool { return s.Protocol == "grpc" || s.Protocol == "grpcs" }
+
 // Refuse returns an error if Kong would fail to do what a backend asks for, silently or
 // with an error that does not say why.
 func (s *Service) Refuse(b *Backend) error {
-	grpc := s.Protocol == "grpc" || s.Protocol == "grpcs"
+	grpc := s.IsGRPC()
 	switch {
 	case grpc && b.Protocol != "":
 		return fmt.Errorf("backend %q: protocol %s: Kong cannot change the protocol of a %s Service: leave it out", b.Name, b.Protocol, s.Protocol)

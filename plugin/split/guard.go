@@ -30,7 +30,7 @@ func (c *course) prepare(r *Ramp) {
 		c.own.latencies = new([parts + 1]histogram)
 		c.step.latencies = new(histogram)
 	}
-	if !r.waits() {
+	if !r.Waits() {
 		c.pace.Store(nil) // if it waits again, it goes on from where the clock has it then
 	}
 }
@@ -173,7 +173,7 @@ func (st *State) judge(o Outcome, now time.Time) (incidents []Incident) {
 		c.blocked = now
 		incidents = append(incidents, st.incident(Blocked, g.why(over, &e), &e))
 	}
-	if r.waits() && r.Hold == nil {
+	if r.Waits() && r.Hold == nil {
 		incidents = append(incidents, st.proceed(o, own, bucket, now)...)
 	}
 	return incidents

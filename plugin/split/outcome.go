@@ -123,7 +123,7 @@ func (e Incident) String() string {
 	case Blocked:
 		return fmt.Sprintf("the ramp of %q is taken back only once another backend can take its share, and none can: %s", e.Backend, e.Why)
 	case StepBegun:
-		text := fmt.Sprintf("step %d of %d of the ramp of %q has begun, from %s %% to %s %%", e.Step, e.Steps, e.Backend, percent(e.From), percent(e.To))
+		text := fmt.Sprintf("step %d of %d of the ramp of %q has begun, from %s %% to %s %%", e.Step, e.Steps, e.Backend, Percent(e.From), Percent(e.To))
 		if e.Behind > 0 {
 			text += fmt.Sprintf(", %s later than without waiting", e.Behind.Round(time.Millisecond))
 		}
@@ -242,7 +242,7 @@ func (st *State) Memory(now time.Time) []byte {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	m := memory{Ejected: map[string]time.Time{}, RolledBack: map[string]rollback{}, Steps: map[string]savedPace{}}
-	if r := st.split.Ramp; r.waits() {
+	if r := st.split.Ramp; r.Waits() {
 		st.course.paceAt(r, now)
 	}
 	for name, c := range h.backends {
@@ -301,7 +301,7 @@ func (st *State) Recall(text []byte, now time.Time) error {
 	}
 	for ramp, saved := range m.Steps {
 		c := entry(h.ramps, ramp)
-		if c != st.course || st.split.Ramp.waits() && saved.Step <= st.split.Ramp.steps() {
+		if c != st.course || st.split.Ramp.Waits() && saved.Step <= st.split.Ramp.steps() {
 			c.pace.Store(&pace{step: max(saved.Step, beforeFirst), behind: max(saved.Behind, 0)})
 			c.step.clear()
 		}

@@ -10,8 +10,8 @@ type pace struct {
 	passed bool          // it was judged, and exceeds no limit
 }
 
-// waits reports whether no step of the ramp begins before the one before it was judged.
-func (r *Ramp) waits() bool {
+// Waits reports whether no step of the ramp begins before the one before it was judged.
+func (r *Ramp) Waits() bool {
 	return r != nil && r.Guard != nil && r.Guard.Wait && (len(r.Plan) > 0 || r.Steps > 0)
 }
 

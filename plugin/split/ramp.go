@@ -156,7 +156,7 @@ func (st *State) RampShare(now time.Time) int {
 		return min(int(st.course.share.Load()), *r.Hold)
 	case st.rolledBack():
 		return int(st.course.share.Load())
-	case r.Hold == nil && r.waits():
+	case r.Hold == nil && r.Waits():
 		step, _ := st.course.paceAt(r, now).at(r, now)
 		return r.shareOf(step)
 	}

@@ -68,7 +68,7 @@ func (st *State) rampStatus(now time.Time) *RampStatus {
 	s := &RampStatus{Share: st.RampShare(now), Held: r.Hold != nil}
 	step := r.stepAt(now.Sub(r.Start))
 	p := &pace{step: step}
-	if r.waits() {
+	if r.Waits() {
 		p = c.paceAt(r, now)
 		step, _ = p.at(r, now)
 		s.Behind = p.behind
@@ -83,7 +83,7 @@ func (st *State) rampStatus(now time.Time) *RampStatus {
 		s.Ends = r.Start.Add(r.Duration)
 	case s.Steps > 0 && ends:
 		s.Ends = r.Start.Add(end + s.Behind)
-		if r.waits() && r.isJudged(step) {
+		if r.Waits() && r.isJudged(step) {
 			s.Waits = st.waitsFor(p, step)
 		}
 	}
@@ -133,5 +133,5 @@ func (st *State) guardStatus(share int, now time.Time) *GuardStatus {
 	return s
 }
 
-// percent writes a share, in hundredths of a percent, in percent.
-func percent(share int) string { return strconv.FormatFloat(float64(share)/100, 'f', -1, 64) }
+// Percent writes a share, in hundredths of a percent, in percent.
+func Percent(share int) string { return strconv.FormatFloat(float64(share)/100, 'f', -1, 64) }
