@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -30,11 +31,30 @@ type SplitStatus struct {
 	Unavailable uint64 `json:"unavailable"`
 }
 
-// RampStatus is the state of a ramp.
+// RampStatus is the state of a ramp. Shares are from 0 to 1.
 type RampStatus struct {
-	Backend string `json:"backend"`
-	// RolledBack is since when it is rolled back; zero: it is not.
+	Backend string  `json:"backend"`
+	Share   float64 `json:"share"` // at the moment
+	// From is the share before Start, To that from End on, by the clock.
+	From  float64   `json:"from"`
+	To    float64   `json:"to"`
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+	// Step is the step under way, of Steps; both are 0 for a continuous ramp.
+	Step  int `json:"step,omitempty"`
+	Steps int `json:"steps,omitempty"`
+	// Held is true while the config holds the share, whatever the clock says.
+	Held bool `json:"held,omitempty"`
+	// Next is when the next step begins, or a continuous ramp is at its end; zero: nothing
+	// changes by the clock.
+	Next time.Time `json:"next,omitzero"`
+	// Behind is how many seconds the steps have waited so far.
+	Behind float64 `json:"behind,omitempty"`
+	// WaitsFor is what the next step waits for besides its time; empty: for nothing else.
+	WaitsFor string `json:"waits_for,omitempty"`
+	// RolledBack is since when it is rolled back, and Why the reason; zero: it is not.
 	RolledBack time.Time `json:"rolled_back,omitzero"`
+	Why        string    `json:"why,omitempty"`
 	// RollbackBlocked is since when too many requests fail, but no other backend can take
 	// the share, so that it is not rolled back; zero: that is not so.
 	RollbackBlocked time.Time `json:"rollback_blocked,omitzero"`
@@ -50,6 +70,17 @@ type GuardStatus struct {
 	Failed      int  `json:"failed"`
 	MinRequests int  `json:"min_requests"`
 	Judges      bool `json:"judges"`
+	// Others are the requests to all other backends, and OthersFailed those of them that
+	// failed; 0 unless the guard compares with them.
+	Others       int `json:"others,omitempty"`
+	OthersFailed int `json:"others_failed,omitempty"`
+	// Latency is that of the guard's quantile, in seconds; nil: the guard has no limit of
+	// it, or the requests of the quantile had no answer.
+	Latency *float64 `json:"latency,omitempty"`
+	// Lacks is what there is too little of to judge by every limit; empty: nothing.
+	Lacks split.Lack `json:"lacks,omitempty"`
+	// Summary says it in words: "3 of 18 failed, judged from 20".
+	Summary string `json:"summary"`
 }
 
 // BackendStatus is the state of a backend.
@@ -104,12 +135,8 @@ func (l *live) status(now time.Time) SplitStatus {
 	if l.watch.failures {
 		s.OutcomesMissing = l.tally.silence.since(now)
 	}
-	if r := state.Ramp; r != nil {
-		ramp := l.split.Ramp
-		s.Ramp = &RampStatus{Backend: l.split.Backends[ramp.Backend].Name, RolledBack: r.RolledBack, RollbackBlocked: r.Blocked}
-		if g := r.Guard; g != nil {
-			s.Ramp.Guard = &GuardStatus{g.Requests, g.Failed, ramp.Guard.MinRequests, g.Lacks == split.LacksNothing}
-		}
+	if state.Ramp != nil {
+		s.Ramp = l.rampStatus(state.Ramp)
 	}
 	for i := range l.backends {
 		b := BackendStatus{
@@ -128,6 +155,32 @@ func (l *live) status(now time.Time) SplitStatus {
 			b.Outcomes = &Outcomes{OK: t.ok.Load(), Failed: t.failed.Load()}
 		}
 		s.Backends[i] = b
+	}
+	return s
+}
+
+func (l *live) rampStatus(r *split.RampStatus) *RampStatus {
+	ramp := l.split.Ramp
+	part := func(share int) float64 { return float64(share) / 10000 }
+	byClock := *ramp
+	byClock.Hold = nil
+	end := ramp.Start.Add(ramp.Length())
+	s := &RampStatus{
+		Backend: l.split.Backends[ramp.Backend].Name, Share: part(r.Share),
+		From: part(ramp.From), To: part(byClock.ShareAt(end)), Start: ramp.Start, End: end,
+		Step: r.Step, Steps: r.Steps, Held: r.Held, Next: r.Ends, Behind: r.Behind.Seconds(), WaitsFor: r.Waits,
+		RolledBack: r.RolledBack, Why: r.Why, RollbackBlocked: r.Blocked,
+	}
+	if g := r.Guard; g != nil {
+		least := ramp.Guard.MinRequests
+		s.Guard = &GuardStatus{
+			Requests: g.Requests, Failed: g.Failed, MinRequests: least, Judges: g.Lacks == split.LacksNothing,
+			Others: g.Others, OthersFailed: g.Failing, Lacks: g.Lacks,
+			Summary: fmt.Sprintf("%d of %d failed, judged from %d", g.Failed, g.Requests, least),
+		}
+		if g.Timed > 0 && g.Latency != split.NoAnswer {
+			s.Guard.Latency = new(g.Latency.Seconds())
+		}
 	}
 	return s
 }

@@ -60,8 +60,12 @@ func TestStatus(t *testing.T) {
 	probe := func(host string, healthy bool) *health.Condition {
 		return &health.Condition{Target: host, Healthy: healthy, Since: time.Unix(0, 0)}
 	}
+	start := time.Date(2026, 1, 31, 18, 0, 0, 0, time.UTC)
 	want := []plugin.SplitStatus{
-		{Split: "p1", ID: "p1", Ramp: &plugin.RampStatus{Backend: "b", RolledBack: status[0].Ramp.RolledBack, Guard: status[0].Ramp.Guard}, Backends: []plugin.BackendStatus{
+		{Split: "p1", ID: "p1", Ramp: &plugin.RampStatus{
+			Backend: "b", To: 1, Start: start, End: start.Add(time.Minute), RolledBack: status[0].Ramp.RolledBack, Why: "2 of 2 requests failed",
+			Guard: &plugin.GuardStatus{Requests: 2, Failed: 2, MinRequests: 2, Judges: true, Summary: "2 of 2 failed, judged from 2"},
+		}, Backends: []plugin.BackendStatus{
 			{Name: "a", Share: 1, Up: new(true), Requests: counted(map[split.Reason]uint64{split.ByWeight: 3}), Outcomes: &plugin.Outcomes{OK: 3}},
 			{Name: "b", Up: new(true), Requests: counted(map[split.Reason]uint64{split.ByWeight: 2}), Outcomes: &plugin.Outcomes{Failed: 2}},
 		}},

@@ -37,6 +37,13 @@ var (
 	share      = described("backend_share", "A backend's share of new clients, from 0 to 1, by the weights and the ramp.", "split", "backend")
 	up         = described("backend_up", "0 while a backend is ejected, its probes find it unhealthy, or Kong does not have its Upstream. None while that is not known, before the first request that it may be for.", "split", "backend")
 	rolledBack = described("ramp_rolled_back", "1 where the guard has rolled the ramp of a backend back.", "split", "backend")
+	rampShare  = described("ramp_share", "The share of a ramp's backend, from 0 to 1.", "split", "backend")
+	rampStep   = described("ramp_step", "The step of a ramp that is under way. None for a continuous ramp.", "split", "backend")
+	rampSteps  = described("ramp_steps", "How many steps a ramp has. None for a continuous ramp.", "split", "backend")
+	rampWaits  = described("ramp_waiting", "1 while the next step of a ramp waits for more than its time. None for a continuous ramp.", "split", "backend")
+	rampHeld   = described("ramp_held", "1 while the config holds the share of a ramp, whatever the clock says.", "split", "backend")
+	guardSaw   = described("guard_requests", "Requests in the window of a ramp's guard, by their outcome.", "split", "backend", "outcome")
+	guardLeast = described("guard_min_requests", "How many requests there have to be in the window of a ramp's guard before they are judged.", "split", "backend")
 	blocked    = described("ramp_rollback_blocked", "1 where the guard would roll the ramp of a backend back if another one could take its share.", "split", "backend")
 )
 
@@ -45,7 +52,7 @@ type collector struct{ Source }
 
 // Describe implements [prometheus.Collector].
 func (collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, splitInfo, filesGood, configError, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, requests, unavailable, missing, outcomes, share, up, rolledBack, blocked} {
+	for _, d := range []*prometheus.Desc{buildInfo, splitInfo, filesGood, configError, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, requests, unavailable, missing, outcomes, share, up, rolledBack, blocked, rampShare, rampStep, rampSteps, rampWaits, rampHeld, guardSaw, guardLeast} {
 		to <- d
 	}
 }
@@ -89,9 +96,21 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		if slices.ContainsFunc(s.Backends, func(b plugin.BackendStatus) bool { return b.Outcomes != nil }) {
 			gauge(missing, number(!s.OutcomesMissing.IsZero()), s.Split)
 		}
-		if s.Ramp != nil {
-			gauge(rolledBack, number(!s.Ramp.RolledBack.IsZero()), s.Split, s.Ramp.Backend)
-			gauge(blocked, number(!s.Ramp.RollbackBlocked.IsZero()), s.Split, s.Ramp.Backend)
+		if r := s.Ramp; r != nil {
+			gauge(rolledBack, number(!r.RolledBack.IsZero()), s.Split, r.Backend)
+			gauge(blocked, number(!r.RollbackBlocked.IsZero()), s.Split, r.Backend)
+			gauge(rampShare, r.Share, s.Split, r.Backend)
+			gauge(rampHeld, number(r.Held), s.Split, r.Backend)
+			if r.Steps > 0 {
+				gauge(rampStep, float64(r.Step), s.Split, r.Backend)
+				gauge(rampSteps, float64(r.Steps), s.Split, r.Backend)
+				gauge(rampWaits, number(r.WaitsFor != ""), s.Split, r.Backend)
+			}
+			if g := r.Guard; g != nil {
+				gauge(guardSaw, float64(g.Requests-g.Failed), s.Split, r.Backend, "ok")
+				gauge(guardSaw, float64(g.Failed), s.Split, r.Backend, "failed")
+				gauge(guardLeast, float64(g.MinRequests), s.Split, r.Backend)
+			}
 		}
 		for _, b := range s.Backends {
 			gauge(share, b.Share, s.Split, b.Name)

@@ -36,7 +36,11 @@ func source() Source {
 			return []plugin.SplitStatus{
 				{
 					OutcomesMissing: noon, Split: "shop", ID: "p1", Revision: "abc", Unavailable: 5,
-					Ramp: &plugin.RampStatus{Backend: "canary", RolledBack: noon},
+					Ramp: &plugin.RampStatus{
+						Backend: "canary", Share: 0.25, To: 0.5, Start: noon, End: noon.Add(time.Hour), Step: 2, Steps: 3,
+						Next: noon.Add(time.Minute), Behind: 1.5, WaitsFor: "18 of 20 requests", RolledBack: noon, Why: "too many failed",
+						Guard: &plugin.GuardStatus{Requests: 18, Failed: 3, MinRequests: 20, Latency: new(0.25), Lacks: split.LacksRequests, Summary: "3 of 18 failed, judged from 20"},
+					},
 					Backends: []plugin.BackendStatus{
 						{Name: "stable", Share: 0.75, Up: new(true), Requests: map[split.Reason]uint64{split.ByWeight: 7, split.BySession: 2}, Outcomes: &plugin.Outcomes{OK: 9}},
 						{
@@ -81,6 +85,9 @@ func TestMetrics(t *testing.T) {
 		`build_info{commit="0123abc",version="1.2.3"} 1`,
 		`config_error{split="p1"} 1`,
 		`file_last_reload_successful 0`,
+		`guard_min_requests{backend="canary",split="shop"} 20`,
+		`guard_requests{backend="canary",outcome="failed",split="shop"} 3`,
+		`guard_requests{backend="canary",outcome="ok",split="shop"} 15`,
 		`info{id="",revision="def",split="web"} 1`,
 		`info{id="p1",revision="abc",split="shop"} 1`,
 		`outcomes_missing{split="shop"} 1`,
@@ -92,8 +99,13 @@ func TestMetrics(t *testing.T) {
 		`probes_limit 6`,
 		`probes_unjudged_total 3`,
 		`probes_waiting 57`,
+		`ramp_held{backend="canary",split="shop"} 0`,
 		`ramp_rollback_blocked{backend="canary",split="shop"} 0`,
 		`ramp_rolled_back{backend="canary",split="shop"} 1`,
+		`ramp_share{backend="canary",split="shop"} 0.25`,
+		`ramp_step{backend="canary",split="shop"} 2`,
+		`ramp_steps{backend="canary",split="shop"} 3`,
+		`ramp_waiting{backend="canary",split="shop"} 1`,
 		`requests_total{backend="a",reason="weight",split="web"} 1`,
 		`requests_total{backend="canary",reason="weight",split="shop"} 3`,
 		`requests_total{backend="stable",reason="session",split="shop"} 2`,
@@ -145,8 +157,8 @@ func TestMetricsThatCannotBe(t *testing.T) {
 	}
 	var log bytes.Buffer
 	w := get(t, s, &log, "GET", "/metrics")
-	if n := len(ours(w.Body.String())); w.Code != 200 || n != 31 {
-		t.Errorf("%d, %d samples, want 31", w.Code, n)
+	if n := len(ours(w.Body.String())); w.Code != 200 || n != 39 {
+		t.Errorf("%d, %d samples, want 39", w.Code, n)
 	}
 	if !strings.Contains(log.String(), "web") || !strings.Contains(log.String(), "UTF-8") {
 		t.Errorf("the log: %s", &log)
@@ -198,7 +210,27 @@ func TestJSON(t *testing.T) {
       "revision": "abc",
       "ramp": {
         "backend": "canary",
-        "rolled_back": "2026-11-01T12:00:00Z"
+        "share": 0.25,
+        "from": 0,
+        "to": 0.5,
+        "start": "2026-11-01T12:00:00Z",
+        "end": "2026-11-01T13:00:00Z",
+        "step": 2,
+        "steps": 3,
+        "next": "2026-11-01T12:01:00Z",
+        "behind": 1.5,
+        "waits_for": "18 of 20 requests",
+        "rolled_back": "2026-11-01T12:00:00Z",
+        "why": "too many failed",
+        "guard": {
+          "requests": 18,
+          "failed": 3,
+          "min_requests": 20,
+          "judges": false,
+          "latency": 0.25,
+          "lacks": "requests",
+          "summary": "3 of 18 failed, judged from 20"
+        }
       },
       "backends": [
         {
