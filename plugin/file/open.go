@@ -94,7 +94,7 @@ func readFile(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := acceptable(info); err != nil {
+	if err := acceptable(info, maxFile); err != nil {
 		return "", err
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
@@ -102,30 +102,37 @@ func readFile(path string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	if info, err = f.Stat(); err != nil { // it may have been replaced
-		return "", err
-	}
-	if err := acceptable(info); err != nil {
-		return "", err
-	}
-	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	return read(f, maxFile)
+}
+
+// read reads an open file, which may have been replaced since it was looked at, up to
+// limit bytes.
+func read(f *os.File, limit int) (string, error) {
+	info, err := f.Stat()
 	if err != nil {
 		return "", err
 	}
-	if len(content) > maxFile { // it grew
-		return "", fmt.Errorf("is longer than %d bytes, the most that is read", maxFile)
+	if err := acceptable(info, limit); err != nil {
+		return "", err
+	}
+	content, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
+	if err != nil {
+		return "", err
+	}
+	if len(content) > limit { // it grew
+		return "", fmt.Errorf("is longer than %d bytes, the most that is read", limit)
 	}
 	return string(content), nil
 }
 
-func acceptable(info fs.FileInfo) error {
+func acceptable(info fs.FileInfo, limit int) error {
 	switch {
 	case info.IsDir():
 		return errors.New("is a folder; a split file is needed")
 	case !info.Mode().IsRegular():
 		return errors.New("is not a regular file but " + describe(info.Mode()))
-	case info.Size() > maxFile:
-		return fmt.Errorf("is %d bytes long; at most %d are read", info.Size(), maxFile)
+	case info.Size() > int64(limit):
+		return fmt.Errorf("is %d bytes long; at most %d are read", info.Size(), limit)
 	}
 	return nil
 }
