@@ -36,7 +36,8 @@
 //	    saves its state there; with -files it may have so many files open; with
 //	    -faulty it is one whose handler fails when a request asks for it, see
 //	    spec/faulty;
-//	    $socket is its socket, $bin the folder of the executables
+//	    $socket is its socket, $splits its split file, $bin the folder of the
+//	    executables
 //	plugin stop | plugin start | plugin reload
 //	    stops it, starts it again, or sends it SIGHUP
 //	plugin kill number | plugin upgrade number

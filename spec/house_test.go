@@ -99,6 +99,15 @@ var house = []room{
 		never: map[string]string{pdk + "/...": "split files serve tools without Kong"},
 	},
 	{
+		name:  "plugin/rollout",
+		ours:  []string{"plugin/config", "plugin/split"},
+		never: map[string]string{
+			pdk + "/...": "a config is edited without a gateway",
+			"net/http":   "whoever calls it writes the config",
+			"os/...":     "whoever calls it writes the config",
+		},
+	},
+	{
 		name:  "plugin/status",
 		ours:  []string{"plugin"},
 		tests: []string{"plugin/health", "plugin/split"},
@@ -145,7 +154,7 @@ var house = []room{
 	},
 	{
 		name: "cmd/splitctl",
-		ours: []string{"kong/standin", "kong/demo", "kong/check", "kong/declarative", "plugin", "plugin/config", "plugin/file", "plugin/simulate"},
+		ours: []string{"kong/standin", "kong/demo", "kong/check", "kong/declarative", "plugin", "plugin/config", "plugin/file", "plugin/rollout", "plugin/simulate", "plugin/status"},
 	},
 	{
 		name: "cmd/echo",

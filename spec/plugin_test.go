@@ -74,6 +74,7 @@ func (s *scene) cmdPlugin(args []string) error {
 		s.ts.Setenv("socket", s.plugin.socket)
 		if *file != "" {
 			s.plugin.splits = filepath.Join(s.dir, splitFile)
+			s.ts.Setenv("splits", s.plugin.splits)
 			if err := s.writeSplits(*file); err != nil {
 				return err
 			}

@@ -53,8 +53,8 @@ func TestExamplesOfDocs(t *testing.T) {
 		parts[i+2] = language + "\n" + got
 		compared++
 	}
-	if compared != 5 {
-		t.Errorf("compared the output of %d examples, want 5", compared)
+	if compared != 6 {
+		t.Errorf("compared the output of %d examples, want 6", compared)
 	}
 	if *update {
 		write(t, page, strings.Join(parts, fence))

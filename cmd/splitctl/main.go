@@ -1,5 +1,5 @@
 // Command splitctl is the user's tool: it runs the stand-in gateway and the demo,
-// explains decisions and simulates splits.
+// explains decisions, simulates splits and steers rollouts.
 package main
 
 import (
@@ -82,5 +82,6 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetVersionTemplate("splitctl {{.Version}}\n")
 	root.AddCommand(demoCommand(), explainCommand(), simulateCommand(), standinCommand())
+	root.AddCommand(setCommand(), drainCommand(), rampCommand())
 	return root
 }

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kong-traffic-split/plugin"
+	"kong-traffic-split/plugin/config"
+	"kong-traffic-split/plugin/file"
+	"kong-traffic-split/plugin/rollout"
+	"kong-traffic-split/plugin/status"
+)
+
+// steerFlags are the flags of the commands that change a split: where its config is, and
+// what to wait for.
+type steerFlags struct {
+	file        string
+	dryRun      bool
+	endSessions bool
+	wait        []string
+	timeout     time.Duration
+}
+
+func (s *steerFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&s.file, "file", "", "the split file, or the `folder` of them")
+	f.BoolVar(&s.dryRun, "dry-run", false, "show what would change, and change nothing")
+	f.BoolVar(&s.endSessions, "end-sessions", false, "end all sessions of the split with this change")
+	f.StringArrayVar(&s.wait, "wait", nil, "wait until the server with this status `address` uses the change; may be repeated")
+	f.DurationVar(&s.timeout, "timeout", 30*time.Second, "for how long to wait")
+	if err := cmd.MarkFlagRequired("file"); err != nil {
+		panic(err) // there is no such flag
+	}
+}
+
+// steered is what has become of a split, wherever its config is.
+type steered struct {
+	place      string // the file, or Kong
+	identity   string // what /status calls it
+	difference []string
+	was, is    *config.Config
+}
+
+// lockTime is for how long to wait for somebody else who writes the same file.
+const lockTime = 10 * time.Second
+
+// run changes a split as a command decides, says what has changed, and waits for it.
+func (s *steerFlags) run(cmd *cobra.Command, split string, command func(*config.Config, time.Time) (rollout.Change, error)) error {
+	if s.timeout <= 0 {
+		return fmt.Errorf("--timeout %v: nothing could be waited for", s.timeout)
+	}
+	var change rollout.Change
+	var now time.Time
+	decide := func(c *config.Config) (_ []config.Edit, err error) {
+		now = time.Now()
+		if change, err = command(c, now); err == nil && s.endSessions {
+			err = rollout.EndSessions(c, &change)
+		}
+		return change.Edits, err
+	}
+	ctx, cancel := context.WithTimeoutCause(cmd.Context(), lockTime, fmt.Errorf("it has been locked for %v", lockTime))
+	defer cancel()
+	out, err := s.change(ctx, split, decide)
+	if err != nil {
+		return err
+	}
+	to := cmd.OutOrStdout()
+	show(to, split, out, change, now)
+	if s.dryRun {
+		if len(out.difference) > 0 {
+			fmt.Fprintln(to, "nothing is written: --dry-run")
+		}
+		return nil
+	}
+	return s.await(cmd.Context(), to, out)
+}
+
+// change changes the split where its config is.
+func (s *steerFlags) change(ctx context.Context, split string, decide file.Decide) (*steered, error) {
+	c, err := file.ChangeSplit(ctx, s.file, split, s.dryRun, sure(split, decide))
+	if err != nil {
+		return nil, err
+	}
+	return &steered{c.Path, split, c.Difference, c.Was, c.Is}, nil
+}
+
+// sure adds to the errors of a decision which split they are about.
+func sure(split string, decide file.Decide) file.Decide {
+	return func(c *config.Config) ([]config.Edit, error) {
+		edits, err := decide(c)
+		if err != nil {
+			err = fmt.Errorf("split %s: %w", split, err)
+		}
+		return edits, err
+	}
+}
+
+// show writes what has changed.
+func show(to io.Writer, split string, s *steered, change rollout.Change, now time.Time) {
+	if len(s.difference) == 0 {
+		fmt.Fprintf(to, "%s, split %s: nothing changes\n", s.place, split)
+	} else {
+		fmt.Fprintf(to, "%s, split %s:\n", s.place, split)
+	}
+	for _, line := range s.difference {
+		fmt.Fprintln(to, line)
+	}
+	var shares []string
+	was := map[string]float64{}
+	for _, share := range rollout.Shares(s.was, now) {
+		was[share.Backend] = share.Percent
+	}
+	for _, share := range rollout.Shares(s.is, now) {
+		text := percentText(share.Percent)
+		if before := percentText(was[share.Backend]); before != text {
+			text = before + " → " + text
+		}
+		shares = append(shares, share.Backend+" "+text)
+	}
+	fmt.Fprintln(to, "shares: "+strings.Join(shares, ", "))
+	if change.Sessions != "" {
+		change.Notes = append(change.Notes, change.Sessions)
+	}
+	for _, note := range change.Notes {
+		fmt.Fprintln(to, note)
+	}
+}
+
+func percentText(percent float64) string {
+	return strconv.FormatFloat(percent, 'f', 2, 64) + " %"
+}
+
+// await waits until all servers that are named use what a split has become.
+func (s *steerFlags) await(ctx context.Context, to io.Writer, out *steered) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	revision := out.is.Compile(out.identity).Revision
+	var failed []error
+	for _, address := range s.wait {
+		if err := status.Await(ctx, address, out.identity, revision, plugin.Version); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		fmt.Fprintf(to, "in use at %s\n", address)
+	}
+	if s, ok := errors.AsType[signalled](context.Cause(ctx)); ok {
+		return s
+	}
+	if failed != nil {
+		return fmt.Errorf("it is written, but not in use everywhere after %v: %w", s.timeout, errors.Join(failed...))
+	}
+	return nil
+}
