@@ -22,7 +22,7 @@ const (
 )
 
 // Await waits until the server with that status address uses a revision of a split, which
-// is named as in its /status: by its name in the split files, or the id of its row. When
+// is named as in its /status: by its name, or the id of its row. When
 // the context ends, the error says what the server uses instead, and why if it says so.
 func Await(ctx context.Context, address, split, revision, version string) error {
 	for {
@@ -57,7 +57,7 @@ type seen struct {
 	Version      string
 	SplitFiles   *splitFiles          `json:"split_files"`
 	ConfigErrors []plugin.ConfigError `json:"config_errors"`
-	Splits       []struct{ Split, Revision string }
+	Splits       []struct{ Split, ID, Revision string }
 }
 
 func fetch(ctx context.Context, address string) (*seen, error) {
@@ -88,7 +88,7 @@ func (r *seen) uses(split, revision, version string) error {
 	var err error
 	var known []string
 	for _, s := range r.Splits {
-		if known = append(known, s.Split); s.Split != split {
+		if known = append(known, s.Split); s.Split != split && s.ID != split {
 			continue
 		}
 		if s.Revision == revision {
@@ -105,7 +105,7 @@ func (r *seen) uses(split, revision, version string) error {
 	if r.SplitFiles != nil && len(r.SplitFiles.Problems) > 0 {
 		err = errors.Join(append([]error{err, errors.New("its split files are wrong:")}, texts(r.SplitFiles.Problems)...)...)
 	}
-	if i := slices.IndexFunc(r.ConfigErrors, func(e plugin.ConfigError) bool { return e.Split == split }); i >= 0 {
+	if i := slices.IndexFunc(r.ConfigErrors, func(e plugin.ConfigError) bool { return e.Split == split || e.ID == split }); i >= 0 {
 		err = errors.Join(err, errors.New("it refuses the config: "+r.ConfigErrors[i].Error))
 	}
 	if r.Version != version {
