@@ -111,6 +111,10 @@ func (r *request) observe() error {
 	if !r.observes().failures {
 		return nil
 	}
+	service, err := r.askService()
+	if err != nil {
+		return err
+	}
 	v, err := r.kong.Ctx.GetSharedAny(markKey)
 	if err != nil {
 		return err
@@ -126,7 +130,7 @@ func (r *request) observe() error {
 	if i < 0 {
 		return nil
 	}
-	outcome, counts, err := r.outcome(l.watch)
+	outcome, counts, err := r.outcome(l.watch, service.IsGRPC())
 	if err != nil || !counts {
 		return err
 	}
@@ -167,7 +171,7 @@ func (r *request) decided(mark string) (l *live, backend int, subject split.Subj
 // if that matters. It reports whether it says anything about the backend at all: it does
 // where Kong has an answer, or has tried to have one and failed. Other plugins answer with
 // the same statuses.
-func (r *request) outcome(w watch) (o split.Outcome, counts bool, err error) {
+func (r *request) outcome(w watch, grpc bool) (o split.Outcome, counts bool, err error) {
 	o.Latency = -1
 	source, err := r.kong.Response.GetSource()
 	if err != nil {
@@ -178,7 +182,7 @@ func (r *request) outcome(w watch) (o split.Outcome, counts bool, err error) {
 		return o, false, err
 	}
 	if source == "service" {
-		return r.answered(status, w)
+		return r.answered(status, w, grpc)
 	}
 	if status < 500 {
 		return o, false, nil
@@ -196,15 +200,11 @@ func (r *request) outcome(w watch) (o split.Outcome, counts bool, err error) {
 }
 
 // answered returns the outcome of a request that the backend has answered.
-func (r *request) answered(status int, w watch) (o split.Outcome, counts bool, err error) {
+func (r *request) answered(status int, w watch, grpc bool) (o split.Outcome, counts bool, err error) {
 	const clientGone = 499
 	o = split.Outcome{Failed: status >= 500, Latency: -1}
 	counts = status != clientGone
-	service, err := r.askService()
-	if err != nil {
-		return o, false, err
-	}
-	if service.IsGRPC() && !o.Failed && counts {
+	if grpc && !o.Failed && counts {
 		if o.Failed, counts, err = r.grpcStatus(); err != nil {
 			return o, false, err
 		}

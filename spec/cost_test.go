@@ -94,6 +94,7 @@ type kongSide struct {
 // replies are what Kong says of a request, where it is not of no particular kind.
 type replies struct {
 	preserveHost bool   // the route does
+	grpc         bool   // the Service speaks it
 	returns      bool   // the client sends the cookie that it was given
 	cookie       string // that one
 }
@@ -211,7 +212,11 @@ func firstArguments(method string, args []byte) (name, value string) {
 // replyTo is what Kong replies to a call.
 func (k *kongSide) replyTo(method, name string) []byte {
 	text := func(s string) proto.Message { return &pb.String{V: s} }
-	entity, err := structpb.NewStruct(map[string]any{"protocol": "http", "host": "a.internal", "name": "web", "preserve_host": k.preserveHost})
+	protocol := "http"
+	if k.grpc {
+		protocol = "grpc"
+	}
+	entity, err := structpb.NewStruct(map[string]any{"protocol": protocol, "host": "a.internal", "name": "web", "preserve_host": k.preserveHost})
 	if err != nil {
 		k.Fatal(err)
 	}
