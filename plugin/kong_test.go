@@ -115,9 +115,6 @@ func (k *kong) answer(method string, args []byte) ([]byte, error) {
 		return proto.Marshal(structpb.NewStructValue(s))
 	case "nginx.get_var":
 		k.asked = append(k.asked, text)
-		if strings.HasSuffix(text, "_grpc_status") {
-			return stringReply(k.text[text]), nil
-		}
 		return stringReply(map[string]string{"upstream_uri": k.uri, "http_cookie": k.text["cookies"]}[text]), nil
 	case "request.get_header":
 		k.asked = append(k.asked, "header "+text)
@@ -125,6 +122,9 @@ func (k *kong) answer(method string, args []byte) ([]byte, error) {
 			return stringReply(k.host), nil
 		}
 		return stringReply(k.header(text)), nil
+	case "response.get_header":
+		k.asked = append(k.asked, "response header "+text)
+		return stringReply(k.text[name+" "+text]), nil
 	case "request.get_headers":
 		k.asked = append(k.asked, name)
 		return k.allHeaders(), nil

@@ -19,12 +19,13 @@ const markKey = "traffic_split"
 // milliseconds, on the last try.
 const waitingTime = "KONG_WAITING_TIME"
 
-// What the log phase asks for. The status of gRPC is in nginx's variables of what the
-// backend has sent: in the header of an answer without a message, in the trailer of others.
+// What the log phase asks for. Kong tells the status of gRPC where it is a header, as in an
+// answer without a message. It does not tell trailers: the log phase runs when the request
+// is over, and nginx's variables are not to be had there.
 var (
 	outcomeReads = []call{textCall("kong.ctx.shared.get", markKey), {Method: "kong.response.get_source"}, {Method: "kong.response.get_status"}}
 	timedReads   = slices.Concat(outcomeReads, []call{textCall("kong.nginx.get_ctx", waitingTime)})
-	grpcReads    = []call{textCall("kong.nginx.get_var", "upstream_http_grpc_status"), textCall("kong.nginx.get_var", "upstream_trailer_grpc_status")}
+	getStatus    = textCall("kong.response.get_header", "grpc-status")
 )
 
 // watch is what of the outcomes of requests matters.
@@ -61,7 +62,7 @@ func (i *Instance) observes() watch {
 }
 
 // outcomeReads lists what the log phase asks for. Only on a gRPC Service it asks for the
-// status of gRPC, in a second batch where it does not know the Service yet.
+// status of gRPC, by itself where it does not know the Service yet.
 func (i *Instance) outcomeReads(now time.Time) []call {
 	w := i.observes()
 	reads := outcomeReads
@@ -74,7 +75,7 @@ func (i *Instance) outcomeReads(now time.Time) []call {
 	if service, known := i.service.known(now); !known {
 		return append(reads[:len(reads):len(reads)], getService)
 	} else if service.IsGRPC() {
-		return slices.Concat(reads, grpcReads)
+		return append(reads[:len(reads):len(reads)], getStatus)
 	}
 	return reads
 }
@@ -225,22 +226,14 @@ func (r *request) answered(status int, w watch, grpc bool) (o split.Outcome, cou
 // grpcStatus reports whether the status of gRPC says that the backend has failed: as those
 // do that stand for a 5xx in HTTP. What the client has cancelled does not count.
 func (r *request) grpcStatus() (failed, counts bool, err error) {
-	for _, read := range grpcReads {
-		text, err := r.askText(read)
-		if err != nil {
-			return false, false, err
-		}
-		switch text {
-		case "":
-			continue
-		case "1": // CANCELLED
-			return false, false, nil
-		case "2", "4", "12", "13", "14", "15": // UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS
-			return true, true, nil
-		}
-		return false, true, nil
+	status, err := r.askText(getStatus)
+	switch status {
+	case "1": // CANCELLED
+		return false, false, err
+	case "2", "4", "12", "13", "14", "15": // UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS
+		return true, true, err
 	}
-	return false, true, nil
+	return false, true, err
 }
 
 // isInContext reports whether the request's context in Kong has a value of that name

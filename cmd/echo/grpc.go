@@ -29,20 +29,20 @@ func isGRPC(r *http.Request) bool {
 	return found && r.ProtoMajor == 2 && (kind == "" || kind[0] == '+' || kind[0] == ';')
 }
 
-// serveGRPC answers a call: whatever service is asked for is serving. The
-// status is in the trailer.
+// serveGRPC answers a call: whatever service is asked for is serving, with the status in
+// the trailer. An unknown method is answered without a message, with the status in the
+// header, as servers of gRPC do ("Trailers-Only").
 func serveGRPC(w http.ResponseWriter, r *http.Request) {
 	// A call that is answered before its message has arrived gets a reset for
 	// the message, which nginx takes for a failure of the whole.
 	_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody))
 	w.Header().Set("Content-Type", "application/grpc")
-	status := grpcOK
-	if r.URL.Path == healthCheck {
-		_, _ = w.Write(serving)
-	} else {
-		status = grpcUnimplemented
-		w.Header().Set(http.TrailerPrefix+"Grpc-Message", "there is only "+healthCheck+" here")
+	if r.URL.Path != healthCheck {
+		w.Header().Set("Grpc-Message", "there is only "+healthCheck+" here")
+		w.Header().Set("Grpc-Status", strconv.Itoa(grpcUnimplemented))
+		return
 	}
-	w.Header().Set(http.TrailerPrefix+"Grpc-Status", strconv.Itoa(status))
+	_, _ = w.Write(serving)
+	w.Header().Set(http.TrailerPrefix+"Grpc-Status", strconv.Itoa(grpcOK))
 	_ = http.NewResponseController(w).Flush() // a client that has gone misses nothing
 }

@@ -74,7 +74,6 @@ type exchange struct {
 	exited, unexpected, proxied bool // Kong's KONG_EXITED, …
 	status                      int
 	upstreamStatus              int
-	grpcStatus                  struct{ header, trailer string } // that the Service has sent
 	times                       times
 	sent                        int64
 	sentHeader                  http.Header // of the answer, once it is sent

@@ -57,6 +57,7 @@ var pdkMethods = map[string]pdkMethod{
 
 	"kong.response.add_header": {phasesOfAnswers, false, handle(addResponseHeader)},
 	"kong.response.exit":       {phasesOfAnswers, false, handle(exit)},
+	"kong.response.get_header": {phasesAfterAnswer, true, handle(getResponseHeader)},
 	"kong.response.get_source": {phasesAfterAnswer, true, text((*exchange).source)},
 	"kong.response.get_status": {phasesAfterAnswer, true, handle(getStatus)},
 	"kong.response.set_header": {phasesOfAnswers, false, handle(setResponseHeader)},

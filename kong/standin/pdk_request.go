@@ -99,7 +99,7 @@ func getConsumer(x *exchange, _ none) (any, error) {
 }
 
 // getVar is a variable of nginx. Of its many there are the path that the Service
-// gets, the client's headers, and the status of gRPC that the Service has sent; another is an error, so that nobody takes
+// gets and the client's headers; another is an error, so that nobody takes
 // it for an empty one.
 func getVar(x *exchange, name string) (any, error) {
 	name = strings.ToLower(name)
@@ -107,10 +107,6 @@ func getVar(x *exchange, name string) (any, error) {
 	switch {
 	case name == "upstream_uri":
 		return x.upstreamURI, nil
-	case name == "upstream_http_grpc_status":
-		return x.grpcStatus.header, nil
-	case name == "upstream_trailer_grpc_status":
-		return x.grpcStatus.trailer, nil
 	case isHeader:
 		return x.headerVariable(strings.ReplaceAll(header, "_", "-")), nil
 	}

@@ -22,6 +22,9 @@ func (x *exchange) source() string {
 	return "error"
 }
 
+// getResponseHeader is the first value of a header that the client has got; not of a trailer.
+func getResponseHeader(x *exchange, name string) (any, error) { return x.sentHeader.Get(name), nil }
+
 func getStatus(x *exchange, _ none) (any, error) { return x.status, nil }
 
 // isTransferEncoding reports whether it is the one header that cannot be set, and

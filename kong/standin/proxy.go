@@ -49,7 +49,6 @@ func (x *exchange) proxy() {
 	}
 	defer response.Body.Close()
 	x.upstreamStatus, x.times.answered = response.StatusCode, time.Now()
-	x.grpcStatus.header = response.Header.Get("Grpc-Status")
 	if response.StatusCode == http.StatusSwitchingProtocols {
 		x.tunnel(response)
 		return
@@ -210,7 +209,6 @@ func (x *exchange) forward(response *http.Response) {
 		_ = controller.Flush()      // the client gets what there is
 		panic(http.ErrAbortHandler) // and sees that it is cut off
 	}
-	x.grpcStatus.trailer = response.Trailer.Get("Grpc-Status")
 	for name, values := range response.Trailer {
 		if x.isGRPCService() { // nginx passes no others on
 			header[http.TrailerPrefix+name] = values

@@ -62,6 +62,7 @@ var Methods = []Method{
 
 	{"kong.response.add_header", keyValue, nil},
 	{Exit, (*pb.ExitArgs)(nil), nil},
+	{"kong.response.get_header", text, text},
 	{"kong.response.get_source", none, text},
 	{"kong.response.get_status", none, integer},
 	{"kong.response.set_header", keyValue, nil},
