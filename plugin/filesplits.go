@@ -25,15 +25,15 @@ type fileSplits struct {
 
 // fileRevision is what all the split files together say at a time.
 type fileRevision struct {
-	loaded bool // there are split files
-	splits map[string]*live
-	gone   map[string]*live // that have vanished, and stay in use
-	watch  watch            // what of the outcomes of some split's requests matters
+	loaded   bool // there are split files
+	splits   map[string]*live
+	gone     map[string]*live // that have vanished, and stay in use
+	observed bool             // the outcomes of some split's requests matter
 }
 
 func (r *fileRevision) add(splits map[string]*live, name string, l *live) {
 	splits[name] = l
-	r.watch = r.watch.union(l.watch)
+	r.observed = r.observed || l.observed
 }
 
 // get returns the split of that name, or the one that has vanished; nil: there is none.

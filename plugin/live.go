@@ -25,7 +25,7 @@ type live struct {
 	allHeaders        bool                                       // all headers that the client has sent are among these
 	needsHTTP         string                                     // parameters that a TCP or TLS connection cannot have
 	service           int                                        // the index of the backend that is the route's own Service; -1: none is
-	watch             watch                                      // what of the outcomes of its requests matters
+	observed          bool                                       // the outcomes of its requests matter
 	entry             string                                     // its name in the split files; empty: it is a row's own
 	marks             []atomic.Pointer[keyedCall[split.Subject]] // for the log phase then, in the order of the backends
 	logs              bool                                       // decisions are added to what log plugins write
@@ -45,7 +45,7 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 	l := &live{
 		split: s, state: st, entry: name, stateKey: rowStates + s.Identity, backends: make([]backend, len(c.Backends)), tally: newTally(s, was),
 		wantedByAll: ^wants(0), service: -1, needsHTTP: c.NeedsHTTP(),
-		watch: watchOf(s), logs: c.LogDecision, config: c,
+		observed: isObserved(s), logs: c.LogDecision, config: c,
 	}
 	if name != "" {
 		l.stateKey = fileStates + name
@@ -66,7 +66,7 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 		l.probed = l.probed || isProbed(&c.Backends[i])
 	}
 	l.wantedByAll &= l.wanted // where none has a share
-	if l.watch.failures {
+	if l.observed {
 		l.marks = make([]atomic.Pointer[keyedCall[split.Subject]], len(l.backends))
 	}
 	return l

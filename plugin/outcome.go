@@ -23,55 +23,41 @@ const waitingTime = "KONG_WAITING_TIME"
 // answer without a message. It does not tell trailers: the log phase runs when the request
 // is over, and nginx's variables are not to be had there.
 var (
-	outcomeReads = []call{textCall("kong.ctx.shared.get", markKey), {Method: "kong.response.get_source"}, {Method: "kong.response.get_status"}}
-	timedReads   = slices.Concat(outcomeReads, []call{textCall("kong.nginx.get_ctx", waitingTime)})
-	getStatus    = textCall("kong.response.get_header", "grpc-status")
+	outcomeReads = []call{
+		textCall("kong.ctx.shared.get", markKey),
+		{Method: "kong.response.get_source"},
+		{Method: "kong.response.get_status"},
+		textCall("kong.nginx.get_ctx", waitingTime),
+	}
+	getStatus = textCall("kong.response.get_header", "grpc-status")
 )
 
-// watch is what of the outcomes of requests matters.
-type watch struct {
-	failures  bool
-	latencies bool
+// isObserved reports whether the outcomes of a split's requests matter.
+func isObserved(s *split.Split) bool {
+	return s.Ramp != nil && s.Ramp.Guard != nil ||
+		slices.ContainsFunc(s.Backends, func(b split.Backend) bool { return b.Passive != nil })
 }
 
-// union returns what matters to one of the two.
-func (w watch) union(other watch) watch {
-	return watch{w.failures || other.failures, w.latencies || other.latencies}
-}
-
-// watchOf returns what matters of the requests of a split.
-func watchOf(s *split.Split) (w watch) {
-	if s.Ramp != nil && s.Ramp.Guard != nil {
-		w = watch{failures: true, latencies: s.Ramp.Guard.MaxLatency > 0}
-	}
-	w.failures = w.failures || slices.ContainsFunc(s.Backends, func(b split.Backend) bool { return b.Passive != nil })
-	return w
-}
-
-// observes returns what of the outcomes of the row's requests matters. Of a TCP or TLS
+// observes reports whether the outcomes of the row's requests matter. Of a TCP or TLS
 // connection Kong tells none, and raises an error where it is asked.
-func (i *Instance) observes() watch {
+func (i *Instance) observes() bool {
 	s := i.serving.Load()
 	switch {
 	case i.streams.Load(), s == nil, s.err != nil:
-		return watch{}
+		return false
 	case s.live != nil:
-		return s.live.watch
+		return s.live.observed
 	}
-	return i.plugin.file.current.Load().watch
+	return i.plugin.file.current.Load().observed
 }
 
 // outcomeReads lists what the log phase asks for. Only on a gRPC Service it asks for the
 // status of gRPC, by itself where it does not know the Service yet.
 func (i *Instance) outcomeReads(now time.Time) []call {
-	w := i.observes()
-	reads := outcomeReads
-	switch {
-	case !w.failures:
+	if !i.observes() {
 		return nil
-	case w.latencies:
-		reads = timedReads
 	}
+	reads := outcomeReads
 	if service, known := i.service.known(now); !known {
 		return append(reads[:len(reads):len(reads)], getService)
 	} else if service.IsGRPC() {
@@ -109,7 +95,7 @@ func parseMark(text string) (entry, backend string, subject split.Subject, ok bo
 
 // observe tells the split what has become of a request that it has decided.
 func (r *request) observe() error {
-	if !r.observes().failures {
+	if !r.observes() {
 		return nil
 	}
 	service, err := r.askService()
@@ -131,13 +117,14 @@ func (r *request) observe() error {
 	if i < 0 {
 		return nil
 	}
-	outcome, counts, err := r.outcome(l.watch, service.IsGRPC())
-	if err != nil || !counts {
+	what, latency, err := r.outcome(service.IsGRPC())
+	if err != nil || what == nothing {
 		return err
 	}
-	outcome.Backend, outcome.Subject, outcome.Unusable = i, subject, l.watches.unhealthy()|l.state.Missing()
-	events := l.state.Observe(outcome, r.now)
-	l.tally.observed(i, outcome.Failed) // whoever sees the count sees what follows from it
+	events := l.state.Observe(split.Outcome{
+		Backend: i, Subject: subject, Failed: what.failed(), Latency: latency, Unusable: l.watches.unhealthy() | l.state.Missing(),
+	}, r.now)
+	l.tally.observed(i, what, latency) // whoever sees the count sees what follows from it
 	return r.report(l, events)
 }
 
@@ -168,72 +155,74 @@ func (r *request) decided(mark string) (l *live, backend int, subject split.Subj
 	return l, l.index(chosen), subject
 }
 
-// outcome returns whether a request has failed on account of its backend, and its latency
-// if that matters. It reports whether it says anything about the backend at all: it does
-// where Kong has an answer, or has tried to have one and failed. Other plugins answer with
-// the same statuses.
-func (r *request) outcome(w watch, grpc bool) (o split.Outcome, counts bool, err error) {
-	o.Latency = -1
+// outcome returns what has become of a request, and its latency; -1: that is not known. It
+// is nothing where it says nothing about the backend: only where Kong has an answer, or has
+// tried to have one and failed, it does. Other plugins answer with the same statuses.
+func (r *request) outcome(grpc bool) (what class, latency time.Duration, err error) {
 	source, err := r.kong.Response.GetSource()
 	if err != nil {
-		return o, false, err
+		return nothing, -1, err
 	}
 	status, err := r.kong.Response.GetStatus()
 	if err != nil {
-		return o, false, err
+		return nothing, -1, err
 	}
 	if source == "service" {
-		return r.answered(status, w, grpc)
+		return r.answered(status, grpc)
 	}
 	if status < 500 {
-		return o, false, nil
+		return nothing, -1, nil
 	}
 	proxied, err := r.isInContext("KONG_PROXIED") // set when the access phase has ended well
-	switch {
-	case err != nil:
-		return o, false, err
-	case source == "error" && proxied:
-		o.Failed = status == 502 || status == 504
-	case source == "exit" && !proxied: // else a plugin has ended a request that has an answer
-		o.Failed, err = r.isInContext("KONG_UPSTREAM_DNS_START") // when Kong began to look for an address, and found none
+	if err != nil {
+		return nothing, -1, err
 	}
-	return o, o.Failed, err
+	failed := false
+	switch {
+	case source == "error" && proxied:
+		failed = status == 502 || status == 504
+	case source == "exit" && !proxied: // else a plugin has ended a request that has an answer
+		failed, err = r.isInContext("KONG_UPSTREAM_DNS_START") // when Kong began to look for an address, and found none
+	}
+	if !failed {
+		return nothing, -1, err
+	}
+	return noAnswer, -1, nil
 }
 
 // answered returns the outcome of a request that the backend has answered.
-func (r *request) answered(status int, w watch, grpc bool) (o split.Outcome, counts bool, err error) {
+func (r *request) answered(status int, grpc bool) (what class, latency time.Duration, err error) {
 	const clientGone = 499
-	o = split.Outcome{Failed: status >= 500, Latency: -1}
-	counts = status != clientGone
-	if grpc && !o.Failed && counts {
-		if o.Failed, counts, err = r.grpcStatus(); err != nil {
-			return o, false, err
-		}
+	if status == clientGone {
+		return nothing, -1, nil
 	}
-	if !w.latencies {
-		return o, counts, nil
+	what = classOf(status)
+	if grpc && !what.failed() {
+		if what, err = r.grpcOutcome(what); what == nothing || err != nil {
+			return nothing, -1, err
+		}
 	}
 	v, err := r.kong.Nginx.GetCtxAny(waitingTime)
 	if err != nil {
-		return o, false, fmt.Errorf("asking Kong for %s: %w", waitingTime, err)
+		return nothing, -1, fmt.Errorf("asking Kong for %s: %w", waitingTime, err)
 	}
 	if ms, ok := v.(float64); ok {
-		o.Latency = time.Duration(max(ms, 0) * float64(time.Millisecond))
+		return what, time.Duration(max(ms, 0) * float64(time.Millisecond)), nil
 	}
-	return o, counts, nil
+	return what, -1, nil
 }
 
-// grpcStatus reports whether the status of gRPC says that the backend has failed: as those
-// do that stand for a 5xx in HTTP. What the client has cancelled does not count.
-func (r *request) grpcStatus() (failed, counts bool, err error) {
+// grpcOutcome returns what the status of gRPC makes of an answer: the backend has failed
+// where it stands for a 5xx in HTTP. What the client has cancelled does not count.
+func (r *request) grpcOutcome(answer class) (class, error) {
 	status, err := r.askText(getStatus)
 	switch status {
 	case "1": // CANCELLED
-		return false, false, err
+		return nothing, err
 	case "2", "4", "12", "13", "14", "15": // UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS
-		return true, true, err
+		return grpcError, err
 	}
-	return false, true, err
+	return answer, err
 }
 
 // isInContext reports whether the request's context in Kong has a value of that name

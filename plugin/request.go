@@ -183,7 +183,7 @@ func (r *request) conclude(l *live, d split.Decision) error {
 			return err
 		}
 	}
-	if !l.watch.failures {
+	if !l.observed {
 		return nil
 	}
 	if !r.stream && l.tally.silence.decided(r.now) {

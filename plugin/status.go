@@ -109,6 +109,19 @@ type BackendStatus struct {
 type Outcomes struct {
 	OK     uint64 `json:"ok"`
 	Failed uint64 `json:"failed"`
+	// Classes has them by the status of the answer, 1xx to 5xx, or grpc_error and no_answer.
+	// Classes without requests are left out.
+	Classes map[string]uint64 `json:"classes"`
+	// Latencies are how long Kong waited for the backend to begin its answer.
+	Latencies Latencies `json:"latencies"`
+}
+
+// Latencies are those of a number of requests.
+type Latencies struct {
+	Requests uint64  `json:"requests"`
+	Sum      float64 `json:"sum"` // in seconds
+	// UpTo are the numbers of requests with at most the latency of each of [LatencyBounds].
+	UpTo [len(LatencyBounds)]uint64 `json:"-"`
 }
 
 // Status returns the state of all splits at now, in the order of their names.
@@ -132,7 +145,7 @@ func (l *live) status(now time.Time) SplitStatus {
 		Split: l.split.Identity, Revision: l.split.Revision,
 		Backends: make([]BackendStatus, len(l.backends)), Unavailable: l.tally.unavailable.Load(),
 	}
-	if l.watch.failures {
+	if l.observed {
 		s.OutcomesMissing = l.tally.silence.since(now)
 	}
 	if state.Ramp != nil {
@@ -151,8 +164,8 @@ func (l *live) status(now time.Time) SplitStatus {
 		for j, reason := range split.Reasons {
 			b.Requests[reason] = t.chosen[j].Load()
 		}
-		if l.watch.failures {
-			b.Outcomes = &Outcomes{OK: t.ok.Load(), Failed: t.failed.Load()}
+		if l.observed {
+			b.Outcomes = t.status()
 		}
 		s.Backends[i] = b
 	}
@@ -183,4 +196,27 @@ func (l *live) rampStatus(r *split.RampStatus) *RampStatus {
 		}
 	}
 	return s
+}
+
+func (t *backendTally) status() *Outcomes {
+	o := &Outcomes{Classes: map[string]uint64{}}
+	for c := nothing + 1; c < classes; c++ {
+		n := t.outcomes[c].Load()
+		if n > 0 {
+			o.Classes[c.String()] = n
+		}
+		if c.failed() {
+			o.Failed += n
+		} else {
+			o.OK += n
+		}
+	}
+	for i := range t.latencies.counts {
+		o.Latencies.Requests += t.latencies.counts[i].Load()
+		if i < len(LatencyBounds) {
+			o.Latencies.UpTo[i] = o.Latencies.Requests
+		}
+	}
+	o.Latencies.Sum = time.Duration(t.latencies.sum.Load()).Seconds()
+	return o
 }

@@ -66,8 +66,8 @@ func TestStatus(t *testing.T) {
 			Backend: "b", To: 1, Start: start, End: start.Add(time.Minute), RolledBack: status[0].Ramp.RolledBack, Why: "2 of 2 requests failed",
 			Guard: &plugin.GuardStatus{Requests: 2, Failed: 2, MinRequests: 2, Judges: true, Summary: "2 of 2 failed, judged from 2"},
 		}, Backends: []plugin.BackendStatus{
-			{Name: "a", Share: 1, Up: new(true), Requests: counted(map[split.Reason]uint64{split.ByWeight: 3}), Outcomes: &plugin.Outcomes{OK: 3}},
-			{Name: "b", Up: new(true), Requests: counted(map[split.Reason]uint64{split.ByWeight: 2}), Outcomes: &plugin.Outcomes{Failed: 2}},
+			{Name: "a", Share: 1, Up: new(true), Requests: counted(map[split.Reason]uint64{split.ByWeight: 3}), Outcomes: &plugin.Outcomes{OK: 3, Classes: map[string]uint64{"2xx": 3}}},
+			{Name: "b", Up: new(true), Requests: counted(map[split.Reason]uint64{split.ByWeight: 2}), Outcomes: &plugin.Outcomes{Failed: 2, Classes: map[string]uint64{"5xx": 2}}},
 		}},
 		{Split: "web", Backends: []plugin.BackendStatus{
 			{Name: "a", Share: 0.5, Up: new(false), Probe: probe("10.0.0.1", false), Requests: counted(map[split.Reason]uint64{split.ByWeight: 1})},

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,8 +21,9 @@ type tally struct {
 
 // backendTally counts the requests of one backend.
 type backendTally struct {
-	chosen     [len(split.Reasons)]atomic.Uint64 // in the order of the reasons
-	ok, failed atomic.Uint64                     // as far as their outcome matters
+	chosen    [len(split.Reasons)]atomic.Uint64 // in the order of the reasons
+	outcomes  [classes]atomic.Uint64            // as far as they matter
+	latencies latencies                         // likewise
 }
 
 // newTally returns the tally of s, which goes on from that of before, the revision before
@@ -30,7 +32,7 @@ func newTally(s *split.Split, before *live) tally {
 	t := tally{unavailable: new(atomic.Uint64), silence: new(silence), backends: make([]*backendTally, len(s.Backends))}
 	if before != nil {
 		t.unavailable = before.tally.unavailable
-		if before.watch.failures {
+		if before.observed {
 			t.silence = before.tally.silence
 		}
 	}
@@ -52,13 +54,63 @@ func (t *tally) chose(d split.Decision) {
 	t.backends[d.Backend].chosen[slices.Index(split.Reasons[:], d.Reason)].Add(1)
 }
 
-// observed counts an outcome.
-func (t *tally) observed(backend int, failed bool) {
-	if failed {
-		t.backends[backend].failed.Add(1)
-	} else {
-		t.backends[backend].ok.Add(1)
+// observed counts an outcome, with its latency unless that is -1.
+func (t *tally) observed(backend int, what class, latency time.Duration) {
+	b := t.backends[backend]
+	b.outcomes[what].Add(1)
+	if latency >= 0 {
+		b.latencies.add(latency)
 	}
+}
+
+// class is what has become of a request.
+type class int
+
+const (
+	nothing class = iota // that says something about the backend
+	_                    // to answered5xx: the status of the backend's answer
+	_
+	_
+	_
+	answered5xx
+	grpcError // an answer whose status of gRPC stands for a 5xx
+	noAnswer
+	classes = iota
+)
+
+// classOf returns the class of the status of an answer.
+func classOf(status int) class { return min(max(class(status/100), 1), answered5xx) }
+
+// failed reports whether the backend has failed.
+func (c class) failed() bool { return c >= answered5xx }
+
+// String returns the name of a class, as metrics have it.
+func (c class) String() string {
+	switch c {
+	case grpcError:
+		return "grpc_error"
+	case noAnswer:
+		return "no_answer"
+	}
+	return fmt.Sprintf("%dxx", int(c))
+}
+
+// LatencyBounds are the upper bounds of latencies that are counted together.
+var LatencyBounds = [...]time.Duration{
+	5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
+	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
+}
+
+// latencies counts requests by their latency. Safe for concurrent use.
+type latencies struct {
+	counts [len(LatencyBounds) + 1]atomic.Uint64 // of those up to each bound, and above the last
+	sum    atomic.Int64                          // in nanoseconds
+}
+
+func (l *latencies) add(latency time.Duration) {
+	i, _ := slices.BinarySearch(LatencyBounds[:], latency)
+	l.counts[i].Add(1)
+	l.sum.Add(int64(latency))
 }
 
 const (

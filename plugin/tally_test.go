@@ -8,6 +8,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"google.golang.org/protobuf/types/known/structpb"
+
 	"kong-traffic-split/plugin"
 )
 
@@ -126,5 +130,31 @@ func TestGuardsThatCannotJudge(t *testing.T) {
 	}
 	if judges[0] || !judges[1] {
 		t.Errorf("after one and two requests of two: %v", judges)
+	}
+}
+
+// A latency counts up to the first bound that it does not exceed, and a class by its
+// status.
+func TestOutcomesAreCounted(t *testing.T) {
+	p := plugin.New(options)
+	i := start(t, p, onRoute+watched)
+	for _, tt := range []struct {
+		status int32
+		ms     float64
+	}{{100, 0}, {200, 5}, {204, 5.1}, {301, 100}, {404, 9999}, {500, 10001}, {599, 60000}} {
+		k := web()
+		k.text["response.get_source"], k.status, k.shared = "service", tt.status, map[string]string{"traffic_split": i.MarkFor("b")}
+		k.ctx = map[string]*structpb.Value{"KONG_WAITING_TIME": structpb.NewNumberValue(tt.ms)}
+		if err := k.run(t, "log", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	outcome(t, i, "error", 502)
+	want := &plugin.Outcomes{
+		OK: 5, Failed: 3, Classes: map[string]uint64{"1xx": 1, "2xx": 2, "3xx": 1, "4xx": 1, "5xx": 2, "no_answer": 1},
+		Latencies: plugin.Latencies{Requests: 7, Sum: 80.1101, UpTo: [len(plugin.LatencyBounds)]uint64{2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 5}},
+	}
+	if diff := cmp.Diff(want, p.Status(time.Now())[0].Backends[0].Outcomes, cmpopts.EquateApprox(0, 1e-9)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

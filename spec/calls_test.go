@@ -61,7 +61,6 @@ var features = []struct {
 	{what: "`health.active`", config: `"backends":[{"host":"a.internal","health":{"active":{"interval":3600}}}]`},
 	{what: "`health.passive`, or another backend than the Service in a split with a guard", config: `"backends":[{"host":"a.internal","health":{"passive":{}}}]`},
 	{what: "in the log phase of these, the event and", config: `"backends":[{"host":"a.internal","health":{"passive":{}}}]`, phase: "log"},
-	{what: "the same, with `max_latency`", config: `"ramp":{"backend":"b","start":"2026-01-31T18:00:00Z","duration":60,"guard":{"max_latency":1}},"backends":[{"service":true},{"name":"b","host":"b.internal"}]`, phase: "log"},
 	{what: "the same, on a gRPC Service", config: `"backends":[{"host":"a.internal","health":{"passive":{}}}]`, kong: replies{grpc: true}, phase: "log"},
 	{what: "a connection over TCP to a `host`", config: `"backends":[{"host":"a.internal"}]`, phase: "preread"},
 }

@@ -42,7 +42,7 @@ func TestTurns(t *testing.T) {
 		{"a session", `"session":{"secret":"sixteen letters!"},"backends":[{"host":"a"}]`, "access", 3, 1},
 		{"everything", fmt.Sprintf(everything, `"host":"b.internal"`), "access", 4, 6},
 		{"everything, with an Upstream", fmt.Sprintf(everything, `"upstream":"up"`), "access", 5, 6},
-		{"the log phase of everything", fmt.Sprintf(everything, `"host":"b.internal"`), "log", 2, 3},
+		{"the log phase of everything", fmt.Sprintf(everything, `"host":"b.internal"`), "log", 2, 4},
 		{"the log phase of weights alone", `"backends":[{"host":"10.0.0.1"}]`, "log", 1, 0},
 		{"a connection", `"backends":[{"host":"10.0.0.1"}]`, "preread", 1, 0},
 		{"a connection by its address", `"hash_on":"ip","backends":[{"host":"10.0.0.1"}]`, "preread", 2, 1},
@@ -241,13 +241,15 @@ func (k *kongSide) replyTo(method, name string) []byte {
 		"client.get_consumer":          &pb.Consumer{},
 		"request.get_uri_captures":     &pb.UriCapturesResult{},
 		"service.set_upstream":         &pb.Bool{V: true},
-		"ctx.shared.get":               structpb.NewStringValue("/b"),
+		"ctx.shared.get":               structpb.NewStringValue("/0000000000000000/b"),
 		"response.get_source":          text("service"),
 		"response.get_status":          &pb.Int{V: 200},
 	}
 	switch {
 	case replies[method] == nil:
 		return nil
+	case name == "KONG_WAITING_TIME":
+		replies[method] = structpb.NewNumberValue(1)
 	case name == "http_cookie":
 		replies[method] = text(k.cookie)
 	case name == "Access-Control-Request-Method": // it is no CORS preflight

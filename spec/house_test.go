@@ -99,8 +99,8 @@ var house = []room{
 		never: map[string]string{pdk + "/...": "split files serve tools without Kong"},
 	},
 	{
-		name:  "plugin/rollout",
-		ours:  []string{"plugin/config", "plugin/split"},
+		name: "plugin/rollout",
+		ours: []string{"plugin/config", "plugin/split"},
 		never: map[string]string{
 			pdk + "/...": "a config is edited without a gateway",
 			"net/http":   "whoever calls it writes the config",

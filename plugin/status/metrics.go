@@ -33,6 +33,8 @@ var (
 	unavailable = described("unavailable_total", "Requests and connections that no backend could take.", "split")
 	missing     = described("outcomes_missing", "1 where a guard or passive health checks need outcomes of requests and Kong tells none: it has the dump of a server without -outcomes.", "split")
 	outcomes    = described("outcomes_total", "Requests of a split with a guard or passive health, by what has become of them: ok, or failed on account of the backend.", "split", "backend", "outcome")
+	responses   = described("responses_total", "The same requests by the status of the response, 1xx to 5xx; grpc_error is one whose status of gRPC stands for a 5xx, and no_answer where there was none.", "split", "backend", "class")
+	latency     = described("latency_seconds", "How long Kong waited for a backend to begin its response, on the last try, of a split with a guard or passive health. Responses of Kong's own are not in it.", "split", "backend")
 
 	share      = described("backend_share", "A backend's share of new clients, from 0 to 1, by the weights and the ramp.", "split", "backend")
 	up         = described("backend_up", "0 while a backend is ejected, its probes find it unhealthy, or Kong does not have its Upstream. None while that is not known, before the first request that it may be for.", "split", "backend")
@@ -52,7 +54,7 @@ type collector struct{ Source }
 
 // Describe implements [prometheus.Collector].
 func (collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, splitInfo, filesGood, configError, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, requests, unavailable, missing, outcomes, share, up, rolledBack, blocked, rampShare, rampStep, rampSteps, rampWaits, rampHeld, guardSaw, guardLeast} {
+	for _, d := range []*prometheus.Desc{buildInfo, splitInfo, filesGood, configError, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, requests, unavailable, missing, outcomes, responses, latency, share, up, rolledBack, blocked, rampShare, rampStep, rampSteps, rampWaits, rampHeld, guardSaw, guardLeast} {
 		to <- d
 	}
 }
@@ -123,6 +125,10 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 			if o := b.Outcomes; o != nil {
 				counter(outcomes, o.OK, s.Split, b.Name, "ok")
 				counter(outcomes, o.Failed, s.Split, b.Name, "failed")
+				for _, class := range slices.Sorted(maps.Keys(o.Classes)) {
+					counter(responses, o.Classes[class], s.Split, b.Name, class)
+				}
+				to <- histogram(latency, &o.Latencies, s.Split, b.Name)
 			}
 		}
 	}
@@ -132,6 +138,19 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 // collects on goroutines of its own, so that a panic would end the process.
 func metric(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels []string) prometheus.Metric {
 	m, err := prometheus.NewConstMetric(d, kind, value, labels...)
+	if err != nil {
+		return prometheus.NewInvalidMetric(d, err)
+	}
+	return m
+}
+
+// histogram returns a histogram, an invalid one after an error, as metric does.
+func histogram(d *prometheus.Desc, l *plugin.Latencies, labels ...string) prometheus.Metric {
+	buckets := map[float64]uint64{}
+	for i, bound := range plugin.LatencyBounds {
+		buckets[bound.Seconds()] = l.UpTo[i]
+	}
+	m, err := prometheus.NewConstHistogram(d, l.Requests, l.Sum, buckets, labels...)
 	if err != nil {
 		return prometheus.NewInvalidMetric(d, err)
 	}

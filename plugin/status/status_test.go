@@ -42,9 +42,9 @@ func source() Source {
 						Guard: &plugin.GuardStatus{Requests: 18, Failed: 3, MinRequests: 20, Latency: new(0.25), Lacks: split.LacksRequests, Summary: "3 of 18 failed, judged from 20"},
 					},
 					Backends: []plugin.BackendStatus{
-						{Name: "stable", Share: 0.75, Up: new(true), Requests: map[split.Reason]uint64{split.ByWeight: 7, split.BySession: 2}, Outcomes: &plugin.Outcomes{OK: 9}},
+						{Name: "stable", Share: 0.75, Up: new(true), Requests: map[split.Reason]uint64{split.ByWeight: 7, split.BySession: 2}, Outcomes: &plugin.Outcomes{OK: 9, Classes: map[string]uint64{"2xx": 8, "3xx": 1}, Latencies: plugin.Latencies{Requests: 9, Sum: 0.5, UpTo: [11]uint64{2, 2, 2, 5, 9, 9, 9, 9, 9, 9, 9}}}},
 						{
-							Name: "canary", Share: 0.25, Up: new(false), EjectedUntil: noon.Add(time.Minute), Requests: map[split.Reason]uint64{split.ByWeight: 3}, Outcomes: &plugin.Outcomes{OK: 1, Failed: 2},
+							Name: "canary", Share: 0.25, Up: new(false), EjectedUntil: noon.Add(time.Minute), Requests: map[split.Reason]uint64{split.ByWeight: 3}, Outcomes: &plugin.Outcomes{OK: 1, Failed: 2, Classes: map[string]uint64{"4xx": 1, "no_answer": 2}},
 							Probe: &health.Condition{Target: "http://10.0.0.1:80/", Since: noon, LastError: "no answer within 1s"},
 						},
 					},
@@ -62,11 +62,12 @@ func get(t *testing.T, s Source, log io.Writer, method, path string) *httptest.R
 	return w
 }
 
-// ours are the samples of the plugin.
+// ours are the samples of the plugin, without those of histograms but for one bucket, the
+// sum and the count of each.
 func ours(text string) []string {
 	var lines []string
 	for line := range strings.Lines(text) {
-		if rest, ok := strings.CutPrefix(line, "traffic_split_"); ok {
+		if rest, ok := strings.CutPrefix(line, "traffic_split_"); ok && (!strings.Contains(rest, "le=") || strings.Contains(rest, `le="0.05"`)) {
 			lines = append(lines, strings.TrimSpace(rest))
 		}
 	}
@@ -90,6 +91,12 @@ func TestMetrics(t *testing.T) {
 		`guard_requests{backend="canary",outcome="ok",split="shop"} 15`,
 		`info{id="",revision="def",split="web"} 1`,
 		`info{id="p1",revision="abc",split="shop"} 1`,
+		`latency_seconds_bucket{backend="canary",split="shop",le="0.05"} 0`,
+		`latency_seconds_sum{backend="canary",split="shop"} 0`,
+		`latency_seconds_count{backend="canary",split="shop"} 0`,
+		`latency_seconds_bucket{backend="stable",split="shop",le="0.05"} 5`,
+		`latency_seconds_sum{backend="stable",split="shop"} 0.5`,
+		`latency_seconds_count{backend="stable",split="shop"} 9`,
 		`outcomes_missing{split="shop"} 1`,
 		`outcomes_total{backend="canary",outcome="failed",split="shop"} 2`,
 		`outcomes_total{backend="canary",outcome="ok",split="shop"} 1`,
@@ -110,6 +117,10 @@ func TestMetrics(t *testing.T) {
 		`requests_total{backend="canary",reason="weight",split="shop"} 3`,
 		`requests_total{backend="stable",reason="session",split="shop"} 2`,
 		`requests_total{backend="stable",reason="weight",split="shop"} 7`,
+		`responses_total{backend="canary",class="4xx",split="shop"} 1`,
+		`responses_total{backend="canary",class="no_answer",split="shop"} 2`,
+		`responses_total{backend="stable",class="2xx",split="shop"} 8`,
+		`responses_total{backend="stable",class="3xx",split="shop"} 1`,
 		`state_put_aside 1`,
 		`state_saved 0`,
 		`unavailable_total{split="shop"} 5`,
@@ -157,8 +168,8 @@ func TestMetricsThatCannotBe(t *testing.T) {
 	}
 	var log bytes.Buffer
 	w := get(t, s, &log, "GET", "/metrics")
-	if n := len(ours(w.Body.String())); w.Code != 200 || n != 39 {
-		t.Errorf("%d, %d samples, want 39", w.Code, n)
+	if n := len(ours(w.Body.String())); w.Code != 200 || n != 49 {
+		t.Errorf("%d, %d samples, want 49", w.Code, n)
 	}
 	if !strings.Contains(log.String(), "web") || !strings.Contains(log.String(), "UTF-8") {
 		t.Errorf("the log: %s", &log)
@@ -243,7 +254,15 @@ func TestJSON(t *testing.T) {
           },
           "outcomes": {
             "ok": 9,
-            "failed": 0
+            "failed": 0,
+            "classes": {
+              "2xx": 8,
+              "3xx": 1
+            },
+            "latencies": {
+              "requests": 9,
+              "sum": 0.5
+            }
           }
         },
         {
@@ -262,7 +281,15 @@ func TestJSON(t *testing.T) {
           },
           "outcomes": {
             "ok": 1,
-            "failed": 2
+            "failed": 2,
+            "classes": {
+              "4xx": 1,
+              "no_answer": 2
+            },
+            "latencies": {
+              "requests": 0,
+              "sum": 0
+            }
           }
         }
       ],
