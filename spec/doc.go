@@ -1,7 +1,9 @@
 // Package spec owns the end-to-end scenarios: scripts in testdata that run the
 // plugin server behind a gateway and say what a client, a backend and a reader
-// of the logs see. The same scripts run on the stand-in gateway and on a real
-// Kong:
+// of the logs see. It also owns what must hold for the project as a whole: the
+// rules of the house, the documentation, the calls of Kong's PDK and their cost.
+//
+// The same scripts run on the stand-in gateway and on a real Kong:
 //
 //	go test ./spec
 //	SPEC_KONG=/usr/local/bin/kong SPEC_WORKERS=4 go test ./spec

@@ -1,5 +1,6 @@
 // Command splitctl is the user's tool: it runs the stand-in gateway and the demo,
-// explains decisions, simulates splits and steers rollouts.
+// explains decisions, simulates splits and steers rollouts. This package has arguments,
+// output and wiring only; what a command does is in the room that it calls.
 package main
 
 import (

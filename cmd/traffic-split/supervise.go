@@ -109,8 +109,8 @@ func runKeeper(o options, addr address, takeOver bool, signals <-chan os.Signal,
 
 // lingerTime is how long a server that Kong has started goes on once Kong tells it to end:
 // at a reload, the worker that is to go may do so before the one that comes has started
-// the next server, by a second or two, and more on a busy machine.
-const lingerTime = 5 * time.Second
+// the next server, by a second or two, and by eight on a very busy machine.
+const lingerTime = 10 * time.Second
 
 // isKongs reports whether Kong has started this process, and so will start another one
 // when it reloads.

@@ -138,9 +138,11 @@ func upstreamAlgorithm(row map[string]any) {
 	if a := row["algorithm"]; a == "least-connections" || a == "latency" {
 		row["hash_on"] = nil
 	}
+	_, isText := row["algorithm"].(string)
 	hashOn, given := row["hash_on"]
 	switch {
 	case !given:
+	case row["algorithm"] != nil && !isText: // an error that check finds
 	case hashOn == nil:
 		row["hash_on"] = "none"
 	case hashOn == "none":

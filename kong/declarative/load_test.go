@@ -238,6 +238,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{"services: [{host: 'h:1'}]", entry("services", "in 'host': must not have a port")},
 		{"services: [{host: 'a b'}]", entry("services", "in 'host': invalid value: a b")},
 		{"services: [{url: 3}]", "in 'services':\n  - in entry 1 of 'services':\n    in 'url': expected a string"},
+		{"upstreams: [{name: u, algorithm: [latency], hash_on: path}]", entry("upstreams", "in 'algorithm': expected a string")},
 		{"services: [{url: 'ftp://h'}]", entry("services", "in 'protocol': expected one of: grpc, grpcs, http, https, tcp, tls, tls_passthrough, udp")},
 		{"services: [{host: h, path: a}]", entry("services", "in 'path': should start with: /")},
 		{"services: [{host: h, path: //}]", entry("services", "in 'path': must not have empty segments")},

@@ -211,15 +211,15 @@ func TestTheSameReasonOfARowIsLoggedOnceAMinute(t *testing.T) {
 func TestAConfigThatCannotBeUsedIsAnswered(t *testing.T) {
 	plugin := pluginOf(nil)
 	plugin.Start = func(config []byte) (Instance, error) {
-		if string(config) == `{"__seq__":9}` {
+		if string(config) == `{"__plugin_id":"a","__seq__":9}` {
 			panic("bad table")
 		}
 		return nil, errors.New("backends[1].weight: -3 is not in 0..1000000")
 	}
-	for config, want := range map[string]string{
-		`{"__seq__":7,"backends":[]}`: "[traffic-split] config: backends[1].weight: -3 is not in 0..1000000",
-		`{"__seq__":`:                 "[traffic-split] config: backends[1].weight: -3 is not in 0..1000000",
-		`{"__seq__":9}`:               "[traffic-split] config: panic: bad table",
+	for config, want := range map[string]struct{ kong, row string }{
+		`{"__plugin_id":"a","__seq__":7,"backends":[]}`: {"[traffic-split] config: backends[1].weight: -3 is not in 0..1000000", "plugin_id=a "},
+		`{"__seq__":`:                     {"[traffic-split] config: backends[1].weight: -3 is not in 0..1000000", `plugin_id="" `},
+		`{"__plugin_id":"a","__seq__":9}`: {"[traffic-split] config: panic: bad table", "plugin_id=a "},
 	} {
 		t.Run(config, func(t *testing.T) {
 			s := serve(t, plugin)
@@ -234,9 +234,12 @@ func TestAConfigThatCannotBeUsedIsAnswered(t *testing.T) {
 				if !errors.Is(err, errDrop) || got.Status != 500 {
 					t.Errorf("request %d is answered %+v, %v", i, got, err)
 				}
-				if i == 0 && got.Logged != want {
-					t.Errorf("Kong logs %q, want %q", got.Logged, want)
+				if i == 0 && got.Logged != want.kong {
+					t.Errorf("Kong logs %q, want %q", got.Logged, want.kong)
 				}
+			}
+			if got := s.logs.String(); !strings.Contains(got, want.row) {
+				t.Errorf("the log lacks %q:\n%s", want.row, got)
 			}
 			kong.closeInstance(id)
 		})

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"runtime/debug"
 	"strconv"
@@ -41,19 +42,29 @@ func (s *Server) startAs(id int32, cmd *pb.CmdStartInstance, config configSum, d
 	if err == nil {
 		started, err = s.startPlugin(cmd)
 	}
-	if err != nil {
-		s.log.Error("an instance cannot be started, its requests get an error",
-			"instance", id, "error", printable(err))
-		started = unstarted{fmt.Errorf("config: %w", err)}
-	}
 	now := s.now()
 	inst := &instance{Instance: started, id: id, config: config, started: now}
 	if row, ok := started.(Row); ok {
 		inst.row = shortName(row.PluginID())
 	}
+	if err != nil {
+		inst.Instance, inst.row = unstarted{fmt.Errorf("config: %w", err)}, rowOf(cmd.Config)
+		s.log.Error("an instance cannot be started, its requests get an error",
+			"instance", id, "plugin_id", inst.row, "error", printable(err))
+	}
 	s.instances.put(inst, now).close(s.log)
 	s.log.Debug("instance started", "instance", id, "plugin_id", inst.row)
 	return inst
+}
+
+// rowOf returns the id of the plugin row in what Kong has sent for an instance that could
+// not be started, and so does not say it; empty: it is not known.
+func rowOf(config []byte) string {
+	var row struct {
+		ID string `json:"__plugin_id"`
+	}
+	_ = json.Unmarshal(config, &row)
+	return shortName(row.ID)
 }
 
 // startPlugin makes the instance, and an error of a panic.

@@ -52,9 +52,10 @@ func (m message) drop() {
 }
 
 const (
-	messageHead = 12 // kind, whether there is a value, number, lengths of key and value
-	// maxValue is the longest value in bytes: it may be the configuration of a plugin row.
-	maxValue = 64 << 20
+	messageHead = 14 // kind, whether there is a value, number, lengths of key and value
+	// maxBody is the longest key with its value, in bytes: the value may be the
+	// configuration of a plugin row.
+	maxBody = 64 << 20
 )
 
 // errMissed is that a message has lost its descriptor: the system drops it where the
@@ -88,7 +89,7 @@ func (l *link) send(m message) error {
 		head[1] = 1
 	}
 	head = binary.LittleEndian.AppendUint32(head, m.number)
-	head = binary.LittleEndian.AppendUint16(head, uint16(len(m.key)))
+	head = binary.LittleEndian.AppendUint32(head, uint32(len(m.key)))
 	head = binary.LittleEndian.AppendUint32(head, uint32(len(m.value)))
 	var rights []byte
 	if m.fd != 0 {
@@ -123,11 +124,12 @@ func (l *link) receive() (message, error) {
 	if m.fd, err = descriptorOf(oob[:oobn]); err != nil {
 		return m, err
 	}
-	keyLength, length := int(binary.LittleEndian.Uint16(head[6:])), binary.LittleEndian.Uint32(head[8:])
-	if length > maxValue {
-		return m, fmt.Errorf("a value of %d bytes, and at most %d are allowed", length, maxValue)
+	keyLength, valueLength := binary.LittleEndian.Uint32(head[6:]), binary.LittleEndian.Uint32(head[10:])
+	length := uint64(keyLength) + uint64(valueLength)
+	if length > maxBody {
+		return m, fmt.Errorf("a key and a value of %d bytes, and at most %d are allowed", length, maxBody)
 	}
-	body := make([]byte, keyLength+int(length))
+	body := make([]byte, length)
 	if _, err = io.ReadFull(l.sock, body); err != nil {
 		return m, err
 	}
