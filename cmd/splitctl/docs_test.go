@@ -62,7 +62,7 @@ func TestExamplesOfDocs(t *testing.T) {
 }
 
 // TestConfigurationsOfDocs: each configuration that a page shows is taken: a file of
-// Kong's, a split file, or the config of one split.
+// Kong's, a split file, or the config of one split, or the ramp of one.
 func TestConfigurationsOfDocs(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -78,6 +78,9 @@ func TestConfigurationsOfDocs(t *testing.T) {
 	for _, page := range append(pages, filepath.Join(root, "README.md")) {
 		for _, block := range shown.FindAllStringSubmatch(read(t, page), -1) {
 			text := strings.ReplaceAll(block[1]+block[2], "$(date -u +%Y-%m-%dT%H:%M:%SZ)", "2026-12-01T10:00:00Z")
+			if strings.HasPrefix(text, "ramp:") {
+				text = "backends: [{name: stable, host: stable}, {name: canary, host: canary}]\n" + text
+			}
 			if strings.HasPrefix(text, "backends:") {
 				text = "splits:\n  shop:\n    " + strings.ReplaceAll(text, "\n", "\n    ")
 			}
