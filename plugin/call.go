@@ -16,8 +16,8 @@ import (
 //   - set_headers with one value for a name. It makes lists of all values, and of a list
 //     that is the Host, Kong makes "table: 0x…".
 //   - kong.log.set_serialize_value.
-//   - a route or a Service without a Go value of each of its many fields, where each
-//     request asks for it.
+//   - a route or a Service, which it makes Go values of twice, for each request of a row
+//     that is not on a route.
 //   - calls that are the same for many requests, which are encoded once.
 
 // call is a call of Kong's PDK with its arguments encoded. It is shared by requests, and

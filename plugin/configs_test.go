@@ -93,12 +93,17 @@ func TestAWrongConfigLeavesTheLastGoodOneInUse(t *testing.T) {
 }
 
 // Whose config it is, is known of one that is too long to be read.
-func TestAConfigThatIsTooLongToBeRead(t *testing.T) {
-	f := newFailStatic(t, store{})
-	f.expect(f.start(1, good), "a", false)
-	f.expect(f.start(2, `"response_header":"`+strings.Repeat("x", 1<<20)+`",`+good), "a", true)
-	if e := f.ConfigErrors()[0]; e.Split != "web" || e.ID != "p1" || e.Route != "r1" || !strings.Contains(e.Error, "bytes long; at most 1048576 are read") {
-		t.Errorf("got %+v", e)
+func TestAConfigThatIsTooLongOrTooDeepToBeRead(t *testing.T) {
+	for text, want := range map[string]string{
+		`"response_header":"` + strings.Repeat("x", 1<<20) + `",`:                        "bytes long; at most 1048576 are read",
+		`"response_header":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `,`: "it nests too deep",
+	} {
+		f := newFailStatic(t, store{})
+		f.expect(f.start(1, good), "a", false)
+		f.expect(f.start(2, text+good), "a", true)
+		if e := f.ConfigErrors()[0]; e.Split != "web" || e.ID != "p1" || e.Route != "r1" || !strings.Contains(e.Error, want) {
+			t.Errorf("got %+v", e)
+		}
 	}
 }
 

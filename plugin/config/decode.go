@@ -135,8 +135,8 @@ func checkRow(n *Node, options ...Option) (*Config, error) {
 }
 
 // ParseKong parses the JSON with which Kong starts an instance, for [DecodeRow]. After an
-// error, a Problems, the tree may be empty. Of a configuration that is only too long, it
-// has what Kong itself adds, which says whose it is.
+// error, a Problems, the tree may be empty. Of a configuration that is only too long or too
+// deep, it has what Kong itself adds, which says whose it is.
 func ParseKong(text []byte) (*Node, error) {
 	values := maxValues
 	long := CheckLength(len(text))
@@ -173,16 +173,18 @@ func DecodeRow(n *Node, options ...Option) (*Config, Problems) {
 	return c, nil
 }
 
-// parseJSON parses a JSON text into a tree. Of a text that has more values than it may, it
-// returns an error and a tree without those after the most, but for what Kong adds.
+// parseJSON parses a JSON text into a tree. Of a text that has more values than it may, or
+// nests too deep, it returns an error and a tree without those, but for what Kong adds.
 func parseJSON(text []byte, values int) (*Node, error) {
 	p := parser{text: text, Decoder: json.NewDecoder(bytes.NewReader(text)), left: values}
 	p.UseNumber()
 	n, err := p.value(0)
-	if errors.Is(err, io.EOF) {
+	switch {
+	case err != nil && p.tooDeep:
+		err = errTooDeep
+	case errors.Is(err, io.EOF):
 		err = errors.New("it is empty or ends in the middle")
-	}
-	if err == nil {
+	case err == nil:
 		if _, more := p.Token(); !errors.Is(more, io.EOF) {
 			err = errors.New("there is more after its end")
 		}
@@ -190,16 +192,22 @@ func parseJSON(text []byte, values int) (*Node, error) {
 	if err != nil {
 		return new(Node), err
 	}
-	if p.left < 0 {
+	switch {
+	case p.tooDeep:
+		err = errTooDeep
+	case p.left < 0:
 		err = fmt.Errorf("it has more than %d values", values)
 	}
 	return n, err
 }
 
+var errTooDeep = errors.New("it nests too deep")
+
 type parser struct {
 	*json.Decoder
-	text []byte
-	left int // values that it may still keep
+	text    []byte
+	left    int // values that it may still keep
+	tooDeep bool
 }
 
 // Limits of a configuration, so that decoding it takes little time and memory.
@@ -212,7 +220,8 @@ const (
 // value reads the next value with all values in it.
 func (p *parser) value(depth int) (*Node, error) {
 	if depth > maxDepth {
-		return nil, errors.New("it nests too deep")
+		p.tooDeep = true
+		return new(Node), p.Decode(new(json.RawMessage))
 	}
 	p.left--
 	start := p.InputOffset()
