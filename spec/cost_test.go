@@ -201,7 +201,7 @@ func firstArguments(method string, args []byte) (name, value string) {
 		var kv pb.KV
 		_ = proto.Unmarshal(args, &kv)
 		return kv.K, kv.V.GetStringValue()
-	case "nginx.get_var", "nginx.get_ctx", "request.get_header":
+	case "nginx.get_var", "nginx.get_ctx", "request.get_header", "response.get_header":
 		var text pb.String
 		_ = proto.Unmarshal(args, &text)
 		return text.V, ""

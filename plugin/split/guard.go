@@ -27,7 +27,7 @@ type course struct {
 // caller holds the history's lock.
 func (c *course) prepare(r *Ramp) {
 	if r.Guard.MaxLatency > 0 && c.own.latencies == nil {
-		c.own.latencies = new([parts + 1]histogram)
+		c.own.latencies = new(latencies)
 		c.step.latencies = new(histogram)
 	}
 	if !r.Waits() {
@@ -44,7 +44,7 @@ type evidence struct {
 func (c *course) evidence() evidence {
 	e := evidence{own: c.own.total(), others: c.others.total()}
 	if c.own.latencies != nil {
-		e.latencies = &c.own.sum
+		e.latencies = &c.own.latencies.sum
 	}
 	return e
 }

@@ -86,6 +86,21 @@ func TestShareOnlyGoesFromTheOneToTheOther(t *testing.T) {
 	})
 }
 
+// A plan costs a decision no more than weights do, nor does one whose steps wait, and
+// neither does showing its share.
+func TestPlansDoNotAllocate(t *testing.T) {
+	for name, s := range map[string]*split.Split{"a plan": {Ramp: planned()}, "one that waits": waiting(), "held": {Ramp: held(planned(), 30)}} {
+		s.Backends = smooth(1, 1).Backends
+		s.Ramp.Backend = 1
+		st := split.NewState(s)
+		f := split.Facts{Now: noon.Add(time.Hour)}
+		warm(t, s, st, f)
+		if n := testing.AllocsPerRun(1000, func() { _, _ = split.Decide(s, st, &f) }); n != 0 {
+			t.Errorf("%s: %v allocations a decision", name, n)
+		}
+	}
+}
+
 // planned is a ramp with a plan that stops before its last step.
 func planned() *split.Ramp {
 	return &split.Ramp{From: 100, Start: noon, Plan: []split.PlanStep{

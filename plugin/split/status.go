@@ -124,7 +124,7 @@ func (st *State) guardStatus(share int, now time.Time) *GuardStatus {
 	e := evidence{own: own.total(), others: others.total()}
 	s := &GuardStatus{Requests: e.own.all, Failed: e.own.failed, Others: e.others.all, Failing: e.others.failed}
 	if own.latencies != nil {
-		e.latencies = &own.sum
+		e.latencies = &own.latencies.sum
 	}
 	if g.MaxLatency > 0 && e.latencies != nil {
 		s.Latency, s.Timed = e.latencies.quantile(g.Quantile)

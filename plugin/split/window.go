@@ -12,8 +12,25 @@ type window struct {
 	part   [parts + 1]count
 	latest int64 // the number, since 1970, of the part that was counted in last
 
-	latencies *[parts + 1]histogram // of the requests, by part; nil: they do not matter
-	sum       histogram             // of all parts
+	latencies *latencies // of the requests; nil: they do not matter
+}
+
+// latencies are those of the requests in a window.
+type latencies struct {
+	part [parts + 1]histogram
+	sum  histogram // of all parts
+}
+
+// add counts a request.
+func (l *latencies) add(part int64, bucket int) {
+	l.part[part][bucket]++
+	l.sum[bucket]++
+}
+
+// clear forgets the requests of a part.
+func (l *latencies) clear(part int64) {
+	l.sum.subtract(&l.part[part])
+	l.part[part] = histogram{}
 }
 
 type count struct{ all, failed int }
@@ -40,8 +57,7 @@ func (w *window) add(failed bool, bucket int) {
 	i := w.latest % int64(len(w.part))
 	w.part[i].add(failed)
 	if w.latencies != nil && bucket != noLatency {
-		w.latencies[i][bucket]++
-		w.sum[bucket]++
+		w.latencies.add(i, bucket)
 	}
 }
 
@@ -78,8 +94,7 @@ func (w *window) move(number int64) {
 		i := w.latest % int64(len(w.part))
 		w.part[i] = count{}
 		if w.latencies != nil {
-			w.sum.subtract(&w.latencies[i])
-			w.latencies[i] = histogram{}
+			w.latencies.clear(i)
 		}
 	}
 }
@@ -88,7 +103,7 @@ func (w *window) move(number int64) {
 func (w *window) clear() {
 	*w = window{length: w.length, latest: w.latest, latencies: w.latencies}
 	if w.latencies != nil {
-		*w.latencies = [parts + 1]histogram{}
+		*w.latencies = latencies{}
 	}
 }
 
@@ -98,7 +113,7 @@ func (w *window) resize(length time.Duration) {
 	old := *w
 	*w = window{length: length}
 	if old.latencies != nil {
-		w.latencies = new([parts + 1]histogram)
+		w.latencies = new(latencies)
 	}
 	if old.length == 0 {
 		return
@@ -116,8 +131,8 @@ func (w *window) resize(length time.Duration) {
 		w.part[to].all += old.part[from].all
 		w.part[to].failed += old.part[from].failed
 		if w.latencies != nil {
-			w.latencies[to].add(&old.latencies[from])
-			w.sum.add(&old.latencies[from])
+			w.latencies.part[to].add(&old.latencies.part[from])
+			w.latencies.sum.add(&old.latencies.part[from])
 		}
 	}
 }
