@@ -79,6 +79,8 @@ func (s *scene) cmdGateway(args []string) (string, error) {
 		return "", err
 	}
 	s.gateway = g
+	s.ts.Setenv("admin", g.admin)
+	s.ts.Setenv("declarative", file)
 	err = g.start(g)
 	if notStarted, ok := errors.AsType[errNotStarted](err); ok {
 		_, err = s.ts.Stderr().Write([]byte(notStarted))

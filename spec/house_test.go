@@ -131,6 +131,14 @@ var house = []room{
 		name: "kong/declarative",
 	},
 	{
+		name: "kong/admin",
+		ours: []string{"plugin/config"},
+		never: map[string]string{
+			pdk + "/...": "Kong is asked over its Admin API",
+			"os/...":     "whoever calls it brings the token",
+		},
+	},
+	{
 		name: "kong/check",
 		ours: []string{"kong/declarative", "plugin/config"},
 		never: map[string]string{
@@ -154,7 +162,7 @@ var house = []room{
 	},
 	{
 		name: "cmd/splitctl",
-		ours: []string{"kong/standin", "kong/demo", "kong/check", "kong/declarative", "plugin", "plugin/config", "plugin/file", "plugin/rollout", "plugin/simulate", "plugin/status"},
+		ours: []string{"kong/standin", "kong/demo", "kong/admin", "kong/check", "kong/declarative", "plugin", "plugin/config", "plugin/file", "plugin/rollout", "plugin/simulate", "plugin/status"},
 	},
 	{
 		name: "cmd/echo",

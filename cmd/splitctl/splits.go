@@ -26,7 +26,9 @@ type splitsFile struct {
 type namedSplit struct {
 	name     string // what it is called
 	full     string // the same, of a row with the kinds of what it is on
+	instance string // a row's instance_name
 	identity string
+	place    []any // the keys and indexes that lead to a row's config in the file
 	config   *config.Config
 	missing  []string // backends whose Upstreams Kong's file does not have
 }
@@ -49,7 +51,7 @@ func readSplits(path string) (*splitsFile, error) {
 	}
 	f := &splitsFile{path: path}
 	for name, c := range splits {
-		f.splits = append(f.splits, namedSplit{name, name, name, c, nil})
+		f.splits = append(f.splits, namedSplit{name: name, full: name, identity: name, config: c})
 	}
 	slices.SortFunc(f.splits, func(a, b namedSplit) int { return strings.Compare(a.name, b.name) })
 	return f, nil
@@ -96,7 +98,10 @@ func readRows(path, text string, kong declarative.File) (*splitsFile, error) {
 		if len(c.Backends) == 0 {
 			f.others = append(f.others, full)
 		} else {
-			f.splits = append(f.splits, namedSplit{name, full, row.ID, c, gateway.Missing(c)})
+			f.splits = append(f.splits, namedSplit{
+				name: name, full: full, instance: row.Name, identity: row.ID,
+				place: append(row.Place[:len(row.Place):len(row.Place)], "config"), config: c, missing: gateway.Missing(c),
+			})
 		}
 	}
 	if problems != nil {
@@ -149,7 +154,7 @@ func (f *splitsFile) distinguish() {
 func (f *splitsFile) choose(name string) ([]namedSplit, error) {
 	chosen := f.splits
 	if name != "" {
-		chosen = slices.DeleteFunc(slices.Clone(f.splits), func(s namedSplit) bool { return s.name != name && s.full != name })
+		chosen = slices.DeleteFunc(slices.Clone(f.splits), func(s namedSplit) bool { return s.name != name && s.full != name && s.instance != name })
 	}
 	switch {
 	case len(chosen) > 0:

@@ -21,7 +21,11 @@ import (
 // steerFlags are the flags of the commands that change a split: where its config is, and
 // what to wait for.
 type steerFlags struct {
-	file        string
+	file        string // a split file, or
+	admin       string // Kong's Admin API, and
+	tokenFile   string
+	declarative string // where Kong has no database, the file
+	force       bool
 	dryRun      bool
 	endSessions bool
 	wait        []string
@@ -35,9 +39,13 @@ func (s *steerFlags) add(cmd *cobra.Command) {
 	f.BoolVar(&s.endSessions, "end-sessions", false, "end all sessions of the split with this change")
 	f.StringArrayVar(&s.wait, "wait", nil, "wait until the server with this status `address` uses the change; may be repeated")
 	f.DurationVar(&s.timeout, "timeout", 30*time.Second, "for how long to wait")
-	if err := cmd.MarkFlagRequired("file"); err != nil {
-		panic(err) // there is no such flag
-	}
+	f.StringVar(&s.admin, "admin", "", "the `address` of Kong's Admin API; the token for it is taken from "+tokenVariable)
+	f.StringVar(&s.tokenFile, "token-file", "", "a `file` with the token for the Admin API")
+	f.StringVar(&s.declarative, "declarative", "", "where Kong has no database, its declarative `file`")
+	f.BoolVar(&s.force, "force", false, "post the declarative file even if Kong has what the file has not")
+	cmd.MarkFlagsOneRequired("file", "admin", "declarative")
+	cmd.MarkFlagsMutuallyExclusive("file", "admin")
+	cmd.MarkFlagsMutuallyExclusive("file", "declarative")
 }
 
 // steered is what has become of a split, wherever its config is.
@@ -65,9 +73,7 @@ func (s *steerFlags) run(cmd *cobra.Command, split string, command func(*config.
 		}
 		return change.Edits, err
 	}
-	ctx, cancel := context.WithTimeoutCause(cmd.Context(), lockTime, fmt.Errorf("it has been locked for %v", lockTime))
-	defer cancel()
-	out, err := s.change(ctx, split, decide)
+	out, err := s.change(cmd.Context(), split, decide)
 	if err != nil {
 		return err
 	}
@@ -84,11 +90,25 @@ func (s *steerFlags) run(cmd *cobra.Command, split string, command func(*config.
 
 // change changes the split where its config is.
 func (s *steerFlags) change(ctx context.Context, split string, decide file.Decide) (*steered, error) {
-	c, err := file.ChangeSplit(ctx, s.file, split, s.dryRun, sure(split, decide))
+	decide = sure(split, decide)
+	switch {
+	case s.declarative != "":
+		return s.changeDeclarative(ctx, split, decide)
+	case s.admin != "":
+		return s.changeRow(ctx, split, decide)
+	}
+	ctx, cancel := untilLocked(ctx)
+	defer cancel()
+	c, err := file.ChangeSplit(ctx, s.file, split, s.dryRun, decide)
 	if err != nil {
 		return nil, err
 	}
 	return &steered{c.Path, split, c.Difference, c.Was, c.Is}, nil
+}
+
+// untilLocked returns a context that ends when a lock was waited for in vain.
+func untilLocked(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, lockTime, fmt.Errorf("it has been locked for %v", lockTime))
 }
 
 // sure adds to the errors of a decision which split they are about.
@@ -139,6 +159,9 @@ func percentText(percent float64) string {
 
 // await waits until all servers that are named use what a split has become.
 func (s *steerFlags) await(ctx context.Context, to io.Writer, out *steered) error {
+	if len(s.wait) > 0 && out.identity == "" {
+		return errors.New("it is written; it cannot be waited for, as Kong gives the row another id each time: name its route")
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	revision := out.is.Compile(out.identity).Revision

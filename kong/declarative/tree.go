@@ -81,6 +81,7 @@ func (f File) Find(entity, name string) (File, bool) {
 // A PluginRow is a row of a plugin as it stands in a file, checked or not.
 type PluginRow struct {
 	ID     string  // the one that Kong gives it; empty where Kong makes a new one at each load
+	Name   string  // its instance_name; empty: it has none
 	Place  []any   // the keys and the indexes, from 0, that lead to it in the file
 	Owners []Owner // what it applies to; none: to all requests
 	Config any     // as it is written
@@ -102,6 +103,7 @@ func (f File) PluginRows(plugin string) (rows []PluginRow) {
 		}
 		row := PluginRow{Place: n.path(), Config: n.row["config"]}
 		row.ID, _ = n.row["id"].(string)
+		row.Name, _ = n.row["instance_name"].(string)
 		if n.outer != nil {
 			row.Owners = append(row.Owners, Owner{strings.TrimSuffix(n.outer.entity, "s"), n.outer.name()})
 		}
@@ -153,4 +155,23 @@ func (f File) withIDs() File {
 	tree := File(cloneMap(f))
 	tree.addIDs()
 	return tree
+}
+
+// At returns what stands at a place of the file, as [PluginRow] has it; nil: nothing.
+func (f File) At(place ...any) any {
+	var v any = map[string]any(f)
+	for _, step := range place {
+		switch step := step.(type) {
+		case int:
+			list, _ := v.([]any)
+			if step >= len(list) {
+				return nil
+			}
+			v = list[step]
+		case string:
+			table, _ := v.(map[string]any)
+			v = table[step]
+		}
+	}
+	return v
 }

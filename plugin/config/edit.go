@@ -17,7 +17,7 @@ type Edit struct {
 // - for what is there and one with + for what comes. It is empty if they change nothing.
 func Difference(n *Node, edits []Edit) (lines []string) {
 	for _, e := range edits {
-		was := n.at(e.Path)
+		was := n.At(e.Path...)
 		if was == e.Value || was != nil && e.Value != nil && was.text() == e.Value.text() {
 			continue
 		}
@@ -31,8 +31,8 @@ func Difference(n *Node, edits []Edit) (lines []string) {
 	return lines
 }
 
-// at returns what is at a path; nil: nothing.
-func (n *Node) at(path []any) *Node {
+// At returns what is at a path of keys and indexes; nil: nothing.
+func (n *Node) At(path ...any) *Node {
 	for _, step := range path {
 		switch step := step.(type) {
 		case int:
@@ -117,6 +117,23 @@ func apply(n *Node, path []any, value *Node) (*Node, error) {
 		return &out, err
 	}
 	return nil, fmt.Errorf("has a step that is neither a key nor an index: %v", path[0])
+}
+
+// WithoutNulls returns a configuration without keys that have no value, as Kong's Admin API
+// has them.
+func (n *Node) WithoutNulls() *Node {
+	out := *n
+	out.Items, out.Members = nil, nil
+	for _, item := range n.Items {
+		out.Items = append(out.Items, item.WithoutNulls())
+	}
+	for _, m := range n.Members {
+		if m.Value.Kind != Null {
+			m.Value = m.Value.WithoutNulls()
+			out.Members = append(out.Members, m)
+		}
+	}
+	return &out
 }
 
 // MarshalJSON implements [json.Marshaler]. A fault has no JSON.

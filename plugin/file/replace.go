@@ -8,34 +8,59 @@ import (
 	"syscall"
 )
 
-// Replace puts a new content in place of the file's, at once: whoever reads it gets the
-// one or the other, whole. The new file has the mode and the owner of the old one; where
-// the path is a link, it stays, and what it leads to is replaced. After an error the file
-// is as it was. Afterwards the lock is of no use any more.
+// Replace puts a new content in place of the file's: [Locked.Prepare], and then commit.
+func (l *Locked) Replace(content string) error {
+	commit, _, err := l.Prepare(content)
+	if err != nil {
+		return err
+	}
+	return commit()
+}
+
+// Prepare writes a new content beside the file. It takes the place of the old one with
+// commit, at once: whoever reads the file gets the one or the other, whole. The new file
+// has the mode and the owner of the old one; where the path is a link, it stays, and what
+// it leads to is replaced. After an error the file is as it was. One of commit and discard
+// has to be called; afterwards the lock is of no use any more.
 //
 // What somebody else has written since it was read, who does not lock it, is an error. In
 // the moment between that comparison and the renaming it would be lost.
-func (l *Locked) Replace(content string) error {
+func (l *Locked) Prepare(content string) (commit func() error, discard func(), err error) {
 	draft, err := l.draft(content)
-	if err == nil {
-		err = l.unchanged()
-	}
-	if err == nil {
-		err = withoutPath(os.Rename(draft, l.target))
-	}
-	if errors.Is(err, syscall.EBUSY) {
-		err = fmt.Errorf("%w: it is mounted by itself, so that no other file can take its place; edit it where it is mounted from", err)
-	}
-	if err != nil {
+	discard = func() {
 		if draft != "" {
 			os.Remove(draft)
 		}
-		return inPath(l.path, err)
 	}
-	if err := syncFolder(filepath.Dir(l.target)); err != nil {
-		return fmt.Errorf("%s: is written; whether that outlives a crash of the machine is not known: %w", l.path, err)
+	if err == nil {
+		err = l.unchanged()
 	}
-	return nil
+	if err != nil {
+		discard()
+		return nil, nil, inPath(l.path, err)
+	}
+	return func() error {
+		err := l.replaceBy(draft)
+		if err != nil {
+			discard()
+			return inPath(l.path, err)
+		}
+		if err := syncFolder(filepath.Dir(l.target)); err != nil {
+			return fmt.Errorf("%s: is written; whether that outlives a crash of the machine is not known: %w", l.path, err)
+		}
+		return nil
+	}, discard, nil
+}
+
+func (l *Locked) replaceBy(draft string) error {
+	if err := l.unchanged(); err != nil {
+		return err
+	}
+	err := withoutPath(os.Rename(draft, l.target))
+	if errors.Is(err, syscall.EBUSY) {
+		return fmt.Errorf("%w: it is mounted by itself, so that no other file can take its place; edit it where it is mounted from", err)
+	}
+	return err
 }
 
 // draft writes a file beside the one that it is to replace, and returns its path, which

@@ -94,7 +94,10 @@ func (r *seen) uses(split, revision, version string) error {
 		if s.Revision == revision {
 			return nil
 		}
-		err = fmt.Errorf("uses revision %s of %s, not yet %s", s.Revision, split, revision)
+		err = fmt.Errorf("uses revision %s of %s, not yet %s", s.Revision, s.Split, revision)
+		if s.ID != "" {
+			err = fmt.Errorf("%w; Kong gives it the config of a row with the next request", err)
+		}
 	}
 	if err == nil {
 		err = fmt.Errorf("does not use %s; a row of Kong's is used from the first request on that Kong gives it", split)

@@ -14,6 +14,7 @@ func TestAwait(t *testing.T) {
 	for _, test := range []struct{ answer, want string }{
 		{`{"version":"1","splits":[{"split":"blog","revision":"b"},{"split":"shop","revision":"new"}]}`, ""},
 		{`{"version":"1","splits":[{"split":"shop","revision":"old"}]}`, "uses revision old of shop, not yet new"},
+		{`{"version":"1","splits":[{"split":"mine","id":"shop","revision":"old"}]}`, "uses revision old of mine, not yet new; Kong gives it the config of a row with the next request"},
 		{`{"version":"1","splits":[]}`, "does not use shop; a row of Kong's is used from the first request on that Kong gives it"},
 		{`{"version":"1","splits":[{"split":"blog","revision":"new"}]}`, "does not use shop; a row of Kong's is used from the first request on that Kong gives it; it uses blog"},
 		{`{"version":"2","splits":[{"split":"shop","revision":"old"}]}`, "uses revision old of shop, not yet new\nit is version 2 and this is 1, whose revisions may differ for the same config"},
