@@ -242,9 +242,6 @@ func (st *State) Memory(now time.Time) []byte {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	m := memory{Ejected: map[string]time.Time{}, RolledBack: map[string]rollback{}, Steps: map[string]savedPace{}}
-	if r := st.split.Ramp; r.Waits() {
-		st.course.paceAt(r, now)
-	}
 	for name, c := range h.backends {
 		if now.Before(c.until) {
 			m.Ejected[name] = c.until
@@ -258,6 +255,11 @@ func (st *State) Memory(now time.Time) []byte {
 		if p := c.pace.Load(); p != nil {
 			m.Steps[ramp] = savedPace{p.step, p.behind}
 		}
+	}
+	if r := st.split.Ramp; r.Waits() {
+		p := st.course.paceAt(r, now)
+		step, _ := p.at(r, now) // which may have had no outcome yet
+		m.Steps[st.split.rampText()] = savedPace{step, p.behind}
 	}
 	if len(m.Ejected)+len(m.RolledBack)+len(m.Steps) == 0 {
 		return nil

@@ -166,6 +166,18 @@ func TestRestartKeepsTheStep(t *testing.T) {
 		t.Errorf("what is saved of what was recalled (-want +got):\n%s", diff)
 	}
 
+	// A step that has begun by the clock, and had no outcome yet, is saved as well.
+	early := split.NewState(waiting())
+	early.Status(noon)
+	observe(early, 1, times(3, ok(m))...)
+	third := split.NewState(waiting())
+	if err := third.Recall(early.Memory(noon.Add(11*m)), later); err != nil {
+		t.Fatal(err)
+	}
+	if share := third.RampShare(later); share != 2500 {
+		t.Errorf("of a step without an outcome: share %d", share)
+	}
+
 	// Without what was saved it begins where the clock has it, and is saved at once.
 	fresh := split.NewState(waiting())
 	memory = fresh.Memory(noon.Add(15 * m))
