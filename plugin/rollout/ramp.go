@@ -164,28 +164,28 @@ func Widen(c *config.Config, to *float64, now time.Time) (out Change, err error)
 	clock := *r
 	clock.Hold = nil
 	have := r.ShareAt(now)
-	at := current(&clock, now)
+	at := clock.StepAt(now)
 	if r.Hold != nil {
 		at = reached(&clock, have)
 	}
 	if to == nil && continuous(r) {
 		return out, fmt.Errorf("has no steps: say to which share, as in ramp widen SPLIT %v", min(have/100+10, 100))
 	}
-	last := steps(r)
+	last := r.LastStep()
 	step := at + 1
 	if len(r.Plan) == 0 {
 		step = max(step, 1) // step 0 has the share of before
 	}
-	for r.Hold != nil && step <= last && !further(r, shareOf(r, step), have) {
+	for r.Hold != nil && step <= last && !further(r, r.ShareOf(step), have) {
 		step++
 	}
 	wanted := -1
 	if to != nil {
 		wanted = int(math.Round(*to * 100))
 		if !further(r, wanted, have) {
-			return out, fmt.Errorf("has %s: %s is not further on its way from %s to %s", percent(have), percent(wanted), percent(r.From), percent(shareOf(r, last)))
+			return out, fmt.Errorf("has %s: %s is not further on its way from %s to %s", percent(have), percent(wanted), percent(r.From), percent(r.ShareOf(last)))
 		}
-		for step <= last && shareOf(r, step) != wanted && !further(r, shareOf(r, step), wanted) {
+		for step <= last && r.ShareOf(step) != wanted && !further(r, r.ShareOf(step), wanted) {
 			step++
 		}
 	}
@@ -194,11 +194,11 @@ func Widen(c *config.Config, to *float64, now time.Time) (out Change, err error)
 		out.set(share(wanted), "ramp", "hold")
 		return out, nil
 	case step > last:
-		return out, fmt.Errorf("is at its last step, %s: finish it", percent(shareOf(r, last)))
+		return out, fmt.Errorf("is at its last step, %s: finish it", percent(r.ShareOf(last)))
 	case r.Hold != nil:
-		out.set(share(shareOf(r, step)), "ramp", "hold")
+		out.set(share(r.ShareOf(step)), "ramp", "hold")
 		return out, nil
-	case to != nil && shareOf(r, step) != wanted:
+	case to != nil && r.ShareOf(step) != wanted:
 		return out, fmt.Errorf("has no step of %s; its steps are %s. For a share between them, hold the ramp first", percent(wanted), strings.Join(shares(r), ", "))
 	}
 	out.moveTo(c, r, step, now)
@@ -213,8 +213,8 @@ func Finish(c *config.Config, now time.Time) (out Change, err error) {
 		return out, err
 	}
 	have := r.ShareAt(now)
-	if r.Hold == nil && current(r, now) < steps(r) {
-		return out, fmt.Errorf("has %s, and is on its way to %s: wait for that, ramp widen it, or ramp hold it and finish it where it is", percent(have), percent(shareOf(r, steps(r))))
+	if r.Hold == nil && r.StepAt(now) < r.LastStep() {
+		return out, fmt.Errorf("has %s, and is on its way to %s: wait for that, ramp widen it, or ramp hold it and finish it where it is", percent(have), percent(r.ShareOf(r.LastStep())))
 	}
 	for i, w := range plainWeights(c, r, have) {
 		if w != c.Backends[i].Weight {

@@ -303,7 +303,7 @@ func (st *State) Recall(text []byte, now time.Time) error {
 	}
 	for ramp, saved := range m.Steps {
 		c := entry(h.ramps, ramp)
-		if c != st.course || st.split.Ramp.Waits() && saved.Step <= st.split.Ramp.steps() {
+		if c != st.course || st.split.Ramp.Waits() && saved.Step <= st.split.Ramp.LastStep() {
 			c.pace.Store(&pace{step: max(saved.Step, beforeFirst), behind: max(saved.Behind, 0)})
 			c.step.clear()
 		}

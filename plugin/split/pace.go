@@ -39,7 +39,7 @@ func (p *pace) at(r *Ramp, now time.Time) (step int, waits bool) {
 
 // isJudged reports whether a step has to be judged before the next one begins: not if it
 // gives the backend no requests.
-func (r *Ramp) isJudged(step int) bool { return step != beforeFirst && r.shareOf(step) > 0 }
+func (r *Ramp) isJudged(step int) bool { return step != beforeFirst && r.ShareOf(step) > 0 }
 
 // proceed counts an outcome for the step under way, of the ramp's backend or of another
 // one. It returns incidents for the steps that have begun since the latest outcome. The
@@ -48,13 +48,13 @@ func (st *State) proceed(o Outcome, own bool, bucket int, now time.Time) []Incid
 	c, r := st.course, st.split.Ramp
 	p, begun := st.advance(c.paceAt(r, now), nil, now)
 	c.step.add(own, o.Failed, bucket)
-	passed := r.Guard.judged(&c.step, r.shareOf(p.step)) && r.Guard.exceeded(&c.step) == none && c.blocked.IsZero()
+	passed := r.Guard.judged(&c.step, r.ShareOf(p.step)) && r.Guard.exceeded(&c.step) == none && c.blocked.IsZero()
 	if passed == p.passed {
 		return begun
 	}
 	next := &pace{step: p.step, behind: p.behind, passed: passed}
 	if _, waits := p.at(r, now); waits && passed { // the next step begins now
-		end, _ := r.end(p.step)
+		end, _ := r.StepEnd(p.step)
 		next.behind = now.Sub(r.Start) - end
 	}
 	c.pace.Store(next)
@@ -72,7 +72,7 @@ func (st *State) advance(p *pace, begun []Incident, now time.Time) (*pace, []Inc
 	}
 	begun = append(begun, Incident{
 		Kind: StepBegun, Backend: st.split.Backends[r.Backend].Name, Behind: p.behind,
-		From: r.shareOf(p.step), To: r.shareOf(step), Step: r.number(step), Steps: r.number(r.steps()),
+		From: r.ShareOf(p.step), To: r.ShareOf(step), Step: r.number(step), Steps: r.number(r.LastStep()),
 	})
 	p = &pace{step: step, behind: p.behind}
 	c.pace.Store(p)

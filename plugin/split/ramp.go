@@ -20,28 +20,28 @@ func (r *Ramp) ShareAt(now time.Time) int {
 	if r.Hold != nil {
 		return *r.Hold
 	}
-	return r.shareOf(r.stepAt(now.Sub(r.Start)))
+	return r.ShareOf(r.stepAt(now.Sub(r.Start)))
 }
 
 // Length returns how long after Start the ramp has its last share, or the one at which its
 // plan stops, by the clock.
 func (r *Ramp) Length() time.Duration {
-	last := r.steps()
+	last := r.LastStep()
 	for i, step := range r.Plan {
 		if step.For == 0 {
 			last = min(last, i)
 		}
 	}
-	length, _ := r.end(last - 1)
+	length, _ := r.StepEnd(last - 1)
 	return length
 }
 
 // beforeFirst is the step before a ramp's first one.
 const beforeFirst = -1
 
-// steps returns how many steps a ramp has after the one that begins at Start: those of a
-// continuous one are of a hundredth of a percent.
-func (r *Ramp) steps() int {
+// LastStep returns the number of a ramp's last step: step 0 begins at Start. Without a plan,
+// that has the share of before; steps of a continuous ramp are of a hundredth of a percent.
+func (r *Ramp) LastStep() int {
 	switch {
 	case len(r.Plan) > 0:
 		return len(r.Plan) - 1
@@ -58,9 +58,9 @@ func (r *Ramp) stepAt(passed time.Duration) int {
 	case passed < 0:
 		return beforeFirst
 	case len(r.Plan) == 0 && passed >= r.Duration:
-		return r.steps()
+		return r.LastStep()
 	case len(r.Plan) == 0:
-		return int(convert(int64(passed), int64(r.Duration), int64(r.steps()))) // below steps
+		return int(convert(int64(passed), int64(r.Duration), int64(r.LastStep()))) // below steps
 	}
 	i := 0
 	for ; i < len(r.Plan)-1 && r.Plan[i].For > 0 && passed >= r.Plan[i].For; i++ {
@@ -69,26 +69,31 @@ func (r *Ramp) stepAt(passed time.Duration) int {
 	return i
 }
 
-// shareOf returns the share of a step.
-func (r *Ramp) shareOf(step int) int {
+// StepAt returns the step that the ramp has reached at now by the clock; -1: it has not
+// begun.
+func (r *Ramp) StepAt(now time.Time) int { return r.stepAt(now.Sub(r.Start)) }
+
+// ShareOf returns the share of a step, in hundredths of a percent; that of step -1 is the
+// one before the ramp begins.
+func (r *Ramp) ShareOf(step int) int {
 	switch {
 	case step == beforeFirst:
 		return r.From
 	case len(r.Plan) > 0:
 		return r.Plan[step].Share
 	}
-	return r.From + (r.To-r.From)*step/r.steps()
+	return r.From + (r.To-r.From)*step/r.LastStep()
 }
 
-// end returns when a step ends, after Start. ok is false if it does not by the clock.
-func (r *Ramp) end(step int) (after time.Duration, ok bool) {
+// StepEnd returns when a step ends, after Start. ok is false if it does not by the clock.
+func (r *Ramp) StepEnd(step int) (after time.Duration, ok bool) {
 	switch {
 	case step == beforeFirst:
 		return 0, true
-	case step >= r.steps():
+	case step >= r.LastStep():
 		return 0, false
 	case len(r.Plan) == 0:
-		after = time.Duration(convert(int64(r.Duration), int64(r.steps()), int64(step)+1))
+		after = time.Duration(convert(int64(r.Duration), int64(r.LastStep()), int64(step)+1))
 		if r.stepAt(after) == step { // it was rounded down
 			after++
 		}
@@ -158,7 +163,7 @@ func (st *State) RampShare(now time.Time) int {
 		return int(st.course.share.Load())
 	case r.Hold == nil && r.Waits():
 		step, _ := st.course.paceAt(r, now).at(r, now)
-		return r.shareOf(step)
+		return r.ShareOf(step)
 	}
 	return r.ShareAt(now)
 }

@@ -74,10 +74,10 @@ func (st *State) rampStatus(now time.Time) *RampStatus {
 		s.Behind = p.behind
 	}
 	if len(r.Plan) > 0 || r.Steps > 0 {
-		s.Step, s.Steps = r.number(step), r.number(r.steps())
+		s.Step, s.Steps = r.number(step), r.number(r.LastStep())
 	}
 	rolledBack := st.rolledBack()
-	switch end, ends := r.end(step); {
+	switch end, ends := r.StepEnd(step); {
 	case r.Hold != nil || rolledBack:
 	case s.Steps == 0 && now.Before(r.Start.Add(r.Duration)):
 		s.Ends = r.Start.Add(r.Duration)
@@ -108,7 +108,7 @@ func (st *State) waitsFor(p *pace, step int) string {
 	} else if p.passed {
 		return ""
 	}
-	if lack, have := r.Guard.lack(e, r.shareOf(step)); lack != LacksNothing {
+	if lack, have := r.Guard.lack(e, r.ShareOf(step)); lack != LacksNothing {
 		return fmt.Sprintf("%d of %d %s", have, r.Guard.MinRequests, lack)
 	}
 	if over := r.Guard.exceeded(e); over != none {
