@@ -3,6 +3,8 @@ package split_test
 import (
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -295,4 +297,42 @@ func TestNoStepIsSkipped(t *testing.T) {
 			t.Fatalf("went over %v, want %v", shares, all)
 		}
 	})
+}
+
+// Many decide, observe, save and look while steps begin: each step begins once, and in
+// its turn.
+func TestStepsFromManyGoroutines(t *testing.T) {
+	s := waiting()
+	s.Ramp.Guard.MaxErrorExcess, s.Ramp.Guard.MaxLatency, s.Ramp.Guard.Quantile = 9000, time.Minute, 9500
+	st := split.NewState(s)
+	st.Status(noon)
+	var ticks atomic.Int64
+	var begun [5]atomic.Int64
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 1000 {
+				now := noon.Add(time.Duration(ticks.Add(1)) * time.Second)
+				d, err := split.Decide(s, st, &split.Facts{Now: now})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for _, e := range st.Observe(split.Outcome{Backend: d.Backend, Subject: d.Subject, Latency: time.Second}, now) {
+					begun[e.Step].Add(1)
+				}
+				st.Status(now)
+				st.Memory(now)
+			}
+		})
+	}
+	all.Wait()
+	for step := 2; step <= 4; step++ {
+		if n := begun[step].Load(); n != 1 {
+			t.Errorf("step %d has begun %d times", step, n)
+		}
+	}
+	if got := st.Status(noon.Add(8000 * time.Second)).Ramp; got.Step != 4 || got.Share != 10000 {
+		t.Errorf("at the end: %+v", got)
+	}
 }
