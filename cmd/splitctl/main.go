@@ -83,6 +83,6 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetVersionTemplate("splitctl {{.Version}}\n")
 	root.AddCommand(demoCommand(), explainCommand(), simulateCommand(), standinCommand())
-	root.AddCommand(setCommand(), drainCommand(), rampCommand())
+	root.AddCommand(setCommand(), drainCommand(), rampCommand(), statusCommand())
 	return root
 }

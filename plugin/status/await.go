@@ -22,11 +22,11 @@ const (
 )
 
 // Await waits until the server with that status address uses a revision of a split, which
-// is named as in its /status: by its name, or the id of its row. When
-// the context ends, the error says what the server uses instead, and why if it says so.
+// is named as in its /status: by its name, or the id of its row. When the context ends, the
+// error says what the server uses instead, and why if it says so.
 func Await(ctx context.Context, address, split, revision, version string) error {
 	for {
-		r, err := fetch(ctx, address)
+		r, err := Fetch(ctx, address)
 		if err == nil {
 			if err = r.uses(split, revision, version); err == nil {
 				return nil
@@ -52,15 +52,8 @@ func URL(address, page string) string {
 	return strings.TrimSuffix(address, "/") + page
 }
 
-// seen is what matters here of a report, so that one of another version can be read too.
-type seen struct {
-	Version      string
-	SplitFiles   *splitFiles          `json:"split_files"`
-	ConfigErrors []plugin.ConfigError `json:"config_errors"`
-	Splits       []struct{ Split, ID, Revision string }
-}
-
-func fetch(ctx context.Context, address string) (*seen, error) {
+// Fetch returns what the server with that status address reports.
+func Fetch(ctx context.Context, address string) (*Report, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime) // so that at the end there is an answer to report
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, URL(address, "/status"), nil)
@@ -76,7 +69,7 @@ func fetch(ctx context.Context, address string) (*seen, error) {
 		return nil, fmt.Errorf("GET /status is answered with %s", response.Status)
 	}
 	const limit = 64 << 20
-	var r seen
+	var r Report
 	if err := json.NewDecoder(http.MaxBytesReader(nil, response.Body, limit)).Decode(&r); err != nil {
 		return nil, fmt.Errorf("GET /status is not answered by a plugin server: %w", err)
 	}
@@ -84,7 +77,7 @@ func fetch(ctx context.Context, address string) (*seen, error) {
 }
 
 // uses returns an error unless the server uses a revision of a split.
-func (r *seen) uses(split, revision, version string) error {
+func (r *Report) uses(split, revision, version string) error {
 	var err error
 	var known []string
 	for _, s := range r.Splits {

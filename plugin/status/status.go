@@ -100,28 +100,30 @@ func writeMetrics(to io.Writer, from prometheus.Gatherer, log *slog.Logger) erro
 	return nil
 }
 
-// report is what GET /status answers.
-type report struct {
+// A Report is what GET /status answers.
+type Report struct {
 	Version      string               `json:"version"`
 	Commit       string               `json:"commit,omitempty"`
-	SplitFiles   *splitFiles          `json:"split_files,omitempty"`
+	SplitFiles   *SplitFiles          `json:"split_files,omitempty"`
 	State        *SavedState          `json:"state,omitempty"`
 	Probes       *Probes              `json:"probes,omitempty"`
 	ConfigErrors []plugin.ConfigError `json:"config_errors"`
 	Splits       []plugin.SplitStatus `json:"splits"`
 }
 
-type splitFiles struct {
+// SplitFiles are the server's split files.
+type SplitFiles struct {
+	// Problems are what is wrong with them, while the last good ones are in use.
 	Problems []string `json:"problems"`
 }
 
-func (s *Source) report() report {
-	r := report{Version: s.Version, Commit: s.Commit, Splits: s.Splits(time.Now())}
+func (s *Source) report() Report {
+	r := Report{Version: s.Version, Commit: s.Commit, Splits: s.Splits(time.Now())}
 	if r.ConfigErrors = []plugin.ConfigError{}; s.ConfigErrors != nil {
 		r.ConfigErrors = s.ConfigErrors()
 	}
 	if s.Problems != nil {
-		r.SplitFiles = &splitFiles{append([]string{}, s.Problems()...)}
+		r.SplitFiles = &SplitFiles{append([]string{}, s.Problems()...)}
 	}
 	if s.State != nil {
 		r.State = new(s.State())

@@ -1,0 +1,132 @@
+package status
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"kong-traffic-split/plugin"
+)
+
+// Text writes the report for people: each split with its backends, and what is wrong.
+func (r *Report) Text(to io.Writer) error {
+	out := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(out, "traffic-split %s\n", r.Version)
+	for i := range r.Splits {
+		s := &r.Splits[i]
+		fmt.Fprintf(out, "\n%s\trevision %s\n", s.Split, s.Revision)
+		for _, b := range s.Backends {
+			fmt.Fprintf(out, "  %s\t%s\t%s\t%s\n", b.Name, percent(b.Share), condition(&b), counts(&b))
+		}
+		if s.Ramp != nil {
+			fmt.Fprintf(out, "  ramp of %s: %s\n", s.Ramp.Backend, strings.Join(course(s.Ramp), "; "))
+		}
+	}
+	if wrong := r.Wrong(); len(wrong) > 0 {
+		fmt.Fprintf(out, "\nwrong:\n")
+		for _, line := range wrong {
+			fmt.Fprintf(out, "  %s\n", line)
+		}
+	}
+	return out.Flush()
+}
+
+// Wrong returns what is wrong with the server or with what it serves, a sentence each.
+func (r *Report) Wrong() (all []string) {
+	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	if r.SplitFiles != nil {
+		for _, problem := range r.SplitFiles.Problems {
+			add("the split files are wrong, and the last good ones are in use: %s", problem)
+		}
+	}
+	for _, e := range r.ConfigErrors {
+		add("the config of %s is wrong since %s: %s; in use is %s", e.Split, moment(e.Since), e.Error, e.InUse)
+	}
+	if r.State != nil {
+		if r.State.Problem != "" {
+			add("what must outlive a restart cannot be saved in %s: %s", r.State.Path, r.State.Problem)
+		}
+		for _, path := range r.State.PutAside {
+			add("saved state could not be used and was put aside as %s", path)
+		}
+	}
+	for i := range r.Splits {
+		s := &r.Splits[i]
+		if !s.OutcomesMissing.IsZero() {
+			add("%s: Kong tells no outcomes since %s, so that neither guard nor passive health checks work", s.Split, moment(s.OutcomesMissing))
+		}
+		for _, b := range s.Backends {
+			if b.Up != nil && !*b.Up {
+				add("%s: %s is %s", s.Split, b.Name, condition(&b))
+			}
+		}
+		if ramp := s.Ramp; ramp != nil && !ramp.RolledBack.IsZero() {
+			add("%s: the ramp of %s was rolled back at %s: %s", s.Split, ramp.Backend, moment(ramp.RolledBack), ramp.Why)
+		} else if ramp != nil && !ramp.RollbackBlocked.IsZero() {
+			add("%s: the ramp of %s is not rolled back since %s, as no other backend can take its share", s.Split, ramp.Backend, moment(ramp.RollbackBlocked))
+		}
+	}
+	return all
+}
+
+// condition says how a backend is.
+func condition(b *plugin.BackendStatus) string {
+	switch {
+	case b.Up == nil:
+		return "not known yet"
+	case *b.Up:
+		return "up"
+	case b.Missing:
+		return "missing: Kong has no Upstream of its name"
+	case !b.EjectedUntil.IsZero():
+		return "ejected until " + moment(b.EjectedUntil)
+	case b.Probe != nil && b.Probe.LastError != "":
+		return "unhealthy: " + b.Probe.LastError
+	}
+	return "unhealthy"
+}
+
+// counts says what a backend has got.
+func counts(b *plugin.BackendStatus) string {
+	var got uint64
+	for _, n := range b.Requests {
+		got += n
+	}
+	text := strconv.FormatUint(got, 10) + " requests"
+	if o := b.Outcomes; o != nil {
+		text += fmt.Sprintf(", %d failed", o.Failed)
+		if n := o.Latencies.Requests; n > 0 {
+			text += fmt.Sprintf(", %.0f ms on average", o.Latencies.Sum/float64(n)*1000)
+		}
+	}
+	return text
+}
+
+// course says how far a ramp has come.
+func course(r *plugin.RampStatus) (all []string) {
+	all = append(all, fmt.Sprintf("%s on the way from %s to %s", percent(r.Share), percent(r.From), percent(r.To)))
+	if r.Steps > 0 {
+		all = append(all, fmt.Sprintf("step %d of %d", r.Step, r.Steps))
+	}
+	switch {
+	case !r.RolledBack.IsZero():
+		all = append(all, "rolled back at "+moment(r.RolledBack))
+	case r.Held:
+		all = append(all, "held")
+	case r.WaitsFor != "":
+		all = append(all, "waits for "+r.WaitsFor)
+	case !r.Next.IsZero():
+		all = append(all, "goes on until "+moment(r.Next))
+	}
+	if r.Guard != nil {
+		all = append(all, r.Guard.Summary)
+	}
+	return all
+}
+
+func percent(part float64) string { return strconv.FormatFloat(part*100, 'f', 2, 64) + " %" }
+
+func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
