@@ -60,13 +60,15 @@
 //	    numbers-oddly its calls, never-reads, or reads-slowly
 //	memory MiB
 //	    the process that serves has no more resident memory than that
-//	[!] gateway [-http2] [-https port] [-managed [-standby]] [-conf name=value]... kong.yml
+//	[!] gateway [-http2] [-https port] [-managed [-standby]] [-postgres] [-conf name=value]... kong.yml
 //	    starts the gateway with a declarative file and waits until it serves;
 //	    $declarative is that file, $admin the address of its Admin API;
 //	    beside ours, the plugins key-auth, request-termination and file-log are
 //	    enabled: key-auth comes before ours, refuses who has no key, and throws
 //	    where its config names an anonymous consumer that does not exist;
 //	    request-termination comes after ours;
+//	    with -postgres it has a database, which the services, routes and plugins
+//	    of the file are put into;
 //	    with -https it listens there too; with -managed it starts the plugin
 //	    server itself, with -takeover unless -standby is there; -conf is a setting of kong.conf, such as
 //	    stream_listen=127.0.0.1:$port; negated, it has to refuse to start, and
@@ -167,6 +169,6 @@
 //	    of several in any order
 //
 // The condition [kong] says that the gateway is a real Kong, for the little that
-// the stand-in does not have; [ipv6] says that this machine has ::1, [root] that
+// the stand-in does not have; [postgres] that this can have a database; [ipv6] says that this machine has ::1, [root] that
 // root runs the scripts, [mount] that they may mount file systems of their own.
 package spec

@@ -44,7 +44,7 @@ func (e errNotStarted) Error() string { return "the gateway did not start:\n" + 
 // cmdGateway starts the gateway with a declarative file. Negated, it has to
 // refuse to start; what it says is then the standard error.
 func (s *scene) cmdGateway(args []string) (string, error) {
-	const usage = "gateway [-http2] [-https port] [-managed [-standby]] [-conf name=value]... kong.yml | gateway reload"
+	const usage = "gateway [-http2] [-https port] [-managed [-standby]] [-postgres] [-conf name=value]... kong.yml | gateway reload"
 	if len(args) == 1 && args[0] == "reload" && s.gateway != nil && s.plugin == nil {
 		return "", s.gateway.renewPlugin()
 	}
@@ -53,6 +53,7 @@ func (s *scene) cmdGateway(args []string) (string, error) {
 	https := flags.String("https", "", "")
 	managed := flags.Bool("managed", false, "")
 	standby := flags.Bool("standby", false, "")
+	postgres := flags.Bool("postgres", false, "")
 	var settings []string
 	flags.Func("conf", "", func(setting string) error {
 		name, value, _ := strings.Cut(setting, "=")
@@ -74,13 +75,26 @@ func (s *scene) cmdGateway(args []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	g, err := newGateway(s, file, *http2, *https, append(s.pluginServer(!*standby), settings...))
+	settings = append(s.pluginServer(!*standby), settings...)
+	if *postgres {
+		s.database, err = startDatabase()
+		if err != nil {
+			return "", err
+		}
+		settings = append(settings, s.database.settings()...)
+	}
+	g, err := newGateway(s, file, *http2, *https, settings)
 	if err != nil {
 		return "", err
 	}
 	s.gateway = g
 	s.ts.Setenv("admin", g.admin)
 	s.ts.Setenv("declarative", file)
+	if *postgres {
+		if err := s.database.fill(g, g.engine.(*kong), text); err != nil {
+			return "", err
+		}
+	}
 	err = g.start(g)
 	if notStarted, ok := errors.AsType[errNotStarted](err); ok {
 		_, err = s.ts.Stderr().Write([]byte(notStarted))

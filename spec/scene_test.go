@@ -24,8 +24,9 @@ type scene struct {
 	workers int
 
 	backends  []*echo
-	plugin    *plugin  // nil: the gateway starts it
-	gateway   *gateway // nil: not started yet
+	plugin    *plugin   // nil: the gateway starts it
+	gateway   *gateway  // nil: not started yet
+	database  *database // nil: the gateway has none
 	strangers strangers
 
 	last      answer
@@ -61,6 +62,9 @@ func (s *scene) close() {
 	}
 	if s.gateway != nil {
 		s.check(s.gateway.stop())
+	}
+	if s.database != nil {
+		s.check(s.database.end())
 	}
 	if s.plugin != nil {
 		s.check(s.plugin.end())

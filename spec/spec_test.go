@@ -85,12 +85,14 @@ func build(t *testing.T) string {
 }
 
 // condition answers the scripts' own conditions: [kong] reports whether they run
-// on a real Kong, [ipv6] whether this machine has ::1, [root] whether who runs them
+// on a real Kong, [postgres] whether that can have a database, [ipv6] whether this machine has ::1, [root] whether who runs them
 // is root, [mount] whether a script may mount file systems of its own.
 func condition(name string) (bool, error) {
 	switch name {
 	case "kong":
 		return kongPath() != "", nil
+	case "postgres":
+		return hasPostgres(), nil
 	case "ipv6":
 		l, err := net.Listen("tcp", "[::1]:0")
 		if err != nil {
