@@ -99,7 +99,7 @@ func (r *Report) uses(split, revision, version string) error {
 		}
 	}
 	if r.SplitFiles != nil && len(r.SplitFiles.Problems) > 0 {
-		err = errors.Join(append([]error{err, errors.New("its split files are wrong:")}, texts(r.SplitFiles.Problems)...)...)
+		err = fmt.Errorf("%w\nits split files are wrong:\n  %s", err, strings.Join(r.SplitFiles.Problems, "\n  "))
 	}
 	if i := slices.IndexFunc(r.ConfigErrors, func(e plugin.ConfigError) bool { return e.Split == split || e.ID == split }); i >= 0 {
 		err = errors.Join(err, errors.New("it refuses the config: "+r.ConfigErrors[i].Error))
@@ -108,11 +108,4 @@ func (r *Report) uses(split, revision, version string) error {
 		err = errors.Join(err, fmt.Errorf("it is version %s and this is %s, whose revisions may differ for the same config", r.Version, version))
 	}
 	return err
-}
-
-func texts(lines []string) (all []error) {
-	for _, line := range lines {
-		all = append(all, errors.New("  "+line))
-	}
-	return all
 }
