@@ -43,7 +43,7 @@ func (s *steerFlags) inKong(err error) error { return fmt.Errorf("%s: %w", s.adm
 // changeRow changes a row of a Kong that has a database. Its Admin API cannot compare and
 // swap: between the last look and the change is a moment in which somebody else's change
 // of the same keys would be lost. One just after it is noticed.
-func (s *steerFlags) changeRow(ctx context.Context, split string, decide file.Decide) (*steered, error) {
+func (s *steerFlags) changeRow(ctx context.Context, split string, decide decide) (*steered, error) {
 	client, err := s.client()
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func (s *steerFlags) changeRow(ctx context.Context, split string, decide file.De
 	if err != nil {
 		return nil, s.inKong(err)
 	}
-	edits, err := decide(was)
+	edits, err := decide(row.ID, was)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func decodeRow(row *admin.Row) (*config.Node, *config.Config, error) {
 
 // changeDeclarative changes a row in a declarative file of Kong's, and gives the file to
 // Kong, if there is an Admin API to give it to.
-func (s *steerFlags) changeDeclarative(ctx context.Context, split string, decide file.Decide) (*steered, error) {
+func (s *steerFlags) changeDeclarative(ctx context.Context, split string, decide decide) (*steered, error) {
 	content, locked, err := s.openDeclarative(ctx)
 	if err != nil {
 		return nil, err
@@ -175,7 +175,7 @@ func (s *steerFlags) openDeclarative(ctx context.Context) (string, *file.Locked,
 }
 
 // changeText returns what becomes of a row in the text of a declarative file.
-func changeText(path, content, split string, decide file.Decide) (*steered, string, error) {
+func changeText(path, content, split string, decide decide) (*steered, string, error) {
 	parsed, err := declarative.Parse([]byte(content))
 	if err == nil && parsed["_format_version"] == nil {
 		err = errors.New("is no declarative file of Kong's: it has no _format_version")
@@ -195,7 +195,7 @@ func changeText(path, content, split string, decide file.Decide) (*steered, stri
 		return nil, "", fmt.Errorf("%s: has %d rows that are called %q: give them an instance_name each", path, len(chosen), split)
 	}
 	row := chosen[0]
-	edits, err := decide(row.config)
+	edits, err := decide(row.identity, row.config)
 	if err != nil {
 		return nil, "", err
 	}

@@ -17,22 +17,23 @@ func rampCommand() *cobra.Command {
 		Use:   "ramp",
 		Short: "Begin a ramp, hold it, have it go on, or end it",
 	}
-	type decide = func(*config.Config, time.Time) (rollout.Change, error)
+	type command = func(*config.Config, time.Time) (rollout.Change, error)
 	for _, c := range []struct {
 		name, short, long string
-		decide            decide
+		command           command
+		onward            bool
 	}{
-		{"hold", "Have the share stay as it is", "Has the share stay at what it is now, whatever the clock says.", rollout.Hold},
+		{"hold", "Have the share stay as it is", "Has the share stay at what it is now, whatever the clock says.", rollout.Hold, false},
 		{"resume", "Have a ramp that is held go on", `Has a ramp that is held go on from the share that it has: its start moves. In a ramp
-with steps, the step of that share begins now.`, rollout.Resume},
+with steps, the step of that share begins now.`, rollout.Resume, true},
 		{"finish", "Leave plain weights in place of a ramp", `Takes out a ramp that is at its end, or held, and leaves weights that give the share
-that it has.`, rollout.Finish},
-		{"abort", "Take the share to 0", "Takes the share of the ramp's backend to 0, and holds it there.", rollout.Abort},
+that it has.`, rollout.Finish, true},
+		{"abort", "Take the share to 0", "Takes the share of the ramp's backend to 0, and holds it there.", rollout.Abort, false},
 	} {
-		var flags steerFlags
+		flags := steerFlags{onward: c.onward}
 		sub := &cobra.Command{
 			Use: c.name + " SPLIT", Short: c.short, Long: c.long + "\n\n" + steerLong, Args: cobra.ExactArgs(1),
-			RunE: func(cmd *cobra.Command, args []string) error { return flags.run(cmd, args[0], c.decide) },
+			RunE: func(cmd *cobra.Command, args []string) error { return flags.run(cmd, args[0], c.command) },
 		}
 		flags.add(sub)
 		cmd.AddCommand(sub)
@@ -42,7 +43,7 @@ that it has.`, rollout.Finish},
 }
 
 func rampWidenCommand() *cobra.Command {
-	var flags steerFlags
+	flags := steerFlags{onward: true}
 	cmd := &cobra.Command{
 		Use:   "widen SPLIT [PERCENT]",
 		Short: "Have a ramp go on at once",

@@ -28,6 +28,7 @@ type steerFlags struct {
 	force       bool
 	dryRun      bool
 	endSessions bool
+	onward      bool // the command has a ramp go on from where it is, or ends it there
 	wait        []string
 	timeout     time.Duration
 }
@@ -66,10 +67,16 @@ func (s *steerFlags) run(cmd *cobra.Command, split string, command func(*config.
 	}
 	var change rollout.Change
 	var now time.Time
-	decide := func(c *config.Config) (_ []config.Edit, err error) {
+	decide := func(identity string, c *config.Config) (_ []config.Edit, err error) {
 		now = time.Now()
 		if change, err = command(c, now); err == nil && s.endSessions {
 			err = rollout.EndSessions(c, &change)
+		}
+		if err == nil && s.onward && c.Ramp != nil {
+			err = s.rolledBack(cmd.Context(), identity)
+		}
+		if err != nil {
+			err = fmt.Errorf("split %s: %w", split, err)
 		}
 		return change.Edits, err
 	}
@@ -88,9 +95,11 @@ func (s *steerFlags) run(cmd *cobra.Command, split string, command func(*config.
 	return s.await(cmd.Context(), to, out)
 }
 
+// decide returns the edits to make to a split, which /status calls identity.
+type decide = func(identity string, c *config.Config) ([]config.Edit, error)
+
 // change changes the split where its config is.
-func (s *steerFlags) change(ctx context.Context, split string, decide file.Decide) (*steered, error) {
-	decide = sure(split, decide)
+func (s *steerFlags) change(ctx context.Context, split string, decide decide) (*steered, error) {
 	switch {
 	case s.declarative != "":
 		return s.changeDeclarative(ctx, split, decide)
@@ -99,27 +108,31 @@ func (s *steerFlags) change(ctx context.Context, split string, decide file.Decid
 	}
 	ctx, cancel := untilLocked(ctx)
 	defer cancel()
-	c, err := file.ChangeSplit(ctx, s.file, split, s.dryRun, decide)
+	c, err := file.ChangeSplit(ctx, s.file, split, s.dryRun, func(c *config.Config) ([]config.Edit, error) { return decide(split, c) })
 	if err != nil {
 		return nil, err
 	}
 	return &steered{c.Path, split, c.Difference, c.Was, c.Is}, nil
 }
 
+// rolledBack returns an error if a server that is to be waited for has rolled the split's
+// ramp back. The config does not say so: to go on by it would bring the share back.
+func (s *steerFlags) rolledBack(ctx context.Context, identity string) error {
+	for _, address := range s.wait {
+		report, err := status.Fetch(ctx, address)
+		if err != nil {
+			return fmt.Errorf("whether the ramp was rolled back is not known: %s: %w", address, err)
+		}
+		if r := report.Ramp(identity); r != nil && !r.RolledBack.IsZero() {
+			return fmt.Errorf("the ramp was rolled back at %s on %s: %s; ramp start begins it anew, ramp abort holds it at 0", r.RolledBack.UTC().Format(time.RFC3339), address, r.Why)
+		}
+	}
+	return nil
+}
+
 // untilLocked returns a context that ends when a lock was waited for in vain.
 func untilLocked(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, lockTime, fmt.Errorf("it has been locked for %v", lockTime))
-}
-
-// sure adds to the errors of a decision which split they are about.
-func sure(split string, decide file.Decide) file.Decide {
-	return func(c *config.Config) ([]config.Edit, error) {
-		edits, err := decide(c)
-		if err != nil {
-			err = fmt.Errorf("split %s: %w", split, err)
-		}
-		return edits, err
-	}
 }
 
 // show writes what has changed.

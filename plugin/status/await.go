@@ -76,6 +76,17 @@ func Fetch(ctx context.Context, address string) (*Report, error) {
 	return &r, nil
 }
 
+// Ramp returns the state of a split's ramp, named as for [Await]; nil: there is none, or no
+// such split is used.
+func (r *Report) Ramp(split string) *plugin.RampStatus {
+	for i, s := range r.Splits {
+		if s.Split == split || s.ID == split {
+			return r.Splits[i].Ramp
+		}
+	}
+	return nil
+}
+
 // uses returns an error unless the server uses a revision of a split.
 func (r *Report) uses(split, revision, version string) error {
 	var err error
