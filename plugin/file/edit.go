@@ -141,9 +141,13 @@ func ownMember(y *yaml.Node, key string) (m member) {
 	return m
 }
 
-// splice returns the text with another one in place of what is from start to end.
-func (e *editor) splice(start, end int, text string) string {
-	return e.text[:start] + text + e.text[end:]
+// splice returns the text with another one in place of what is from start to end. The ends
+// that are found of nodes need not be right: see [extents.end].
+func (e *editor) splice(start, end int, text string) (string, error) {
+	if start > end || end > len(e.text) {
+		return "", errNoEnd
+	}
+	return e.text[:start] + text + e.text[end:], nil
 }
 
 // replace puts a value in place of a node.
@@ -167,7 +171,7 @@ func (e *editor) replace(y *yaml.Node, value *config.Node) (string, error) {
 		}
 		text = strings.Join(lines, e.newline(start)+strings.Repeat(" ", y.Column-1))
 	}
-	return e.splice(start, end, text), nil
+	return e.splice(start, end, text)
 }
 
 // insert adds a key with its value to a map, as its last one.
@@ -177,21 +181,21 @@ func (e *editor) insert(y *yaml.Node, key string, value *config.Node) (string, e
 		if err != nil {
 			return "", err
 		}
-		return e.splice(start+1, start+1, plain(key)+": "+flow(value)), nil
+		return e.splice(start+1, start+1, plain(key)+": "+flow(value))
 	}
 	end, err := e.end(y.Content[len(y.Content)-1])
 	if err != nil {
 		return "", err
 	}
 	if y.Style&yaml.FlowStyle != 0 {
-		return e.splice(end, end, ", "+plain(key)+": "+flow(value)), nil
+		return e.splice(end, end, ", "+plain(key)+": "+flow(value))
 	}
 	if end, err = e.rest(end); err != nil {
 		return "", err
 	}
 	newline := e.newline(end)
 	indent := strings.Repeat(" ", y.Content[0].Column-1)
-	return e.splice(end, end, newline+block(key, value, indent, newline)), nil
+	return e.splice(end, end, newline+block(key, value, indent, newline))
 }
 
 // newline returns the line break that the text has after at; before it, if it has none.
@@ -236,7 +240,7 @@ func (e *editor) remove(y *yaml.Node, m member) (string, error) {
 		if to < len(e.text) {
 			to += lineBreak(e.text[to:])
 		}
-		return e.splice(from, to, ""), nil
+		return e.splice(from, to, "")
 	}
 	switch {
 	case after != nil:
@@ -244,18 +248,18 @@ func (e *editor) remove(y *yaml.Node, m member) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if strings.Trim(e.text[end:next], " \t\r\n,") != "" { // a comment
+		if end > next || strings.Trim(e.text[end:next], " \t\r\n,") != "" { // a comment
 			return "", errNoEnd
 		}
-		return e.splice(start, next, ""), nil
+		return e.splice(start, next, "")
 	case before != nil && isFlow:
 		from, err := e.end(before)
 		if err != nil {
 			return "", err
 		}
-		return e.splice(from, end, ""), nil
+		return e.splice(from, end, "")
 	case isFlow:
-		return e.splice(start, end, ""), nil
+		return e.splice(start, end, "")
 	}
 	return "", errNoEnd
 }

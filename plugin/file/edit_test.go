@@ -171,6 +171,7 @@ func FuzzEdit(f *testing.F) {
 		"splits: {shop: {backends: [{weight: &a 1}], ramp: {x: *a}}}",
 		"splits:\n  shop:\n    ramp:\n      hold: 'a\n\n  b'\n      x: |+\n\n       a\n\n    backends: [ ? {weight : 1 , } ]\r# x",
 		"splits:\n  shop: &x\n    ramp: !t {? [a] : b, hold: a\n     b}\n    <<: *x\n    backends:\n    -\n     weight:\n     # y\n     \"x\": 1\n",
+		"splits:\n  shop:\n    ramp:\n      ? hold\n      : |\n      00:",
 		"\uFEFFsplits:\u0085  shop:\u0085    backends: [{weight: 1\u2028}]",
 	} {
 		f.Add(text, 7, false)
