@@ -1,5 +1,10 @@
 package plugin
 
+import (
+	"strings"
+	"unicode"
+)
+
 // The name of a split is what people know it by: its own in the split files; of a row
 // with backends, the row's instance_name, else the name of the route that the row is on,
 // else of the Service, else of the consumer. Kong tells an instance the names of entities
@@ -44,8 +49,21 @@ func (r *request) learnName(l *live) error {
 		}
 		name = c.Username
 	}
+	name = plainName(name)
 	r.row.name.Store(&name)
 	return nil
+}
+
+// plainName is a name of Kong's as metrics, logs and terminals can have it. A consumer's may
+// be any text: what is no UTF-8 would cost the split its metrics, and a control character
+// would do to an operator's terminal what it says.
+func plainName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, name)
 }
 
 // names returns what to show the rows as, by their ids: each has a name that no other

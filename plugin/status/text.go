@@ -7,31 +7,43 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"kong-traffic-split/plugin"
 )
 
-// Text writes the report for people: each split with its backends, and what is wrong.
+// Text writes the report for people: each split with its backends, and what is wrong. No
+// text in it, such as a probe's error, reaches the terminal as anything but text.
 func (r *Report) Text(to io.Writer) error {
 	out := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(out, "traffic-split %s\n", r.Version)
+	fmt.Fprintf(out, "traffic-split %s\n", printable(r.Version))
 	for i := range r.Splits {
 		s := &r.Splits[i]
-		fmt.Fprintf(out, "\n%s\trevision %s\n", s.Split, s.Revision)
+		fmt.Fprintf(out, "\n%s\trevision %s\n", printable(s.Split), printable(s.Revision))
 		for _, b := range s.Backends {
-			fmt.Fprintf(out, "  %s\t%s\t%s\t%s\n", b.Name, percent(b.Share), condition(&b), counts(&b))
+			fmt.Fprintf(out, "  %s\t%s\t%s\t%s\n", printable(b.Name), percent(b.Share), printable(condition(&b)), counts(&b))
 		}
 		if s.Ramp != nil {
-			fmt.Fprintf(out, "  ramp of %s: %s\n", s.Ramp.Backend, strings.Join(course(s.Ramp), "; "))
+			fmt.Fprintf(out, "  ramp of %s: %s\n", printable(s.Ramp.Backend), printable(strings.Join(course(s.Ramp), "; ")))
 		}
 	}
 	if wrong := r.Wrong(); len(wrong) > 0 {
 		fmt.Fprintf(out, "\nwrong:\n")
 		for _, line := range wrong {
-			fmt.Fprintf(out, "  %s\n", line)
+			fmt.Fprintf(out, "  %s\n", printable(line))
 		}
 	}
 	return out.Flush()
+}
+
+// printable returns a text with a space in place of what a terminal would not show but do.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
 }
 
 // Wrong returns what is wrong with the server or with what it serves, a sentence each.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kong-traffic-split/plugin"
+	"kong-traffic-split/plugin/health"
 )
 
 // What a server reports can be read from it again, and is shown as it is.
@@ -78,5 +79,31 @@ func TestTextOfRampsAndBackends(t *testing.T) {
 	const want = "shop: the ramp of b is not rolled back since 2026-11-01T13:00:00Z, as no other backend can take its share"
 	if got := blocked.Wrong(); len(got) != 1 || got[0] != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// What others have written into a report does nothing to a terminal or to the layout.
+func TestTextIsPrintable(t *testing.T) {
+	const odd = "a\x1b]0;b\a\tc\nd\u009b2J\u202ee"
+	r := Report{
+		Version:    odd,
+		SplitFiles: &SplitFiles{[]string{odd}},
+		Splits: []plugin.SplitStatus{{
+			Split: odd, Revision: odd,
+			Backends: []plugin.BackendStatus{{Name: odd, Up: new(false), Probe: &health.Condition{LastError: odd}}},
+			Ramp:     &plugin.RampStatus{Backend: odd, WaitsFor: odd, RolledBack: noon, Why: odd},
+		}},
+	}
+	var got strings.Builder
+	if err := r.Text(&got); err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range strings.Split(got.String(), "\n") {
+		if printable(line) != line {
+			t.Errorf("line %d: %q", i, line)
+		}
+	}
+	if lines := strings.Count(got.String(), "\n"); lines != 10 {
+		t.Errorf("there are %d lines:\n%s", lines, got.String())
 	}
 }
