@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"reflect"
 	"strings"
@@ -38,7 +39,15 @@ func (s *steerFlags) client() (*admin.Client, error) {
 }
 
 // inKong says which Kong an error is about.
-func (s *steerFlags) inKong(err error) error { return fmt.Errorf("%s: %w", s.admin, err) }
+func (s *steerFlags) inKong(err error) error { return fmt.Errorf("%s: %w", s.kong(), err) }
+
+// kong returns the address of the Admin API without the password that may be in it.
+func (s *steerFlags) kong() string {
+	if u, err := url.Parse(s.admin); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return s.admin
+}
 
 // changeRow changes a row of a Kong that has a database. Its Admin API cannot compare and
 // swap: between the last look and the change is a moment in which somebody else's change
@@ -51,7 +60,7 @@ func (s *steerFlags) changeRow(ctx context.Context, split string, decide decide)
 	if _, without, err := client.Declarative(ctx); err != nil {
 		return nil, s.inKong(err)
 	} else if without {
-		return nil, s.inKong(errors.New("Kong has no database: say with --declarative from which file it has its configuration"))
+		return nil, s.inKong(errors.New("it has no database: say with --declarative from which file it has its configuration"))
 	}
 	row, err := client.Find(ctx, pluginName, split)
 	if err != nil {
@@ -73,7 +82,7 @@ func (s *steerFlags) changeRow(ctx context.Context, split string, decide decide)
 	if problems != nil {
 		return nil, s.inKong(fmt.Errorf("the result would not load, so nothing is sent: %w", problems))
 	}
-	out := &steered{s.admin, row.ID, config.Difference(tree, edits), was, is}
+	out := &steered{s.kong(), row.ID, config.Difference(tree, edits), was, is}
 	if s.dryRun || len(out.difference) == 0 {
 		return out, nil
 	}
@@ -151,7 +160,7 @@ func (s *steerFlags) changeDeclarative(ctx context.Context, split string, decide
 		return nil, s.inKong(err)
 	}
 	if err := commit(); err != nil {
-		return nil, fmt.Errorf("%s: Kong has the change, but the file has not: %w", s.admin, err)
+		return nil, fmt.Errorf("%s: Kong has the change, but the file has not: %w", s.kong(), err)
 	}
 	if now, err := client.Hash(ctx); err != nil || now != admin.HashOf(after) {
 		return nil, s.inKong(errors.Join(errors.New("it is posted, but somebody else has given Kong another configuration in the same moment: look at what it has now"), err))
@@ -223,7 +232,7 @@ func changeText(path, content, split string, decide decide) (*steered, string, e
 func (s *steerFlags) compare(ctx context.Context, client *admin.Client, content string) (hash string, err error) {
 	live, without, err := client.Declarative(ctx)
 	if err == nil && !without {
-		err = errors.New("Kong has a database: leave --declarative out")
+		err = errors.New("it has a database: leave --declarative out")
 	}
 	if err == nil {
 		hash, err = client.Hash(ctx)
@@ -243,7 +252,7 @@ func (s *steerFlags) compare(ctx context.Context, client *admin.Client, content 
 		if len(lost) > limit {
 			lost = append(lost[:limit], fmt.Sprintf("and %d more", len(lost)-limit))
 		}
-		return "", s.inKong(fmt.Errorf("Kong has what %s has not, and would lose it; nothing was written. Take it into the file, or say --force:\n  %s", s.declarative, strings.Join(lost, "\n  ")))
+		return "", s.inKong(fmt.Errorf("it has what %s has not, and would lose it; nothing was written. Take it into the file, or say --force:\n  %s", s.declarative, strings.Join(lost, "\n  ")))
 	}
 	return hash, nil
 }

@@ -65,17 +65,17 @@ func TestFind(t *testing.T) {
 	})
 	for name, want := range map[string]string{
 		"one": "1", "2": "2", "shop": "1", "ann": "3",
-		"svc":    `Kong has 2 rows of the plugin traffic-split on "svc": give an instance_name or id of 2, 3`,
-		"bare":   `Kong has no row of the plugin traffic-split that is called "bare", or is on a route, Service or consumer of that name; there are one, 2, 3`,
-		"nine":   `Kong has no row of the plugin traffic-split that is called "nine", or is on a route, Service or consumer of that name; there are one, 2, 3`,
-		"../../": `Kong has no row of the plugin traffic-split that is called "../../", or is on a route, Service or consumer of that name; there are one, 2, 3`,
+		"svc":    `there are 2 rows of the plugin traffic-split on "svc": give an instance_name or id of 2, 3`,
+		"bare":   `there is no row of the plugin traffic-split that is called "bare", or is on a route, Service or consumer of that name; there are one, 2, 3`,
+		"nine":   `there is no row of the plugin traffic-split that is called "nine", or is on a route, Service or consumer of that name; there are one, 2, 3`,
+		"../../": `there is no row of the plugin traffic-split that is called "../../", or is on a route, Service or consumer of that name; there are one, 2, 3`,
 	} {
 		row, err := c.Find(t.Context(), "traffic-split", name)
 		if err != nil && err.Error() != want || err == nil && row.ID != want {
 			t.Errorf("%s: %v, %v; want %s", name, row, err, want)
 		}
 	}
-	if _, err := c.Find(t.Context(), "other", "shop"); err == nil || err.Error() != "Kong has no row of the plugin other" {
+	if _, err := c.Find(t.Context(), "other", "shop"); err == nil || err.Error() != "there is no row of the plugin other" {
 		t.Error(err)
 	}
 }

@@ -72,11 +72,11 @@ func (c *Client) Find(ctx context.Context, plugin, name string) (*Row, error) {
 	case len(found) == 1:
 		return &found[0], nil
 	case len(found) == 0 && len(rows) == 0:
-		return nil, fmt.Errorf("Kong has no row of the plugin %s", plugin)
+		return nil, fmt.Errorf("there is no row of the plugin %s", plugin)
 	case len(found) == 0:
-		return nil, fmt.Errorf("Kong has no row of the plugin %s that is called %q, or is on a route, Service or consumer of that name; there are %s", plugin, name, names(rows))
+		return nil, fmt.Errorf("there is no row of the plugin %s that is called %q, or is on a route, Service or consumer of that name; there are %s", plugin, name, names(rows))
 	}
-	return nil, fmt.Errorf("Kong has %d rows of the plugin %s on %q: give an instance_name or id of %s", len(found), plugin, name, names(found))
+	return nil, fmt.Errorf("there are %d rows of the plugin %s on %q: give an instance_name or id of %s", len(found), plugin, name, names(found))
 }
 
 // names returns what rows can be called, for a message.
