@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/file"
 	"kong-traffic-split/plugin/rollout"
+	"kong-traffic-split/plugin/split"
 	"kong-traffic-split/plugin/status"
 )
 
@@ -29,6 +31,7 @@ type steerFlags struct {
 	dryRun      bool
 	endSessions bool
 	onward      bool // the command has a ramp go on from where it is, or ends it there
+	hold        bool // the command has a ramp stay where it is
 	wait        []string
 	timeout     time.Duration
 }
@@ -72,8 +75,8 @@ func (s *steerFlags) run(cmd *cobra.Command, split string, command func(*config.
 		if change, err = command(c, now); err == nil && s.endSessions {
 			err = rollout.EndSessions(c, &change)
 		}
-		if err == nil && s.onward && c.Ramp != nil {
-			err = s.rolledBack(cmd.Context(), identity)
+		if err == nil && (s.onward || s.hold) && c.Ramp != nil {
+			err = s.asServed(cmd.Context(), identity, c, now, &change)
 		}
 		if err != nil {
 			err = fmt.Errorf("split %s: %w", split, err)
@@ -115,17 +118,43 @@ func (s *steerFlags) change(ctx context.Context, split string, decide decide) (*
 	return &steered{c.Path, split, c.Difference, c.Was, c.Is}, nil
 }
 
-// rolledBack returns an error if a server that is to be waited for has rolled the split's
-// ramp back. The config does not say so: to go on by it would bring the share back.
-func (s *steerFlags) rolledBack(ctx context.Context, identity string) error {
+// asServed compares a change of a ramp with what the servers that are to be waited for do,
+// as the config does not say it. One that has rolled the ramp back, or where a step waits
+// for its guard, has a smaller share than the config's clock: to go on by that is an error,
+// and what is to be held is the smallest share that clients get.
+func (s *steerFlags) asServed(ctx context.Context, identity string, c *config.Config, now time.Time, change *rollout.Change) error {
+	ramp := c.Compile(identity).Ramp
+	byClock := ramp.ShareAt(now)
+	least := byClock
 	for _, address := range s.wait {
 		report, err := status.Fetch(ctx, address)
 		if err != nil {
-			return fmt.Errorf("whether the ramp was rolled back is not known: %s: %w", address, err)
+			return fmt.Errorf("what share the ramp has is not known: %s: %w", address, err)
 		}
-		if r := report.Ramp(identity); r != nil && !r.RolledBack.IsZero() {
-			return fmt.Errorf("the ramp was rolled back at %s on %s: %s; ramp start begins it anew, ramp abort holds it at 0", r.RolledBack.UTC().Format(time.RFC3339), address, r.Why)
+		r := report.Ramp(identity)
+		if r == nil {
+			continue
 		}
+		if !r.RolledBack.IsZero() {
+			if s.onward {
+				return fmt.Errorf("the ramp was rolled back at %s on %s: %s; ramp start begins it anew, ramp abort holds it at 0", r.RolledBack.UTC().Format(time.RFC3339), address, r.Why)
+			}
+			continue
+		}
+		share := int(math.Round(r.Share * 10000))
+		if has := r.WaitsFor != "" || r.Behind > 0; !has || !ramp.Waits() || ramp.Hold != nil || share >= byClock {
+			continue
+		}
+		if s.onward {
+			return fmt.Errorf("the ramp has %s %% on %s, as its steps wait for the guard, and would jump from there: by the clock it has %s %%; ramp hold it first", split.Percent(share), address, split.Percent(byClock))
+		}
+		least = min(least, share)
+	}
+	if least < byClock {
+		*change = rollout.HoldAt(least)
+		change.Notes = []string{fmt.Sprintf("it is held at what clients get: by the clock it would have %s %%, and its steps have waited for the guard", split.Percent(byClock))}
+	} else if s.hold && len(s.wait) == 0 && ramp.Waits() && ramp.Hold == nil {
+		change.Notes = append(change.Notes, "this is the share by the clock; where a step waits for the guard, clients got less: with --wait that share is held")
 	}
 	return nil
 }

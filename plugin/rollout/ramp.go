@@ -127,8 +127,13 @@ func Hold(c *config.Config, now time.Time) (out Change, err error) {
 		out.note("it is held already, at %s", percent(*r.Hold))
 		return out, nil
 	}
-	out.set(share(r.ShareAt(now)), "ramp", "hold")
-	return out, nil
+	return HoldAt(r.ShareAt(now)), nil
+}
+
+// HoldAt has a ramp stay at a share, in hundredths of a percent, wherever the clock has it.
+func HoldAt(hundredths int) (out Change) {
+	out.set(share(hundredths), "ramp", "hold")
+	return out
 }
 
 // Resume has a ramp that is held go on. Its start moves, so that the share goes on from

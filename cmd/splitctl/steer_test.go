@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"kong-traffic-split/plugin/config"
+	"kong-traffic-split/plugin/rollout"
+)
+
+// Where a step waits for the guard, a ramp is held at the share that clients get, and does
+// not go on from one that the clock alone has.
+func TestRampThatWaits(t *testing.T) {
+	var answer string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) }))
+	defer server.Close()
+	start := time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC)
+	tree, err := config.ParseKong([]byte(`{"backends":[{"host":"a"},{"name":"b","host":"b"}],"ramp":{"backend":"b","start":"2026-12-01T08:00:00Z",
+		"plan":[{"share":5,"for":600},{"share":50,"for":600},{"share":100}],"guard":{"max_latency":1,"wait":true}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, problems := config.DecodeRow(tree)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	for _, tt := range []struct {
+		name, ramp string
+		hold       bool
+		share      string // that is held
+		err        string
+	}{
+		{"hold", `{"share":0.05,"waits_for":"7 of 20 requests"}`, true, "5", ""},
+		{"hold in time", `{"share":0.5,"waits_for":"7 of 20 requests"}`, true, "50", ""},
+		{"hold after a rollback", `{"share":0,"behind":1,"rolled_back":"2026-12-01T08:05:00Z"}`, true, "50", ""},
+		{"widen", `{"share":0.05,"behind":1}`, false, "50", "has 5 % on "},
+		{"widen in time", `{"share":0.5}`, false, "50", ""},
+		{"widen after a rollback", `{"share":0,"rolled_back":"2026-12-01T08:05:00Z"}`, false, "50", "was rolled back at 2026-12-01T08:05:00Z"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			answer = `{"splits":[{"split":"shop","ramp":` + tt.ramp + `}]}`
+			now := start.Add(15 * time.Minute)
+			change, err := rollout.Hold(c, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := steerFlags{hold: tt.hold, onward: !tt.hold, wait: []string{server.URL}}
+			err = s.asServed(t.Context(), "shop", c, now, &change)
+			if (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("the error is %v, want %q", err, tt.err)
+			}
+			if got := change.Edits[0].Value.Text; got != tt.share {
+				t.Errorf("%s %% is held, want %s", got, tt.share)
+			}
+		})
+	}
+}
