@@ -30,7 +30,7 @@ func (c *course) prepare(r *Ramp) {
 		c.own.latencies = new(latencies)
 		c.step.latencies = new(histogram)
 	}
-	if !r.Waits() {
+	if p := c.pace.Load(); !r.Waits() || p != nil && p.step > r.LastStep() { // recalled, of no such ramp
 		c.pace.Store(nil) // if it waits again, it goes on from where the clock has it then
 	}
 }

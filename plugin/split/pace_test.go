@@ -219,6 +219,13 @@ func TestRecallOfStepsThatAreNotThere(t *testing.T) {
 		if share := st.RampShare(noon); share != 500 && share != 100 {
 			t.Errorf("%s: share %d", text, share)
 		}
+		before := split.NewState(smooth(1, 1)) // the ramp comes later
+		if err := before.Recall([]byte(text), noon); err != nil {
+			t.Fatal(err)
+		}
+		if share := before.For(waiting()).RampShare(noon); share != 500 && share != 100 {
+			t.Errorf("%s: share %d of a ramp that came later", text, share)
+		}
 	}
 }
 
