@@ -160,3 +160,30 @@ func TestDeclarative(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// The token goes to no other host than the one that is named.
+func TestNextPageElsewhere(t *testing.T) {
+	c, _ := fake(t, map[string]string{"GET /plugins?size=1000": `{"data":[],"next":"@example.com/plugins"}`})
+	const want = `the next page of plugins is "@example.com/plugins", which is no path of the Admin API's`
+	if _, err := c.Find(t.Context(), "traffic-split", "shop"); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+// In what order Kong writes keys is no change.
+func TestSame(t *testing.T) {
+	row := Row{UpdatedAt: 1, Config: json.RawMessage(`{"a":1,"b":{"c":[1,2],"d":null}}`)}
+	for config, want := range map[string]bool{
+		`{"b":{"d":null,"c":[1,2]},"a":1}`: true,
+		`{"a":1,"b":{"c":[2,1],"d":null}}`: false,
+		`{"a":1}`:                          false,
+		``:                                 false,
+	} {
+		if got := row.Same(&Row{UpdatedAt: 1, Config: json.RawMessage(config)}); got != want {
+			t.Errorf("%s: %v", config, got)
+		}
+	}
+	if row.Same(&Row{UpdatedAt: 2, Config: row.Config}) {
+		t.Error("written since")
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -29,9 +30,12 @@ type reference struct {
 	ID string `json:"id"`
 }
 
-// Same reports whether a row was not changed since it was read as other.
+// Same reports whether a row was not changed since it was read as other. Kong writes the
+// keys of an object in any order.
 func (r *Row) Same(other *Row) bool {
-	return r.UpdatedAt == other.UpdatedAt && string(r.Config) == string(other.Config)
+	var mine, its any
+	return r.UpdatedAt == other.UpdatedAt &&
+		json.Unmarshal(r.Config, &mine) == nil && json.Unmarshal(other.Config, &its) == nil && reflect.DeepEqual(mine, its)
 }
 
 // Row returns a row by its id.
@@ -110,6 +114,9 @@ func (c *Client) rows(ctx context.Context, plugin string) (all []Row, err error)
 			if row.Name == plugin {
 				all = append(all, row)
 			}
+		}
+		if page.Next != "" && page.Next[0] != '/' { // it would be part of the address, and the token would go there
+			return nil, fmt.Errorf("the next page of plugins is %q, which is no path of the Admin API's", page.Next)
 		}
 		next = page.Next
 	}
