@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -26,9 +28,20 @@ func main() {
 		end(s)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "Error:", err)
+		fmt.Fprintln(os.Stderr, "Error:", harmless(err.Error()))
 		os.Exit(1)
 	}
+}
+
+// harmless returns a message, which may have what Kong or a backend has answered, without
+// what would do something to a terminal.
+func harmless(message string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || r == '\n' || r == '\t' {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, message)
 }
 
 // signalled is the cause of a context that a signal has cancelled.

@@ -59,3 +59,10 @@ func TestRampThatWaits(t *testing.T) {
 		})
 	}
 }
+
+// What Kong or a backend answers is shown, and does nothing to the terminal.
+func TestHarmless(t *testing.T) {
+	if got, want := harmless("Kong: \x1b[2J\r\u009b1m\u202eé …\n\tnext"), "Kong: \ufffd[2J\ufffd\ufffd1m\ufffdé …\n\tnext"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
