@@ -33,7 +33,7 @@ var (
 	unavailable = described("unavailable_total", "Requests and connections that no backend could take.", "split")
 	missing     = described("outcomes_missing", "1 where a guard or passive health checks need outcomes of requests and Kong tells none: it has the dump of a server without -outcomes.", "split")
 	outcomes    = described("outcomes_total", "Requests of a split with a guard or passive health, by what has become of them: ok, or failed on account of the backend.", "split", "backend", "outcome")
-	responses   = described("responses_total", "The same requests by the status of the response, 1xx to 5xx; grpc_error is one whose status of gRPC stands for a 5xx, and no_answer where there was none.", "split", "backend", "class")
+	responses   = described("responses_total", "Requests of a split with a guard or passive health, by the status of the response, 1xx to 5xx; grpc_error is one whose status of gRPC stands for a 5xx, and no_answer where there was none.", "split", "backend", "class")
 	latency     = described("latency_seconds", "How long Kong waited for a backend to begin its response, on the last try, of a split with a guard or passive health. Responses of Kong's own are not in it.", "split", "backend")
 
 	share      = described("backend_share", "A backend's share of new clients, from 0 to 1, by the weights and the ramp.", "split", "backend")
