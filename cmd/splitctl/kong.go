@@ -154,13 +154,15 @@ func (s *steerFlags) changeDeclarative(ctx context.Context, split string, decide
 	if err != nil {
 		return nil, err
 	}
-	err = post(ctx, client, hash, after)
-	if err != nil {
-		discard()
-		return nil, s.inKong(err)
+	if err := post(ctx, client, hash, after); err != nil {
+		// It may be the answer that was lost, and not the configuration.
+		if now, unknown := client.Hash(ctx); unknown != nil || now != admin.HashOf(after) {
+			discard()
+			return nil, s.inKong(err)
+		}
 	}
 	if err := commit(); err != nil {
-		return nil, fmt.Errorf("%s: Kong has the change, but the file has not: %w", s.kong(), err)
+		return nil, fmt.Errorf("%s: Kong has the change, but the file has not: %w; mend that, and repeat the command with --force", s.kong(), err)
 	}
 	if now, err := client.Hash(ctx); err != nil || now != admin.HashOf(after) {
 		return nil, s.inKong(errors.Join(errors.New("it is posted, but somebody else has given Kong another configuration in the same moment: look at what it has now"), err))

@@ -2,12 +2,15 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"kong-traffic-split/kong/admin"
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/rollout"
 )
@@ -64,5 +67,45 @@ func TestRampThatWaits(t *testing.T) {
 func TestHarmless(t *testing.T) {
 	if got, want := harmless("Kong: \x1b[2J\r\u009b1m\u202eé …\n\tnext"), "Kong: \ufffd[2J\ufffd\ufffd1m\ufffdé …\n\tnext"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// Kong may take a configuration, and its answer be lost: then the file has it too. Where it
+// has not taken it, the file stays as it was.
+func TestAnswersThatAreLost(t *testing.T) {
+	const before = "_format_version: \"3.0\"\nplugins:\n- name: traffic-split\n  instance_name: shop\n  config:\n    backends: [{name: a, host: a}, {name: b, host: b, weight: 0}]\n"
+	after := strings.Replace(before, "weight: 0", "weight: 9", 1)
+	for name, tt := range map[string]struct {
+		takes bool
+		want  string
+	}{"taken": {true, after}, "lost too": {false, before}} {
+		t.Run(name, func(t *testing.T) {
+			has := before
+			kong := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch r.Method + r.URL.Path {
+				case "POST/config":
+					if tt.takes {
+						has = after
+					}
+					panic(http.ErrAbortHandler)
+				case "GET/status":
+					fmt.Fprintf(w, `{"configuration_hash":%q}`, admin.HashOf(has))
+				default:
+					fmt.Fprintf(w, `{"config":%q}`, has)
+				}
+			}))
+			defer kong.Close()
+			path := filepath.Join(t.TempDir(), "kong.yml")
+			write(t, path, before)
+			cmd := rootCommand()
+			cmd.SetOut(io.Discard)
+			cmd.SetArgs([]string{"set", "shop", "b=9", "--admin", kong.URL, "--declarative", path})
+			if err := cmd.Execute(); (err == nil) != tt.takes {
+				t.Errorf("the error is %v", err)
+			}
+			if got := read(t, path); got != tt.want {
+				t.Errorf("the file is\n%s", got)
+			}
+		})
 	}
 }
