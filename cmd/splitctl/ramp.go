@@ -102,7 +102,7 @@ what the flags say in place of what it had.
 			if given("duration") && duration <= 0 {
 				return fmt.Errorf("--duration %v: a ramp takes some time", duration)
 			}
-			if s.Duration = duration.Seconds(); given("steps") {
+			if s.Duration = config.InSeconds(duration); given("steps") {
 				s.Steps = &steps
 			}
 			var err error
@@ -153,7 +153,7 @@ func parsePlan(text string) (plan []config.PlanStep, err error) {
 			if err != nil || d <= 0 {
 				return nil, fmt.Errorf("--plan: %q is not a time such as 10m", duration)
 			}
-			step.For = d.Seconds()
+			step.For = config.InSeconds(d)
 		}
 		plan = append(plan, step)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // Edit is a change of one value of a configuration.
@@ -180,3 +181,7 @@ func Int(n int) *Node { return &Node{Kind: Number, Text: strconv.Itoa(n)} }
 func Float(x float64) *Node {
 	return &Node{Kind: Number, Text: strconv.FormatFloat(x, 'f', -1, 64)}
 }
+
+// InSeconds returns a time as parameters have it, with no more decimals than it has:
+// [time.Duration.Seconds] makes 1.3639999999999999 of 1.364 s.
+func InSeconds(d time.Duration) float64 { return float64(d) / float64(time.Second) }

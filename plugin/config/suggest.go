@@ -182,7 +182,7 @@ func inSeconds(text string) (seconds float64, ok bool) {
 		return n * 86400, err == nil && n >= 0 && n < 1e6
 	}
 	d, err := time.ParseDuration(text)
-	return d.Seconds(), err == nil && d >= 0
+	return InSeconds(d), err == nil && d >= 0
 }
 
 // plainBoolean returns the end of a message about a value that is not true or false.

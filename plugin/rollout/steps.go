@@ -78,13 +78,13 @@ func (c *Change) moveTo(of *config.Config, r *split.Ramp, step int, now time.Tim
 		// The present step waits: its time is what there is to say, and the start stays.
 		taken := now.Sub(start) - begin(r, at, passedOver)
 		if taken = taken.Truncate(time.Millisecond); taken > 0 {
-			c.set(config.Float(taken.Seconds()), "ramp", "plan", at, "for")
+			c.set(config.Float(config.InSeconds(taken)), "ramp", "plan", at, "for")
 			return
 		}
 	}
 	for i, s := range r.Plan[:step] {
 		if s.For == 0 {
-			c.set(config.Float(passedOver.Seconds()), "ramp", "plan", i, "for")
+			c.set(config.Float(config.InSeconds(passedOver)), "ramp", "plan", i, "for")
 		}
 	}
 	c.set(config.Text(moment(now.Add(-begin(r, step, passedOver)))), "ramp", "start")
