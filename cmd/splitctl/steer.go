@@ -16,7 +16,6 @@ import (
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/file"
 	"kong-traffic-split/plugin/rollout"
-	"kong-traffic-split/plugin/split"
 	"kong-traffic-split/plugin/status"
 )
 
@@ -146,13 +145,13 @@ func (s *steerFlags) asServed(ctx context.Context, identity string, c *config.Co
 			continue
 		}
 		if s.onward {
-			return fmt.Errorf("the ramp has %s %% on %s, as its steps wait for the guard, and would jump from there: by the clock it has %s %%; ramp hold it first", split.Percent(share), address, split.Percent(byClock))
+			return fmt.Errorf("the ramp has %s on %s, as its steps wait for the guard, and would jump from there: by the clock it has %s; ramp hold it first", rollout.Percent(share), address, rollout.Percent(byClock))
 		}
 		least = min(least, share)
 	}
 	if least < byClock {
 		*change = rollout.HoldAt(least)
-		change.Notes = []string{fmt.Sprintf("it is held at what clients get: by the clock it would have %s %%, and its steps have waited for the guard", split.Percent(byClock))}
+		change.Notes = []string{fmt.Sprintf("it is held at what clients get: by the clock it would have %s, and its steps have waited for the guard", rollout.Percent(byClock))}
 	} else if s.hold && len(s.wait) == 0 && ramp.Waits() && ramp.Hold == nil {
 		change.Notes = append(change.Notes, "this is the share by the clock; where a step waits for the guard, clients got less: with --wait that share is held")
 	}

@@ -124,7 +124,7 @@ func Hold(c *config.Config, now time.Time) (out Change, err error) {
 		return out, err
 	}
 	if r.Hold != nil {
-		out.note("it is held already, at %s", percent(*r.Hold))
+		out.note("it is held already, at %s", Percent(*r.Hold))
 		return out, nil
 	}
 	return HoldAt(r.ShareAt(now)), nil
@@ -188,7 +188,7 @@ func Widen(c *config.Config, to *float64, now time.Time) (out Change, err error)
 	if to != nil {
 		wanted = int(math.Round(*to * 100))
 		if !further(r, wanted, have) {
-			return out, fmt.Errorf("has %s: %s is not further on its way from %s to %s", percent(have), percent(wanted), percent(r.From), percent(r.ShareOf(last)))
+			return out, fmt.Errorf("has %s: %s is not further on its way from %s to %s", Percent(have), Percent(wanted), Percent(r.From), Percent(r.ShareOf(last)))
 		}
 		for step <= last && r.ShareOf(step) != wanted && !further(r, r.ShareOf(step), wanted) {
 			step++
@@ -199,12 +199,12 @@ func Widen(c *config.Config, to *float64, now time.Time) (out Change, err error)
 		out.set(share(wanted), "ramp", "hold")
 		return out, nil
 	case step > last:
-		return out, fmt.Errorf("is at its last step, %s: finish it", percent(r.ShareOf(last)))
+		return out, fmt.Errorf("is at its last step, %s: finish it", Percent(r.ShareOf(last)))
 	case r.Hold != nil:
 		out.set(share(r.ShareOf(step)), "ramp", "hold")
 		return out, nil
 	case to != nil && r.ShareOf(step) != wanted:
-		return out, fmt.Errorf("has no step of %s; its steps are %s. For a share between them, hold the ramp first", percent(wanted), strings.Join(shares(r), ", "))
+		return out, fmt.Errorf("has no step of %s; its steps are %s. For a share between them, hold the ramp first", Percent(wanted), strings.Join(shares(r), ", "))
 	}
 	out.moveTo(c, r, step, now)
 	return out, nil
@@ -219,7 +219,7 @@ func Finish(c *config.Config, now time.Time) (out Change, err error) {
 	}
 	have := r.ShareAt(now)
 	if r.Hold == nil && r.StepAt(now) < r.LastStep() {
-		return out, fmt.Errorf("has %s, and is on its way to %s: wait for that, ramp widen it, or ramp hold it and finish it where it is", percent(have), percent(r.ShareOf(r.LastStep())))
+		return out, fmt.Errorf("has %s, and is on its way to %s: wait for that, ramp widen it, or ramp hold it and finish it where it is", Percent(have), Percent(r.ShareOf(r.LastStep())))
 	}
 	for i, w := range plainWeights(c, r, have) {
 		if w != c.Backends[i].Weight {

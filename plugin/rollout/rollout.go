@@ -159,7 +159,7 @@ func (c *Change) stays(of *config.Config, name string) {
 	c.Sessions = fmt.Sprintf("who has a session with %s stays there until %s; with --end-sessions everybody is chosen for anew", name, until)
 }
 
-// percent returns a share as messages have it.
-func percent(hundredths int) string {
+// Percent returns a share, in hundredths of a percent, as messages have it.
+func Percent(hundredths int) string {
 	return strconv.FormatFloat(float64(hundredths)/100, 'f', -1, 64) + " %"
 }

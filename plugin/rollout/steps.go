@@ -14,7 +14,7 @@ func continuous(r *split.Ramp) bool { return len(r.Plan) == 0 && r.Steps == 0 }
 func shares(r *split.Ramp) (all []string) {
 	const limit = 20
 	for i := range min(r.LastStep()+1, limit) {
-		all = append(all, percent(r.ShareOf(i)))
+		all = append(all, Percent(r.ShareOf(i)))
 	}
 	if r.LastStep() >= limit {
 		all = append(all, "…")
