@@ -43,11 +43,11 @@ func (r *request) learnName(l *live) error {
 		}
 		name = s.name
 	case p.ConsumerID != "" && !r.stream:
-		c, err := r.kong.Client.GetConsumer()
-		if err != nil {
-			return err
+		// A username that go-pdk cannot decode, as it is no UTF-8, is no reason to fail. If
+		// the connection is what failed, the next call says so.
+		if c, err := r.kong.Client.GetConsumer(); err == nil {
+			name = c.Username
 		}
-		name = c.Username
 	}
 	name = plainName(name)
 	r.row.name.Store(&name)

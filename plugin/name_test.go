@@ -26,6 +26,7 @@ func TestNames(t *testing.T) {
 		{"a route without a name", `"route_id":"r1"`, &kong{}, "p1", []string{"route"}},
 		{"the Service's", `"service_id":"s1","consumer_id":"c1"`, &kong{service: map[string]any{"name": "shop"}}, "shop", []string{"service"}},
 		{"the consumer's", `"consumer_id":"c1"`, &kong{consumer: &kong_plugin_protocol.Consumer{Username: "ann"}}, "ann", []string{"client.get_consumer"}},
+		{"one that is no UTF-8", `"consumer_id":"c1"`, &kong{text: map[string]string{"client.get_consumer": "\x0a\x01\xff"}}, "p1", []string{"client.get_consumer"}},
 		{"one that is no text", `"consumer_id":"c1"`, &kong{consumer: &kong_plugin_protocol.Consumer{Username: "a\x1b[2J\n\u202eb c"}}, "a\ufffd[2J\ufffd\ufffdb c", []string{"client.get_consumer"}},
 		{"everywhere", `"route_id":null`, web(), "p1", nil},
 	} {
