@@ -149,6 +149,7 @@ func (r *rowConfigs) requested(i *Instance, now time.Time) {
 	} else {
 		r.present.Store(i)
 		r.doubtful.Store(nil)
+		i.logChange(was, now)
 	}
 	r.logProblem(now)
 }

@@ -69,6 +69,7 @@ func (f *fileSplits) set(splits map[string]*config.Config) {
 			}
 		}
 		f.plugin.saveStep(l)
+		l.logChange(old[name], time.Now(), f.plugin.Log)
 		next.add(next.splits, name, l)
 	}
 	f.keep(next, old, !before.loaded)

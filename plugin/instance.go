@@ -232,6 +232,18 @@ func (i *Instance) inUse() string {
 	return "the last good one"
 }
 
+// logChange logs what is different in the config of i from that of was, after which it is
+// the present one; nil: it is the first.
+func (i *Instance) logChange(was *Instance, now time.Time) {
+	if was == nil {
+		return
+	}
+	before, s := was.serving.Load(), i.serving.Load()
+	if before != nil && before.live != nil && s != nil && s.live != nil {
+		s.live.logChange(before.live, now, i.plugin.Log)
+	}
+}
+
 // Close lets go of the row's state.
 func (i *Instance) Close() {
 	i.mu.Lock()

@@ -3,6 +3,7 @@ package plugin
 import (
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/split"
@@ -14,6 +15,7 @@ import (
 type live struct {
 	split             *split.Split
 	state             *split.State
+	since             time.Time                                  // it is in use
 	seq               int64                                      // of a row's config: higher with each that a worker of Kong's loads; 0: not known
 	stateKey          string                                     // the key of its saved state
 	backends          []backend                                  // in the order of split.Backends
@@ -43,7 +45,7 @@ type live struct {
 // is a row's own. was is the revision before it; nil: it is the first.
 func newLive(c *config.Config, s *split.Split, st *split.State, name string, was *live) *live {
 	l := &live{
-		split: s, state: st, entry: name, stateKey: rowStates + s.Identity, backends: make([]backend, len(c.Backends)), tally: newTally(s, was),
+		split: s, state: st, since: time.Now(), entry: name, stateKey: rowStates + s.Identity, backends: make([]backend, len(c.Backends)), tally: newTally(s, was),
 		wantedByAll: ^wants(0), service: -1, needsHTTP: c.NeedsHTTP(),
 		observed: isObserved(s), logs: c.LogDecision, config: c,
 	}

@@ -247,9 +247,11 @@ func (r *request) report(l *live, events []split.Incident) error {
 			r.logStep(l, e)
 			continue
 		}
-		line := fmt.Sprintf("split %q: %s", l.split.Identity, e)
-		r.plugin.Log.Warn(line)
-		if err := r.kong.Log.Warn("[" + Name + "] " + line); err != nil {
+		if e.Kind == split.Ejected {
+			l.tally.backends[l.index(e.Backend)].ejections.Add(1)
+		}
+		r.plugin.Log.Warn(e.String(), "split", l.split.Identity)
+		if err := r.kong.Log.Warn(fmt.Sprintf("[%s] split %q: %s", Name, l.split.Identity, e)); err != nil {
 			return err
 		}
 	}

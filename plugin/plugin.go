@@ -59,6 +59,8 @@ type Plugin struct {
 	configs configs
 	file    fileSplits
 	saving  sync.Mutex // held while the state of a split is saved
+
+	sampling sampling
 }
 
 // New returns a plugin without splits.

@@ -20,6 +20,14 @@ type SplitStatus struct {
 	// ID is that of its plugin row; empty: it is in the split files.
 	ID       string `json:"id,omitempty"`
 	Revision string `json:"revision"`
+	// Since is when that came into use in this process.
+	Since time.Time `json:"since"`
+	// Recent is nil until [Plugin.Sample] is called, and so is that of the backends.
+	Recent *Recent `json:"recent,omitempty"`
+	// Drift is by how many requests the backend that is furthest from its share is off, of
+	// those that the weights decide. It is below 2 however often they are changed, unless
+	// with a view to it; nil: algorithm random keeps no such bound.
+	Drift *float64 `json:"drift,omitempty"`
 	// Ramp is nil if there is none.
 	Ramp     *RampStatus     `json:"ramp,omitempty"`
 	Backends []BackendStatus `json:"backends"`
@@ -40,6 +48,9 @@ type RampStatus struct {
 	To    float64   `json:"to"`
 	Start time.Time `json:"start"`
 	End   time.Time `json:"end"`
+	// Course has the share from each time on by the clock, with what steps have waited so
+	// far. That of a continuous ramp, whose Steps are 0, changes evenly in between.
+	Course []RampPoint `json:"course"`
 	// Step is the step under way, of Steps; both are 0 for a continuous ramp.
 	Step  int `json:"step,omitempty"`
 	Steps int `json:"steps,omitempty"`
@@ -60,6 +71,12 @@ type RampStatus struct {
 	RollbackBlocked time.Time `json:"rollback_blocked,omitzero"`
 	// Guard is nil if there is none.
 	Guard *GuardStatus `json:"guard,omitempty"`
+}
+
+// RampPoint is the share of a ramp from a time on, from 0 to 1.
+type RampPoint struct {
+	At    time.Time `json:"at"`
+	Share float64   `json:"share"`
 }
 
 // GuardStatus is what a guard has counted of the ramp's backend.
@@ -85,7 +102,8 @@ type GuardStatus struct {
 
 // BackendStatus is the state of a backend.
 type BackendStatus struct {
-	Name string `json:"name"`
+	Name   string `json:"name"`
+	Weight int    `json:"weight"`
 	// Share of new clients, from 0 to 1, by the weights and the ramp. It does not count
 	// that others take the share of a backend that is not up.
 	Share float64 `json:"share"`
@@ -96,10 +114,13 @@ type BackendStatus struct {
 	Missing bool `json:"missing,omitempty"`
 	// EjectedUntil is zero if it is not ejected.
 	EjectedUntil time.Time `json:"ejected_until,omitzero"`
+	// Ejections is how often it was ejected.
+	Ejections uint64 `json:"ejections"`
 	// Probe is nil if it is not probed, or had no request yet.
 	Probe *health.Condition `json:"probe,omitempty"`
 	// Requests that it got, by the reason.
 	Requests map[split.Reason]uint64 `json:"requests"`
+	Recent   *RecentBackend          `json:"recent,omitempty"`
 	// Outcomes is nil if they do not matter, and so are not counted.
 	Outcomes *Outcomes `json:"outcomes,omitempty"`
 }
@@ -128,22 +149,31 @@ type Latencies struct {
 func (p *Plugin) Status(now time.Time) []SplitStatus {
 	all := []SplitStatus{}
 	names := p.names()
+	start := p.sampling.start(now)
 	p.rows.each(func(l *live) {
-		s := l.status(now)
+		s := l.status(start, now)
 		s.ID = s.Split
 		s.Split = cmp.Or(names[s.ID], s.ID) // which may have begun meanwhile
 		all = append(all, s)
 	})
-	p.file.each(func(l *live) { all = append(all, l.status(now)) })
+	p.file.each(func(l *live) { all = append(all, l.status(start, now)) })
 	slices.SortFunc(all, func(a, b SplitStatus) int { return cmp.Compare(a.Split, b.Split) })
 	return all
 }
 
-func (l *live) status(now time.Time) SplitStatus {
+// status returns the state at now, with what has happened since start.
+func (l *live) status(start, now time.Time) SplitStatus {
 	state := l.state.Status(now)
 	s := SplitStatus{
-		Split: l.split.Identity, Revision: l.split.Revision,
+		Split: l.split.Identity, Revision: l.split.Revision, Since: l.since,
 		Backends: make([]BackendStatus, len(l.backends)), Unavailable: l.tally.unavailable.Load(),
+	}
+	recent := make([]*RecentBackend, len(l.backends))
+	if !start.IsZero() {
+		s.Recent, recent = l.recent(start, now)
+	}
+	if l.split.Algorithm != split.Random {
+		s.Drift = new(state.Drift)
 	}
 	if l.observed {
 		s.OutcomesMissing = l.tally.silence.since(now)
@@ -153,8 +183,8 @@ func (l *live) status(now time.Time) SplitStatus {
 	}
 	for i := range l.backends {
 		b := BackendStatus{
-			Name: l.split.Backends[i].Name, Share: state.Shares[i], Probe: l.watches.condition(i),
-			Requests: map[split.Reason]uint64{},
+			Name: l.split.Backends[i].Name, Weight: l.split.Backends[i].Weight, Share: state.Shares[i], Probe: l.watches.condition(i),
+			Ejections: l.tally.backends[i].ejections.Load(), Requests: map[split.Reason]uint64{}, Recent: recent[i],
 		}
 		b.EjectedUntil, b.Missing = state.Ejected[b.Name], l.state.Missing().Has(i)
 		if ejected := !b.EjectedUntil.IsZero(); ejected || b.Probe != nil || !isProbed(&l.backends[i].Backend) {
@@ -178,9 +208,13 @@ func (l *live) rampStatus(r *split.RampStatus) *RampStatus {
 	byClock := *ramp
 	byClock.Hold = nil
 	end := ramp.Start.Add(ramp.Length())
+	var points []RampPoint
+	for _, point := range ramp.Course() {
+		points = append(points, RampPoint{ramp.Start.Add(point.After + r.Behind), part(point.Share)})
+	}
 	s := &RampStatus{
 		Backend: l.split.Backends[ramp.Backend].Name, Share: part(r.Share),
-		From: part(ramp.From), To: part(byClock.ShareAt(end)), Start: ramp.Start, End: end,
+		From: part(ramp.From), To: part(byClock.ShareAt(end)), Start: ramp.Start, End: end, Course: points,
 		Step: r.Step, Steps: r.Steps, Held: r.Held, Next: r.Ends, Behind: r.Behind.Seconds(), WaitsFor: r.Waits,
 		RolledBack: r.RolledBack, Why: r.Why, RollbackBlocked: r.Blocked,
 	}
@@ -199,24 +233,19 @@ func (l *live) rampStatus(r *split.RampStatus) *RampStatus {
 }
 
 func (t *backendTally) status() *Outcomes {
-	o := &Outcomes{Classes: map[string]uint64{}}
+	r := t.result()
+	o := &Outcomes{OK: r.observed - r.failed, Failed: r.failed, Classes: map[string]uint64{}}
 	for c := nothing + 1; c < classes; c++ {
-		n := t.outcomes[c].Load()
-		if n > 0 {
+		if n := t.outcomes[c].Load(); n > 0 {
 			o.Classes[c.String()] = n
 		}
-		if c.failed() {
-			o.Failed += n
-		} else {
-			o.OK += n
-		}
 	}
-	for i := range t.latencies.counts {
-		o.Latencies.Requests += t.latencies.counts[i].Load()
+	for i, n := range r.latencies {
+		o.Latencies.Requests += n
 		if i < len(LatencyBounds) {
 			o.Latencies.UpTo[i] = o.Latencies.Requests
 		}
 	}
-	o.Latencies.Sum = time.Duration(t.latencies.sum.Load()).Seconds()
+	o.Latencies.Sum = time.Duration(r.sum).Seconds()
 	return o
 }

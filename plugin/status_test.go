@@ -62,16 +62,16 @@ func TestStatus(t *testing.T) {
 	}
 	start := time.Date(2026, 1, 31, 18, 0, 0, 0, time.UTC)
 	want := []plugin.SplitStatus{
-		{Split: "p1", ID: "p1", Ramp: &plugin.RampStatus{
-			Backend: "b", To: 1, Start: start, End: start.Add(time.Minute), RolledBack: status[0].Ramp.RolledBack, Why: "2 of 2 requests failed",
+		{Split: "p1", ID: "p1", Since: status[0].Since, Drift: new(0.), Ramp: &plugin.RampStatus{
+			Backend: "b", To: 1, Start: start, End: start.Add(time.Minute), Course: []plugin.RampPoint{{At: start}, {At: start.Add(time.Minute), Share: 1}}, RolledBack: status[0].Ramp.RolledBack, Why: "2 of 2 requests failed",
 			Guard: &plugin.GuardStatus{Requests: 2, Failed: 2, MinRequests: 2, Judges: true, Summary: "2 of 2 failed, judged from 2"},
 		}, Backends: []plugin.BackendStatus{
-			{Name: "a", Share: 1, Up: new(true), Requests: counted(map[split.Reason]uint64{split.ByWeight: 3}), Outcomes: &plugin.Outcomes{OK: 3, Classes: map[string]uint64{"2xx": 3}}},
-			{Name: "b", Up: new(true), Requests: counted(map[split.Reason]uint64{split.ByWeight: 2}), Outcomes: &plugin.Outcomes{Failed: 2, Classes: map[string]uint64{"5xx": 2}}},
+			{Name: "a", Weight: 1, Share: 1, Up: new(true), Requests: counted(map[split.Reason]uint64{split.ByWeight: 3}), Outcomes: &plugin.Outcomes{OK: 3, Classes: map[string]uint64{"2xx": 3}}},
+			{Name: "b", Weight: 1, Up: new(true), Requests: counted(map[split.Reason]uint64{split.ByWeight: 2}), Outcomes: &plugin.Outcomes{Failed: 2, Classes: map[string]uint64{"5xx": 2}}},
 		}},
-		{Split: "web", Backends: []plugin.BackendStatus{
-			{Name: "a", Share: 0.5, Up: new(false), Probe: probe("10.0.0.1", false), Requests: counted(map[split.Reason]uint64{split.ByWeight: 1})},
-			{Name: "b", Share: 0.5, Up: new(true), Probe: probe("10.0.0.2", true), Requests: counted(map[split.Reason]uint64{split.ByWeight: 2})},
+		{Split: "web", Since: status[1].Since, Drift: new(0.5), Backends: []plugin.BackendStatus{
+			{Name: "a", Weight: 1, Share: 0.5, Up: new(false), Probe: probe("10.0.0.1", false), Requests: counted(map[split.Reason]uint64{split.ByWeight: 1})},
+			{Name: "b", Weight: 1, Share: 0.5, Up: new(true), Probe: probe("10.0.0.2", true), Requests: counted(map[split.Reason]uint64{split.ByWeight: 2})},
 		}},
 	}
 	if diff := cmp.Diff(want, status, anyRevision); diff != "" {

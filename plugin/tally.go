@@ -14,9 +14,10 @@ import (
 // split share the counters of the backends that they have in common. Safe for concurrent
 // use.
 type tally struct {
-	unavailable *atomic.Uint64  // requests that no backend could take
-	silence     *silence        // whether Kong reports outcomes
-	backends    []*backendTally // in the order of the split's
+	unavailable *atomic.Uint64   // requests that no backend could take
+	refused     *samples[uint64] // of unavailable
+	silence     *silence         // whether Kong reports outcomes
+	backends    []*backendTally  // in the order of the split's
 }
 
 // backendTally counts the requests of one backend.
@@ -24,14 +25,18 @@ type backendTally struct {
 	chosen    [len(split.Reasons)]atomic.Uint64 // in the order of the reasons
 	outcomes  [classes]atomic.Uint64            // as far as they matter
 	latencies latencies                         // likewise
+	ejections atomic.Uint64
+
+	requests samples[uint64]  // of the sum of chosen
+	results  samples[results] // of outcomes and latencies
 }
 
 // newTally returns the tally of s, which goes on from that of before, the revision before
 // it; nil: s is the first.
 func newTally(s *split.Split, before *live) tally {
-	t := tally{unavailable: new(atomic.Uint64), silence: new(silence), backends: make([]*backendTally, len(s.Backends))}
+	t := tally{unavailable: new(atomic.Uint64), refused: new(samples[uint64]), silence: new(silence), backends: make([]*backendTally, len(s.Backends))}
 	if before != nil {
-		t.unavailable = before.tally.unavailable
+		t.unavailable, t.refused = before.tally.unavailable, before.tally.refused
 		if before.observed {
 			t.silence = before.tally.silence
 		}

@@ -51,7 +51,7 @@ func showStatus(cmd *cobra.Command, address, output string) error {
 	if err := writeStatus(cmd.OutOrStdout(), address, r, output); err != nil {
 		return err
 	}
-	if n := len(r.Wrong()); n > 0 {
+	if n := len(r.Wrong); n > 0 {
 		return fmt.Errorf("things that are wrong: %d", n)
 	}
 	return nil
@@ -65,8 +65,7 @@ func writeStatus(to io.Writer, address string, r *status.Report, output string) 
 	enc := json.NewEncoder(to)
 	enc.SetIndent("", "  ")
 	return enc.Encode(struct {
-		Address string   `json:"address"`
-		Wrong   []string `json:"wrong"`
+		Address string `json:"address"`
 		*status.Report
-	}{address, append([]string{}, r.Wrong()...), r})
+	}{address, r})
 }

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"syscall"
+	"time"
 
 	"kong-traffic-split/plugin"
 	"kong-traffic-split/plugin/file"
@@ -39,6 +40,8 @@ func serve(parent context.Context, o options, child *keeper.Child, open func() (
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+	changes := status.NewChanges(log.Handler())
+	log = slog.New(changes)
 	probes := health.New(log, saved)
 	defer probes.Close()
 	p := plugin.New(plugin.Options{Outcomes: o.outcomes, Probers: probes, State: saved, Log: log})
@@ -48,7 +51,10 @@ func serve(parent context.Context, o options, child *keeper.Child, open func() (
 			probes.Recall(key)
 		})
 	}
-	source := status.Source{Version: plugin.Version, Commit: commit(), Splits: p.Status, ConfigErrors: p.ConfigErrors, Hosts: o.statusHosts}
+	source := status.Source{
+		Version: plugin.Version, Commit: commit(), Started: time.Now(), Hosts: o.statusHosts,
+		Splits: p.Status, ConfigErrors: p.ConfigErrors, Changes: changes.All,
+	}
 	if host, _, err := net.SplitHostPort(o.status); err == nil {
 		source.Hosts = append(source.Hosts, host)
 	}
@@ -65,7 +71,9 @@ func serve(parent context.Context, o options, child *keeper.Child, open func() (
 		}
 		background.Go(func() { splits.Run(ctx) })
 		background.Go(func() { reload(ctx, hangup, splits) })
-		source.Problems = splits.Problems
+		source.SplitFiles = func() status.SplitFiles {
+			return status.SplitFiles{Problems: splits.Problems(), LastReload: splits.LastReload()}
+		}
 	}
 	source.Probes = func() status.Probes { return status.Probes(probes.Counts()) }
 	if o.status != "" {
@@ -75,7 +83,9 @@ func serve(parent context.Context, o options, child *keeper.Child, open func() (
 	described.Start = func(text []byte) (server.Instance, error) { return p.Start(text), nil }
 	s := server.New(described, log)
 	s.State = saved
-	background.Go(func() { refresh(ctx, p) })
+	p.Sample(time.Now())
+	background.Go(func() { each(ctx, refreshPause, p.Refresh) })
+	background.Go(func() { each(ctx, plugin.SamplePause, func() { p.Sample(time.Now()) }) })
 	if child != nil {
 		if err := child.Ready(); err != nil {
 			return err

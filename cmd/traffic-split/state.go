@@ -59,14 +59,14 @@ func stateOf(path string, saved state.Store) status.SavedState {
 	return s
 }
 
-// refresh has what is in use saved again, now and then.
-func refresh(ctx context.Context, p *plugin.Plugin) {
-	ticker := time.NewTicker(refreshPause)
+// each calls do at that pace until the context ends.
+func each(ctx context.Context, pace time.Duration, do func()) {
+	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			p.Refresh()
+			do()
 		case <-ctx.Done():
 			return
 		}

@@ -26,6 +26,7 @@ type Watcher struct {
 	texts    []text                    // read last, right or wrong
 	doubted  []text                    // texts that lack splits in use, to be read again; nil: none
 	problems atomic.Pointer[Problems]  // of texts; nil: none
+	good     atomic.Pointer[time.Time] // when texts were last right; nil: they were not
 
 	notifier notifier
 	interval time.Duration // between two reads, notified or not
@@ -52,6 +53,7 @@ func Open(path string, log *slog.Logger, saved state.Store, use func(map[string]
 	}
 	if problems == nil {
 		w.put(splits, texts)
+		w.good.Store(new(time.Now()))
 		log.Info("splits read", "path", path, "splits", len(splits))
 		return w, nil
 	}
@@ -81,6 +83,15 @@ func (w *Watcher) Problems() []string {
 		return problems.lines()
 	}
 	return nil
+}
+
+// LastReload returns when the files were last read and right, also where nothing had
+// changed that matters; zero: not since Open. It is safe for concurrent use.
+func (w *Watcher) LastReload() time.Time {
+	if at := w.good.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
 }
 
 // Run reads the files again when they change or Reload asks for it, until the
@@ -155,6 +166,7 @@ func (w *Watcher) read(asked bool) (again bool) {
 	}
 	w.texts, w.doubted = texts, nil
 	w.problems.Store(nil)
+	w.good.Store(new(time.Now()))
 	changes := compare(w.splits, splits)
 	if len(changes) == 0 {
 		w.log.Info("splits read; nothing changed", "path", w.path, "splits", len(splits))

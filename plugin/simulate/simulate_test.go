@@ -109,7 +109,7 @@ func TestGuardRollsBack(t *testing.T) {
 	if len(ill.Events) != 1 {
 		t.Fatalf("events %v, want one", ill.Events)
 	}
-	if want := `the ramp of "b" is taken back, and stays so until it is changed: `; ill.Events[0].Text[:len(want)] != want {
+	if want := `the ramp of "b" is rolled back, and stays so until it is changed: `; ill.Events[0].Text[:len(want)] != want {
 		t.Errorf("got %q", ill.Events[0].Text)
 	}
 	if ill.Failed[1] == 0 || ill.Failed[0] != 0 {
@@ -136,7 +136,7 @@ func TestGuardWithoutAlternative(t *testing.T) {
 		if len(r.Events) != 1 {
 			t.Fatalf("%+v: events %v, want one", o, r.Events)
 		}
-		want := `the ramp of "b" is taken back only once another backend can take its share, and none can: `
+		want := `the ramp of "b" is rolled back only once another backend can take its share, and none can: `
 		if !strings.HasPrefix(r.Events[0].Text, want) {
 			t.Errorf("%+v: got %q", o, r.Events[0].Text)
 		}

@@ -15,8 +15,8 @@ import (
 // it is said once, and judged again with each outcome.
 func TestRollbackNeedsAnAlternative(t *testing.T) {
 	const (
-		blocked = `the ramp of "1" is taken back only once another backend can take its share, and none can: 8 of 8 requests failed`
-		back    = `the ramp of "1" is taken back, and stays so until it is changed: 8 of 8 requests failed`
+		blocked = `the ramp of "1" is rolled back only once another backend can take its share, and none can: 8 of 8 requests failed`
+		back    = `the ramp of "1" is rolled back, and stays so until it is changed: 8 of 8 requests failed`
 	)
 	ejected := func(s *split.Split) { s.Backends[0].Passive = &split.Passive{Failures: 1, Ejection: time.Hour} }
 	fallback := func(to int) func(*split.Split) {

@@ -32,7 +32,7 @@ func times(n int, o outcome) (all []outcome) {
 func TestGuard(t *testing.T) {
 	const m = time.Minute
 	back := func(failed, of string) []string {
-		return []string{`the ramp of "1" is taken back, and stays so until it is changed: ` + failed + ` of ` + of + ` requests failed`}
+		return []string{`the ramp of "1" is rolled back, and stays so until it is changed: ` + failed + ` of ` + of + ` requests failed`}
 	}
 	for _, test := range []struct {
 		name     string

@@ -1,6 +1,7 @@
 package split
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -221,4 +222,24 @@ func (l *ledger) prune(g *stage, has func(name string) bool) {
 	l.names, l.rotation.lanes = names, lanes
 	l.rotation.spreadOut(owed)
 	l.begin(0)
+}
+
+// drift returns by how many choices the backend of names that is furthest from the sum of
+// its shares is behind or ahead of that.
+func (l *ledger) drift(names []string) (furthest float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stage == nil {
+		return 0
+	}
+	t := rotation{lanes: slices.Clone(l.rotation.lanes), unit: l.rotation.unit}
+	if s := l.schedule.Load(); s != nil {
+		t.replay(s.order[:s.turns.Load()%uint64(len(s.order))])
+	}
+	for i, name := range l.names {
+		if slices.Contains(names, name) {
+			furthest = max(furthest, math.Abs(float64(t.lanes[i].owed)/float64(t.unit)))
+		}
+	}
+	return furthest
 }

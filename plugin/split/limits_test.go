@@ -35,7 +35,7 @@ func TestGuardByExcess(t *testing.T) {
 	const m = time.Minute
 	excess := split.Guard{MaxErrorExcess: 1000, MinRequests: 10, Window: time.Minute}
 	back := func(why string) []string {
-		return []string{`the ramp of "1" is taken back, and stays so until it is changed: ` + why}
+		return []string{`the ramp of "1" is rolled back, and stays so until it is changed: ` + why}
 	}
 	mix := func(at time.Duration, well, failed int) []outcome {
 		return append(times(well, ok(at)), times(failed, bad(at))...)
@@ -91,7 +91,7 @@ func TestExcessIsExact(t *testing.T) {
 func TestGuardByLatency(t *testing.T) {
 	const ms = time.Millisecond
 	back := func(why string) []string {
-		return []string{`the ramp of "1" is taken back, and stays so until it is changed: ` + why}
+		return []string{`the ramp of "1" is rolled back, and stays so until it is changed: ` + why}
 	}
 	for _, test := range []struct {
 		name string
@@ -125,7 +125,7 @@ func TestNoAnswerIsSlow(t *testing.T) {
 			events = append(events, e.String())
 		}
 	}
-	want := []string{`the ramp of "1" is taken back, and stays so until it is changed: the slowest 5 % of 20 requests had no answer`}
+	want := []string{`the ramp of "1" is rolled back, and stays so until it is changed: the slowest 5 % of 20 requests had no answer`}
 	if diff := cmp.Diff(want, events); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

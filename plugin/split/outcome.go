@@ -119,9 +119,9 @@ const (
 func (e Incident) String() string {
 	switch e.Kind {
 	case RolledBack:
-		return fmt.Sprintf("the ramp of %q is taken back, and stays so until it is changed: %s", e.Backend, e.Why)
+		return fmt.Sprintf("the ramp of %q is rolled back, and stays so until it is changed: %s", e.Backend, e.Why)
 	case Blocked:
-		return fmt.Sprintf("the ramp of %q is taken back only once another backend can take its share, and none can: %s", e.Backend, e.Why)
+		return fmt.Sprintf("the ramp of %q is rolled back only once another backend can take its share, and none can: %s", e.Backend, e.Why)
 	case StepBegun:
 		text := fmt.Sprintf("step %d of %d of the ramp of %q has begun, from %s %% to %s %%", e.Step, e.Steps, e.Backend, Percent(e.From), Percent(e.To))
 		if e.Behind > 0 {

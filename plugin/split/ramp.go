@@ -108,6 +108,32 @@ func (r *Ramp) StepEnd(step int) (after time.Duration, ok bool) {
 	return after, true
 }
 
+// A Point is a ramp's share, in hundredths of a percent, from a time after Start on.
+type Point struct {
+	After time.Duration
+	Share int
+}
+
+// Course returns the shares of the ramp by the clock from Start on: those of its steps, of
+// more than 100 only some of them; or where a continuous ramp begins and ends, between
+// which its share changes evenly.
+func (r *Ramp) Course() []Point {
+	last := r.LastStep()
+	if len(r.Plan) == 0 && r.Steps == 0 {
+		return []Point{{0, r.From}, {r.Duration, r.To}}
+	}
+	points := []Point{{0, r.ShareOf(0)}}
+	for step, stride := 0, (last+99)/100; step < last; {
+		step = min(step+max(stride, 1), last)
+		after, ends := r.StepEnd(step - 1)
+		if !ends {
+			break
+		}
+		points = append(points, Point{after, r.ShareOf(step)})
+	}
+	return points
+}
+
 // weights returns weights that give the ramp's backend its share, and leave the others
 // their proportions in the rest. If none of the others has a weight, the backend takes
 // everything. They are below 2⁴⁰, which is more than 10⁴ · 63 · 10⁶.
@@ -167,6 +193,10 @@ func (st *State) RampShare(now time.Time) int {
 	}
 	return r.ShareAt(now)
 }
+
+// SameRamp reports whether the splits of two states have the same ramp with the same guard
+// and are held at the same share, or neither has one.
+func (st *State) SameRamp(other *State) bool { return sameRamp(st.split, other.split) }
 
 // sameRamp reports whether two splits have the same ramp with the same guard and are held
 // at the same share, or neither has one.

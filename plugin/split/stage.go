@@ -75,6 +75,10 @@ func (t *turns) without(full *stage, unusable Set) *stage {
 	return g
 }
 
+// drift returns by how many choices the backend that is furthest from the sum of its shares
+// is off, of the choices that the weights alone decide.
+func (t *turns) drift() float64 { return t.own.drift(t.full.Load().names) }
+
 // prune forgets the backends that no state has any more.
 func (t *turns) prune(has func(name string) bool) {
 	full := t.full.Load()

@@ -12,7 +12,12 @@ type Status struct {
 	// backends. They add up to 1; if no backend has a weight, all are 0.
 	Shares  []float64
 	Ejected map[string]time.Time // until when, by name
-	Ramp    *RampStatus          // nil: there is none
+	// Drift is by how many choices the backend that is furthest from the sum of its shares
+	// is behind or ahead of that, of choices by the split's own weights. It is below 1 while
+	// the weights stay the same, and below 2 however they are edited without a view to it
+	// (see [rotation.inherit]). It is 0 with algorithm random.
+	Drift float64
+	Ramp  *RampStatus // nil: there is none
 }
 
 // RampStatus is how far a ramp has come. Shares are in hundredths of a percent.
@@ -48,7 +53,7 @@ type GuardStatus struct {
 
 // Status returns the shares, ejections and the state of the ramp at now.
 func (st *State) Status(now time.Time) Status {
-	s := Status{Shares: st.shares(now), Ejected: map[string]time.Time{}}
+	s := Status{Shares: st.shares(now), Ejected: map[string]time.Time{}, Drift: st.own.drift()}
 	st.history.mu.Lock()
 	defer st.history.mu.Unlock()
 	for i, c := range st.conditions {

@@ -17,6 +17,7 @@ func described(name, help string, labels ...string) *prometheus.Desc {
 var (
 	buildInfo = described("build_info", "1, with the version of the plugin, and the commit that it was built from where that is known.", "version", "commit")
 	splitInfo = described("info", "1, with the id of a split's plugin row, empty in the split files, and the revision in use.", "split", "id", "revision")
+	filesRead = described("file_last_reload_success_timestamp_seconds", "When the split files were last read and right. None where that was not since the process began.")
 	filesGood = described("file_last_reload_successful", "0 while the split files are wrong, and the last good ones are in use.")
 
 	configError = described("config_error", "1 while the config of a plugin row, or of a split in the files, is wrong: the last good one is in use where there is one. None where it is right.", "split")
@@ -37,6 +38,10 @@ var (
 	latency     = described("latency_seconds", "How long Kong waited for a backend to begin its response, on the last try, of a split with a guard or passive health. Responses of Kong's own are not in it.", "split", "backend")
 
 	share      = described("backend_share", "A backend's share of new clients, from 0 to 1, by the weights and the ramp.", "split", "backend")
+	weight     = described("backend_weight", "A backend's weight in the config.", "split", "backend")
+	observed   = described("backend_observed_share", "A backend's part of the split's requests in the last minute, from 0 to 1. None where there were none.", "split", "backend")
+	drift      = described("drift_requests", "By how many requests the backend that is furthest from its share is off, of those that the weights decide: below 2. None with algorithm random.", "split")
+	ejections  = described("ejections_total", "How often a backend of a split with a guard or passive health was ejected.", "split", "backend")
 	up         = described("backend_up", "0 while a backend is ejected, its probes find it unhealthy, or Kong does not have its Upstream. None while that is not known, before the first request that it may be for.", "split", "backend")
 	rolledBack = described("ramp_rolled_back", "1 where the guard has rolled the ramp of a backend back.", "split", "backend")
 	rampShare  = described("ramp_share", "The share of a ramp's backend, from 0 to 1.", "split", "backend")
@@ -54,7 +59,7 @@ type collector struct{ Source }
 
 // Describe implements [prometheus.Collector].
 func (collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, splitInfo, filesGood, configError, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, requests, unavailable, missing, outcomes, responses, latency, share, up, rolledBack, blocked, rampShare, rampStep, rampSteps, rampWaits, rampHeld, guardSaw, guardLeast} {
+	for _, d := range []*prometheus.Desc{buildInfo, splitInfo, filesGood, filesRead, configError, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, requests, unavailable, missing, outcomes, responses, latency, share, weight, observed, drift, ejections, up, rolledBack, blocked, rampShare, rampStep, rampSteps, rampWaits, rampHeld, guardSaw, guardLeast} {
 		to <- d
 	}
 }
@@ -68,8 +73,12 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		to <- metric(d, prometheus.CounterValue, float64(value), labels)
 	}
 	gauge(buildInfo, 1, c.Version, c.Commit)
-	if c.Problems != nil {
-		gauge(filesGood, number(len(c.Problems()) == 0))
+	if c.SplitFiles != nil {
+		f := c.SplitFiles()
+		gauge(filesGood, number(len(f.Problems) == 0))
+		if !f.LastReload.IsZero() {
+			gauge(filesRead, float64(f.LastReload.UnixMilli())/1000)
+		}
 	}
 	if c.ConfigErrors != nil {
 		seen := map[string]bool{}
@@ -95,6 +104,9 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	for _, s := range c.Splits(time.Now()) {
 		gauge(splitInfo, 1, s.Split, s.ID, s.Revision)
 		counter(unavailable, s.Unavailable, s.Split)
+		if s.Drift != nil {
+			gauge(drift, *s.Drift, s.Split)
+		}
 		if slices.ContainsFunc(s.Backends, func(b plugin.BackendStatus) bool { return b.Outcomes != nil }) {
 			gauge(missing, number(!s.OutcomesMissing.IsZero()), s.Split)
 		}
@@ -115,7 +127,11 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 			}
 		}
 		for _, b := range s.Backends {
+			gauge(weight, float64(b.Weight), s.Split, b.Name)
 			gauge(share, b.Share, s.Split, b.Name)
+			if b.Recent != nil && b.Recent.Share != nil {
+				gauge(observed, *b.Recent.Share, s.Split, b.Name)
+			}
 			if b.Up != nil {
 				gauge(up, number(*b.Up), s.Split, b.Name)
 			}
@@ -123,6 +139,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 				counter(requests, b.Requests[reason], s.Split, b.Name, string(reason))
 			}
 			if o := b.Outcomes; o != nil {
+				counter(ejections, b.Ejections, s.Split, b.Name)
 				counter(outcomes, o.OK, s.Split, b.Name, "ok")
 				counter(outcomes, o.Failed, s.Split, b.Name, "failed")
 				for _, class := range slices.Sorted(maps.Keys(o.Classes)) {

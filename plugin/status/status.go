@@ -4,6 +4,7 @@
 package status
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -26,9 +27,12 @@ type Source struct {
 	Splits func(now time.Time) []plugin.SplitStatus
 	// ConfigErrors returns the configs that are wrong. Nil: that is not known.
 	ConfigErrors func() []plugin.ConfigError
-	// Problems returns what is wrong with the split files, while the last good ones are
-	// in use. Nil: there are no split files.
-	Problems func() []string
+	// Started is when the process began.
+	Started time.Time
+	// SplitFiles returns how reading the split files went. Nil: there are none.
+	SplitFiles func() SplitFiles
+	// Changes returns what has changed lately. Nil: that is not known.
+	Changes func() []Change
 	// Hosts are names with dots that the Host header of requests may have.
 	Hosts []string
 	// State returns how the saved state is kept. Nil: it ends with the server.
@@ -102,28 +106,43 @@ func writeMetrics(to io.Writer, from prometheus.Gatherer, log *slog.Logger) erro
 
 // A Report is what GET /status answers.
 type Report struct {
-	Version      string               `json:"version"`
-	Commit       string               `json:"commit,omitempty"`
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+	// Now is the server's time, and Started when the process began, from which on it counts.
+	Now     time.Time `json:"now"`
+	Started time.Time `json:"started,omitzero"`
+	// Healthy is true where nothing is Wrong, a sentence for each thing that is.
+	Healthy      bool                 `json:"healthy"`
+	Wrong        []string             `json:"wrong"`
 	SplitFiles   *SplitFiles          `json:"split_files,omitempty"`
 	State        *SavedState          `json:"state,omitempty"`
 	Probes       *Probes              `json:"probes,omitempty"`
 	ConfigErrors []plugin.ConfigError `json:"config_errors"`
 	Splits       []plugin.SplitStatus `json:"splits"`
+	// Changes are the last ones, the oldest first.
+	Changes []Change `json:"changes"`
 }
 
 // SplitFiles are the server's split files.
 type SplitFiles struct {
 	// Problems are what is wrong with them, while the last good ones are in use.
 	Problems []string `json:"problems"`
+	// LastReload is when they were last read and right; zero: not since the process began.
+	LastReload time.Time `json:"last_reload,omitzero"`
 }
 
-func (s *Source) report() Report {
-	r := Report{Version: s.Version, Commit: s.Commit, Splits: s.Splits(time.Now())}
-	if r.ConfigErrors = []plugin.ConfigError{}; s.ConfigErrors != nil {
+func (s *Source) report() *Report {
+	now := time.Now()
+	r := &Report{
+		Version: s.Version, Commit: s.Commit, Now: now.UTC(), Started: s.Started.UTC(),
+		ConfigErrors: []plugin.ConfigError{}, Splits: s.Splits(now), Changes: []Change{},
+	}
+	if s.ConfigErrors != nil {
 		r.ConfigErrors = s.ConfigErrors()
 	}
-	if s.Problems != nil {
-		r.SplitFiles = &SplitFiles{append([]string{}, s.Problems()...)}
+	if s.SplitFiles != nil {
+		r.SplitFiles = new(s.SplitFiles())
+		r.SplitFiles.Problems = append([]string{}, r.SplitFiles.Problems...)
 	}
 	if s.State != nil {
 		r.State = new(s.State())
@@ -131,5 +150,17 @@ func (s *Source) report() Report {
 	if s.Probes != nil {
 		r.Probes = new(s.Probes())
 	}
+	if s.Changes != nil {
+		names := map[string]string{}
+		for _, split := range r.Splits {
+			names[split.ID] = split.Split
+		}
+		for _, c := range s.Changes() {
+			c.Split = cmp.Or(names[c.Split], c.Split) // the log has the row's id
+			r.Changes = append(r.Changes, c)
+		}
+	}
+	r.Wrong = r.wrong()
+	r.Healthy = len(r.Wrong) == 0
 	return r
 }

@@ -2,11 +2,14 @@ package status
 
 import (
 	"bytes"
+	"flag"
 	"io"
 	"log/slog"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,34 +20,42 @@ import (
 	"kong-traffic-split/plugin/split"
 )
 
+var update = flag.Bool("update", false, "write testdata anew")
+
 var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
 // source has a split with everything, and a plain one.
 func source() Source {
 	return Source{
-		Version:  "1.2.3",
-		Commit:   "0123abc",
-		Problems: func() []string { return []string{"splits.yaml:1:1: wrong"} },
+		Version:    "1.2.3",
+		Commit:     "0123abc",
+		SplitFiles: func() SplitFiles { return SplitFiles{Problems: []string{"splits.yaml:1:1: wrong"}} },
 		State: func() SavedState {
 			return SavedState{Path: "/s", Problem: "disk full", PutAside: []string{"/s.damaged"}}
 		},
 		ConfigErrors: func() []plugin.ConfigError {
 			return []plugin.ConfigError{{Split: "p1", Route: "r1", Error: "rules: wrong", Since: noon, InUse: "the last good one"}, {Split: "p1"}}
 		},
-		Probes: func() Probes { return Probes{InFlight: 6, Waiting: 57, Limit: 6, Unjudged: 3} },
+		Probes:  func() Probes { return Probes{InFlight: 6, Waiting: 57, Limit: 6, Unjudged: 3} },
+		Started: noon,
+		Changes: func() []Change {
+			return []Change{{At: noon, Split: "p1", Text: "a weight has changed backend=canary weight=10->20"}, {At: noon, Text: "wrong", Wrong: true}}
+		},
 		Splits: func(time.Time) []plugin.SplitStatus {
 			return []plugin.SplitStatus{
 				{
-					OutcomesMissing: noon, Split: "shop", ID: "p1", Revision: "abc", Unavailable: 5,
+					OutcomesMissing: noon, Split: "shop", ID: "p1", Revision: "abc", Since: noon, Unavailable: 5,
+					Recent: &plugin.Recent{Seconds: 60, Requests: 6, Unavailable: 1}, Drift: new(0.25),
 					Ramp: &plugin.RampStatus{
 						Backend: "canary", Share: 0.25, To: 0.5, Start: noon, End: noon.Add(time.Hour), Step: 2, Steps: 3,
-						Next: noon.Add(time.Minute), Behind: 1.5, WaitsFor: "18 of 20 requests", RolledBack: noon, Why: "too many failed",
+						Course: []plugin.RampPoint{{At: noon}, {At: noon.Add(time.Hour), Share: 0.5}},
+						Next:   noon.Add(time.Minute), Behind: 1.5, WaitsFor: "18 of 20 requests", RolledBack: noon, Why: "too many failed",
 						Guard: &plugin.GuardStatus{Requests: 18, Failed: 3, MinRequests: 20, Latency: new(0.25), Lacks: split.LacksRequests, Summary: "3 of 18 failed, judged from 20"},
 					},
 					Backends: []plugin.BackendStatus{
-						{Name: "stable", Share: 0.75, Up: new(true), Requests: map[split.Reason]uint64{split.ByWeight: 7, split.BySession: 2}, Outcomes: &plugin.Outcomes{OK: 9, Classes: map[string]uint64{"2xx": 8, "3xx": 1}, Latencies: plugin.Latencies{Requests: 9, Sum: 0.5, UpTo: [11]uint64{2, 2, 2, 5, 9, 9, 9, 9, 9, 9, 9}}}},
+						{Name: "stable", Weight: 3, Share: 0.75, Up: new(true), Recent: &plugin.RecentBackend{Requests: 4, Share: new(4. / 6), Observed: 4, Latency: new(0.056), LatencyP95: new(0.1)}, Requests: map[split.Reason]uint64{split.ByWeight: 7, split.BySession: 2}, Outcomes: &plugin.Outcomes{OK: 9, Classes: map[string]uint64{"2xx": 8, "3xx": 1}, Latencies: plugin.Latencies{Requests: 9, Sum: 0.5, UpTo: [11]uint64{2, 2, 2, 5, 9, 9, 9, 9, 9, 9, 9}}}},
 						{
-							Name: "canary", Share: 0.25, Up: new(false), EjectedUntil: noon.Add(time.Minute), Requests: map[split.Reason]uint64{split.ByWeight: 3}, Outcomes: &plugin.Outcomes{OK: 1, Failed: 2, Classes: map[string]uint64{"4xx": 1, "no_answer": 2}},
+							Name: "canary", Weight: 1, Share: 0.25, Ejections: 2, Recent: &plugin.RecentBackend{Requests: 1, Share: new(1. / 6), Observed: 3, Failed: 2}, Up: new(false), EjectedUntil: noon.Add(time.Minute), Requests: map[split.Reason]uint64{split.ByWeight: 3}, Outcomes: &plugin.Outcomes{OK: 1, Failed: 2, Classes: map[string]uint64{"4xx": 1, "no_answer": 2}},
 							Probe: &health.Condition{Target: "http://10.0.0.1:80/", Since: noon, LastError: "no answer within 1s"},
 						},
 					},
@@ -77,14 +88,22 @@ func ours(text string) []string {
 func TestMetrics(t *testing.T) {
 	w := get(t, source(), io.Discard, "GET", "/metrics")
 	want := []string{
+		`backend_observed_share{backend="canary",split="shop"} 0.16666666666666666`,
+		`backend_observed_share{backend="stable",split="shop"} 0.6666666666666666`,
 		`backend_share{backend="a",split="web"} 1`,
 		`backend_share{backend="canary",split="shop"} 0.25`,
 		`backend_share{backend="stable",split="shop"} 0.75`,
 		`backend_up{backend="a",split="web"} 1`,
 		`backend_up{backend="canary",split="shop"} 0`,
 		`backend_up{backend="stable",split="shop"} 1`,
+		`backend_weight{backend="a",split="web"} 0`,
+		`backend_weight{backend="canary",split="shop"} 1`,
+		`backend_weight{backend="stable",split="shop"} 3`,
 		`build_info{commit="0123abc",version="1.2.3"} 1`,
 		`config_error{split="p1"} 1`,
+		`drift_requests{split="shop"} 0.25`,
+		`ejections_total{backend="canary",split="shop"} 2`,
+		`ejections_total{backend="stable",split="shop"} 0`,
 		`file_last_reload_successful 0`,
 		`guard_min_requests{backend="canary",split="shop"} 20`,
 		`guard_requests{backend="canary",outcome="failed",split="shop"} 3`,
@@ -144,14 +163,14 @@ func TestMetricsAreWellNamed(t *testing.T) {
 
 func TestFilesThatAreGoodOrNone(t *testing.T) {
 	s := source()
-	s.Problems = func() []string { return nil }
-	if text := get(t, s, io.Discard, "GET", "/metrics").Body.String(); !strings.Contains(text, "\ntraffic_split_file_last_reload_successful 1\n") {
+	s.SplitFiles = func() SplitFiles { return SplitFiles{LastReload: time.Unix(1_700_000_000, 500_000_000)} }
+	if text := get(t, s, io.Discard, "GET", "/metrics").Body.String(); !strings.Contains(text, "\ntraffic_split_file_last_reload_successful 1\n") || !strings.Contains(text, "\ntraffic_split_file_last_reload_success_timestamp_seconds 1.7000000005e+09\n") {
 		t.Error("files that are good are not said to be")
 	}
 	if text := get(t, s, io.Discard, "GET", "/status").Body.String(); !strings.Contains(text, `"problems": []`) {
 		t.Errorf("got %s", text)
 	}
-	s.Problems = nil
+	s.SplitFiles = nil
 	for path, files := range map[string]string{"/metrics": "traffic_split_file", "/status": "split_files"} {
 		if text := get(t, s, io.Discard, "GET", path).Body.String(); strings.Contains(text, files) {
 			t.Errorf("without files, %s has %s", path, text)
@@ -168,8 +187,8 @@ func TestMetricsThatCannotBe(t *testing.T) {
 	}
 	var log bytes.Buffer
 	w := get(t, s, &log, "GET", "/metrics")
-	if n := len(ours(w.Body.String())); w.Code != 200 || n != 49 {
-		t.Errorf("%d, %d samples, want 49", w.Code, n)
+	if n := len(ours(w.Body.String())); w.Code != 200 || n != 57 {
+		t.Errorf("%d, %d samples, want 57", w.Code, n)
 	}
 	if !strings.Contains(log.String(), "web") || !strings.Contains(log.String(), "UTF-8") {
 		t.Errorf("the log: %s", &log)
@@ -177,146 +196,22 @@ func TestMetricsThatCannotBe(t *testing.T) {
 }
 
 func TestJSON(t *testing.T) {
-	w := get(t, source(), io.Discard, "GET", "/status")
-	const want = `{
-  "version": "1.2.3",
-  "commit": "0123abc",
-  "split_files": {
-    "problems": [
-      "splits.yaml:1:1: wrong"
-    ]
-  },
-  "state": {
-    "path": "/s",
-    "problem": "disk full",
-    "put_aside": [
-      "/s.damaged"
-    ]
-  },
-  "probes": {
-    "in_flight": 6,
-    "waiting": 57,
-    "limit": 6,
-    "unjudged": 3
-  },
-  "config_errors": [
-    {
-      "split": "p1",
-      "route_id": "r1",
-      "error": "rules: wrong",
-      "since": "2026-11-01T12:00:00Z",
-      "in_use": "the last good one"
-    },
-    {
-      "split": "p1",
-      "error": "",
-      "since": "0001-01-01T00:00:00Z",
-      "in_use": ""
-    }
-  ],
-  "splits": [
-    {
-      "split": "shop",
-      "id": "p1",
-      "revision": "abc",
-      "ramp": {
-        "backend": "canary",
-        "share": 0.25,
-        "from": 0,
-        "to": 0.5,
-        "start": "2026-11-01T12:00:00Z",
-        "end": "2026-11-01T13:00:00Z",
-        "step": 2,
-        "steps": 3,
-        "next": "2026-11-01T12:01:00Z",
-        "behind": 1.5,
-        "waits_for": "18 of 20 requests",
-        "rolled_back": "2026-11-01T12:00:00Z",
-        "why": "too many failed",
-        "guard": {
-          "requests": 18,
-          "failed": 3,
-          "min_requests": 20,
-          "judges": false,
-          "latency": 0.25,
-          "lacks": "requests",
-          "summary": "3 of 18 failed, judged from 20"
-        }
-      },
-      "backends": [
-        {
-          "name": "stable",
-          "share": 0.75,
-          "up": true,
-          "requests": {
-            "session": 2,
-            "weight": 7
-          },
-          "outcomes": {
-            "ok": 9,
-            "failed": 0,
-            "classes": {
-              "2xx": 8,
-              "3xx": 1
-            },
-            "latencies": {
-              "requests": 9,
-              "sum": 0.5
-            }
-          }
-        },
-        {
-          "name": "canary",
-          "share": 0.25,
-          "up": false,
-          "ejected_until": "2026-11-01T12:01:00Z",
-          "probe": {
-            "target": "http://10.0.0.1:80/",
-            "healthy": false,
-            "since": "2026-11-01T12:00:00Z",
-            "last_error": "no answer within 1s"
-          },
-          "requests": {
-            "weight": 3
-          },
-          "outcomes": {
-            "ok": 1,
-            "failed": 2,
-            "classes": {
-              "4xx": 1,
-              "no_answer": 2
-            },
-            "latencies": {
-              "requests": 0,
-              "sum": 0
-            }
-          }
-        }
-      ],
-      "outcomes_missing": "2026-11-01T12:00:00Z",
-      "unavailable": 5
-    },
-    {
-      "split": "web",
-      "revision": "def",
-      "backends": [
-        {
-          "name": "a",
-          "share": 1,
-          "up": true,
-          "requests": {
-            "weight": 1
-          }
-        }
-      ],
-      "unavailable": 0
-    }
-  ]
-}
-`
-	if diff := cmp.Diff(want, w.Body.String()); diff != "" || w.Header().Get("Content-Type") != "application/json" {
-		t.Errorf("%v (-want +got):\n%s", w.Header(), diff)
-	}
+	synctest.Test(t, func(t *testing.T) { // for the time that it says
+		const path = "testdata/status.json"
+		w := get(t, source(), io.Discard, "GET", "/status")
+		if *update {
+			if err := os.WriteFile(path, w.Body.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), w.Body.String()); diff != "" || w.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%v (-want +got):\n%s", w.Header(), diff)
+		}
+	})
 }
 
 func TestNothingElse(t *testing.T) {

@@ -21,15 +21,15 @@ func (r *Report) Text(to io.Writer) error {
 		s := &r.Splits[i]
 		fmt.Fprintf(out, "\n%s\trevision %s\n", printable(s.Split), printable(s.Revision))
 		for _, b := range s.Backends {
-			fmt.Fprintf(out, "  %s\t%s\t%s\t%s\n", printable(b.Name), percent(b.Share), printable(condition(&b)), counts(&b))
+			fmt.Fprintf(out, "  %s\t%s\t%s\t%s\t%s\n", printable(b.Name), percent(b.Share), observedShare(&b), printable(condition(&b)), counts(&b))
 		}
 		if s.Ramp != nil {
 			fmt.Fprintf(out, "  ramp of %s: %s\n", printable(s.Ramp.Backend), printable(strings.Join(course(s.Ramp), "; ")))
 		}
 	}
-	if wrong := r.Wrong(); len(wrong) > 0 {
+	if len(r.Wrong) > 0 {
 		fmt.Fprintf(out, "\nwrong:\n")
-		for _, line := range wrong {
+		for _, line := range r.Wrong {
 			fmt.Fprintf(out, "  %s\n", printable(line))
 		}
 	}
@@ -46,8 +46,9 @@ func printable(text string) string {
 	}, text)
 }
 
-// Wrong returns what is wrong with the server or with what it serves, a sentence each.
-func (r *Report) Wrong() (all []string) {
+// wrong returns what is wrong with the server or with what it serves, a sentence each.
+func (r *Report) wrong() []string {
+	all := []string{}
 	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	if r.SplitFiles != nil {
 		for _, problem := range r.SplitFiles.Problems {
@@ -99,6 +100,14 @@ func condition(b *plugin.BackendStatus) string {
 		return "unhealthy: " + b.Probe.LastError
 	}
 	return "unhealthy"
+}
+
+// observedShare says what a backend got in the last minute.
+func observedShare(b *plugin.BackendStatus) string {
+	if b.Recent == nil || b.Recent.Share == nil {
+		return "gets nothing"
+	}
+	return "gets " + percent(*b.Recent.Share)
 }
 
 // counts says what a backend has got.

@@ -28,12 +28,12 @@ func TestText(t *testing.T) {
 	const want = `traffic-split 1.2.3
 
 shop      revision abc
-  stable  75.00 %  up                                  9 requests, 0 failed, 56 ms on average
-  canary  25.00 %  ejected until 2026-11-01T12:01:00Z  3 requests, 2 failed
+  stable  75.00 %  gets 66.67 %  up                                  9 requests, 0 failed, 56 ms on average
+  canary  25.00 %  gets 16.67 %  ejected until 2026-11-01T12:01:00Z  3 requests, 2 failed
   ramp of canary: 25.00 % on the way from 0.00 % to 50.00 %; step 2 of 3; rolled back at 2026-11-01T12:00:00Z; 3 of 18 failed, judged from 20
 
 web  revision def
-  a  100.00 %  up  1 requests
+  a  100.00 %  gets nothing  up  1 requests
 
 wrong:
   the split files are wrong, and the last good ones are in use: splits.yaml:1:1: wrong
@@ -77,7 +77,7 @@ func TestTextOfRampsAndBackends(t *testing.T) {
 	}
 	blocked := Report{Splits: []plugin.SplitStatus{{Split: "shop", Ramp: &plugin.RampStatus{Backend: "b", RollbackBlocked: noon.Add(time.Hour)}}}}
 	const want = "shop: the ramp of b is not rolled back since 2026-11-01T13:00:00Z, as no other backend can take its share"
-	if got := blocked.Wrong(); len(got) != 1 || got[0] != want {
+	if got := blocked.wrong(); len(got) != 1 || got[0] != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -87,13 +87,14 @@ func TestTextIsPrintable(t *testing.T) {
 	const odd = "a\x1b]0;b\a\tc\nd\u009b2J\u202ee"
 	r := Report{
 		Version:    odd,
-		SplitFiles: &SplitFiles{[]string{odd}},
+		SplitFiles: &SplitFiles{Problems: []string{odd}},
 		Splits: []plugin.SplitStatus{{
 			Split: odd, Revision: odd,
 			Backends: []plugin.BackendStatus{{Name: odd, Up: new(false), Probe: &health.Condition{LastError: odd}}},
 			Ramp:     &plugin.RampStatus{Backend: odd, WaitsFor: odd, RolledBack: noon, Why: odd},
 		}},
 	}
+	r.Wrong = r.wrong()
 	var got strings.Builder
 	if err := r.Text(&got); err != nil {
 		t.Fatal(err)
