@@ -34,9 +34,15 @@ func (a *account) request(weights []int, down split.Set, got int) {
 		}
 	}
 	a.owed[got]--
+	a.worst = max(a.worst, a.off())
+}
+
+// off is how much the backend that is furthest from what it should have had is off.
+func (a *account) off() (furthest float64) {
 	for _, owed := range a.owed {
-		a.worst = max(a.worst, math.Abs(owed))
+		furthest = max(furthest, math.Abs(owed))
 	}
+	return furthest
 }
 
 // Backends fail and recover, in any sets: each keeps to the sum of its shares while it
@@ -71,6 +77,9 @@ func TestSharesWhereBackendsFailAndRecover(t *testing.T) {
 					t.Fatal(err)
 				}
 				a.request(weights, down, d.Backend)
+			}
+			if off, drift := a.off(), st.Status(time.Time{}).Drift; math.Abs(off-drift) > 1e-6 {
+				t.Fatalf("off by %v, and the status says %v", off, drift)
 			}
 		}
 		highest = max(highest, a.worst)

@@ -78,6 +78,7 @@ func Handler(s Source, log *slog.Logger) http.Handler {
 		write: func(to io.Writer) error {
 			out := json.NewEncoder(to)
 			out.SetIndent("", "  ")
+			out.SetEscapeHTML(false) // people read it, and no browser takes it for HTML
 			return out.Encode(s.report())
 		},
 	})
@@ -153,7 +154,9 @@ func (s *Source) report() *Report {
 	if s.Changes != nil {
 		names := map[string]string{}
 		for _, split := range r.Splits {
-			names[split.ID] = split.Split
+			if split.ID != "" {
+				names[split.ID] = split.Split
+			}
 		}
 		for _, c := range s.Changes() {
 			c.Split = cmp.Or(names[c.Split], c.Split) // the log has the row's id
