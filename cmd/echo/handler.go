@@ -52,11 +52,14 @@ type handler struct {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Echo-Name", h.name)
 	action, argument, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	status, wanted := h.wantedStatus(r.Header.Values("X-Echo-Set-Status"))
 	switch {
 	case isGRPC(r):
 		serveGRPC(w, r)
 	case isWebSocket(r):
 		h.serveWebSocket(w, r)
+	case wanted:
+		h.status(w, r, status)
 	case r.URL.Path == "/":
 		h.greet(w, r)
 	case r.URL.Path == "/hostname":
@@ -95,6 +98,18 @@ func (h *handler) greet(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "Through HTTPS connection.\n")
 	}
 	_, _ = w.Write(append(body, '\n'))
+}
+
+// wantedStatus returns the status that lists of name=status have for this backend.
+func (h *handler) wantedStatus(lists []string) (status string, wanted bool) {
+	for _, list := range lists {
+		for pair := range strings.SplitSeq(list, ",") {
+			if name, status, _ := strings.Cut(strings.TrimSpace(pair), "="); name == h.name {
+				return status, true
+			}
+		}
+	}
+	return "", false
 }
 
 func (h *handler) status(w http.ResponseWriter, r *http.Request, argument string) {

@@ -143,6 +143,29 @@ func TestResponseHeadersThatTheClientWants(t *testing.T) {
 	}
 }
 
+// A request can have one of several backends fail, whichever answers it.
+func TestStatusOfOneBackend(t *testing.T) {
+	s := start(t, nil, "-name", "canary")
+	for _, c := range []struct {
+		wanted  string
+		code    int
+		message string
+	}{
+		{"canary=503", 503, ""},
+		{"stable=500, canary=503", 503, ""},
+		{"stable=500", 200, ""},
+		{"canaryx=500", 200, ""},
+		{"canary", 400, `status "" is not in 200..599, as in /status/503`},
+		{"canary=99", 400, `status "99" is not in 200..599, as in /status/503`},
+	} {
+		response, body := fetch(t, http1(t), http.MethodGet, "http://"+s.address+"/x", "", "X-Echo-Set-Status", c.wanted)
+		if response.StatusCode != c.code {
+			t.Errorf("%s: status %d, want %d", c.wanted, response.StatusCode, c.code)
+		}
+		checkAnswer(t, "/x", c.message, body, true)
+	}
+}
+
 func TestStatus(t *testing.T) {
 	s := start(t, nil)
 	for _, c := range []struct {

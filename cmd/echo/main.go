@@ -9,7 +9,8 @@
 //
 // Every response names the backend in X-Echo-Name too. What a request asks for
 // in X-Echo-Set-Header (name:value, comma-separated) appears in the header of
-// its report. A WebSocket handshake on any path opens an echo of messages, and
+// its report; X-Echo-Set-Status (name=status, comma-separated) has the backend of
+// that name answer as /status/N does, and leaves the others alone. A WebSocket handshake on any path opens an echo of messages, and
 // grpc.health.v1.Health/Check answers on the same port that all is well. It speaks HTTP/1.1 and
 // HTTP/2, without TLS (h2c with prior knowledge) or, with -tls, with a
 // certificate that is made at the start and that nobody has reason to trust.
