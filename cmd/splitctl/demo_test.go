@@ -45,6 +45,8 @@ func TestDemoWithWrongArguments(t *testing.T) {
 	}{
 		{[]string{"demo", "--output", "xml"}, `--output "xml" is neither text nor json`},
 		{[]string{"demo", "--keeep"}, "unknown flag: --keeep"},
+		{[]string{"demo", "--step", "5s"}, "--step goes with --rollout"},
+		{[]string{"demo", "--rollout", "--step", "10ms"}, "--step 10ms is less than 1s"},
 		{[]string{"demo", "now"}, `unknown command "now" for "splitctl demo"`},
 	} {
 		cmd := rootCommand()
@@ -59,7 +61,7 @@ func TestInterruptedDemoSaysSo(t *testing.T) {
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	signal := errors.New("a signal")
 	interrupt(signal)
-	if err := runDemo(ctx, false, false, io.Discard, io.Discard); err != signal {
+	if err := runDemo(ctx, demoFlags{output: "text"}, strings.NewReader(""), io.Discard, io.Discard); err != signal {
 		t.Errorf("got %v", err)
 	}
 }
@@ -68,8 +70,12 @@ func TestInterruptedDemoSaysSo(t *testing.T) {
 // signal has ended.
 func TestDemoWhoseReaderHasGone(t *testing.T) {
 	state, stderr := unread(t, func(*exec.Cmd) {}, "demo")
-	if want := 128 + int(syscall.SIGPIPE); state.ExitCode() != want || stderr != "" {
-		t.Errorf("%v: %q, want exit status %d, without a word", state, stderr, want)
+	said := `compiling the plugin server and the backend
+starting two backends, the plugin server and the gateway
+playing the guide
+`
+	if want := 128 + int(syscall.SIGPIPE); state.ExitCode() != want || stderr != said {
+		t.Errorf("%v: %q, want exit status %d, without a word of that", state, stderr, want)
 	}
 }
 

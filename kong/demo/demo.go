@@ -1,6 +1,6 @@
-// Package demo owns the demo, which plays the guide on this machine without Kong: it
-// starts two echo backends and the stand-in gateway with kong.yml, which starts the plugin
-// server, and sends the guide's two rounds of requests.
+// Package demo owns the demo, which plays a scene on this machine without Kong: it starts
+// two echo backends and the stand-in gateway, which starts the plugin server, and sends
+// requests: the guide's two rounds, or those of a rollout that fails.
 package demo
 
 import (
@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"kong-traffic-split/kong/standin"
@@ -24,31 +23,34 @@ const (
 	workers = 4
 	// startTime is how long the plugin server may take to listen.
 	startTime = 10 * time.Second
-	// requests is the number of requests of a step.
-	requests = 200
 )
 
-// rounds are the weights of the guide's steps.
-var rounds = []map[string]int{
-	{"echo": 1, "echo2": 1},
-	{"echo": 200, "echo2": 100},
-}
+// Progress is told what the demo does, and, where it can be said, how far that has come.
+// Nothing is under way if both are empty.
+type Progress func(what, detail string)
 
 // A Demo is the running gateway and backends. Its methods are not safe for concurrent use.
 type Demo struct {
+	scene    Scene
+	progress Progress
 	dir      string
+	programs programs
 	backends []*echo
 	config   *configuration
 	log      *os.File // the gateway's error log
 	gateway  *standin.Gateway
 	proxy    string // URL of the gateway
 	admin    string // URL of its Admin API
+	status   string // address of the plugin server's status
+	traffic  *traffic
 }
 
 // Start starts the backends and the gateway. After an error nothing is left running.
-func Start(ctx context.Context) (*Demo, error) {
-	d := &Demo{}
-	if err := d.start(ctx); err != nil {
+func Start(ctx context.Context, scene Scene, progress Progress) (*Demo, error) {
+	d := &Demo{scene: scene, progress: progress}
+	err := d.start(ctx)
+	progress("", "")
+	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
@@ -60,25 +62,24 @@ func (d *Demo) start(ctx context.Context) error {
 	if d.dir, err = os.MkdirTemp("/tmp", "traffic-split-"); err != nil {
 		return err
 	}
-	found, err := findOrBuild(ctx, d.dir)
-	if err != nil {
+	if d.programs, err = findOrBuild(ctx, d.dir, d.progress); err != nil {
 		return err
 	}
-	for _, name := range []string{"echo", "echo2"} {
-		e, err := startEcho(ctx, found.echo, name)
+	d.progress("starting two backends, the plugin server and the gateway", "")
+	for _, name := range d.scene.backends {
+		e, err := startEcho(ctx, d.programs.echo, name)
 		if err != nil {
 			return err
 		}
 		d.backends = append(d.backends, e)
 	}
-	if d.config, err = newConfiguration(d.backends); err != nil {
+	if d.config, err = newConfiguration(d.scene, d.backends); err != nil {
 		return err
 	}
-	return d.startGateway(ctx, found.plugin)
+	return d.startGateway(ctx)
 }
 
-func (d *Demo) startGateway(ctx context.Context, plugin string) error {
-	d.config.setWeights(rounds[0])
+func (d *Demo) startGateway(ctx context.Context) error {
 	if err := d.writeConfig(); err != nil {
 		return err
 	}
@@ -87,6 +88,13 @@ func (d *Demo) startGateway(ctx context.Context, plugin string) error {
 		return err
 	}
 	d.log = log
+	if d.status, err = freeAddress(); err != nil {
+		return err
+	}
+	resolve := map[string]string{}
+	for _, name := range d.scene.backends {
+		resolve[name] = "127.0.0.1"
+	}
 	gateway, err := standin.New(standin.Options{
 		DeclarativeConfig: d.configFile(),
 		ProxyListen:       "127.0.0.1:0",
@@ -95,12 +103,12 @@ func (d *Demo) startGateway(ctx context.Context, plugin string) error {
 		Plugins:           []string{"bundled", pluginName},
 		PluginServers: []standin.PluginServer{{
 			Name:     pluginName,
-			StartCmd: fmt.Sprintf("'%s' -takeover -kong-prefix '%s'", plugin, d.dir),
-			QueryCmd: fmt.Sprintf("'%s' -kong-prefix '%s' -dump", plugin, d.dir),
+			StartCmd: fmt.Sprintf("'%s' -takeover -kong-prefix '%s' -status-listen %s %s", d.programs.plugin, d.dir, d.status, d.scene.flags),
+			QueryCmd: fmt.Sprintf("'%s' -kong-prefix '%s' %s -dump", d.programs.plugin, d.dir, d.scene.flags),
 		}},
 		Workers:  workers,
 		ErrorLog: log,
-		Resolve:  map[string]string{"echo": "127.0.0.1", "echo2": "127.0.0.1"},
+		Resolve:  resolve,
 	})
 	if err != nil {
 		return err
@@ -109,21 +117,32 @@ func (d *Demo) startGateway(ctx context.Context, plugin string) error {
 		return err
 	}
 	d.gateway = gateway
-	if err := awaitSocket(ctx, filepath.Join(d.dir, pluginName+".socket")); err != nil {
-		return fmt.Errorf("%w; its log says:\n%s", err, d.tail())
-	}
 	d.proxy = "http://" + d.gateway.ProxyAddr()
 	d.admin = "http://" + d.gateway.AdminAddr()
+	// Until its socket is there Kong answers each request with 500.
+	for _, place := range [][2]string{{"unix", filepath.Join(d.dir, pluginName+".socket")}, {"tcp", d.status}} {
+		if err := await(ctx, place[0], place[1]); err != nil {
+			return fmt.Errorf("%w; its log says:\n%s", err, d.tail())
+		}
+	}
 	return nil
 }
 
-// awaitSocket waits until the plugin server, which the gateway has started, listens.
-// Until then Kong answers each request with 500.
-func awaitSocket(ctx context.Context, path string) error {
+// freeAddress returns an address that nobody listens on at the moment.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// await waits until the plugin server, which the gateway has started, listens there.
+func await(ctx context.Context, network, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for {
-		conn, err := net.Dial("unix", path)
+		conn, err := net.Dial(network, address)
 		if err == nil {
 			return conn.Close()
 		}
@@ -144,6 +163,9 @@ func (d *Demo) tail() string {
 	return string(text[max(0, len(text)-2000):])
 }
 
+// Page is the URL of the page that shows the split live.
+func (d *Demo) Page() string { return "http://" + d.status + "/" }
+
 func (d *Demo) configFile() string { return filepath.Join(d.dir, "kong.yml") }
 
 func (d *Demo) writeConfig() error {
@@ -154,44 +176,8 @@ func (d *Demo) writeConfig() error {
 	return os.WriteFile(d.configFile(), text, 0o644)
 }
 
-// Play plays the steps and measures what the plugin adds to a request. It writes the
-// results to out, and calls progress with what it is doing; an empty string: nothing.
-func (d *Demo) Play(ctx context.Context, out io.Writer, progress func(what string)) (*Result, error) {
-	result := &Result{}
-	client := newClient()
-	for i, weights := range rounds {
-		if i > 0 {
-			if err := d.applyWeights(ctx, weights); err != nil {
-				return nil, err
-			}
-		}
-		step := &Step{Weights: weights, Requests: requests, Counts: map[string]int{}}
-		err := play(ctx, client, d.proxy, step, func(done int) {
-			progress(fmt.Sprintf("%s: %d of %d requests", describe(i, weights), done, requests))
-		})
-		progress("")
-		if err != nil {
-			return nil, err
-		}
-		result.Steps = append(result.Steps, step)
-		if err := writeStep(out, describe(i, weights), step); err != nil {
-			return nil, err
-		}
-	}
-	progress("measuring the time of a request")
-	median, err := addedTime(ctx, d.proxy+"/echo/hostname", d.proxy+plainPath+"/hostname")
-	progress("")
-	if err != nil {
-		return nil, err
-	}
-	result.Added = milliseconds(median)
-	_, err = fmt.Fprintf(out, "The plugin added %.2f ms to a request: the difference of the medians of %d requests\nwith it and without, on the stand-in gateway.\n", result.Added, measured)
-	return result, err
-}
-
-// applyWeights sets weights on the running gateway, as decK or curl does.
-func (d *Demo) applyWeights(ctx context.Context, weights map[string]int) error {
-	d.config.setWeights(weights)
+// apply gives the configuration to the running gateway, as decK or curl does.
+func (d *Demo) apply(ctx context.Context) error {
 	if err := d.writeConfig(); err != nil {
 		return err
 	}
@@ -212,31 +198,17 @@ func (d *Demo) applyWeights(ctx context.Context, weights map[string]int) error {
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusCreated {
 		answer, _ := io.ReadAll(resp.Body)
-		return fmt.Errorf("the gateway refused the new weights: %s: %s", resp.Status, answer)
+		return fmt.Errorf("the gateway refused the new configuration: %s: %s", resp.Status, answer)
 	}
 	return nil
-}
-
-// Invite writes commands to try on the running gateway.
-func (d *Demo) Invite(w io.Writer) error {
-	_, err := strings.NewReplacer("PROXY", d.proxy, "ADMIN", d.admin, "FILE", d.configFile(), "LOG", d.log.Name()).WriteString(w, `
-The gateway runs until Ctrl-C. To try:
-
-  curl -s "PROXY/echo/hostname?iteration=[1-200]" -w "\n" | sort | uniq -c
-  curl -s PROXY/echo/anything
-  tail -f LOG
-
-To change weights, edit FILE, and then (the answer is
-the whole configuration, or what is wrong with it):
-
-  curl -s -F config=@FILE ADMIN/config
-`)
-	return err
 }
 
 // Close ends everything that runs and removes its files.
 func (d *Demo) Close() error {
 	var errs []error
+	if d.traffic != nil {
+		d.traffic.stop()
+	}
 	if d.gateway != nil {
 		errs = append(errs, d.gateway.Close())
 	}

@@ -1,12 +1,17 @@
 package demo
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -37,11 +42,11 @@ func TestReadmeShowsTheGuide(t *testing.T) {
 
 func TestGuide(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	d, err := Start(t.Context())
+	d, err := Start(t.Context(), Guide, func(string, string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := d.Play(t.Context(), io.Discard, func(string) {})
+	result, err := d.PlayGuide(t.Context(), io.Discard)
 	if closed := d.Close(); closed != nil {
 		t.Error(closed)
 	}
@@ -50,6 +55,86 @@ func TestGuide(t *testing.T) {
 	}
 	if diff := cmp.Diff(guide, result.Steps); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+}
+
+// TestRollout: the canary gets its shares, fails, and gets nothing more, and the text says so.
+func TestRollout(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	d, err := Start(t.Context(), Rollout, func(string, string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	failure, err := d.PlayRollout(t.Context(), &text, time.Second)
+	if err := d.Invite(&text, "go run ./cmd/splitctl"); err != nil {
+		t.Error(err)
+	}
+	if closed := d.Close(); closed != nil {
+		t.Error(closed)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	shares, failed := []float64{}, 0
+	for _, s := range failure.Stages {
+		shares = append(shares, s.Share)
+		failed += s.Failed
+	}
+	last := failure.Stages[len(shares)-1]
+	// On a slow machine, a step more may have begun before enough requests have failed.
+	if want := []float64{0.05, 0.15, 0.3}; len(shares) < 4 || !slices.Equal(want, shares[:3]) || last.Share != 0 {
+		t.Errorf("shares %v, want %v, and 0 at the end", shares, want)
+	}
+	if last.Requests == 0 || last.Canary > 0 || last.Failed > 0 || failed == 0 {
+		t.Errorf("%+v, %d failed in all; want none at the end, and some before", last, failed)
+	}
+	for _, want := range []string{
+		"  0 s  canary   5 %  ██\n                     got ",
+		" s  canary  30 %  ██████████████\n",
+		" s  the canary begins to fail: every other answer of it is an error\n",
+		" s  canary   0 %  rolled back: " + failure.Why + "\n                     got 0 of ",
+		"It went back by itself, ",
+		"go run ./cmd/splitctl top 127.0.0.1:",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("it does not say %q:\n%s", want, text.String())
+		}
+	}
+	for line := range strings.Lines(text.String()) {
+		if n := utf8.RuneCountInString(line) - 1; n > 80 {
+			t.Errorf("a line has %d columns: %s", n, line)
+		}
+	}
+}
+
+// A rollout that a signal ends leaves nothing behind.
+func TestInterruptedRollout(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	ctx, interrupt := context.WithCancel(t.Context())
+	d, err := Start(ctx, Rollout, func(_, detail string) {
+		if detail != "" {
+			interrupt() // while the first step is under way
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.PlayRollout(ctx, io.Discard, time.Second); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFailureForMachines(t *testing.T) {
+	var b strings.Builder
+	f := Failure{Stages: []Stage{{Share: 0.05, Requests: 100, Canary: 5, Failed: 1}}, Why: "1 of 5 requests failed", After: 0.5}
+	err := f.WriteJSON(&b)
+	want := `{"stages":[{"share":0.05,"requests":100,"canary":5,"failed":1}],"why":"1 of 5 requests failed","after":0.5}` + "\n"
+	if diff := cmp.Diff(want, b.String()); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
 

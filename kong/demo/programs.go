@@ -67,18 +67,25 @@ const module = "kong-traffic-split"
 // programs are the executables that the demo starts.
 type programs struct {
 	plugin, echo string
+	built        bool // from source, for this demo
 }
+
+// Built reports whether the executables were built from source for this demo.
+func (d *Demo) Built() bool { return d.programs.built }
 
 // findOrBuild returns the executables in the folder of the running one. If they are not
 // there, it builds them into dir from the source in the working directory.
-func findOrBuild(ctx context.Context, dir string) (programs, error) {
+func findOrBuild(ctx context.Context, dir string, progress Progress) (programs, error) {
 	if p, ok := beside(); ok {
 		return p, nil
 	}
+	progress("compiling the plugin server and the backend", "")
 	if err := build(ctx, dir); err != nil {
 		return programs{}, fmt.Errorf("traffic-split and echo are not in the folder of this executable, and cannot be built: %w", err)
 	}
-	return programsIn(dir), nil
+	p := programsIn(dir)
+	p.built = true
+	return p, nil
 }
 
 func programsIn(dir string) programs {

@@ -13,8 +13,55 @@ import (
 // answerTime is how long a request may take before it counts as failed.
 const answerTime = 10 * time.Second
 
-// measured is how many requests are timed with the plugin, and as many without.
-const measured = 500
+const (
+	// requests is the number of requests of a round of the guide.
+	requests = 200
+	// measured is how many requests are timed with the plugin, and as many without.
+	measured = 500
+)
+
+// rounds are the weights of the guide's rounds.
+var rounds = []map[string]int{
+	{"echo": 1, "echo2": 1},
+	{"echo": 200, "echo2": 100},
+}
+
+// PlayGuide plays [Guide] and measures what the plugin adds to a request. It writes the
+// results to out.
+func (d *Demo) PlayGuide(ctx context.Context, out io.Writer) (*Result, error) {
+	defer d.progress("", "")
+	result := &Result{}
+	client := newClient()
+	for i, weights := range rounds {
+		if i > 0 { // the first ones are those of the file
+			d.config.setWeights(weights)
+			if err := d.apply(ctx); err != nil {
+				return nil, err
+			}
+		}
+		step := &Step{Weights: weights, Requests: requests, Counts: map[string]int{}}
+		err := play(ctx, client, d.proxy, step, func(done int) {
+			d.progress("playing the guide", fmt.Sprintf("round %d of %d: %d of %d requests", i+1, len(rounds), done, requests))
+		})
+		d.progress("", "")
+		if err != nil {
+			return nil, err
+		}
+		result.Steps = append(result.Steps, step)
+		if err := writeStep(out, describe(i, weights), step); err != nil {
+			return nil, err
+		}
+	}
+	d.progress("measuring the time of a request", "")
+	median, err := addedTime(ctx, d.proxy+"/echo/hostname", d.proxy+plainPath+"/hostname")
+	d.progress("", "")
+	if err != nil {
+		return nil, err
+	}
+	result.Added = milliseconds(median)
+	_, err = fmt.Fprintf(out, "The plugin added %.2f ms to a request: the difference of the medians of %d\nrequests with it and without, on the stand-in gateway.\n", result.Added, measured)
+	return result, err
+}
 
 // newClient returns a client that opens a connection for each request, as curl
 // in the guide does.
