@@ -55,6 +55,7 @@ type attempt struct {
 // begin begins to work on a call.
 func (c *conn) begin(call *pb.RpcCall) {
 	c.attempt = attempt{call: call}
+	c.workedOn.Store(c.server.ticks.Load() + 1)
 	_ = c.resume() // what handles the call asks c.deaths
 }
 
@@ -132,6 +133,7 @@ func (c *conn) end() {
 		c.server.trials.leave(a.key, a.counted, c.server.State)
 	}
 	*a = attempt{}
+	c.workedOn.Store(0)
 }
 
 // deathsKey is the key of the call in flight, the same when Kong repeats it: its number is

@@ -63,6 +63,10 @@ type conn struct {
 	due     atomic.Int64 // until which tick of the server what is waited for has to come; 0: for ever
 	stalled atomic.Bool  // it has not
 
+	// workedOn is since which tick of the server, plus one, the call in flight is worked on;
+	// 0: there is none, or it waits for the other side.
+	workedOn atomic.Int64
+
 	mu       sync.Mutex
 	inFlight bool // an RPC call was read and is not answered yet
 	draining bool

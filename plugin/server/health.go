@@ -16,16 +16,25 @@ import (
 func Healthcheck(ctx context.Context, path, name string) error {
 	var dialer net.Dialer
 	sock, err := dialer.DialContext(ctx, "unix", path)
-	var names []string
-	if err == nil {
-		defer sock.Close()
-		names, err = pluginNames(ctx, sock)
-	}
 	if err != nil {
 		return fmt.Errorf("no plugin server answers on %s: %w", path, err)
 	}
+	defer sock.Close()
+	if err := Probe(ctx, sock, name); err != nil {
+		return fmt.Errorf("on %s %w", path, err)
+	}
+	return nil
+}
+
+// Probe returns nil when a server of the plugin called name answers at the other end of
+// sock, before ctx is done, as it would answer Kong. One that has calls which hang does not.
+func Probe(ctx context.Context, sock net.Conn, name string) error {
+	names, err := pluginNames(ctx, sock)
+	if err != nil {
+		return fmt.Errorf("no plugin server answers: %w", err)
+	}
 	if len(names) != 1 || names[0] != name {
-		return fmt.Errorf("on %s answers a server of %s, not of %q", path, printable(fmt.Sprintf("%q", names)), name)
+		return fmt.Errorf("answers a server of %s, not of %q", printable(fmt.Sprintf("%q", names)), name)
 	}
 	return nil
 }

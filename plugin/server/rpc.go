@@ -86,7 +86,10 @@ func (s *Server) answer(c *conn, frame []byte) error {
 	case *pb.RpcCall_CmdGetInstanceStatus:
 		id := cmd.CmdGetInstanceStatus.InstanceId
 		ret.Return = s.status(id, s.find(id, c.deaths))
-	case *pb.RpcCall_CmdGetPluginNames:
+	case *pb.RpcCall_CmdGetPluginNames: // which Kong does not call: who does wants to know whether this one serves
+		if err := s.hanging(); err != nil {
+			return err
+		}
 		ret.Return = &pb.RpcReturn_PluginNames{PluginNames: &pb.PluginNames{Names: []string{s.plugin.Name}}}
 	case *pb.RpcCall_CmdGetPluginInfo:
 		ret.Return = s.info()

@@ -20,6 +20,10 @@ const (
 	stallTime = time.Minute
 	// watchPause is between two looks at who is overdue.
 	watchPause = time.Second
+	// workTime is how long a call may be worked on, without what it waits for, until the
+	// server is taken to hang: what takes moments takes a while on a machine that is busy
+	// with much else, and a call that processes have died with waits for its turn.
+	workTime = 10 * time.Second
 )
 
 // errStalled ends a connection whose other side has kept this one waiting.
@@ -30,9 +34,13 @@ var errStalled = errors.New("the other side keeps the server waiting")
 // server's costs less than a deadline of the socket's each time, and is exact to one.
 func (c *conn) wait(limit time.Duration, do func() error) error {
 	c.rest()
+	c.workedOn.Store(0)
 	c.due.Store(c.server.ticks.Load() + int64(limit/watchPause) + 1)
 	err := do()
 	c.due.Store(0)
+	if c.attempt.call != nil {
+		c.workedOn.Store(c.server.ticks.Load() + 1)
+	}
 	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.stalled.Load() {
 		return fmt.Errorf("%w, for %v", errStalled, limit)
 	}
@@ -51,6 +59,25 @@ func (s *Server) endStalled() {
 			_ = c.sock.SetDeadline(time.Unix(1, 0)) // long past
 		}
 	}
+}
+
+// hanging returns an error where calls are worked on for longer than workTime: whatever
+// holds them up, a lock, a loop or a log that nobody reads, holds up others too. Ticks are
+// counted as in wait; none passes while this process or its machine is stopped.
+func (s *Server) hanging() error {
+	since := s.ticks.Load() - int64(workTime/watchPause)
+	hanging := 0
+	s.mu.Lock()
+	for c := range s.conns {
+		if began := c.workedOn.Load(); began != 0 && began <= since {
+			hanging++
+		}
+	}
+	s.mu.Unlock()
+	if hanging == 0 {
+		return nil
+	}
+	return fmt.Errorf("the server hangs: calls that are worked on for more than %v: %d", workTime, hanging)
 }
 
 // every does something each pause until ctx is done.
