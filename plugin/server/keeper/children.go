@@ -4,6 +4,7 @@ package keeper
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -77,7 +78,9 @@ func (k *keeper) handleMessage(p *process, m message) {
 	case ready:
 		k.handleReady(p, m.number)
 	case closed:
-		if h := k.held[int(m.number)]; h != nil && h.owner == p {
+		if int(m.number) == k.askSlot {
+			k.endAsking(p)
+		} else if h := k.held[int(m.number)]; h != nil && h.owner == p {
 			k.forget(int(m.number))
 		}
 	case missed:
@@ -154,6 +157,16 @@ func (k *keeper) handleReady(p *process, protocol uint32) {
 		k.socket = socket
 		go k.accept()
 		k.succeedFormer()
+	}
+	if p == k.serving && !p.replaced {
+		k.tellServing(p.cmd.Process.Pid)
+	}
+}
+
+// tellServing says which process serves.
+func (k *keeper) tellServing(pid int) {
+	if k.Serving != nil && k.socket != nil && !k.ending {
+		k.Serving(pid)
 	}
 }
 
@@ -237,7 +250,9 @@ func (k *keeper) handleExit(p *process) {
 	case k.successor != nil:
 	case k.next == nil || !k.next.ready:
 		k.Log.Error("the serving process has died, another one goes on", "exit_status", status.String())
+		k.countDeath(p)
 		k.setPause(p)
+		k.tellServing(0)
 	}
 	k.serving = nil
 	for number, h := range k.held {
@@ -251,7 +266,24 @@ func (k *keeper) handleExit(p *process) {
 	}
 	if k.next != nil && k.next.ready {
 		k.finishUpgrade()
+		k.tellServing(k.serving.cmd.Process.Pid)
 	}
+}
+
+// countDeath counts p, which is dead and was to go on.
+func (k *keeper) countDeath(p *process) {
+	d := DeathsOf(k.State)
+	if d.Last = time.Now(); p.hung {
+		d.Hung++
+	} else {
+		d.Died++
+	}
+	value, _ := json.Marshal(d) // numbers and a time always encode
+	if k.changed != nil {
+		k.changed[deathsKey] = true
+	}
+	k.State.Set(deathsKey, value)
+	k.sendValue(deathsKey)
 }
 
 // setPause sets how long to wait until the child after p, which is dead, is started.

@@ -149,15 +149,18 @@ const missedPause = 100 * time.Millisecond
 // handleMissed gives a connection again, a moment later, which p had no descriptor left
 // for.
 func (k *keeper) handleMissed(p *process, number int) {
-	h := k.held[number]
-	if h == nil || h.owner != p {
+	if number == k.askSlot { // whoever says so lives
+		p.unanswered = 0
+		k.endAsking(p)
+	} else if h := k.held[number]; h != nil && h.owner == p {
+		k.after(missedPause, func() {
+			if k.held[number] == h && h.owner == p {
+				k.give(number, h)
+			}
+		})
+	} else {
 		return
 	}
-	k.after(missedPause, func() {
-		if k.held[number] == h && h.owner == p {
-			k.give(number, h)
-		}
-	})
 	k.warn("the serving process has too many open files, and a connection has to wait: raise its limit (ulimit -n, LimitNOFILE)",
 		"pid", p.cmd.Process.Pid)
 }

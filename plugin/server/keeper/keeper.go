@@ -30,7 +30,8 @@ type keeper struct {
 	mu     sync.Mutex           // guards warned
 	warned map[string]time.Time // when each text was logged last by warn
 
-	held map[int]*held // connections, by slot
+	held    map[int]*held // connections, by slot
+	askSlot int           // of the connection on which a child is asked whether it serves
 	// freeSlots is used by several goroutines.
 	freeSlots chan int
 	// changed are the keys that the children have changed, as long as older values may
@@ -79,7 +80,8 @@ func Run(o Options) error {
 	if k.State == nil {
 		k.State = new(state.Memory)
 	}
-	for i := range most {
+	k.askSlot = most - 1
+	for i := range k.askSlot {
 		k.freeSlots <- i
 	}
 	if k.slots, err = newSlots(); err != nil {
@@ -127,6 +129,7 @@ func (k *keeper) do(f func()) bool {
 
 func (k *keeper) run() error {
 	defer k.close()
+	k.after(tickPause, k.tick)
 	k.askEarly(time.Now().Add(askTime))
 	if err := k.start(); err != nil {
 		return err

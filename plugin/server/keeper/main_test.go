@@ -57,7 +57,7 @@ func runTestProcess(control string) error {
 	}
 	if child == nil {
 		path := os.Getenv(socketEnv)
-		return Run(Options{
+		o := Options{
 			Args:             os.Args,
 			Listen:           func() (net.Listener, error) { return listen(path) },
 			Succession:       path + ".next",
@@ -66,7 +66,11 @@ func runTestProcess(control string) error {
 			Linger:           lingers(),
 			afterFunc:        afterSignal(),
 			Log:              slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		})
+		}
+		if os.Getenv(watchEnv) != "" {
+			watch(&o)
+		}
+		return Run(o)
 	}
 	sock, err := net.Dial("unix", control)
 	if err != nil {
@@ -114,6 +118,28 @@ func lingers() time.Duration {
 		return 0
 	}
 	return lingerTime
+}
+
+// watchEnv is set for a keeper that asks its children whether they serve.
+const watchEnv = "KEEPER_TEST_WATCH"
+
+// hangTicks is how many ticks such a child may not answer.
+const hangTicks = 5
+
+// watch has a keeper ask its children, and log what happens.
+func watch(o *Options) {
+	o.HangTime = hangTicks * tickPause
+	o.Probe = func(sock net.Conn) error {
+		_, err := fmt.Fprintln(sock, "alive")
+		if err == nil {
+			_, err = bufio.NewReader(sock).ReadString('\n')
+		}
+		return err
+	}
+	o.asked = func() { o.Log.Info("asked") }
+	o.Serving = func(pid int) { o.Log.Info("serves", "pid", pid) }
+	o.Stopping = func() { o.Log.Info("stopping") }
+	o.Living = func() { o.Log.Info("tick") }
 }
 
 // afterSignal is for time.AfterFunc: the time of everything that waits is over at
@@ -262,6 +288,15 @@ func (c *testChild) serve(sock *Conn) {
 		case word == "hold" && tries == 0, word == "wait":
 			c.say("holding")
 			c.order()
+		case word == "lock": // what every call needs, until it is told to go on
+			c.mu.Lock()
+			c.say("locked")
+			c.order()
+			c.mu.Unlock()
+		case word == "deadlock" && tries == 0:
+			c.mu.Lock()
+			c.say("locked")
+			c.mu.Lock() //nolint:staticcheck // as it says
 		case word == "fill":
 			c.fill()
 		case word == "empty":
@@ -274,6 +309,10 @@ func (c *testChild) serve(sock *Conn) {
 			word = string(c.Get("note"))
 		}
 		answer := fmt.Sprintln(word, os.Getpid(), tries)
+		if word == "deaths" {
+			d := DeathsOf(c)
+			answer = fmt.Sprintln(word, d.Died, d.Hung)
+		}
 		if err := sock.Finish([]byte(answer), 0, r.Buffered()); err != nil {
 			return
 		}

@@ -39,12 +39,26 @@ type Options struct {
 	// by yet: one may be started a moment later. It ends as soon as that one has taken
 	// over, or when it is told to end again.
 	Linger time.Duration
+	// Probe asks the process at the other end of a connection whether it serves, as Kong
+	// would ask it something, and waits for the answer or the connection's end. Nil: a child
+	// that hangs is not noticed.
+	Probe func(net.Conn) error
+	// HangTime is how long a child that serves may leave that unanswered until it is killed.
+	// Kong waits for an answer for a minute. 0: for ever.
+	HangTime time.Duration
+	// Serving is called whenever another child, of the process pid, serves on the socket, and
+	// with 0 when one that was to go on has died, until the next one serves; Stopping when the keeper is told to end, and Living once each second, as long as the
+	// keeper works itself. They must not block, and may be nil.
+	Serving  func(pid int)
+	Stopping func()
+	Living   func()
 	// Signals are those that the process gets: SIGTERM, SIGINT, SIGHUP and SIGUSR2. Nil:
 	// Run has them caught.
 	Signals <-chan os.Signal
 	Log     *slog.Logger
 
 	afterFunc func(time.Duration, func()) *time.Timer // nil: time.AfterFunc
+	asked     func()                                  // called when a question is done with; nil: nobody wants to know
 }
 
 var (

@@ -23,6 +23,10 @@ type process struct {
 	overdue      bool      // it was not ready in time, and is killed
 	replaced     bool      // it is to leave everything to another one
 	stopTimedOut bool      // it did not end in time, and is killed
+	asking       int       // what is still to come of a question: its answer, the end of its connection
+	unanswered   int       // ticks since it has answered one
+	problem      error     // of the last answer
+	hung         bool      // it has not answered for too long, and is killed
 
 	mu     sync.Mutex // guards what follows
 	outbox []message  // sent by transmit, as the keeper must never wait for a child

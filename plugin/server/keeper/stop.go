@@ -22,6 +22,9 @@ const (
 // stop begins to end, because of signal s: as soon as a server that stands by has taken
 // over, where there is one. A second signal does not wait for that.
 func (k *keeper) stop(s syscall.Signal) {
+	if k.Stopping != nil {
+		k.Stopping()
+	}
 	if k.stopping || !k.isSettled() || len(k.standbys) == 0 && k.Linger == 0 {
 		k.end(s)
 		return
