@@ -26,6 +26,10 @@ import (
 	"kong-traffic-split/plugin/server/keeper"
 )
 
+// hangTime is long for what takes moments, also on a machine that is busy with much else;
+// with the start of the next process it is well within the minute that Kong waits.
+const hangTime = 20 * time.Second
+
 // healthTime is how long -healthcheck waits for an answer.
 const healthTime = 3 * time.Second
 
@@ -43,7 +47,10 @@ type options struct {
 	access                           server.Access
 	dump, version, healthcheck       bool
 	supervise, outcomes, takeOver    bool
+	hangTime                         time.Duration // how long a serving process may leave the parent without an answer
 	linger                           time.Duration // how long to go on for another server, once told to end
+	supervisor                       *server.Supervisor
+	linesDropped                     func() uint64 // lines of the log that nobody has read in time
 }
 
 func main() {
@@ -59,13 +66,13 @@ func main() {
 		os.Exit(ended.ExitCode()) // the serving process has said why
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "traffic-split:", err)
+		fmt.Fprintln(newLogWriter(os.Stderr), "traffic-split:", err) // it must not hang because of who is to read it
 		os.Exit(1)
 	}
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
-	o := options{access: server.Access{Mode: server.DefaultSocketMode}}
+	o := options{access: server.Access{Mode: server.DefaultSocketMode}, hangTime: hangTime}
 	flags := flag.NewFlagSet(plugin.Name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.prefix, "kong-prefix", "/usr/local/kong", "Kong's prefix `folder`, where the socket goes unless -socket says otherwise")
@@ -107,6 +114,13 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.version, "version", false, "print the version, and exit")
 	flags.BoolVar(&o.outcomes, "outcomes", false, "have Kong tell what becomes of requests, which guards of ramps and passive health checks need; it costs every request with the plugin")
 	flags.BoolVar(&o.supervise, "supervise", keeper.Supported, "serve in a child process that is replaced when it dies, and, on SIGUSR2, by the executable that is now at this one's path; no connection is lost (Linux only)")
+	flags.Func("hang-timeout", "replace a serving process that has not answered the parent for so `long`, such as 20s, which is the default; 0: never. Kong waits for a minute", func(text string) (err error) {
+		o.hangTime, err = time.ParseDuration(text)
+		if err != nil || o.hangTime != 0 && o.hangTime < time.Second {
+			return errors.New("neither 0 nor a time of 1s or more")
+		}
+		return nil
+	})
 	flags.BoolVar(&o.takeOver, "takeover", false, "take over at once from a server that answers on the socket, as at a reload of Kong that starts it (default: stand by until that one ends, and take over then)")
 	flags.BoolVar(&o.healthcheck, "healthcheck", false, "exit with 0 if a server answers on the socket, otherwise with 1")
 	flags.Usage = func() {
@@ -142,7 +156,12 @@ func run(o options, stdout io.Writer) error {
 	// Who reads the log may be gone before this process is to end: a worker of Kong's that
 	// has started it, at a reload.
 	signal.Ignore(syscall.SIGPIPE)
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	logged := newLogWriter(os.Stderr)
+	log := slog.New(slog.NewTextHandler(logged, nil))
+	o.supervisor, o.linesDropped = server.SupervisorOf(log), logged.Dropped
+	if isNginx() { // Kong's, if there is one
+		o.supervisor = nil
+	}
 	child, err := keeper.Inherited()
 	switch {
 	case err != nil:
@@ -167,9 +186,14 @@ func run(o options, stdout io.Writer) error {
 		return err
 	}
 	if o.supervise {
-		return supervise(o, addr, stopAsked, log)
+		err = supervise(o, addr, stopAsked, log)
+	} else {
+		err = serveAlone(o, addr, log)
 	}
-	return serveAlone(o, addr, log)
+	if err != nil {
+		o.supervisor.Status("Ends: " + err.Error())
+	}
+	return err
 }
 
 // describe is the plugin without what it needs to run.

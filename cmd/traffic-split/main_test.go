@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,8 +66,14 @@ func (l *logs) String() string {
 
 func start(t *testing.T, socket *os.File, args ...string) *serving {
 	t.Helper()
+	return startIn(t, nil, socket, args...)
+}
+
+// startIn starts a server in an environment that has env, too.
+func startIn(t *testing.T, env []string, socket *os.File, args ...string) *serving {
+	t.Helper()
 	s := &serving{t: t, cmd: exec.Command(os.Args[0], args...), log: new(logs)}
-	s.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", mainEnv+"=1")
+	s.cmd.Env = slices.Concat(os.Environ(), env, []string{"GORACE=atexit_sleep_ms=0", mainEnv + "=1"})
 	if socket != nil {
 		s.cmd.Env = append(s.cmd.Env, mainEnv+"=activated")
 		s.cmd.ExtraFiles = []*os.File{socket}

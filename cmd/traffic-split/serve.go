@@ -135,8 +135,25 @@ func reload(ctx context.Context, hangup <-chan os.Signal, splits *file.Watcher) 
 func serveAlone(o options, addr address, log *slog.Logger) error {
 	signalled, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // it must not end one that stands by
-	standBy := addr.standBy(log)
-	open := func() (net.Listener, error) { return listen(o, standBy, o.takeOver, log) }
+	told := make(chan struct{})
+	stop := context.AfterFunc(signalled, func() {
+		o.supervisor.Stopping()
+		close(told)
+	})
+	defer func() {
+		if !stop() {
+			<-told
+		}
+	}()
+	standBy := addr.standBy(o.supervisor, log)
+	open := func() (net.Listener, error) {
+		socket, err := listen(o, standBy, o.takeOver, log)
+		if err == nil {
+			o.supervisor.Ready("Serves on " + addr.socket)
+			go ping(signalled, o.supervisor, addr.socket)
+		}
+		return socket, err
+	}
 	for {
 		if !o.takeOver && standBy.Wait(signalled) != nil {
 			return nil
@@ -144,6 +161,25 @@ func serveAlone(o options, addr address, log *slog.Logger) error {
 		if err := serveSaving(signalled, o, open, log); !errors.Is(err, server.ErrTaken) {
 			return err
 		}
+	}
+}
+
+// ping tells the supervisor, once a second, that this process serves, as long as it does,
+// as it would answer Kong.
+func ping(ctx context.Context, supervisor *server.Supervisor, socket string) {
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for supervisor.Watches() {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return
+		}
+		asking, cancel := context.WithTimeout(ctx, healthTime)
+		if server.Healthcheck(asking, socket, plugin.Name) == nil {
+			supervisor.Ping()
+		}
+		cancel()
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"kong-traffic-split/plugin/file"
 	"kong-traffic-split/plugin/server"
 	"kong-traffic-split/plugin/server/keeper"
+	"kong-traffic-split/plugin/state"
 )
 
 // errStopped says that the process was told to end while it stood by.
@@ -56,7 +57,7 @@ func supervise(o options, addr address, stopAsked <-chan struct{}, log *slog.Log
 // runKeeper waits until no other server is at the address, unless takeOver says that it
 // need not, and runs a keeper there.
 func runKeeper(o options, addr address, takeOver bool, signals <-chan os.Signal, log *slog.Logger) error {
-	standBy := addr.standBy(log)
+	standBy := addr.standBy(o.supervisor, log)
 	var waiting *keeper.StandBy
 	defer func() {
 		if waiting != nil {
@@ -78,6 +79,7 @@ func runKeeper(o options, addr address, takeOver bool, signals <-chan os.Signal,
 	}
 	if !takeOver {
 		if err := waitUnlessStopped(signals, log, standBy.Wait); err != nil {
+			o.supervisor.Stopping()
 			return err
 		}
 		// Whoever lets this one take over still has the socket.
@@ -91,10 +93,15 @@ func runKeeper(o options, addr address, takeOver bool, signals <-chan os.Signal,
 		ListenSuccession: func() (net.Listener, error) {
 			return server.Listen(addr.keeper(), server.Access{Mode: 0o600}, slog.New(slog.DiscardHandler))
 		},
-		Early:   []string{server.ReservedIDs},
-		Linger:  o.linger,
-		Signals: signals,
-		Log:     log,
+		Early:    []string{server.ReservedIDs},
+		State:    new(state.Memory),
+		Probe:    func(sock net.Conn) error { return server.Probe(context.Background(), sock, plugin.Name) },
+		HangTime: o.hangTime,
+		Stopping: o.supervisor.Stopping,
+		Living:   o.supervisor.Ping,
+		Linger:   o.linger,
+		Signals:  signals,
+		Log:      log,
 	}
 	if o.splits != "" {
 		settings.Early = append(settings.Early, file.StateKey(o.splits))
@@ -104,7 +111,28 @@ func runKeeper(o options, addr address, takeOver bool, signals <-chan os.Signal,
 		defer saved.Close()
 		settings.State, settings.Changes, settings.Retired = saved, saved.Changes(), saved.Retire
 	}
+	settings.Serving = func(pid int) {
+		deaths := keeper.DeathsOf(settings.State)
+		switch text := serves(addr.socket, pid, deaths); pid {
+		case 0:
+			o.supervisor.Status(text)
+		default:
+			o.supervisor.Ready(text)
+		}
+	}
 	return keeper.Run(settings)
+}
+
+// serves says for people which process serves on a socket, 0 for none, after so many deaths.
+func serves(socket string, pid int, deaths keeper.Deaths) string {
+	text := fmt.Sprintf("Serves on %s, by process %d", socket, pid)
+	if pid == 0 {
+		text = fmt.Sprintf("No process serves on %s, until the next one is ready", socket)
+	}
+	if deaths.Died+deaths.Hung > 0 {
+		text += fmt.Sprintf("; %d have died and %d hung, the last one at %s", deaths.Died, deaths.Hung, deaths.Last.UTC().Format(time.RFC3339))
+	}
+	return text
 }
 
 // lingerTime is how long a server that Kong has started goes on once Kong tells it to end:
@@ -113,10 +141,14 @@ func runKeeper(o options, addr address, takeOver bool, signals <-chan os.Signal,
 const lingerTime = 10 * time.Second
 
 // isKongs reports whether Kong has started this process, and so will start another one
-// when it reloads.
-func isKongs(o options) bool {
+// when it reloads: be it by a script, as nobody else than Kong is to have -takeover said all
+// the time.
+func isKongs(o options) bool { return isNginx() || o.takeOver && o.supervisor == nil }
+
+// isNginx reports whether it is a worker of Kong's that has started this process.
+func isNginx() bool {
 	parent, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", os.Getppid())) // not there but on Linux
-	return o.takeOver || strings.TrimSpace(string(parent)) == "nginx"
+	return strings.TrimSpace(string(parent)) == "nginx"
 }
 
 // waitUnlessStopped waits for wait. It returns errStopped where a signal says that the
@@ -164,6 +196,19 @@ func addressOf(o options) (address, error) {
 // connections.
 func (a address) keeper() string { return a.socket + ".keeper" }
 
-func (a address) standBy(log *slog.Logger) *server.StandBy {
-	return &server.StandBy{Path: a.socket, Plugin: plugin.Name, Own: a.own, Log: log}
+// standBy is a place to stand by there, of which the supervisor is told: a server that
+// stands by for one that serves is at work, as it is started to be.
+func (a address) standBy(supervisor *server.Supervisor, log *slog.Logger) *server.StandBy {
+	return &server.StandBy{Path: a.socket, Plugin: plugin.Name, Own: a.own, Log: log, Waiting: func(pid int, problem error) {
+		other := "a process that is not known"
+		if pid != 0 {
+			other = fmt.Sprint("process ", pid)
+		}
+		if problem != nil {
+			supervisor.Status(fmt.Sprintf("Stands by for %s, which has %s and does not answer: %v", other, a.socket, problem))
+		} else {
+			supervisor.Ready(fmt.Sprintf("Stands by for %s, which serves on %s", other, a.socket))
+		}
+		supervisor.Ping()
+	}}
 }

@@ -47,7 +47,11 @@ type StandBy struct {
 	Own net.Listener
 	// Register asks the server at work for a turn. Nil: there is no way to.
 	Register func() (*Turn, error)
-	Log      *slog.Logger
+	// Waiting is called each time that Wait has looked and goes on to wait, about once each
+	// half a second, with the process id of the server that has the socket, 0 where that is
+	// not known, and why it cannot be said to serve. May be nil.
+	Waiting func(pid int, problem error)
+	Log     *slog.Logger
 
 	turn *Turn
 	// dead: there was a server that can be asked for a turn, and it has ended
@@ -86,6 +90,9 @@ func (s *StandBy) Wait(ctx context.Context) error {
 			said, nagged = text, time.Now()
 			s.Log.Error("another server has the socket, and does not answer: this one stands by; stop that one, or start this one with -takeover",
 				"pid", pid, "socket", s.Path, "error", at.problem)
+		}
+		if s.Waiting != nil {
+			s.Waiting(pid, at.problem)
 		}
 		if s.await(ctx, at) {
 			return nil
