@@ -33,10 +33,11 @@
 //	backend hang variable | backend resume variable
 //	    stops that echo, which takes connections then and says nothing, or has
 //	    it go on
-//	plugin [-faulty] [-outcomes] [-status-listen address] [-file splits.yaml] [-state file] [-files number]
+//	plugin [-faulty] [-outcomes] [-status-listen address] [-file splits.yaml] [-state file] [-files number] [-hang-timeout time]
 //	    starts the plugin server, with a split file or without; with -state it
 //	    saves its state there; with -files it may have so many files open; with
-//	    -faulty it is one whose handler fails when a request asks for it, see
+//	    -hang-timeout its serving process may leave its parent without an answer for
+//	    so long; with -faulty it is one whose handler fails when a request asks for it, see
 //	    spec/faulty;
 //	    $socket is its socket, $splits its split file, $bin the folder of the
 //	    executables
@@ -45,6 +46,10 @@
 //	plugin kill number | plugin upgrade number
 //	    under load, kills the process that serves (SIGKILL), or has it replaced
 //	    (SIGUSR2), that often, each time when 200 more requests were answered
+//	plugin hang number
+//	    likewise, stops that process (SIGSTOP), which its parent has to replace
+//	plugin pause time
+//	    stops that process for so long, and has it go on
 //	plugin kill keeper
 //	    kills the parent of the process that serves, which has to end by itself
 //	plugin kill stillborn number

@@ -28,13 +28,14 @@ type plugin struct {
 	status   string // the address where it shows how it does; empty: nowhere
 	state    string // the file of its saved state; empty: none
 	files    int    // how many it may have open; 0: as many as this process
+	hangTime string // how long its serving process may not answer; empty: as long as by default
 }
 
 // cmdPlugin starts the plugin server, or stops, starts again or signals the one
 // that was started.
 func (s *scene) cmdPlugin(args []string) error {
-	const usage = "plugin [-faulty] [-outcomes] [-status-listen address] [-file splits.yaml] [-state file] [-files number] | plugin stop | plugin start | plugin reload | " +
-		"plugin kill number | plugin kill keeper | plugin kill stillborn number | plugin upgrade number | plugin files number"
+	const usage = "plugin [-faulty] [-outcomes] [-status-listen address] [-file splits.yaml] [-state file] [-files number] [-hang-timeout time] | plugin stop | plugin start | plugin reload | " +
+		"plugin kill number | plugin kill keeper | plugin kill stillborn number | plugin upgrade number | plugin hang number | plugin pause time | plugin files number"
 	flags := flag.NewFlagSet("plugin", flag.ContinueOnError)
 	file := flags.String("file", "", "")
 	faulty := flags.Bool("faulty", false, "")
@@ -42,6 +43,7 @@ func (s *scene) cmdPlugin(args []string) error {
 	status := flags.String("status-listen", "", "")
 	state := flags.String("state", "", "")
 	files := flags.Int("files", 0, "")
+	hangTime := flags.String("hang-timeout", "", "")
 	args, err := parse(flags, args, usage, 0, 3)
 	if err != nil {
 		return err
@@ -53,6 +55,8 @@ func (s *scene) cmdPlugin(args []string) error {
 		return s.plugin.killStillborn(args[2])
 	case len(args) == 2 && args[0] == "files" && s.plugin != nil && s.plugin.running():
 		return s.plugin.limitFiles(args[1])
+	case len(args) == 2 && args[0] == "pause" && s.plugin != nil && s.plugin.running():
+		return s.plugin.pause(args[1])
 	case len(args) == 2 && s.plugin != nil && s.plugin.running():
 		return s.replaceServing(args[0], args[1])
 	case len(args) == 0 && s.plugin == nil:
@@ -64,6 +68,7 @@ func (s *scene) cmdPlugin(args []string) error {
 			outcomes: *outcomes,
 			status:   *status,
 			files:    *files,
+			hangTime: *hangTime,
 		}
 		if *state != "" {
 			s.plugin.state = s.ts.MkAbs(*state)
@@ -104,6 +109,9 @@ func (p *plugin) start(bin string) error {
 	}
 	if p.state != "" {
 		args = append(args, "-state", p.state)
+	}
+	if p.hangTime != "" {
+		args = append(args, "-hang-timeout", p.hangTime)
 	}
 	path := filepath.Join(bin, p.name)
 	if p.files > 0 {

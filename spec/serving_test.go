@@ -19,8 +19,8 @@ import (
 // took until the new one was there is in the script's log.
 func (s *scene) replaceServing(how, times string) error {
 	number, err := strconv.Atoi(times)
-	if err != nil || how != "kill" && how != "upgrade" || s.load == nil {
-		return errors.New("usage: plugin kill number | plugin upgrade number, under load")
+	if err != nil || how != "kill" && how != "upgrade" && how != "hang" || s.load == nil {
+		return errors.New("usage: plugin kill number | plugin upgrade number | plugin hang number, under load")
 	}
 	for i := range number {
 		old, err := s.plugin.serving()
@@ -28,9 +28,12 @@ func (s *scene) replaceServing(how, times string) error {
 			return err
 		}
 		began := time.Now()
-		if how == "kill" {
+		switch how {
+		case "kill":
 			err = syscall.Kill(old, syscall.SIGKILL)
-		} else {
+		case "hang":
+			err = syscall.Kill(old, syscall.SIGSTOP)
+		default:
 			err = s.plugin.cmd.Process.Signal(syscall.SIGUSR2)
 		}
 		if err != nil {
@@ -67,6 +70,23 @@ func (p *plugin) serving() (int, error) {
 		return 0, fmt.Errorf("the plugin server has the children %v, not one", children)
 	}
 	return strconv.Atoi(children[0])
+}
+
+// pause stops the serving process for so long, and has it go on.
+func (p *plugin) pause(text string) error {
+	length, err := time.ParseDuration(text)
+	if err != nil {
+		return err
+	}
+	serving, err := p.serving()
+	if err == nil {
+		err = syscall.Kill(serving, syscall.SIGSTOP)
+	}
+	if err != nil {
+		return err
+	}
+	time.Sleep(length)
+	return syscall.Kill(serving, syscall.SIGCONT)
 }
 
 // limitFiles changes how many files the serving process may have open from now on.

@@ -6,6 +6,8 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"kong-traffic-split/plugin/status"
 )
 
 // The log goes to a pipe, mostly, and who is to read it may hang. The server must not hang
@@ -25,6 +27,7 @@ type logWriter struct {
 	lines   chan logLine
 	stuck   atomic.Bool
 	dropped atomic.Uint64
+	lastly  atomic.Int64 // when a line was dropped last, in Unix nanoseconds
 }
 
 type logLine struct {
@@ -46,6 +49,7 @@ func (w *logWriter) Write(text []byte) (int, error) {
 	case w.lines <- line:
 	default:
 		w.dropped.Add(1)
+		w.lastly.Store(time.Now().UnixNano())
 		return len(text), nil
 	}
 	if w.stuck.Load() {
@@ -61,8 +65,14 @@ func (w *logWriter) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// Dropped returns how many lines were dropped so far.
-func (w *logWriter) Dropped() uint64 { return w.dropped.Load() }
+// Dropped returns what was dropped so far.
+func (w *logWriter) Dropped() status.Log {
+	lines := w.dropped.Load()
+	if lines == 0 {
+		return status.Log{}
+	}
+	return status.Log{Dropped: lines, Last: time.Unix(0, w.lastly.Load()).UTC()}
+}
 
 func (w *logWriter) run(to io.Writer) {
 	var said uint64

@@ -52,8 +52,8 @@ func TestALogThatNobodyReads(t *testing.T) {
 		if took := time.Since(began); took != logTime {
 			t.Errorf("it takes %v, want %v", took, logTime)
 		}
-		if got := w.Dropped(); got != 3 {
-			t.Errorf("%d lines are dropped, want 3", got)
+		if got := w.Dropped(); got.Dropped != 3 || !got.Last.Equal(time.Now()) {
+			t.Errorf("dropped: %+v, want 3 lines, the last one now", got)
 		}
 		close(shut)
 		synctest.Wait()

@@ -24,6 +24,7 @@ import (
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/server"
 	"kong-traffic-split/plugin/server/keeper"
+	"kong-traffic-split/plugin/status"
 )
 
 // hangTime is long for what takes moments, also on a machine that is busy with much else;
@@ -50,7 +51,7 @@ type options struct {
 	hangTime                         time.Duration // how long a serving process may leave the parent without an answer
 	linger                           time.Duration // how long to go on for another server, once told to end
 	supervisor                       *server.Supervisor
-	linesDropped                     func() uint64 // lines of the log that nobody has read in time
+	dropped                          func() status.Log // what the log lacks
 }
 
 func main() {
@@ -158,7 +159,7 @@ func run(o options, stdout io.Writer) error {
 	signal.Ignore(syscall.SIGPIPE)
 	logged := newLogWriter(os.Stderr)
 	log := slog.New(slog.NewTextHandler(logged, nil))
-	o.supervisor, o.linesDropped = server.SupervisorOf(log), logged.Dropped
+	o.supervisor, o.dropped = server.SupervisorOf(log), logged.Dropped
 	if isNginx() { // Kong's, if there is one
 		o.supervisor = nil
 	}

@@ -53,7 +53,13 @@ func serve(parent context.Context, o options, child *keeper.Child, open func() (
 	}
 	source := status.Source{
 		Version: plugin.Version, Commit: commit(), Started: time.Now(), Hosts: o.statusHosts,
-		Splits: p.Status, ConfigErrors: p.ConfigErrors, Changes: changes.All,
+		Splits: p.Status, ConfigErrors: p.ConfigErrors, Changes: changes.All, Log: o.dropped,
+	}
+	if child != nil {
+		source.Processes = func() status.Processes { return status.Processes(keeper.DeathsOf(child)) }
+		if d := keeper.DeathsOf(child); time.Since(d.Last) < time.Minute {
+			log.Warn("this process goes on for one that has died", "died", d.Died, "hung", d.Hung, "at", d.Last)
+		}
 	}
 	if host, _, err := net.SplitHostPort(o.status); err == nil {
 		source.Hosts = append(source.Hosts, host)

@@ -30,6 +30,9 @@ var (
 	probesLimit    = described("probes_limit", "How many probes of backends are under way at the same time at most.")
 	probesUnjudged = described("probes_unjudged_total", "Probes that failed for want of file descriptors or memory of the server's own: they say nothing of the backend.")
 
+	processDeaths = described("process_deaths_total", "Serving processes that were to go on, by how they ended: died, or hung, so that the parent has killed them. Each was replaced by another one.", "how")
+	linesDropped  = described("log_lines_dropped_total", "Lines that the log lacks, as nobody has read it in time.")
+
 	requests    = described("requests_total", "Requests and connections that a backend got, by the reason.", "split", "backend", "reason")
 	unavailable = described("unavailable_total", "Requests and connections that no backend could take.", "split")
 	missing     = described("outcomes_missing", "1 where a guard or passive health checks need outcomes of requests and Kong tells none: it has the dump of a server without -outcomes.", "split")
@@ -59,7 +62,7 @@ type collector struct{ Source }
 
 // Describe implements [prometheus.Collector].
 func (collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, splitInfo, filesGood, filesRead, configError, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, requests, unavailable, missing, outcomes, responses, latency, share, weight, observed, drift, ejections, up, rolledBack, blocked, rampShare, rampStep, rampSteps, rampWaits, rampHeld, guardSaw, guardLeast} {
+	for _, d := range []*prometheus.Desc{buildInfo, splitInfo, filesGood, filesRead, configError, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, processDeaths, linesDropped, requests, unavailable, missing, outcomes, responses, latency, share, weight, observed, drift, ejections, up, rolledBack, blocked, rampShare, rampStep, rampSteps, rampWaits, rampHeld, guardSaw, guardLeast} {
 		to <- d
 	}
 }
@@ -100,6 +103,14 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		gauge(probesWaiting, float64(p.Waiting))
 		gauge(probesLimit, float64(p.Limit))
 		counter(probesUnjudged, p.Unjudged)
+	}
+	if c.Processes != nil {
+		p := c.Processes()
+		counter(processDeaths, p.Died, "died")
+		counter(processDeaths, p.Hung, "hung")
+	}
+	if c.Log != nil {
+		counter(linesDropped, c.Log().Dropped)
 	}
 	for _, s := range c.Splits(time.Now()) {
 		gauge(splitInfo, 1, s.Split, s.ID, s.Revision)

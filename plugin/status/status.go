@@ -39,6 +39,28 @@ type Source struct {
 	State func() SavedState
 	// Probes returns the numbers of probes. Nil: there are none.
 	Probes func() Probes
+	// Processes returns how the processes before this one have ended. Nil: the server has no
+	// parent process that starts another one.
+	Processes func() Processes
+	// Log returns what the log lacks. Nil: that is not known.
+	Log func() Log
+}
+
+// Processes are those that served before this one and were to go on, in this server and
+// those that it has taken over from.
+type Processes struct {
+	// Died are those that ended by themselves, or were killed by somebody else; Hung are
+	// those that the parent has killed, as they did not answer any more.
+	Died uint64 `json:"died"`
+	Hung uint64 `json:"hung"`
+	// Last is when the last one died; zero: none has.
+	Last time.Time `json:"last,omitzero"`
+}
+
+// Log is what the log of this process lacks, as nobody has read it in time.
+type Log struct {
+	Dropped uint64    `json:"dropped"` // lines
+	Last    time.Time `json:"last,omitzero"`
 }
 
 // SavedState is how the saved state is kept in a file.
@@ -118,6 +140,8 @@ type Report struct {
 	SplitFiles   *SplitFiles          `json:"split_files,omitempty"`
 	State        *SavedState          `json:"state,omitempty"`
 	Probes       *Probes              `json:"probes,omitempty"`
+	Processes    *Processes           `json:"processes,omitempty"`
+	Log          *Log                 `json:"log,omitempty"`
 	ConfigErrors []plugin.ConfigError `json:"config_errors"`
 	Splits       []plugin.SplitStatus `json:"splits"`
 	// Changes are the last ones, the oldest first.
@@ -150,6 +174,12 @@ func (s *Source) report() *Report {
 	}
 	if s.Probes != nil {
 		r.Probes = new(s.Probes())
+	}
+	if s.Processes != nil {
+		r.Processes = new(s.Processes())
+	}
+	if s.Log != nil {
+		r.Log = new(s.Log())
 	}
 	if s.Changes != nil {
 		names := map[string]string{}

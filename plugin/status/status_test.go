@@ -36,8 +36,10 @@ func source() Source {
 		ConfigErrors: func() []plugin.ConfigError {
 			return []plugin.ConfigError{{Split: "p1", Route: "r1", Error: "rules: wrong", Since: noon, InUse: "the last good one"}, {Split: "p1"}}
 		},
-		Probes:  func() Probes { return Probes{InFlight: 6, Waiting: 57, Limit: 6, Unjudged: 3} },
-		Started: noon,
+		Probes:    func() Probes { return Probes{InFlight: 6, Waiting: 57, Limit: 6, Unjudged: 3} },
+		Processes: func() Processes { return Processes{Died: 2, Hung: 1, Last: noon} },
+		Log:       func() Log { return Log{Dropped: 7, Last: noon} },
+		Started:   noon,
 		Changes: func() []Change {
 			return []Change{{At: noon, Split: "p1", Text: "a weight has changed backend=canary weight=10->20"}, {At: noon, Text: "wrong", Wrong: true}}
 		},
@@ -116,6 +118,7 @@ func TestMetrics(t *testing.T) {
 		`latency_seconds_bucket{backend="stable",split="shop",le="0.05"} 5`,
 		`latency_seconds_sum{backend="stable",split="shop"} 0.5`,
 		`latency_seconds_count{backend="stable",split="shop"} 9`,
+		`log_lines_dropped_total 7`,
 		`outcomes_missing{split="shop"} 1`,
 		`outcomes_total{backend="canary",outcome="failed",split="shop"} 2`,
 		`outcomes_total{backend="canary",outcome="ok",split="shop"} 1`,
@@ -125,6 +128,8 @@ func TestMetrics(t *testing.T) {
 		`probes_limit 6`,
 		`probes_unjudged_total 3`,
 		`probes_waiting 57`,
+		`process_deaths_total{how="died"} 2`,
+		`process_deaths_total{how="hung"} 1`,
 		`ramp_held{backend="canary",split="shop"} 0`,
 		`ramp_rollback_blocked{backend="canary",split="shop"} 0`,
 		`ramp_rolled_back{backend="canary",split="shop"} 1`,
@@ -187,8 +192,8 @@ func TestMetricsThatCannotBe(t *testing.T) {
 	}
 	var log bytes.Buffer
 	w := get(t, s, &log, "GET", "/metrics")
-	if n := len(ours(w.Body.String())); w.Code != 200 || n != 57 {
-		t.Errorf("%d, %d samples, want 57", w.Code, n)
+	if n := len(ours(w.Body.String())); w.Code != 200 || n != 60 {
+		t.Errorf("%d, %d samples, want 60", w.Code, n)
 	}
 	if !strings.Contains(log.String(), "web") || !strings.Contains(log.String(), "UTF-8") {
 		t.Errorf("the log: %s", &log)

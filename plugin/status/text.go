@@ -66,6 +66,12 @@ func (r *Report) wrong() []string {
 			add("saved state could not be used and was put aside as %s", path)
 		}
 	}
+	if p := r.Processes; p != nil && r.isRecent(p.Last) {
+		add("a serving process has died at %s, and another one goes on; so far %d have died and %d hung, and the server's log says why", moment(p.Last), p.Died, p.Hung)
+	}
+	if l := r.Log; l != nil && r.isRecent(l.Last) {
+		add("the log was not read in time at %s, and %d lines of it are missing so far", moment(l.Last), l.Dropped)
+	}
 	for i := range r.Splits {
 		s := &r.Splits[i]
 		if !s.OutcomesMissing.IsZero() {
@@ -84,6 +90,12 @@ func (r *Report) wrong() []string {
 	}
 	return all
 }
+
+// recentTime is for how long it is wrong what has happened once.
+const recentTime = 10 * time.Minute
+
+// isRecent reports whether something that has happened once is still to be told.
+func (r *Report) isRecent(t time.Time) bool { return !t.IsZero() && r.Now.Sub(t) < recentTime }
 
 // condition says how a backend is.
 func condition(b *plugin.BackendStatus) string {

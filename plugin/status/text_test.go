@@ -108,3 +108,29 @@ func TestTextIsPrintable(t *testing.T) {
 		t.Errorf("there are %d lines:\n%s", lines, got.String())
 	}
 }
+
+// What has happened once is wrong for a while.
+func TestWrongForAWhile(t *testing.T) {
+	for _, tt := range []struct {
+		of   Report
+		want []string
+	}{
+		{Report{Processes: &Processes{}, Log: &Log{}}, []string{}},
+		{
+			Report{Processes: &Processes{Died: 2, Hung: 1, Last: noon}, Log: &Log{Dropped: 7, Last: noon}},
+			[]string{
+				"a serving process has died at 2026-11-01T12:00:00Z, and another one goes on; so far 2 have died and 1 hung, and the server's log says why",
+				"the log was not read in time at 2026-11-01T12:00:00Z, and 7 lines of it are missing so far",
+			},
+		},
+	} {
+		tt.of.Now = noon.Add(recentTime - 1)
+		if diff := cmp.Diff(tt.want, tt.of.wrong()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		tt.of.Now = noon.Add(recentTime)
+		if got := tt.of.wrong(); len(got) > 0 {
+			t.Errorf("still wrong after %v: %q", recentTime, got)
+		}
+	}
+}
