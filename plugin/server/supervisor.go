@@ -18,10 +18,6 @@ const tellTime = 100 * time.Millisecond
 // A Supervisor is systemd, where that has started this process and wants to know how it
 // does (Type=notify, sd_notify(3)), or who speaks like it. Nil: nobody wants to. Its
 // methods may be called by several goroutines at once, and wait for tellTime at most.
-//
-// The library for this, github.com/coreos/go-systemd, was looked at: its part for this is
-// about as long as these lines, and reads the environment that is to be forgotten here
-// anew each time.
 type Supervisor struct {
 	addr net.UnixAddr
 	log  *slog.Logger
