@@ -1,4 +1,4 @@
-// Package status shows the state of a running server to operators: as metrics for
+// Package status shows the state of a running server to operators: as a page, as metrics for
 // Prometheus and as JSON, by HTTP on an address of its own. It changes nothing, and takes
 // no part in Kong's requests.
 package status
@@ -82,7 +82,8 @@ type Probes struct {
 	Unjudged uint64 `json:"unjudged"`
 }
 
-// Handler returns a handler of GET /metrics and GET /status.
+// Handler returns a handler of GET /metrics and GET /status, and of GET / and GET /events,
+// the page for people and what happens on it.
 func Handler(s Source, log *slog.Logger) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
@@ -104,11 +105,16 @@ func Handler(s Source, log *slog.Logger) http.Handler {
 			return out.Encode(s.report())
 		},
 	})
+	mux.Handle("GET /{$}", &page{
+		contentType: "text/html; charset=utf-8",
+		write:       func(to io.Writer) error { return writeDocument(to, s.report()) },
+	})
+	mux.Handle("GET /events", &feed{sections: func() []section { return sections(s.report()) }})
 	hosts := make([]string, len(s.Hosts))
 	for i, name := range s.Hosts {
 		hosts[i] = hostName(name)
 	}
-	return guarded(mux, hosts)
+	return guarded(secured(mux), hosts)
 }
 
 // writeMetrics writes all metrics that are valid, and logs the others: if two splits have

@@ -220,7 +220,7 @@ func TestJSON(t *testing.T) {
 }
 
 func TestNothingElse(t *testing.T) {
-	for request, want := range map[string]int{"GET /": 404, "POST /metrics": 405, "DELETE /status": 405, "HEAD /status": 200} {
+	for request, want := range map[string]int{"GET /": 200, "HEAD /": 200, "HEAD /events": 200, "POST /": 405, "POST /events": 405, "GET /x": 404, "POST /metrics": 405, "DELETE /status": 405, "HEAD /status": 200} {
 		method, path, _ := strings.Cut(request, " ")
 		if got := get(t, source(), io.Discard, method, path).Code; got != want {
 			t.Errorf("%s: %d, want %d", request, got, want)

@@ -73,20 +73,26 @@ func (r *Report) wrong() []string {
 		add("the log was not read in time at %s, and %d lines of it are missing so far", moment(l.Last), l.Dropped)
 	}
 	for i := range r.Splits {
-		s := &r.Splits[i]
-		if !s.OutcomesMissing.IsZero() {
-			add("%s: Kong tells no outcomes since %s, so that neither guard nor passive health checks work", s.Split, moment(s.OutcomesMissing))
+		all = append(all, wrongWith(&r.Splits[i])...)
+	}
+	return all
+}
+
+// wrongWith returns what is wrong with a split, likewise.
+func wrongWith(s *plugin.SplitStatus) (all []string) {
+	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	if !s.OutcomesMissing.IsZero() {
+		add("%s: Kong tells no outcomes since %s, so that neither guard nor passive health checks work", s.Split, moment(s.OutcomesMissing))
+	}
+	for _, b := range s.Backends {
+		if b.Up != nil && !*b.Up {
+			add("%s: %s is %s", s.Split, b.Name, condition(&b))
 		}
-		for _, b := range s.Backends {
-			if b.Up != nil && !*b.Up {
-				add("%s: %s is %s", s.Split, b.Name, condition(&b))
-			}
-		}
-		if ramp := s.Ramp; ramp != nil && !ramp.RolledBack.IsZero() {
-			add("%s: the ramp of %s was rolled back at %s: %s", s.Split, ramp.Backend, moment(ramp.RolledBack), ramp.Why)
-		} else if ramp != nil && !ramp.RollbackBlocked.IsZero() {
-			add("%s: the ramp of %s is not rolled back since %s, as no other backend can take its share", s.Split, ramp.Backend, moment(ramp.RollbackBlocked))
-		}
+	}
+	if ramp := s.Ramp; ramp != nil && !ramp.RolledBack.IsZero() {
+		add("%s: the ramp of %s was rolled back at %s: %s", s.Split, ramp.Backend, moment(ramp.RolledBack), ramp.Why)
+	} else if ramp != nil && !ramp.RollbackBlocked.IsZero() {
+		add("%s: the ramp of %s is not rolled back since %s, as no other backend can take its share", s.Split, ramp.Backend, moment(ramp.RollbackBlocked))
 	}
 	return all
 }
