@@ -113,6 +113,12 @@ var house = []room{
 		tests: []string{"plugin/health", "plugin/split"},
 	},
 	{
+		name:  "plugin/status/top",
+		ours:  []string{"plugin/status"},
+		tests: []string{"plugin"},
+		never: map[string]string{"kong-traffic-split/kong/...": "it shows what servers report, whatever gateway they serve"},
+	},
+	{
 		name: "plugin/simulate",
 		ours: []string{"plugin/split"},
 		never: map[string]string{
@@ -162,7 +168,7 @@ var house = []room{
 	},
 	{
 		name: "cmd/splitctl",
-		ours: []string{"kong/standin", "kong/demo", "kong/admin", "kong/check", "kong/declarative", "plugin", "plugin/config", "plugin/file", "plugin/rollout", "plugin/simulate", "plugin/status"},
+		ours: []string{"kong/standin", "kong/demo", "kong/admin", "kong/check", "kong/declarative", "plugin", "plugin/config", "plugin/file", "plugin/rollout", "plugin/simulate", "plugin/status", "plugin/status/top"},
 	},
 	{
 		name: "cmd/echo",

@@ -33,7 +33,7 @@ func TestCommands(t *testing.T) {
 	for _, c := range rootCommand().Commands() {
 		names = append(names, c.Name())
 	}
-	if diff := cmp.Diff([]string{"demo", "drain", "explain", "ramp", "set", "simulate", "standin", "status"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"demo", "drain", "explain", "ramp", "set", "simulate", "standin", "status", "top"}, names); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

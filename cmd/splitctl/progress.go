@@ -30,16 +30,23 @@ const columns = 80
 // progressOn returns a progress that is shown on w until it is closed.
 func progressOn(w io.Writer) *progress {
 	p := &progress{to: w, done: make(chan struct{})}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		p.width = func() int {
-			if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-				return width
-			}
-			return columns
-		}
+	if widthOf(w) > 0 {
+		p.width = func() int { return widthOf(w) }
 		go p.tick()
 	}
 	return p
+}
+
+// widthOf returns the width of a terminal, in columns; 0: it is none.
+func widthOf(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0
+	}
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+		return width
+	}
+	return columns
 }
 
 // tick shows that time goes by.

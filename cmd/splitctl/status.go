@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -16,8 +18,9 @@ func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status ADDRESS...",
 		Short: "Show how the splits of running servers do",
-		Long: `Shows what the servers with these status addresses (-status-listen) report: each split
-with its backends, how far its ramp has come, and what is wrong.
+		Long: `Shows what the servers with these status addresses (-status-listen) report: what is wrong,
+each split with what its backends are to get and what they got in the last minute, how
+far its ramp has come, and what has changed lately.
 
 The exit status is 0 where nothing is wrong with any of them.`,
 		Example: "  splitctl status 127.0.0.1:8007",
@@ -26,46 +29,63 @@ The exit status is 0 where nothing is wrong with any of them.`,
 			if output != "text" && output != "json" {
 				return fmt.Errorf("--output %q is neither text nor json", output)
 			}
-			var errs []error
-			for i, address := range addresses {
-				if i > 0 && output == "text" {
-					fmt.Fprintln(cmd.OutOrStdout())
-				}
-				if err := showStatus(cmd, address, output); err != nil {
-					errs = append(errs, fmt.Errorf("%s: %w", address, err))
-				}
-			}
-			return errors.Join(errs...)
+			return showStatus(cmd.Context(), addresses, cmd.OutOrStdout(), output == "json")
 		},
 	}
 	cmd.Flags().StringVar(&output, "output", "text", "text, or json for machines: an object for each server, one after another")
 	return cmd
 }
 
-// showStatus shows a server's status, and returns an error if something is wrong with it.
-func showStatus(cmd *cobra.Command, address, output string) error {
-	r, err := status.Fetch(cmd.Context(), address)
-	if err != nil {
-		return err
+// showStatus shows the status of servers, and returns an error if something is wrong with
+// one of them.
+func showStatus(ctx context.Context, addresses []string, to io.Writer, asJSON bool) error {
+	servers := fetchAll(ctx, addresses)
+	var err error
+	if asJSON {
+		err = writeStatus(to, servers)
+	} else {
+		err = status.WriteScreen(to, servers, widthOf(to))
 	}
-	if err := writeStatus(cmd.OutOrStdout(), address, r, output); err != nil {
-		return err
+	for _, s := range servers {
+		switch {
+		case s.Err != nil:
+			err = errors.Join(err, fmt.Errorf("%s: %w", s.Address, s.Err))
+		case len(s.Report.Wrong) > 0:
+			err = errors.Join(err, fmt.Errorf("%s: things that are wrong: %d", s.Address, len(s.Report.Wrong)))
+		}
 	}
-	if n := len(r.Wrong); n > 0 {
-		return fmt.Errorf("things that are wrong: %d", n)
-	}
-	return nil
+	return err
 }
 
-func writeStatus(to io.Writer, address string, r *status.Report, output string) error {
-	if output == "text" {
-		fmt.Fprintf(to, "%s: ", address)
-		return r.Text(to)
+// fetchAll asks servers for what they report, at the same time.
+func fetchAll(ctx context.Context, addresses []string) []status.Server {
+	servers := make([]status.Server, len(addresses))
+	var asked sync.WaitGroup
+	for i, address := range addresses {
+		asked.Go(func() {
+			r, err := status.Fetch(ctx, address)
+			servers[i] = status.Server{Address: address, Report: r, Err: err}
+		})
 	}
+	asked.Wait()
+	return servers
+}
+
+// writeStatus writes what servers report, for machines.
+func writeStatus(to io.Writer, servers []status.Server) error {
 	enc := json.NewEncoder(to)
 	enc.SetIndent("", "  ")
-	return enc.Encode(struct {
-		Address string `json:"address"`
-		*status.Report
-	}{address, r})
+	enc.SetEscapeHTML(false)
+	for _, s := range servers {
+		if s.Report == nil {
+			continue
+		}
+		if err := enc.Encode(struct {
+			Address string `json:"address"`
+			*status.Report
+		}{s.Address, s.Report}); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -2,39 +2,13 @@ package status
 
 import (
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 
 	"kong-traffic-split/plugin"
 )
-
-// Text writes the report for people: each split with its backends, and what is wrong. No
-// text in it, such as a probe's error, reaches the terminal as anything but text.
-func (r *Report) Text(to io.Writer) error {
-	out := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(out, "traffic-split %s\n", printable(r.Version))
-	for i := range r.Splits {
-		s := &r.Splits[i]
-		fmt.Fprintf(out, "\n%s\trevision %s\n", printable(s.Split), printable(s.Revision))
-		for _, b := range s.Backends {
-			fmt.Fprintf(out, "  %s\t%s\t%s\t%s\t%s\n", printable(b.Name), percent(b.Share), observedShare(&b), printable(condition(&b)), counts(&b))
-		}
-		if s.Ramp != nil {
-			fmt.Fprintf(out, "  ramp of %s: %s\n", printable(s.Ramp.Backend), printable(strings.Join(course(s.Ramp), "; ")))
-		}
-	}
-	if len(r.Wrong) > 0 {
-		fmt.Fprintf(out, "\nwrong:\n")
-		for _, line := range r.Wrong {
-			fmt.Fprintf(out, "  %s\n", printable(line))
-		}
-	}
-	return out.Flush()
-}
 
 // printable returns a text with a space in place of what a terminal would not show but do.
 func printable(text string) string {
@@ -118,30 +92,6 @@ func condition(b *plugin.BackendStatus) string {
 		return "unhealthy: " + b.Probe.LastError
 	}
 	return "unhealthy"
-}
-
-// observedShare says what a backend got in the last minute.
-func observedShare(b *plugin.BackendStatus) string {
-	if b.Recent == nil || b.Recent.Share == nil {
-		return "gets nothing"
-	}
-	return "gets " + percent(*b.Recent.Share)
-}
-
-// counts says what a backend has got.
-func counts(b *plugin.BackendStatus) string {
-	var got uint64
-	for _, n := range b.Requests {
-		got += n
-	}
-	text := strconv.FormatUint(got, 10) + " requests"
-	if o := b.Outcomes; o != nil {
-		text += fmt.Sprintf(", %d failed", o.Failed)
-		if n := o.Latencies.Requests; n > 0 {
-			text += fmt.Sprintf(", %.0f ms on average", o.Latencies.Sum/float64(n)*1000)
-		}
-	}
-	return text
 }
 
 // course says how far a ramp has come.
