@@ -88,9 +88,10 @@ func (s *stack) canDo(t *testing.T, service string, drops []string) {
 }
 
 func (s *stack) publishesOnLoopback(t *testing.T) {
-	for _, service := range []string{"traffic-split", "echo", "echo2"} {
+	for _, service := range []string{"echo", "echo2"} {
 		s.publishes(t, service)
 	}
+	s.publishes(t, "traffic-split", "8007/tcp on 127.0.0.1")
 	s.publishes(t, "kong", "8000/tcp on 127.0.0.1", "8001/tcp on 127.0.0.1")
 	for port, path := range map[string]string{"8000": "/echo/", "8001": "/plugins"} {
 		if status, body, err := get(t, "http://"+s.address(t, "kong", port)+path); status != http.StatusOK || err != nil {

@@ -27,7 +27,7 @@ func newStack(t *testing.T) *stack {
 	t.Helper()
 	s := &stack{engine: findEngine(t), project: fmt.Sprintf("traffic-split-spec-%d", os.Getpid())}
 	// Port 0 is a free one, another one at each start.
-	s.env = append(s.env, "PROXY_PORT=0", "ADMIN_PORT=0", "MANAGED_PROXY_PORT=0", "MANAGED_ADMIN_PORT=0")
+	s.env = append(s.env, "PROXY_PORT=0", "ADMIN_PORT=0", "MANAGED_PROXY_PORT=0", "MANAGED_ADMIN_PORT=0", "STATUS_PORT=0", "PROMETHEUS_PORT=0", "GRAFANA_PORT=0")
 	s.env = append(s.env, "KONG_IMAGE="+s.makeImages(t))
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -41,7 +41,7 @@ func newStack(t *testing.T) *stack {
 
 // do runs a command of compose.
 func (s *stack) do(ctx context.Context, args ...string) (string, error) {
-	return s.run(ctx, slices.Concat(s.compose, []string{"-p", s.project, "--profile", "managed"}, args)...)
+	return s.run(ctx, slices.Concat(s.compose, []string{"-p", s.project, "--profile", "managed", "--profile", "observability"}, args)...)
 }
 
 // must runs a command of compose that has to work.

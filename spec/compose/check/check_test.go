@@ -39,7 +39,7 @@ func load(t *testing.T, env []string, profiles ...string) *types.Project {
 // everything is the project with all its services.
 func everything(t *testing.T) *types.Project {
 	t.Helper()
-	return load(t, nil, "managed")
+	return load(t, nil, "managed", "observability")
 }
 
 func TestServices(t *testing.T) {
@@ -49,6 +49,7 @@ func TestServices(t *testing.T) {
 	}{
 		{nil, beside},
 		{[]string{"managed"}, []string{"echo", "echo2", "kong", "kong-managed", "traffic-split"}},
+		{[]string{"observability"}, []string{"echo", "echo2", "grafana", "kong", "prometheus", "traffic-split"}},
 	} {
 		if diff := cmp.Diff(c.want, load(t, nil, c.profiles...).ServiceNames()); diff != "" {
 			t.Errorf("profiles %q (-want +got)\n%s", c.profiles, diff)
@@ -77,16 +78,25 @@ func TestImageOfKong(t *testing.T) {
 
 // The environment may move a port, not open it to the network.
 func TestPortsAreOnTheLoopback(t *testing.T) {
-	moved := []string{"PROXY_PORT=80", "ADMIN_PORT=81", "MANAGED_PROXY_PORT=82", "MANAGED_ADMIN_PORT=83"}
+	moved := []string{
+		"PROXY_PORT=80", "ADMIN_PORT=81", "MANAGED_PROXY_PORT=82", "MANAGED_ADMIN_PORT=83",
+		"STATUS_PORT=84", "PROMETHEUS_PORT=85", "GRAFANA_PORT=86",
+	}
 	for _, c := range []struct {
 		env  []string
 		want map[string]string
 	}{
-		{nil, map[string]string{"8000": "kong 8000", "8001": "kong 8001", "9000": "kong-managed 8000", "9001": "kong-managed 8001"}},
-		{moved, map[string]string{"80": "kong 8000", "81": "kong 8001", "82": "kong-managed 8000", "83": "kong-managed 8001"}},
+		{nil, map[string]string{
+			"8000": "kong 8000", "8001": "kong 8001", "9000": "kong-managed 8000", "9001": "kong-managed 8001",
+			"8007": "traffic-split 8007", "9090": "prometheus 9090", "3000": "grafana 3000",
+		}},
+		{moved, map[string]string{
+			"80": "kong 8000", "81": "kong 8001", "82": "kong-managed 8000", "83": "kong-managed 8001",
+			"84": "traffic-split 8007", "85": "prometheus 9090", "86": "grafana 3000",
+		}},
 	} {
 		got := map[string]string{}
-		for name, s := range load(t, c.env, "managed").Services {
+		for name, s := range load(t, c.env, "managed", "observability").Services {
 			for _, p := range s.Ports {
 				if p.HostIP != "127.0.0.1" {
 					t.Errorf("%s: port %s is published on %q, not on 127.0.0.1", name, p.Published, p.HostIP)
@@ -141,6 +151,7 @@ func TestOrderOfStart(t *testing.T) {
 	want := map[string][]string{
 		"echo": nil, "echo2": nil, "traffic-split": nil,
 		"kong": {"echo", "echo2", "traffic-split"}, "kong-managed": {"echo", "echo2"},
+		"prometheus": {"traffic-split"}, "grafana": {"prometheus"},
 	}
 	if diff := cmp.Diff(want, needs); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
