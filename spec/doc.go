@@ -172,6 +172,16 @@
 //	    the same of what the plugin server shows there with -status-listen: what
 //	    becomes of a request it is told only after the client has the answer, and
 //	    of several in any order
+//	alerts address [name]...
+//	    exactly these alerts of kong/observability fire, if what the plugin server
+//	    shows there stays as it is for two hours, and what has been counted since the
+//	    last alerts is counted again in each minute of them; this is waited for.
+//	    Nothing is done where there is no promtool
+//	dashboard address
+//	    each query of the dashboard in kong/observability and of
+//	    docs/observability.md has an answer, by the series of the last alerts, which
+//	    have a split shop with a backend canary; and promtool check metrics finds
+//	    nothing. Nothing is done where there is no promtool
 //
 // The condition [kong] says that the gateway is a real Kong, for the little that
 // the stand-in does not have; [postgres] that this can have a database; [ipv6] says that this machine has ::1, [root] that

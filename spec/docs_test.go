@@ -173,7 +173,7 @@ func withoutBlocks(text string) string {
 	return strings.Join(parts, "\n")
 }
 
-func textOf(t *testing.T, path string) string {
+func textOf(t testing.TB, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {

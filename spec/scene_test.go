@@ -34,6 +34,8 @@ type scene struct {
 	visitors  visitors
 	load      *load
 	revisions revisions
+	observed  []sample            // by alerts, the last time
+	series    []map[string]string // what it made of that
 }
 
 type sceneKey struct{}
