@@ -1,9 +1,11 @@
 package status
 
 import (
+	"maps"
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,13 +14,7 @@ import (
 
 // TestMetricsOfDocs: the table of docs/operate.md has the metrics that there are.
 func TestMetricsOfDocs(t *testing.T) {
-	descriptions := make(chan *prometheus.Desc, 100)
-	collector{}.Describe(descriptions)
-	close(descriptions)
-	var want []string
-	for d := range descriptions {
-		want = append(want, regexp.MustCompile(`traffic_split_\w+`).FindString(d.String()))
-	}
+	want := slices.Collect(maps.Keys(known()))
 	text, err := os.ReadFile("../../docs/operate.md")
 	if err != nil {
 		t.Fatal(err)
@@ -32,4 +28,52 @@ func TestMetricsOfDocs(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("metrics that there are (-) and those of docs/operate.md (+):\n%s", diff)
 	}
+}
+
+// TestMetricsThatAreNamed: alerts, dashboard and pages name no metric and no label of one
+// that is not there.
+func TestMetricsThatAreNamed(t *testing.T) {
+	metrics := known()
+	labels := regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)\s*\\?"`)
+	found := 0
+	for _, path := range []string{
+		"../../kong/observability/alerts.yml", "../../kong/observability/alerts_test.yml",
+		"../../kong/observability/grafana/traffic-split.json",
+		"../../docs/observability.md", "../../docs/operate.md", "../../docs/rollouts.md", "../../README.md",
+	} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`\b(traffic_split_\w+)(\{[^\n{][^\n}]*(?:\}\}[^\n}]*)*\})?`).FindAllStringSubmatch(string(text), -1) {
+			name := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(m[1], "")
+			labelled, is := metrics[name]
+			if !is {
+				t.Errorf("%s names %s, which there is not", path, m[1])
+				continue
+			}
+			found++
+			for _, label := range labels.FindAllStringSubmatch(m[2], -1) {
+				if !slices.Contains(labelled, label[1]) && !slices.Contains([]string{"job", "instance", "le"}, label[1]) {
+					t.Errorf("%s: %s has no label %s: %s", path, name, label[1], m[2])
+				}
+			}
+		}
+	}
+	if found < 200 {
+		t.Errorf("found %d metrics, so they are not looked for in the right way", found)
+	}
+}
+
+// known are the metrics that there are, each with its labels.
+func known() map[string][]string {
+	descriptions := make(chan *prometheus.Desc, 100)
+	collector{}.Describe(descriptions)
+	close(descriptions)
+	metrics := map[string][]string{}
+	for d := range descriptions {
+		m := regexp.MustCompile(`fqName: "(\w+)".*variableLabels: \{(.*?)\}`).FindStringSubmatch(d.String())
+		metrics[m[1]] = strings.Split(m[2], ",")
+	}
+	return metrics
 }
