@@ -60,6 +60,17 @@ func promtool(t *testing.T, args ...string) {
 
 func TestPrometheusTakesItsConfig(t *testing.T) {
 	promtool(t, "check", "config", observability+"/prometheus.yml") // with the rules that it names
+	shown := regexp.MustCompile("(?s)```yaml\n(scrape_configs:.*?)```").FindStringSubmatch(textOf(t, "../docs/observability.md"))
+	if shown == nil {
+		t.Fatal("docs/observability.md shows none")
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{"prometheus.yml": shown[1], "alerts.yml": textOf(t, observability+"/alerts.yml")} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	promtool(t, "check", "config", filepath.Join(dir, "prometheus.yml"))
 }
 
 func TestCasesOfAlerts(t *testing.T) {
