@@ -115,7 +115,7 @@ var house = []room{
 	{
 		name:  "plugin/status/top",
 		ours:  []string{"plugin/status"},
-		tests: []string{"plugin"},
+		tests: []string{"plugin", "plugin/split"},
 		never: map[string]string{"kong-traffic-split/kong/...": "it shows what servers report, whatever gateway they serve"},
 	},
 	{

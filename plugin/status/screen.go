@@ -187,7 +187,7 @@ func (s *screen) writeServer(of *Server) {
 	for i := range of.Report.Splits {
 		if split := &of.Report.Splits[i]; s.shows(split) {
 			s.blank()
-			s.writeSplit(split)
+			s.writeSplit(split, of.Report.Now)
 		}
 	}
 }
@@ -197,7 +197,7 @@ func running(r *Report) string {
 	if r.Started.IsZero() || r.Now.Before(r.Started) {
 		return ""
 	}
-	return ", running for " + r.Now.Sub(r.Started).Truncate(time.Second).String()
+	return ", running for " + span(r.Now.Sub(r.Started))
 }
 
 // writeChanges writes what the servers have told lately, the newest first.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"kong-traffic-split/plugin"
@@ -37,7 +38,7 @@ func (s *screen) shows(split *plugin.SplitStatus) bool {
 	return false
 }
 
-func (s *screen) writeSplit(split *plugin.SplitStatus) {
+func (s *screen) writeSplit(split *plugin.SplitStatus, now time.Time) {
 	about := "  revision " + split.Revision
 	if !split.Since.IsZero() {
 		about += " since " + moment(split.Since)
@@ -61,11 +62,29 @@ func (s *screen) writeSplit(split *plugin.SplitStatus) {
 		s.paragraph("  ", "no backend could take "+percent(float64(r.Unavailable)/float64(r.Requests))+" of the requests", Bad)
 	}
 	if split.Ramp != nil {
-		style := Plain
-		if !split.Ramp.RolledBack.IsZero() || !split.Ramp.RollbackBlocked.IsZero() {
+		s.writeRamp(viewRamp(split, now))
+	}
+}
+
+// writeRamp writes how far a ramp has come, what it waits for, and what its guard has seen.
+func (s *screen) writeRamp(v *rampView) {
+	style := Plain
+	if v.Wrong {
+		style = Bad
+	}
+	s.paragraph("  ", "ramp from "+v.From+" to "+v.To+": "+v.Stage, style)
+	for _, w := range v.Words {
+		if style = Plain; w.Wrong {
 			style = Bad
 		}
-		s.paragraph("  ", "ramp of "+split.Ramp.Backend+": "+strings.Join(course(split.Ramp), "; "), style)
+		text := w.Before
+		if w.At != nil {
+			text += w.At.Machine() + " (" + w.At.Away() + ")"
+		}
+		s.paragraph("    ", text+w.After, style)
+	}
+	if len(v.Guard) > 0 {
+		s.paragraph("    ", strings.Join(v.Guard, " "), Plain)
 	}
 }
 
@@ -114,7 +133,7 @@ func (s *screen) writeBackend(split *plugin.SplitStatus, b *plugin.BackendStatus
 		if r.Failed > 0 {
 			failing = Bad
 		}
-		mean, p95 = latencyText(r.Latency, ""), latencyText(r.LatencyP95, "≤ ")
+		mean, p95 = latencies(r.Latency, r.LatencyP95)
 	}
 	parts := []Part{{"  " + fitted(b.Name, name) + " " + right(percent(b.Share), shareWidth) + " " + right(got, shareWidth), Plain}}
 	if bar > 0 {
@@ -168,20 +187,4 @@ func rateText(n uint64, seconds float64) string {
 		decimals = 0
 	}
 	return strconv.FormatFloat(perSecond, 'f', decimals, 64)
-}
-
-// latencyText returns one that is given in seconds, in a unit that it is easily read in; nil:
-// there is none.
-func latencyText(seconds *float64, before string) string {
-	if seconds == nil {
-		return ""
-	}
-	switch ms := *seconds * 1000; {
-	case ms < 10:
-		return before + strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
-	case ms < 10_000:
-		return before + strconv.FormatFloat(ms, 'f', 0, 64) + " ms"
-	default:
-		return before + strconv.FormatFloat(*seconds, 'f', 0, 64) + " s"
-	}
 }

@@ -133,11 +133,3 @@ func TestBars(t *testing.T) {
 		}
 	}
 }
-
-func TestLatencyText(t *testing.T) {
-	for want, seconds := range map[string]*float64{"": nil, "0.0 ms": new(0.), "1.2 ms": new(0.00123), "12 ms": new(0.0123), "9999 ms": new(9.999), "12 s": new(12.3)} {
-		if got := latencyText(seconds, ""); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-}

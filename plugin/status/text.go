@@ -94,28 +94,6 @@ func condition(b *plugin.BackendStatus) string {
 	return "unhealthy"
 }
 
-// course says how far a ramp has come.
-func course(r *plugin.RampStatus) (all []string) {
-	all = append(all, fmt.Sprintf("%s on the way from %s to %s", percent(r.Share), percent(r.From), percent(r.To)))
-	if r.Steps > 0 {
-		all = append(all, fmt.Sprintf("step %d of %d", r.Step, r.Steps))
-	}
-	switch {
-	case !r.RolledBack.IsZero():
-		all = append(all, "rolled back at "+moment(r.RolledBack))
-	case r.Held:
-		all = append(all, "held")
-	case r.WaitsFor != "":
-		all = append(all, "waits for "+r.WaitsFor)
-	case !r.Next.IsZero():
-		all = append(all, "goes on until "+moment(r.Next))
-	}
-	if r.Guard != nil {
-		all = append(all, r.Guard.Summary)
-	}
-	return all
-}
-
 func percent(part float64) string { return strconv.FormatFloat(part*100, 'f', 2, 64) + " %" }
 
 func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"kong-traffic-split/plugin"
+	"kong-traffic-split/plugin/split"
 	"kong-traffic-split/plugin/status"
 )
 
@@ -31,8 +32,8 @@ func report(name string, others int) *status.Report {
 		Splits: []plugin.SplitStatus{{
 			Split: name, Revision: "0123456789ab", Since: noon, Recent: &plugin.Recent{Seconds: 60, Requests: 6000},
 			Ramp: &plugin.RampStatus{
-				Backend: "canary", Share: 0.15, To: 1, Start: noon, Step: 2, Steps: 5, Next: noon.Add(time.Minute), WaitsFor: "14 of 20 requests",
-				Guard: &plugin.GuardStatus{Summary: "0 of 14 failed, judged from 20"},
+				Backend: "canary", Share: 0.15, To: 1, Start: noon, Step: 2, Steps: 5, Next: noon.Add(time.Hour + time.Minute), WaitsFor: "14 of 20 requests",
+				Guard: &plugin.GuardStatus{Requests: 14, MinRequests: 20, Lacks: split.LacksRequests},
 			},
 			Backends: []plugin.BackendStatus{
 				{Name: "stable", Share: 0.85, Up: new(true), Recent: &plugin.RecentBackend{Requests: 5100, Share: new(0.85), Observed: 5100, Failed: 51, Latency: new(0.012), LatencyP95: new(0.025)}},
