@@ -141,16 +141,8 @@ func reload(ctx context.Context, hangup <-chan os.Signal, splits *file.Watcher) 
 func serveAlone(o options, addr address, log *slog.Logger) error {
 	signalled, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // it must not end one that stands by
-	told := make(chan struct{})
-	stop := context.AfterFunc(signalled, func() {
-		o.supervisor.Stopping()
-		close(told)
-	})
-	defer func() {
-		if !stop() {
-			<-told
-		}
-	}()
+	context.AfterFunc(signalled, o.supervisor.Stopping)
+	defer o.supervisor.Stopping() // what serves may have seen the signal first, and be at its end
 	standBy := addr.standBy(o.supervisor, log)
 	open := func() (net.Listener, error) {
 		socket, err := listen(o, standBy, o.takeOver, log)
