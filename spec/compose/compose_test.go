@@ -1,7 +1,11 @@
 package compose
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -37,6 +41,7 @@ func TestCompose(t *testing.T) {
 		{"the plugin server is killed and started again", (*stack).killsServer},
 		{"the plugin server crashes", (*stack).crashesServer},
 		{"Kong starts a plugin server of its own", (*stack).managedByKong},
+		{"Prometheus watches the plugin server", (*stack).watchedByPrometheus},
 		{"nothing is left", (*stack).leavesNothing},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.run(s, t) }) {
@@ -207,6 +212,68 @@ func (s *stack) managedByKong(t *testing.T) {
 	}
 	s.sharesEvenly(t, "kong-managed")
 	s.sharesEvenly(t, "kong")
+}
+
+// Prometheus has the alerts, and the figures of the plugin server, which does well.
+func (s *stack) watchedByPrometheus(t *testing.T) {
+	if s.prometheus == "" {
+		t.Skip("no prometheus and promtool on this machine; Debian has both in the package prometheus")
+	}
+	s.must(t, "up", "--detach", "--no-build", "prometheus")
+	s.awaitHealthy(t, "prometheus")
+	s.canDo(t, "prometheus", []string{"ALL"})
+	s.publishes(t, "prometheus", "9090/tcp on 127.0.0.1")
+	s.sharesEvenly(t, "kong")
+	for query, want := range map[string]string{
+		`up{job="traffic-split"}`: "1",
+		`count(traffic_split_requests_total{split="echo",reason="weight"} >= 100)`: "2",
+	} {
+		await(t, query+" to be "+want, func() bool { return s.query(t, query) == want })
+	}
+	// What is wrong now, if it were for as long as the alerts ask for.
+	if got := s.query(t, `count(ALERTS{alertname=~"TrafficSplit.*"})`); got != "" {
+		_, all, _ := get(t, "http://"+s.address(t, "prometheus", "9090")+"/api/v1/alerts")
+		t.Errorf("alerts: %s", all)
+	}
+	var rules struct {
+		Data struct {
+			Groups []struct {
+				Rules []struct{ Name, Health string }
+			}
+		}
+	}
+	_, text, err := get(t, "http://"+s.address(t, "prometheus", "9090")+"/api/v1/rules?type=alert")
+	if err := errors.Join(err, json.Unmarshal([]byte(text), &rules)); err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, g := range rules.Data.Groups {
+		for _, r := range g.Rules {
+			found++
+			if r.Health == "err" {
+				t.Errorf("%s cannot be computed", r.Name)
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("Prometheus has %d alerts", found)
+	}
+}
+
+// query is the value that Prometheus computes, empty where there is none.
+func (s *stack) query(t *testing.T, expr string) string {
+	t.Helper()
+	var answer struct {
+		Data struct{ Result []struct{ Value [2]any } }
+	}
+	status, text, err := get(t, "http://"+s.address(t, "prometheus", "9090")+"/api/v1/query?query="+url.QueryEscape(expr))
+	if err := errors.Join(err, json.Unmarshal([]byte(text), &answer)); err != nil || status != http.StatusOK {
+		t.Fatalf("%s: %d %s, %v", expr, status, text, err)
+	}
+	if len(answer.Data.Result) == 0 {
+		return ""
+	}
+	return fmt.Sprint(answer.Data.Result[0].Value[1])
 }
 
 func (s *stack) leavesNothing(t *testing.T) {

@@ -9,6 +9,7 @@
 //
 //	SPEC_DOCKER=1            start an engine for the test where none runs (as root)
 //	SPEC_KONG_IMAGE=kong:3.9 use an image that the engine has, in place of the stand-in
+//	SPEC_PROMETHEUS_IMAGE=IMAGE  likewise, in place of one made of this machine's prometheus
 //	SPEC_COMPOSE=COMMAND     use this compose, such as docker-compose
 package compose
 

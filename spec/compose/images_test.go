@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -99,6 +100,54 @@ func (s *stack) makeStandin(t *testing.T) string {
 	name := s.project + "-standin"
 	s.dockerBuild(t, dir, []string{name})
 	return name
+}
+
+// makePrometheus makes an image of the Prometheus that this machine has, as its own image
+// looks from outside, and returns its name: empty where this machine has none.
+func (s *stack) makePrometheus(t *testing.T) string {
+	t.Helper()
+	if name := os.Getenv("SPEC_PROMETHEUS_IMAGE"); name != "" {
+		return name
+	}
+	dir := t.TempDir()
+	for _, program := range []string{"prometheus", "promtool"} {
+		executable, err := exec.LookPath(program)
+		if err != nil {
+			return ""
+		}
+		needs, err := exec.CommandContext(t.Context(), "ldd", executable).Output()
+		if err != nil && !isStatic(executable) {
+			return ""
+		}
+		s.copyFile(t, executable, filepath.Join(dir, "bin", program))
+		for _, library := range regexp.MustCompile(`/\S+`).FindAllString(string(needs), -1) {
+			s.copyFile(t, library, filepath.Join(dir, library))
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "prometheus"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "Dockerfile"), strings.Join([]string{
+		"FROM scratch",
+		"COPY . /",
+		"COPY --chown=65534:65534 prometheus /prometheus",
+		"ENV PATH=/bin",
+		"USER 65534:65534",
+		`ENTRYPOINT ["/bin/prometheus"]`,
+		"",
+	}, "\n"), 0o644)
+	name := s.project + "-prometheus"
+	s.dockerBuild(t, dir, []string{name})
+	return name
+}
+
+func (s *stack) copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	content, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, to, string(content), 0o755)
 }
 
 // goBuild builds commands of this tree into dir, for the engine's containers.

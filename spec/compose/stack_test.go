@@ -18,7 +18,8 @@ import (
 // of the loopback.
 type stack struct {
 	*engine
-	project string
+	project    string
+	prometheus string // its image; empty: there is none
 }
 
 // newStack makes the images of a stack and takes everything away when the test
@@ -29,6 +30,9 @@ func newStack(t *testing.T) *stack {
 	// Port 0 is a free one, another one at each start.
 	s.env = append(s.env, "PROXY_PORT=0", "ADMIN_PORT=0", "MANAGED_PROXY_PORT=0", "MANAGED_ADMIN_PORT=0", "STATUS_PORT=0", "PROMETHEUS_PORT=0", "GRAFANA_PORT=0")
 	s.env = append(s.env, "KONG_IMAGE="+s.makeImages(t))
+	if s.prometheus = s.makePrometheus(t); s.prometheus != "" {
+		s.env = append(s.env, "PROMETHEUS_IMAGE="+s.prometheus)
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			text, _ := s.do(context.Background(), "logs", "--no-color", "--tail", "50")
