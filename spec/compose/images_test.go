@@ -19,8 +19,10 @@ func (s *stack) makeImages(t *testing.T) (kong string) {
 	t.Helper()
 	dir := t.TempDir()
 	s.goBuild(t, filepath.Join(dir, "out"), "traffic-split", "echo")
-	if err := os.Mkdir(filepath.Join(dir, "out", "run"), 0o755); err != nil {
-		t.Fatal(err)
+	for _, folder := range []string{"run", "state"} { // of the volumes, as the first stage makes them
+		if err := os.Mkdir(filepath.Join(dir, "out", folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	text, err := os.ReadFile(filepath.Join(root, "kong", "Dockerfile"))
 	if err != nil {
