@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"kong-traffic-split/plugin"
-	"kong-traffic-split/plugin/split"
 )
 
 type rampView struct {
@@ -120,7 +119,7 @@ func guardWords(g *plugin.GuardStatus) (all []string) {
 	switch {
 	case g.Judges:
 		all = append(all, fmt.Sprintf("It judges, as it does from %d on.", g.MinRequests))
-	case g.Lacks == split.LacksRequests:
+	case g.Requests < g.MinRequests:
 		all = append(all, fmt.Sprintf("It judges from %d on, so not yet.", g.MinRequests))
 	default:
 		all = append(all, fmt.Sprintf("It cannot judge by all of its limits yet: it needs %d %s.", g.MinRequests, g.Lacks))

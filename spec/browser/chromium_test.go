@@ -24,7 +24,7 @@ import (
 var shots = flag.String("shots", "", "a folder for screenshots of what the tests look at")
 
 // deadline is for how long a tab is open: it is to find tests that hang, not slow ones.
-const deadline = 2 * time.Minute
+const deadline = 5 * time.Minute
 
 // chromium starts the browser, once for all tests; nil: there is none.
 var chromium = sync.OnceValue(func() context.Context {
