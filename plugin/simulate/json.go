@@ -88,10 +88,13 @@ func (r *Result) byBackend(counts []int) (o Object[int]) {
 	return o
 }
 
+// precedence is the order in which what may decide is asked.
+var precedence = []split.Reason{split.ByForce, split.ByRule, split.BySession, split.ByHash, split.ByWeight, split.ByFallback}
+
 // reasons returns what decided, in the order of precedence; nil if the weight decided
 // every time.
 func (r *Result) reasons() (o Object[int]) {
-	for _, reason := range []split.Reason{split.ByForce, split.ByRule, split.BySession, split.ByHash, split.ByWeight, split.ByFallback} {
+	for _, reason := range precedence {
 		if n := r.Reasons[reason]; n > 0 {
 			o = append(o, Member[int]{string(reason), n})
 		}

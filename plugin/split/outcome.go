@@ -234,6 +234,10 @@ type savedPace struct {
 	Behind time.Duration `json:"behind"` // in nanoseconds
 }
 
+// maxBehind is how long a ramp has waited at most: what is saved of more is damaged. A
+// ramp's own time, of at most 64 steps of a year, can be added.
+const maxBehind = 100 * 365 * 24 * time.Hour
+
 // Memory returns what the caller has to save of the state at now, for [State.Recall]:
 // ejections, rollbacks and the steps of ramps that wait; nil: nothing. It is the same for all states that go on from
 // one another.
@@ -304,7 +308,7 @@ func (st *State) Recall(text []byte, now time.Time) error {
 	for ramp, saved := range m.Steps {
 		c := entry(h.ramps, ramp)
 		if c != st.course || st.split.Ramp.Waits() && saved.Step <= st.split.Ramp.LastStep() {
-			c.pace.Store(&pace{step: max(saved.Step, beforeFirst), behind: max(saved.Behind, 0)})
+			c.pace.Store(&pace{step: max(saved.Step, beforeFirst), behind: min(max(saved.Behind, 0), maxBehind)})
 			c.step.clear()
 		}
 	}

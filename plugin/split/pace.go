@@ -30,7 +30,11 @@ func (c *course) paceAt(r *Ramp, now time.Time) *pace {
 
 // at returns the step at now, and whether it waits: whether another one would have begun.
 func (p *pace) at(r *Ramp, now time.Time) (step int, waits bool) {
-	step, due, passed := p.step, r.stepAt(now.Sub(r.Start)-p.behind), p.passed
+	after := now.Sub(r.Start)
+	if after > 0 { // before, it is beforeFirst in any case
+		after -= p.behind
+	}
+	step, due, passed := p.step, r.stepAt(after), p.passed
 	for step < due && (passed || !r.isJudged(step)) {
 		step, passed = step+1, false
 	}

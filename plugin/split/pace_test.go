@@ -2,6 +2,7 @@ package split_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -225,6 +226,28 @@ func TestRecallOfStepsThatAreNotThere(t *testing.T) {
 		}
 		if share := before.For(waiting()).RampShare(noon); share != 500 && share != 100 {
 			t.Errorf("%s: share %d of a ramp that came later", text, share)
+		}
+	}
+}
+
+// Of a wait that is longer than any, no more is believed, and nothing overflows.
+func TestRecallOfAWaitThatCannotBe(t *testing.T) {
+	for _, behind := range []time.Duration{math.MaxInt64, math.MinInt64} {
+		for _, start := range []time.Time{noon, noon.Add(time.Hour), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)} {
+			s := waiting()
+			s.Ramp.Start = start
+			// What is saved is of this very ramp.
+			text := strings.Replace(string(split.NewState(s).Memory(start)), `"behind":0`, fmt.Sprintf(`"behind":%d`, behind), 1)
+			st := split.NewState(s)
+			if err := st.Recall([]byte(text), start); err != nil {
+				t.Fatal(err)
+			}
+			for _, now := range []time.Time{noon.Add(-time.Hour), start, start.Add(5 * time.Minute)} {
+				r := st.Status(now).Ramp
+				if r.Share != 500 || !r.Ends.IsZero() && r.Ends.Before(start) || r.Behind < 0 {
+					t.Errorf("%d behind a start at %v, at %v: %+v", behind, start, now, r)
+				}
+			}
 		}
 	}
 }
