@@ -64,21 +64,21 @@ func (fl filler) automatic(f *field) any {
 	return rand.Text()
 }
 
-// value fills in what is inside of a value. Of one that has another type than its field,
-// check says so.
+// value fills in what is inside of a value. An empty table is what its field is to be, as
+// Lua has one kind only. Of a value that has another type than its field, check says so.
 func (fl filler) value(f *field, value any) any {
 	list, _ := value.([]any)
 	row, isMap := value.(map[string]any)
 	switch {
 	case f.kind == "record" && !f.abstract && isTable(value) && len(list) == 0:
 		return fl.fill(f.record, row)
-	case f.kind == "map" && isMap:
+	case f.kind == "map" && (isMap || list != nil && len(list) == 0):
 		out := make(map[string]any, len(row))
 		for key, element := range row {
 			out[key] = fl.value(f.values, element)
 		}
 		return out
-	case (f.kind == "array" || f.kind == "set") && list != nil:
+	case (f.kind == "array" || f.kind == "set") && (list != nil || isMap && len(row) == 0):
 		out := make([]any, 0, len(list))
 		for _, element := range list {
 			filled := fl.value(f.elements, element)

@@ -387,3 +387,24 @@ services:
 }
 
 var uuidInText = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+
+// An empty table is an array or a map, whichever the field is to be.
+func TestEmptyTables(t *testing.T) {
+	const file = `{_format_version: "3.0", services: [{host: h, routes: [{name: r, paths: [/], hosts: T, methods: T, headers: T, snis: T}]}]}`
+	var all []*Route
+	for _, empty := range []string{"{}", "[]"} {
+		c, err := load(t, strings.ReplaceAll(file, "T", empty))
+		if err != nil {
+			t.Fatalf("%s: %v", empty, err)
+		}
+		r := c.Routes[0]
+		r.ID, r.Service, r.Row = "", nil, nil
+		all = append(all, r)
+	}
+	if len(all[0].Hosts) != 0 || len(all[0].Headers) != 0 || len(all[0].Paths) != 1 {
+		t.Errorf("of {}: %+v", all[0])
+	}
+	if diff := cmp.Diff(all[1], all[0]); diff != "" {
+		t.Errorf("of [] (-) and of {} (+):\n%s", diff)
+	}
+}
