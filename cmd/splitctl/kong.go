@@ -25,7 +25,7 @@ const tokenVariable = "KONG_ADMIN_TOKEN"
 func (s *steerFlags) client() (*admin.Client, error) {
 	token := os.Getenv(tokenVariable)
 	if s.tokenFile != "" {
-		text, err := os.ReadFile(s.tokenFile)
+		text, err := os.ReadFile(s.tokenFile) // it may be a pipe of the shell's
 		if err != nil {
 			return nil, fmt.Errorf("--token-file: %w", err)
 		}
@@ -173,8 +173,8 @@ func (s *steerFlags) changeDeclarative(ctx context.Context, split string, decide
 // openDeclarative reads the file, and locks it if it is to be written.
 func (s *steerFlags) openDeclarative(ctx context.Context) (string, *file.Locked, error) {
 	if s.dryRun {
-		text, err := os.ReadFile(s.declarative)
-		return string(text), nil, err
+		text, err := file.Content(s.declarative, maxDeclarative)
+		return text, nil, err
 	}
 	ctx, cancel := untilLocked(ctx)
 	defer cancel()

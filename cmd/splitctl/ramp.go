@@ -72,7 +72,7 @@ at the new share.
 
 func rampStartCommand() *cobra.Command {
 	var flags steerFlags
-	var from, to float64
+	from, to := percent(0), percent(100)
 	var duration time.Duration
 	var steps int
 	var plan string
@@ -94,10 +94,10 @@ what the flags say in place of what it had.
 				s.Backend = args[1]
 			}
 			if given("from") {
-				s.From = &from
+				s.From = (*float64)(&from)
 			}
 			if given("to") {
-				s.To = &to
+				s.To = (*float64)(&to)
 			}
 			if given("duration") && duration <= 0 {
 				return fmt.Errorf("--duration %v: a ramp takes some time", duration)
@@ -119,13 +119,27 @@ what the flags say in place of what it had.
 	}
 	flags.add(cmd)
 	f := cmd.Flags()
-	f.Float64Var(&from, "from", 0, "the share to begin with, in `percent` (default: what it is)")
-	f.Float64Var(&to, "to", 100, "the share at the end, in `percent`")
+	f.Var(&from, "from", "the share to begin with, in `percent` (default: what it is)")
+	f.Lookup("from").DefValue = "0" // not shown
+	f.Var(&to, "to", "the share at the end, in `percent`")
 	f.DurationVar(&duration, "duration", 0, "from the start to the end, as in 90s or 24h")
 	f.IntVar(&steps, "steps", 0, "in how `many` equal steps (default: continuously)")
 	f.StringVar(&plan, "plan", "", "instead: steps of any size, `share:time,...`; one without a time waits for ramp widen")
 	f.StringArrayVar(&guard, "guard", nil, "a parameter of the guard, `name=value`, as in max_error_ratio=0.05; may be repeated")
 	return cmd
+}
+
+// percent is a flag's share.
+type percent float64
+
+func (p *percent) String() string { return strconv.FormatFloat(float64(*p), 'f', -1, 64) }
+func (p *percent) Type() string   { return "percent" }
+
+// Set implements [pflag.Value].
+func (p *percent) Set(text string) error {
+	share, err := parseShare(text)
+	*p = percent(share)
+	return err
 }
 
 // parseShare parses a number of percent.

@@ -8,6 +8,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,6 +68,7 @@ func (s *steerFlags) run(cmd *cobra.Command, split string, command func(*config.
 	if s.timeout <= 0 {
 		return fmt.Errorf("--timeout %v: nothing could be waited for", s.timeout)
 	}
+	var asked served
 	var change rollout.Change
 	var now time.Time
 	decide := func(identity string, c *config.Config) (_ []config.Edit, err error) {
@@ -75,14 +77,23 @@ func (s *steerFlags) run(cmd *cobra.Command, split string, command func(*config.
 			err = rollout.EndSessions(c, &change)
 		}
 		if err == nil && (s.onward || s.hold) && c.Ramp != nil {
-			err = s.asServed(cmd.Context(), identity, c, now, &change)
+			err = s.asServed(asked, identity, c, now, &change)
 		}
 		if err != nil {
 			err = fmt.Errorf("split %s: %w", split, err)
 		}
 		return change.Edits, err
 	}
-	out, err := s.change(cmd.Context(), split, decide)
+	var out *steered
+	var err error
+	for range askTries {
+		if s.onward || s.hold {
+			asked = s.ask(cmd.Context())
+		}
+		if out, err = s.change(cmd.Context(), split, decide); !errors.Is(err, errOutdated) {
+			break
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -117,20 +128,51 @@ func (s *steerFlags) change(ctx context.Context, split string, decide decide) (*
 	return &steered{c.Path, split, c.Difference, c.Was, c.Is}, nil
 }
 
+// served is what the servers that are to be waited for report.
+type served struct {
+	at      time.Time
+	reports []*status.Report // in the order of the flags
+	errs    []error          // why one is missing
+}
+
+const (
+	// askedFor is for how long that is believed: a config that was waited for may have been
+	// changed meanwhile, and a step of a ramp may have begun.
+	askedFor = 5 * time.Second
+	askTries = 3
+)
+
+var errOutdated = errors.New("it has taken too long to read the config since the servers were asked what share the ramp has; nothing was written: do it again")
+
+// ask asks them, side by side. Nothing is to be locked meanwhile: one that does not answer
+// would hold up who writes the same file.
+func (s *steerFlags) ask(ctx context.Context) served {
+	out := served{reports: make([]*status.Report, len(s.wait)), errs: make([]error, len(s.wait))}
+	var asking sync.WaitGroup
+	for i, address := range s.wait {
+		asking.Go(func() { out.reports[i], out.errs[i] = status.Fetch(ctx, address) })
+	}
+	asking.Wait()
+	out.at = time.Now()
+	return out
+}
+
 // asServed compares a change of a ramp with what the servers that are to be waited for do,
 // as the config does not say it. One that has rolled the ramp back, or where a step waits
 // for its guard, has a smaller share than the config's clock: to go on by that is an error,
 // and what is to be held is the smallest share that clients get.
-func (s *steerFlags) asServed(ctx context.Context, identity string, c *config.Config, now time.Time, change *rollout.Change) error {
+func (s *steerFlags) asServed(asked served, identity string, c *config.Config, now time.Time, change *rollout.Change) error {
+	if len(s.wait) > 0 && time.Since(asked.at) > askedFor {
+		return errOutdated
+	}
 	ramp := c.Compile(identity).Ramp
 	byClock := ramp.ShareAt(now)
 	least := byClock
-	for _, address := range s.wait {
-		report, err := status.Fetch(ctx, address)
-		if err != nil {
+	for i, address := range s.wait {
+		if err := asked.errs[i]; err != nil {
 			return fmt.Errorf("what share the ramp has is not known: %s: %w", address, err)
 		}
-		r := report.Ramp(identity)
+		r := asked.reports[i].Ramp(identity)
 		if r == nil {
 			continue
 		}

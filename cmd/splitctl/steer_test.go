@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"kong-traffic-split/kong/admin"
 	"kong-traffic-split/plugin/config"
+	"kong-traffic-split/plugin/file"
 	"kong-traffic-split/plugin/rollout"
 )
 
@@ -52,7 +54,7 @@ func TestRampThatWaits(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := steerFlags{hold: tt.hold, onward: !tt.hold, wait: []string{server.URL}}
-			err = s.asServed(t.Context(), "shop", c, now, &change)
+			err = s.asServed(s.ask(t.Context()), "shop", c, now, &change)
 			if (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("the error is %v, want %q", err, tt.err)
 			}
@@ -107,5 +109,48 @@ func TestAnswersThatAreLost(t *testing.T) {
 				t.Errorf("the file is\n%s", got)
 			}
 		})
+	}
+}
+
+// Servers are asked side by side, and while nothing is locked.
+func TestServersAreAskedBeforeAnythingIsLocked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "splits.yaml")
+	write(t, path, "splits:\n  shop:\n    backends: [{name: a, host: a}, {name: b, host: b}]\n    ramp: {backend: b, start: 2026-12-01T08:00:00Z, duration: 60}\n")
+	asked := make(chan struct{}, 2)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked <- struct{}{}
+		for len(asked) < 2 {
+			time.Sleep(time.Millisecond) // until the other one is asked: nothing tells
+		}
+		locked, err := file.Lock(t.Context(), path, 1<<20)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		locked.Close()
+		fmt.Fprint(w, `{"splits":[{"split":"shop","ramp":{"share":0}}]}`)
+	}))
+	defer server.Close()
+	cmd := rootCommand()
+	cmd.SetOut(io.Discard)
+	cmd.SetArgs([]string{"ramp", "hold", "shop", "--file", path, "--wait", server.URL, "--wait", server.URL + "/", "--dry-run"})
+	if err := cmd.Execute(); err != nil {
+		t.Error(err)
+	}
+	if len(asked) != 2 {
+		t.Errorf("there are %d questions, want 2", len(asked))
+	}
+}
+
+// What servers have said is not believed for long, and then asked for again.
+func TestServersAreAskedAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "splits.yaml")
+	write(t, path, "splits:\n  shop:\n    backends: [{name: a, host: a}, {name: b, host: b}]\n    ramp: {backend: b, start: 2026-12-01T08:00:00Z, duration: 60}\n")
+	s := steerFlags{file: path, hold: true, wait: []string{"127.0.0.1:1"}}
+	_, err := s.change(t.Context(), "shop", func(identity string, c *config.Config) ([]config.Edit, error) {
+		return nil, s.asServed(served{at: time.Now().Add(-askedFor)}, identity, c, time.Now(), new(rollout.Change))
+	})
+	if !errors.Is(err, errOutdated) {
+		t.Errorf("the error is %v, want %v", err, errOutdated)
 	}
 }

@@ -170,6 +170,35 @@ func TestNextPageElsewhere(t *testing.T) {
 	}
 }
 
+// Pages that never end are read to an end.
+func TestPagesWithoutEnd(t *testing.T) {
+	c, asked := fake(t, map[string]string{
+		"GET /plugins?size=1000": `{"data":[],"next":"/plugins?offset=a"}`,
+		"GET /plugins?offset=a":  `{"data":[],"next":"/plugins?offset=b"}`,
+		"GET /plugins?offset=b":  `{"data":[],"next":"/plugins?offset=a"}`,
+	})
+	const again = `the pages of plugins have no end: "/plugins?offset=a" comes again as the next one; is there a proxy or a cache before the Admin API?`
+	if _, err := c.Find(t.Context(), "traffic-split", "shop"); err == nil || err.Error() != again {
+		t.Errorf("%v, want %s", err, again)
+	}
+	if len(*asked) != 3 {
+		t.Errorf("it is asked %d times", len(*asked))
+	}
+
+	pages := map[string]string{"GET /plugins?size=1000": `{"data":[],"next":"/plugins?offset=0"}`}
+	for i := range maxPages {
+		pages[fmt.Sprint("GET /plugins?offset=", i)] = fmt.Sprintf(`{"data":[],"next":"/plugins?offset=%d"}`, i+1)
+	}
+	c, asked = fake(t, pages)
+	const many = "there are more than 1000 pages of plugins, the most that are read"
+	if _, err := c.Find(t.Context(), "traffic-split", "shop"); err == nil || err.Error() != many {
+		t.Errorf("%v, want %s", err, many)
+	}
+	if len(*asked) != maxPages {
+		t.Errorf("it is asked %d times", len(*asked))
+	}
+}
+
 // In what order Kong writes keys is no change.
 func TestSame(t *testing.T) {
 	row := Row{UpdatedAt: 1, Config: json.RawMessage(`{"a":1,"b":{"c":[1,2],"d":null}}`)}

@@ -100,9 +100,20 @@ func names(rows []Row) string {
 	return strings.Join(all, ", ")
 }
 
+// maxPages is how many pages of rows, of up to 1000 each, are read.
+const maxPages = 1000
+
 // rows returns all rows of a plugin.
 func (c *Client) rows(ctx context.Context, plugin string) (all []Row, err error) {
+	seen := map[string]bool{}
 	for next := "/plugins?size=1000"; next != ""; {
+		switch {
+		case seen[next]:
+			return nil, fmt.Errorf("the pages of plugins have no end: %q comes again as the next one; is there a proxy or a cache before the Admin API?", next)
+		case len(seen) == maxPages:
+			return nil, fmt.Errorf("there are more than %d pages of plugins, the most that are read", maxPages)
+		}
+		seen[next] = true
 		var page struct {
 			Data []Row
 			Next string

@@ -74,7 +74,7 @@ func readAll(path string) ([]text, Problems) {
 	var texts []text
 	total := 0
 	for _, p := range paths {
-		content, err := readFile(p)
+		content, err := readFile(p, maxFile)
 		if err != nil {
 			problems = append(problems, unreadable(p, err)...)
 			continue
@@ -89,12 +89,12 @@ func readAll(path string) ([]text, Problems) {
 
 // readFile reads a regular file of bounded size. It never blocks, as opening a FIFO
 // would, or reading a device that has no end.
-func readFile(path string) (string, error) {
+func readFile(path string, limit int) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", err
 	}
-	if err := acceptable(info, maxFile); err != nil {
+	if err := acceptable(info, limit); err != nil {
 		return "", err
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
@@ -102,7 +102,17 @@ func readFile(path string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	return read(f, maxFile)
+	return read(f, limit)
+}
+
+// Content returns the text of a regular file of at most limit bytes, as [Lock] does, and
+// locks nothing.
+func Content(path string, limit int) (string, error) {
+	content, err := readFile(path, limit)
+	if err != nil {
+		return "", inPath(path, err)
+	}
+	return content, nil
 }
 
 // read reads an open file, which may have been replaced since it was looked at, up to

@@ -40,6 +40,9 @@ type Weight struct{ Backend, Text string }
 // boolean, or else a string.
 func Value(text string) *config.Node {
 	n, err := config.ParseKong([]byte(text))
+	if err == nil && n.Kind == config.Number {
+		_, err = strconv.ParseFloat(text, 64) // one that is too large is none
+	}
 	if err == nil && (n.Kind == config.Number || n.Kind == config.Bool) && strings.TrimSpace(text) == text {
 		return n
 	}
