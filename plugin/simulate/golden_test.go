@@ -105,7 +105,7 @@ func TestText(t *testing.T) {
 		}
 		golden(t, name, got.Bytes())
 		for line := range strings.Lines(got.String()) {
-			if n := utf8.RuneCountInString(line) - 1; n > 80 && !strings.Contains(line, "taken back") {
+			if n := utf8.RuneCountInString(line) - 1; n > 80 && !strings.Contains(line, "rolled back") {
 				t.Errorf("%d columns: %s", n, line)
 			}
 		}
