@@ -126,13 +126,13 @@ func (s *stack) makePrometheus(t *testing.T) string {
 			s.copyFile(t, library, filepath.Join(dir, library))
 		}
 	}
-	if err := os.Mkdir(filepath.Join(dir, "prometheus"), 0o755); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, "data"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "Dockerfile"), strings.Join([]string{
 		"FROM scratch",
 		"COPY . /",
-		"COPY --chown=65534:65534 prometheus /prometheus",
+		"COPY --chown=65534:65534 data /prometheus",
 		"ENV PATH=/bin",
 		"USER 65534:65534",
 		`ENTRYPOINT ["/bin/prometheus"]`,
