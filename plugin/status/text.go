@@ -58,6 +58,9 @@ func wrongWith(s *plugin.SplitStatus) (all []string) {
 	if !s.OutcomesMissing.IsZero() {
 		add("%s: Kong tells no outcomes since %s, so that neither guard nor passive health checks work", s.Split, moment(s.OutcomesMissing))
 	}
+	if s.Drift != nil && *s.Drift >= 2 {
+		add("%s: choices by weight are off from the shares by %.2f requests, which no config can cause: report it", s.Split, *s.Drift)
+	}
 	for _, b := range s.Backends {
 		if b.Up != nil && !*b.Up {
 			add("%s: %s is %s", s.Split, b.Name, condition(&b))

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -51,6 +52,18 @@ func TestWrongForAWhile(t *testing.T) {
 		tt.of.Now = noon.Add(recentTime)
 		if got := tt.of.wrong(); len(got) > 0 {
 			t.Errorf("still wrong after %v: %q", recentTime, got)
+		}
+	}
+}
+
+// The algorithm keeps below 2, whatever somebody edits.
+func TestDriftThatIsWrong(t *testing.T) {
+	for drift, want := range map[float64][]string{
+		1.99: nil,
+		2.5:  {"shop: choices by weight are off from the shares by 2.50 requests, which no config can cause: report it"},
+	} {
+		if got := wrongWith(&plugin.SplitStatus{Split: "shop", Drift: new(drift)}); !slices.Equal(got, want) {
+			t.Errorf("%v: %q, want %q", drift, got, want)
 		}
 	}
 }
