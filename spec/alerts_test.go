@@ -136,7 +136,7 @@ func (s *scene) cmdAlerts(args []string) error {
 
 // cmdDashboard expects that each query of the dashboard and of docs/observability.md has
 // an answer, by the series of the last alerts, which have a split shop with a backend
-// canary, and that promtool finds nothing wrong with any metric.
+// canary, of one server and of two, and that promtool finds nothing wrong with any metric.
 func (s *scene) cmdDashboard(args []string) error {
 	if err := arguments(args, "dashboard address", 1, 1); err != nil {
 		return err
@@ -149,8 +149,17 @@ func (s *scene) cmdDashboard(args []string) error {
 	for _, q := range queries(s.tb) {
 		expect = append(expect, expects("group("+q+")", "{}"))
 	}
-	if err := evaluate(s.dir, s.series, expect); err != nil {
-		return err
+	two := s.series
+	for _, one := range s.series {
+		two = append(two, map[string]string{
+			"series": strings.Replace(one["series"], strconv.Quote(args[0]), `"another:8007"`, 1),
+			"values": one["values"],
+		})
+	}
+	for _, input := range [][]map[string]string{s.series, two} {
+		if err := evaluate(s.dir, input, expect); err != nil {
+			return err
+		}
 	}
 	got, err := sendHTTP1(args[0], request{method: http.MethodGet, target: "/metrics"})
 	if err != nil {
