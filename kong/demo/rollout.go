@@ -66,7 +66,7 @@ func (d *Demo) PlayRollout(ctx context.Context, out io.Writer, step time.Duratio
 	if err := d.apply(ctx); err != nil {
 		return nil, err
 	}
-	p := &player{Demo: d, out: out, step: step, begun: begun}
+	p := &player{Demo: d, out: out, step: step}
 	if err := p.writeHead(); err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ type player struct {
 	*Demo
 	out    io.Writer
 	step   time.Duration
-	begun  time.Time
+	begun  time.Time // when the first stage has begun
 	stage  time.Time // when the stage under way has begun; zero: none has
 	fails  time.Time // when the canary has begun to fail; zero: not yet
 	over   bool
@@ -133,6 +133,7 @@ func (p *player) look(ctx context.Context) error {
 // begin begins a stage, and writes what became of the one before it.
 func (p *player) begin(r *rampStatus, now time.Time, text string) error {
 	if p.stage.IsZero() {
+		p.begun = now
 		p.traffic.next(r.Share)
 	} else if err := p.finish(r.Share); err != nil {
 		return err
