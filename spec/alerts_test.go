@@ -135,8 +135,9 @@ func (s *scene) cmdAlerts(args []string) error {
 }
 
 // cmdDashboard expects that each query of the dashboard and of docs/observability.md has
-// an answer, by the series of the last alerts, which have a split shop with a backend
-// canary, of one server and of two, and that promtool finds nothing wrong with any metric.
+// an answer, with the labels by which the dashboard calls it, by the series of the last
+// alerts, which have a split shop with a backend canary, of one server and of two; and
+// that promtool finds nothing wrong with any metric.
 func (s *scene) cmdDashboard(args []string) error {
 	if err := arguments(args, "dashboard address", 1, 1); err != nil {
 		return err
@@ -148,6 +149,11 @@ func (s *scene) cmdDashboard(args []string) error {
 	var expect []map[string]any
 	for _, q := range queries(s.tb) {
 		expect = append(expect, expects("group("+q+")", "{}"))
+	}
+	for _, target := range targets(s.tb) {
+		for _, m := range regexp.MustCompile(`\{\{(\w+)\}\}`).FindAllStringSubmatch(target.Legend, -1) {
+			expect = append(expect, expects(fmt.Sprintf(`group by (lacks) (label_replace(%s, "lacks", %[2]q, %[2]q, ""))`, withValues(target.Expr), m[1]), "{}"))
+		}
 	}
 	two := s.series
 	for _, one := range s.series {

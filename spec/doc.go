@@ -179,10 +179,10 @@
 //	    Nothing is done where there is no promtool
 //	dashboard address
 //	    each query of the dashboard in kong/observability and of
-//	    docs/observability.md has an answer, by the series of the last alerts, which
-//	    have a split shop with a backend canary, of one server and of two; and
-//	    promtool check metrics finds nothing. Nothing is done where there is no
-//	    promtool
+//	    docs/observability.md has an answer, with the labels by which the dashboard
+//	    calls it, by the series of the last alerts, which have a split shop with a
+//	    backend canary, of one server and of two; and promtool check metrics finds
+//	    nothing. Nothing is done where there is no promtool
 //
 // The condition [kong] says that the gateway is a real Kong, for the little that
 // the stand-in does not have; [postgres] that this can have a database; [ipv6] says that this machine has ::1, [root] that

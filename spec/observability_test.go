@@ -159,14 +159,8 @@ func TestQueriesCanBeRead(t *testing.T) {
 // variables may have.
 func queries(t testing.TB) (found []string) {
 	t.Helper()
-	var dashboard struct {
-		Panels []struct{ Targets []struct{ Expr string } }
-	}
-	readYAML(t, observability+"/grafana/traffic-split.json", &dashboard) // JSON is YAML
-	for _, p := range dashboard.Panels {
-		for _, target := range p.Targets {
-			found = append(found, target.Expr)
-		}
+	for _, target := range targets(t) {
+		found = append(found, target.Expr)
 	}
 	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(textOf(t, "../docs/observability.md"), -1) {
 		for _, document := range strings.Split(block[1], "\n---\n") {
@@ -178,13 +172,36 @@ func queries(t testing.TB) (found []string) {
 		}
 	}
 	for i, q := range found {
-		found[i] = strings.NewReplacer(
-			"$__rate_interval", "5m", "$job", ".*", "$instance", ".*", "$split", "shop",
-			"{{args.split}}", "shop", "{{args.backend}}", "canary", "{{ interval }}", "5m",
-			"{{ variables.split }}", "shop", "{{ variables.backend }}", "canary",
-		).Replace(q)
+		found[i] = withValues(q)
 	}
 	return found
+}
+
+// A target is a query of the dashboard's, and what its series are called.
+type target struct {
+	Expr   string
+	Legend string `yaml:"legendFormat"`
+}
+
+func targets(t testing.TB) (all []target) {
+	t.Helper()
+	var dashboard struct {
+		Panels []struct{ Targets []target }
+	}
+	readYAML(t, observability+"/grafana/traffic-split.json", &dashboard) // JSON is YAML
+	for _, p := range dashboard.Panels {
+		all = append(all, p.Targets...)
+	}
+	return all
+}
+
+// withValues is a query with values in place of its variables.
+func withValues(query string) string {
+	return strings.NewReplacer(
+		"$__rate_interval", "5m", "$job", ".*", "$instance", ".*", "$split", "shop",
+		"{{args.split}}", "shop", "{{args.backend}}", "canary", "{{ interval }}", "5m",
+		"{{ variables.split }}", "shop", "{{ variables.backend }}", "canary",
+	).Replace(query)
 }
 
 // valuesOf are the texts that a document has for a key, wherever that is.
