@@ -76,12 +76,7 @@ func newDrawing(r *plugin.RampStatus) drawing {
 		}
 		highest = max(highest, p.Share)
 	}
-	d.top = 1
-	for _, top := range []float64{0.75, 0.5, 0.25, 0.1, 0.05, 0.01} {
-		if highest <= top {
-			d.top = top
-		}
-	}
+	d.top = scaleOf(highest)
 	first, last := d.points[0].At, d.points[len(d.points)-1].At
 	margin := time.Duration(courseMargin * float64(max(last.Sub(first), time.Minute)))
 	d.begin, d.end = first.Add(-margin), last.Add(margin)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,15 +23,17 @@ import (
 type watcher struct {
 	*httptest.ResponseRecorder
 	leave  context.CancelFunc
-	texts  [][]byte      // the server's own, not copies
-	blocks chan struct{} // nil: it reads at once
-	ended  bool
-	until  time.Time // the deadline of its last event
+	blocks atomic.Pointer[chan struct{}] // nil: it reads at once
+
+	// to look at after synctest.Wait
+	texts [][]byte // the server's own, not copies
+	ended bool
+	until time.Time // the deadline of its last event
 }
 
 func (w *watcher) Write(text []byte) (int, error) {
-	if w.blocks != nil {
-		<-w.blocks
+	if blocks := w.blocks.Load(); blocks != nil {
+		<-*blocks
 	}
 	w.texts = append(w.texts, text)
 	return w.ResponseRecorder.Write(text)
@@ -75,38 +78,58 @@ func (w *watcher) events() (all []string) {
 	return all
 }
 
-// changing is a handler of two splits, the first one with a weight that changes.
-func changing(weight *int, more *[]plugin.SplitStatus, looked *int) http.Handler {
-	began := time.Now()
-	s := Source{Version: "1", Started: began}
-	s.Splits = func(time.Time) []plugin.SplitStatus {
-		*looked++
-		return append([]plugin.SplitStatus{
-			{Split: "a", Since: began.Add(-25 * time.Hour), Backends: []plugin.BackendStatus{{Name: "x", Weight: *weight}}},
-			{Split: "b", Since: began.Add(-25 * time.Hour), Backends: []plugin.BackendStatus{{Name: "y"}}},
-		}, *more...)
-	}
-	return Handler(s, slog.New(slog.DiscardHandler))
+// changing are two splits, the first one with a weight that changes, and how often they were
+// looked at.
+type changing struct {
+	weight atomic.Int64
+	more   atomic.Pointer[plugin.SplitStatus] // a third one; nil: there is none
+	looked atomic.Int64
+	panics atomic.Bool
+	takes  time.Duration // to look at them
+}
+
+func (c *changing) handler() http.Handler {
+	since := time.Now().Add(-25 * time.Hour)
+	return Handler(Source{Version: "1", Started: time.Now(), Splits: func(time.Time) []plugin.SplitStatus {
+		c.looked.Add(1)
+		time.Sleep(c.takes)
+		if c.panics.Load() {
+			panic("ouch")
+		}
+		all := []plugin.SplitStatus{
+			{Split: "a", Since: since, Backends: []plugin.BackendStatus{{Name: "x", Weight: int(c.weight.Load())}}},
+			{Split: "b", Since: since, Backends: []plugin.BackendStatus{{Name: "y"}}},
+		}
+		if more := c.more.Load(); more != nil {
+			all = append(all, *more)
+		}
+		return all
+	}}, slog.New(slog.DiscardHandler))
+}
+
+// rest waits, and then for whatever happens at that time.
+func rest(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
 
 // Whoever watches gets all sections and then, each second, those that have changed. There is
 // one text for all of them.
 func TestEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		weight, looked, more := 1, 0, []plugin.SplitStatus{}
-		h := changing(&weight, &more, &looked)
+		var c changing
+		h := c.handler()
 		first, second := watch(t, h), watch(t, h)
-		time.Sleep(2*feedPause + feedPause/2)
+		rest(2*feedPause + feedPause/2)
 		late := watch(t, h)
-		weight = 2
-		time.Sleep(feedPause)
-		more = append(more, plugin.SplitStatus{Split: "c"})
-		time.Sleep(feedPause)
-		synctest.Wait()
-		a, b, c := name("split", "a", ""), name("split", "b", ""), name("split", "c", "")
-		whole := "report wrong none " + a + " " + b + " left changes server"
-		second1 := "changed server" // how long the process runs is in there
-		want := []string{whole, second1, second1, "changed " + a + " server", strings.Replace(whole, b, b+" "+c, 1)}
+		c.weight.Store(2)
+		rest(feedPause)
+		c.more.Store(&plugin.SplitStatus{Split: "c"})
+		rest(feedPause)
+		one, two, three := name("split", "a", ""), name("split", "b", ""), name("split", "c", "")
+		whole := "report wrong none " + one + " " + two + " left changes server"
+		each := "changed server" // how long the process runs is in there
+		want := []string{whole, each, each, "changed " + one + " server", strings.Replace(whole, two, two+" "+three, 1)}
 		for name, w := range map[string]*watcher{"first": first, "second": second} {
 			if got := w.events(); strings.Join(got, "\n") != strings.Join(want, "\n") {
 				t.Errorf("the %s was told\n%s\nwant\n%s", name, strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -127,15 +150,15 @@ func TestEvents(t *testing.T) {
 				t.Errorf("event %d has two texts", i)
 			}
 		}
-		if looked != 5 {
-			t.Errorf("the splits were looked at %d times, want 5", looked)
+		if n := c.looked.Load(); n != 5 {
+			t.Errorf("the splits were looked at %d times, want 5", n)
 		}
 		for _, w := range []*watcher{first, second, late} {
 			w.leave()
 		}
-		time.Sleep(time.Hour)
-		if looked != 5 || !first.ended || !late.ended {
-			t.Errorf("nobody watches, and the splits were looked at %d times, want 5", looked)
+		rest(time.Hour)
+		if n := c.looked.Load(); n != 5 || !first.ended || !late.ended {
+			t.Errorf("nobody watches, and the splits were looked at %d times, want 5", n)
 		}
 	})
 }
@@ -143,14 +166,14 @@ func TestEvents(t *testing.T) {
 // One who reads slowly holds up nobody, and gets all sections when it is back.
 func TestSlowWatcher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		weight, looked, more := 1, 0, []plugin.SplitStatus{}
-		h := changing(&weight, &more, &looked)
+		var c changing
+		h := c.handler()
 		slow, quick := watch(t, h), watch(t, h)
-		slow.blocks = make(chan struct{})
-		time.Sleep(3*feedPause + feedPause/2)
-		close(slow.blocks)
-		time.Sleep(feedPause)
-		synctest.Wait()
+		blocks := make(chan struct{})
+		slow.blocks.Store(&blocks)
+		rest(3*feedPause + feedPause/2)
+		close(blocks)
+		rest(feedPause)
 		got := strings.Join(slow.events(), "\n")
 		for i, want := range []string{"report", "changed", "report", "changed"} {
 			if event := strings.Split(got, "\n")[i]; !strings.HasPrefix(event, want) {
@@ -167,11 +190,11 @@ func TestSlowWatcher(t *testing.T) {
 // event by event.
 func TestCompressedEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		weight, looked, more := 1, 0, []plugin.SplitStatus{}
-		h := changing(&weight, &more, &looked)
+		var c changing
+		h := c.handler()
 		plain := watch(t, h)
 		one := watch(t, h, "Accept-Encoding", "gzip")
-		time.Sleep(feedPause + feedPause/2)
+		rest(feedPause + feedPause/2)
 		two := watch(t, h, "Accept-Encoding", "gzip")
 		time.Sleep(2 * feedPause)
 		synctest.Wait()
@@ -200,14 +223,13 @@ func TestCompressedEvents(t *testing.T) {
 // There are so many at most: the one who has watched longest has to leave, and is told why.
 func TestWatchersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		weight, looked, more := 1, 0, []plugin.SplitStatus{}
-		h := changing(&weight, &more, &looked)
+		var c changing
+		h := c.handler()
 		var all []*watcher
 		for range maxWatchers + 2 {
 			all = append(all, watch(t, h))
 		}
-		time.Sleep(feedPause)
-		synctest.Wait()
+		rest(feedPause)
 		for i, w := range all {
 			events := w.events()
 			last := events[len(events)-1]
@@ -215,8 +237,8 @@ func TestWatchersAreBounded(t *testing.T) {
 				t.Errorf("watcher %d: told %q, ended %v", i, last, w.ended)
 			}
 		}
-		if looked != 2 {
-			t.Errorf("the splits were looked at %d times, want 2", looked)
+		if n := c.looked.Load(); n != 2 {
+			t.Errorf("the splits were looked at %d times, want 2", n)
 		}
 	})
 }
@@ -227,16 +249,11 @@ func TestFeedIsNoBurden(t *testing.T) {
 		10 * time.Millisecond: feedPause, 200 * time.Millisecond: 4 * time.Second, time.Second: maxFeedPause,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			looked := 0
-			h := Handler(Source{Splits: func(time.Time) []plugin.SplitStatus {
-				looked++
-				time.Sleep(took)
-				return nil
-			}}, slog.New(slog.DiscardHandler))
-			watch(t, h)
-			time.Sleep(3*pause + pause/2)
-			if looked != 4 {
-				t.Errorf("that takes %v, and was done %d times in %v", took, looked, 3*pause)
+			c := changing{takes: took}
+			watch(t, c.handler())
+			rest(3*pause + pause/2)
+			if n := c.looked.Load(); n != 4 {
+				t.Errorf("that takes %v, and was done %d times in %v", took, n, 3*pause)
 			}
 		})
 	}
@@ -246,21 +263,15 @@ func TestFeedIsNoBurden(t *testing.T) {
 // told again.
 func TestFeedAfterAPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		wrong := false
-		h := Handler(Source{Splits: func(time.Time) []plugin.SplitStatus {
-			if wrong {
-				panic("ouch")
-			}
-			return nil
-		}}, slog.New(slog.DiscardHandler))
+		var c changing
+		h := c.handler()
 		one, two := watch(t, h), watch(t, h)
-		wrong = true
-		time.Sleep(feedPause)
-		synctest.Wait()
+		c.panics.Store(true)
+		rest(feedPause)
 		if !one.ended || !two.ended {
 			t.Errorf("ended are %v, %v", one.ended, two.ended)
 		}
-		wrong = false
+		c.panics.Store(false)
 		if again := watch(t, h); len(again.texts) != 1 || again.ended {
 			t.Errorf("told %d events, ended %v", len(again.texts), again.ended)
 		}
@@ -274,7 +285,7 @@ func TestStreamUntilTheEnd(t *testing.T) {
 	address, _, end := serving(t, func(w http.ResponseWriter, r *http.Request) {
 		defer close(left)
 		h.ServeHTTP(w, r)
-	}, 10*time.Millisecond)
+	}, feedPause/2)
 	response, err := http.Get("http://" + address + "/events")
 	if err != nil {
 		t.Fatal(err)

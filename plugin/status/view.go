@@ -23,6 +23,9 @@ const (
 	maxWrong    = 50
 	// fewBackends is how many are named where a split is closed.
 	fewBackends = 4
+	// fewShare is a share up to which bars are drawn larger: else those of many backends
+	// could not be told apart.
+	fewShare = 0.1
 	// newChanges is how many changes are shown at first.
 	newChanges = 8
 	// bad is one of how many requests may fail until that is marked.
@@ -70,6 +73,7 @@ type splitView struct {
 	Observed    bool     // the outcomes of its requests are known
 	Unavailable string
 	Drift       string // by how many requests shares are off; empty: they are not kept
+	Scale       string // the share of a bar of full length; empty: 100 %
 	Backends    []backendView
 	Ramp        *rampView
 }
@@ -194,11 +198,20 @@ func viewSplit(s *plugin.SplitStatus, now time.Time) *splitView {
 		v.Ramp = viewRamp(s, now)
 		v.Stage = v.Ramp.Stage
 	}
+	highest := 0.
 	for i := range s.Backends {
 		b := &s.Backends[i]
 		v.Observed = v.Observed || b.Outcomes != nil
 		v.Backends = append(v.Backends, viewBackend(b, b.Name == ramp, now))
+		if highest = max(highest, b.Share); b.Recent != nil && b.Recent.Share != nil {
+			highest = max(highest, *b.Recent.Share)
+		}
 	}
+	full := scaleOf(highest)
+	if full > fewShare {
+		full = 1
+	}
+	v.measure(s, full)
 	v.Shares, v.Brief = shares(s), brief(s)
 	if s.Drift != nil {
 		v.Drift = strconv.FormatFloat(*s.Drift, 'f', 1, 64)
@@ -254,7 +267,7 @@ func count(n uint64, what string) string {
 
 func viewBackend(b *plugin.BackendStatus, ramp bool, now time.Time) backendView {
 	v := backendView{
-		Name: b.Name, Ramp: ramp, Weight: b.Weight, Set: percentage(b.Share), SetAt: length(b.Share), GotTo: "0%",
+		Name: b.Name, Ramp: ramp, Weight: b.Weight, Set: percentage(b.Share),
 		Ejections: b.Ejections, Health: "unknown", Condition: "not known yet",
 	}
 	var all uint64
@@ -265,7 +278,7 @@ func viewBackend(b *plugin.BackendStatus, ramp bool, now time.Time) backendView 
 	if r := b.Recent; r != nil {
 		v.Requests = grouped(r.Requests)
 		if r.Share != nil {
-			v.Got, v.GotTo = percentage(*r.Share), length(*r.Share)
+			v.Got = percentage(*r.Share)
 		}
 		v.Failed, v.Bad = failures(r.Failed, r.Observed), r.Failed*bad > r.Observed
 		v.Latency, v.P95 = latencies(r.Latency, r.LatencyP95)
@@ -289,6 +302,30 @@ func viewBackend(b *plugin.BackendStatus, ramp bool, now time.Time) backendView 
 		}
 	}
 	return v
+}
+
+// measure makes the bars, whose full length is that share.
+func (s *splitView) measure(of *plugin.SplitStatus, full float64) {
+	if full < 1 {
+		s.Scale = percentage(full)
+	}
+	for i := range s.Backends {
+		b := &of.Backends[i]
+		s.Backends[i].SetAt, s.Backends[i].GotTo = length(b.Share/full), "0%"
+		if b.Recent != nil && b.Recent.Share != nil {
+			s.Backends[i].GotTo = length(*b.Recent.Share / full)
+		}
+	}
+}
+
+// scaleOf returns the share at the end of a scale that has one as high as that.
+func scaleOf(highest float64) float64 {
+	for _, full := range []float64{0.01, 0.05, 0.1, 0.25, 0.5, 0.75} {
+		if highest <= full && highest > 0 {
+			return full
+		}
+	}
+	return 1
 }
 
 // length returns a part of a whole as a length in an image.

@@ -84,7 +84,7 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// The colours are others in the dark.
+// The colours are others in the dark, and nothing moves for those who do not want that.
 func TestDark(t *testing.T) {
 	tb := open(t, 1280)
 	tb.do(colors("light"), chromedp.Navigate(serve(t, source(rollout())).URL))
@@ -93,6 +93,14 @@ func TestDark(t *testing.T) {
 	tb.do(colors("dark"))
 	if dark := value[string](tb, ground); dark == light {
 		t.Errorf("both are %s", dark)
+	}
+	moves := `[...document.querySelectorAll('*')].some((element) => parseFloat(getComputedStyle(element).transitionDuration) > 0)`
+	if value[bool](tb, moves) { // colors has asked for none
+		t.Error("something moves")
+	}
+	tb.do(send(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{}))
+	if !value[bool](tb, moves) {
+		t.Error("nothing moves")
 	}
 }
 
