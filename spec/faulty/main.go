@@ -1,7 +1,8 @@
 // Command faulty is the plugin server with a handler that fails where a request
 // asks for it, for the scenarios: on a path that ends with "00" it panics, and on
 // one that ends with "/exit" it takes its process with it, as a fatal error of Go's
-// runtime would; so does the start of an instance of a row called "exit". A process ends
+// runtime would; so does the start of an instance of a row called "exit". On one that ends
+// with "/deadlock" it never ends, the first time. A process ends
 // before it is ready where there is a file called like the socket, with
 // ".stillborn" behind it. All else is left to the plugin.
 package main
@@ -53,7 +54,7 @@ func serve(socket, info string) error {
 			if bytes.Contains(text, []byte(`"__plugin_id":"exit"`)) {
 				os.Exit(3)
 			}
-			return faulty{p.Start(text)}, nil
+			return faulty{p.Start(text), socket}, nil
 		},
 	}
 	child, err := keeper.Inherited()
@@ -61,7 +62,11 @@ func serve(socket, info string) error {
 		return err
 	}
 	if child == nil {
-		return keeper.Run(keeper.Options{Args: os.Args, Log: slog.Default(), Listen: func() (net.Listener, error) {
+		if err := os.WriteFile(socket+".deadlock", nil, 0o600); err != nil {
+			return err
+		}
+		probe := func(sock net.Conn) error { return server.Probe(context.Background(), sock, plugin.Name) }
+		return keeper.Run(keeper.Options{Args: os.Args, Log: slog.Default(), Probe: probe, HangTime: time.Second, Listen: func() (net.Listener, error) {
 			dump, err := server.PrepareInfo(info, served, socket)
 			if err == nil {
 				err = dump.Publish()
@@ -83,7 +88,10 @@ func serve(socket, info string) error {
 }
 
 // faulty is the plugin's instance, with a fault.
-type faulty struct{ *plugin.Instance }
+type faulty struct {
+	*plugin.Instance
+	socket string
+}
 
 func (f faulty) Handle(phase string, now time.Time, kong *pdk.PDK) error {
 	path, err := kong.Request.GetPath()
@@ -94,6 +102,8 @@ func (f faulty) Handle(phase string, now time.Time, kong *pdk.PDK) error {
 		panic("the request has asked for it")
 	case strings.HasSuffix(path, "/exit"):
 		os.Exit(3)
+	case strings.HasSuffix(path, "/deadlock") && os.Remove(f.socket+".deadlock") == nil:
+		select {}
 	}
 	return f.Instance.Handle(phase, now, kong)
 }
