@@ -23,7 +23,9 @@
 // What else outlives a child, it saves by key in the keeper; see [Child.Set].
 //
 // A child that is not ready within a while hangs, and is killed. The one after it is
-// started as after any that dies before it is ready: later each time.
+// started as after any that dies before it is ready: later each time. One that was ready
+// and does not answer any more is killed as well, and the next one goes on where it was;
+// [Options.Probe] asks it.
 //
 // # Upgrades
 //
