@@ -219,7 +219,17 @@ func (d *Demo) Close() error {
 		errs = append(errs, d.log.Close())
 	}
 	if d.dir != "" {
-		errs = append(errs, os.RemoveAll(d.dir))
+		errs = append(errs, remove(d.dir))
 	}
 	return errors.Join(errs...)
+}
+
+// remove removes a folder. On a busy machine the gateway kills a plugin server that is slow
+// to end, as Kong does, and what that leaves may write there for a moment more.
+func remove(dir string) error {
+	for deadline := time.Now().Add(stopTime); ; time.Sleep(lookPause) {
+		if err := os.RemoveAll(dir); err == nil || time.Now().After(deadline) {
+			return err
+		}
+	}
 }

@@ -40,11 +40,9 @@ The requests go on until Ctrl-C, and the canary is mended. To look:
   SPLITCTL top STATUS
   PAGE
 
-To begin the rollout anew, to have it wait, and to have it go on:
+To begin the rollout anew, or with another word in place of start, to have it
+hold, resume, widen or abort:
 
-  at="--admin ADMIN --wait STATUS
-    --declarative FILE"
-  SPLITCTL ramp start shop $at
-  SPLITCTL ramp hold shop $at
-  SPLITCTL ramp resume shop $at
+  SPLITCTL ramp start shop --admin ADMIN \
+    --wait STATUS --declarative FILE
 `
