@@ -48,7 +48,7 @@ func TestPageInWords(t *testing.T) {
 		"shop ✕ 3 wrong canary rolled back to 25 %",
 		"stable 75 %",
 		"ejected until 2026-11-01 12:01 UTC",
-		"probed at http://10.0.0.1:80/: no answer within 1s",
+		"since 2026-11-01 12:00 UTC", "by probes of http://10.0.0.1:80/: no answer within 1s",
 		"Ramp of canary , from 0 % to 50 %",
 		"Rolled back to 25 % at 2026-11-01 12:00 UTC",
 		"too many failed. It stays there until the ramp's start or plan is changed.",
