@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -111,8 +112,30 @@ func (w *worker) instanceID(p *externalPlugin, row *pluginRow) (int32, error) {
 	return id, nil
 }
 
+// numbered returns a value with its fractions as Kong's JSON has them: with 16 digits, so
+// that 0.088 is 0.08799999999999999.
+func numbered(value any) any {
+	switch v := value.(type) {
+	case float64:
+		return json.Number(strconv.FormatFloat(v, 'g', 16, 64))
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, value := range v {
+			out[key] = numbered(value)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = numbered(v[i])
+		}
+		return out
+	}
+	return value
+}
+
 func startInstance(client *rpcClient, plugin string, row *pluginRow) (int32, error) {
-	config, err := json.Marshal(row.config)
+	config, err := json.Marshal(numbered(row.config))
 	if err != nil {
 		return 0, err
 	}

@@ -2,13 +2,16 @@ package config
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 func TestFromKong(t *testing.T) {
@@ -182,12 +185,30 @@ func TestParseDecimal(t *testing.T) {
 		{"-1e19", 0, -huge - 1, true},
 		{"1e99999999999999999999", 0, huge, true},
 		{"99999999999999999999", 0, huge, true},
+		{"0.08799999999999999", 3, 88, true},
+		{"0.07000000000000001", 2, 7, true},
+		{"-1.1499999999999999e1", 3, -11500, true},
+		{"0.0879999999999", 3, 0, false}, // somebody has meant it
+		{"0.12345678901234567", 3, 0, false},
+		{"1.0000000000000001", 0, 0, false},
 	}
 	for _, tt := range tests {
 		if got, ok := parseDecimal(tt.text, tt.decimals); got != tt.want || ok != tt.ok {
 			t.Errorf("%s, %d decimals: got %d, %v; want %d, %v", tt.text, tt.decimals, got, ok, tt.want, tt.ok)
 		}
 	}
+}
+
+// What Kong makes of a number is the same number.
+func TestParseDecimalOfKong(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		decimals := rapid.IntRange(1, 3).Draw(t, "decimals")
+		want := rapid.IntRange(0, 31_536_000_000).Draw(t, "units")
+		text := fmt.Sprintf("%.16g", float64(want)/math.Pow10(decimals)) // as cjson has it in Kong
+		if got, ok := parseDecimal(text, decimals); got != want || !ok {
+			t.Fatalf("%s, %d decimals: got %d, %v; want %d", text, decimals, got, ok, want)
+		}
+	})
 }
 
 func FuzzFromKong(f *testing.F) {

@@ -6,9 +6,15 @@ import (
 	"strings"
 )
 
+// exactDigits is how many digits of a decimal number a float64 keeps, whatever it is.
+const exactDigits = 15
+
 // parseDecimal parses a number of JSON's grammar exactly, in time that does not depend on
 // its exponent. It returns the number times 10^decimals, or the nearest int; ok is false
 // if the number has more decimals than that. 3.0 and 1e2 have none, 1.5 has one.
+//
+// Kong writes 16 digits of a number, one more than all numbers of that length have, so that
+// it makes 0.08799999999999999 of 0.088: of a fraction with so many, 15 count.
 func parseDecimal(text string, decimals int) (n int, ok bool) {
 	mantissa, exponent := text, 0
 	if i := strings.IndexAny(text, "eE"); i >= 0 {
@@ -32,6 +38,12 @@ func parseDecimal(text string, decimals int) (n int, ok bool) {
 	switch {
 	case digits == "":
 		return 0, true
+	case point < len(digits) && len(digits) > exactDigits && decimals > 0:
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return 0, false
+		}
+		return parseDecimal(strconv.FormatFloat(v, 'g', exactDigits, 64), decimals)
 	case point < len(digits):
 		return 0, false
 	}
