@@ -99,7 +99,11 @@ func (s *steerFlags) changeRow(ctx context.Context, split string, decide decide)
 	if err != nil {
 		return nil, s.inKong(fmt.Errorf("it is sent; whether it stays so is not known: %w", err))
 	}
-	if _, has, err := decodeRow(now); err != nil || !reflect.DeepEqual(has, is) || !last.Same(now) {
+	_, has, err := decodeRow(now)
+	if err != nil {
+		return nil, s.inKong(fmt.Errorf("it is sent, and what Kong has made of it is wrong: %w", err))
+	}
+	if !reflect.DeepEqual(has, is) || !last.Same(now) {
 		return nil, s.inKong(fmt.Errorf("it is sent, but somebody else has changed the row %s in the same moment: look at what it is now", row.ID))
 	}
 	return out, nil
