@@ -40,7 +40,11 @@ func (l *live) logChange(was *live, now time.Time, log *slog.Logger) {
 	case ramp != before:
 		tell("a ramp has begun", "backend", ramp, "share", split.Percent(l.state.RampShare(now)))
 	case !l.state.SameRamp(was.state):
-		tell("a ramp has changed", "backend", ramp, "share", split.Percent(was.state.RampShare(now))+"->"+split.Percent(l.state.RampShare(now)))
+		share := split.Percent(l.state.RampShare(now))
+		if former := split.Percent(was.state.RampShare(now)); former != share {
+			share = former + "->" + share
+		}
+		tell("a ramp has changed", "backend", ramp, "share", share, "held", l.split.Ramp.Hold != nil)
 	}
 	if !changed {
 		log.Info("a config has changed", "revision", was.split.Revision+"->"+l.split.Revision)

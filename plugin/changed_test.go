@@ -46,7 +46,8 @@ func TestChangesAreLogged(t *testing.T) {
 		},
 		{"something else", two, `"response_header":"X-Backend",` + two, []string{`msg="a config has changed" split=ID revision=changed`}},
 		{"a ramp", two, ramp + `},` + two, []string{`msg="a ramp has begun" split=ID backend=b share=0`}},
-		{"a ramp that is held", ramp + `},` + two, ramp + `,"hold":12.5},` + two, []string{`msg="a ramp has changed" split=ID backend=b share=0->12.5`}},
+		{"a ramp that is held", ramp + `},` + two, ramp + `,"hold":12.5},` + two, []string{`msg="a ramp has changed" split=ID backend=b share=0->12.5 held=true`}},
+		{"a ramp that goes on", ramp + `,"hold":0},` + two, ramp + `},` + two, []string{`msg="a ramp has changed" split=ID backend=b share=0 held=false`}},
 		{"no ramp", ramp + `},` + two, two, []string{`msg="a ramp has ended" split=ID backend=b`}},
 		{
 			"a ramp and a weight", two, ramp + `},` + strings.Replace(two, "90}", "80}", 1),
