@@ -30,7 +30,7 @@ with steps, the step of that share begins now.`, rollout.Resume, true},
 that it has.`, rollout.Finish, true},
 		{"abort", "Take the share to 0", "Takes the share of the ramp's backend to 0, and holds it there.", rollout.Abort, false},
 	} {
-		flags := steerFlags{onward: c.onward, hold: c.name == "hold"}
+		flags := steerFlags{onward: c.onward, finish: c.name == "finish", hold: c.name == "hold"}
 		sub := &cobra.Command{
 			Use: c.name + " SPLIT", Short: c.short, Long: c.long + "\n\n" + steerLong, Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error { return flags.run(cmd, args[0], c.command) },

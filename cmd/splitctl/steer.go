@@ -31,6 +31,7 @@ type steerFlags struct {
 	dryRun      bool
 	endSessions bool
 	onward      bool // the command has a ramp go on from where it is, or ends it there
+	finish      bool // it ends it there
 	hold        bool // the command has a ramp stay where it is
 	wait        []string
 	timeout     time.Duration
@@ -176,13 +177,13 @@ func (s *steerFlags) asServed(asked served, identity string, c *config.Config, n
 		if r == nil {
 			continue
 		}
+		share := int(math.Round(r.Share * 10000))
 		if !r.RolledBack.IsZero() {
-			if s.onward {
+			if s.onward && !(s.finish && byClock <= share) { // which leaves clients where they are
 				return fmt.Errorf("the ramp was rolled back at %s on %s: %s; ramp start begins it anew, ramp abort holds it at 0", r.RolledBack.UTC().Format(time.RFC3339), address, r.Why)
 			}
 			continue
 		}
-		share := int(math.Round(r.Share * 10000))
 		if has := r.WaitsFor != "" || r.Behind > 0; !has || !ramp.Waits() || ramp.Hold != nil || share >= byClock {
 			continue
 		}
