@@ -65,12 +65,13 @@ func (s *samples[T]) add(value T, last, now time.Time) {
 	}
 }
 
-// at returns the value at a time, zero where no sample is as old.
+// at returns the value at a time, and the oldest one that is known where no sample is as
+// old: add may have dropped that since the caller has chosen the time.
 func (s *samples[T]) at(then time.Time) (value T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, sample := range s.all {
-		if sample.at.After(then) {
+	for i, sample := range s.all {
+		if i > 0 && sample.at.After(then) {
 			break
 		}
 		value = sample.value
