@@ -90,9 +90,14 @@ func (c *Changes) WithGroup(name string) slog.Handler {
 	return &Changes{c.Handler.WithGroup(name), c.with, c.kept}
 }
 
+// add adds a change. A warning takes the place of the same one, so that one that is told
+// over and over does not displace all else.
 func (k *kept) add(c Change) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if c.Wrong {
+		k.all = slices.DeleteFunc(k.all, func(old Change) bool { return old.Split == c.Split && old.Text == c.Text })
+	}
 	if len(k.all) == maxChanges {
 		k.all = slices.Delete(k.all, 0, 1)
 	}

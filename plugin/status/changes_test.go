@@ -37,6 +37,13 @@ func TestChanges(t *testing.T) {
 		if lines := strings.Count(text.String(), "\n"); lines != 5 || !strings.Contains(text.String(), `g.revision="a b"`) {
 			t.Errorf("the log has %d lines:\n%s", lines, &text)
 		}
+		for range 2 * maxChanges {
+			log.Error("the split file is wrong", "path", "splits.yaml")
+		}
+		want = []Change{want[0], want[1], want[3], want[2]}
+		if diff := cmp.Diff(want, c.All()); diff != "" {
+			t.Errorf("with an error that is told over and over (-want +got):\n%s", diff)
+		}
 		for i := range maxChanges {
 			log.Info(fmt.Sprint("change ", i), "split", "shop")
 		}
