@@ -34,7 +34,7 @@ var chromium = sync.OnceValue(func() context.Context {
 			continue
 		}
 		// As root, as in a container, Chromium runs without a sandbox only.
-		options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU)
+		options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WSURLReadTimeout(deadline))
 		browser, stop := chromedp.NewExecAllocator(context.Background(), options...)
 		first, _ := chromedp.NewContext(browser)
 		stopChromium = func() {
@@ -130,10 +130,10 @@ func value[T any](tb *tab, expression string) T {
 	return v
 }
 
-// until waits until an expression in the page is true.
+// until waits until an expression in the page is true, for as long as the tab is open.
 func (tb *tab) until(expression string) {
 	tb.t.Helper()
-	if _, err := chromedp.Run(tb.ctx, chromedp.Poll[chromedp.Void](expression)); err != nil {
+	if _, err := chromedp.Run(tb.ctx, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingTimeout(0))); err != nil {
 		tb.t.Fatalf("%s is not true: %v", expression, err)
 	}
 }
