@@ -63,7 +63,6 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	text, err := e.text, e.err
 	head := w.Header()
 	head.Set("Vary", "Accept-Encoding")
-	head.Set("X-Content-Type-Options", "nosniff")
 	if zip := acceptsGzip(r); zip && err == nil {
 		text, err = e.zipped()
 		head.Set("Content-Encoding", "gzip")

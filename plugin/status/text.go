@@ -80,13 +80,11 @@ const recentTime = 10 * time.Minute
 // isRecent reports whether something that has happened once is still to be told.
 func (r *Report) isRecent(t time.Time) bool { return !t.IsZero() && r.Now.Sub(t) < recentTime }
 
-// condition says how a backend is.
+// condition says how a backend is that is not healthy.
 func condition(b *plugin.BackendStatus) string {
 	switch {
 	case b.Up == nil:
 		return "not known yet"
-	case *b.Up:
-		return "up"
 	case b.Missing:
 		return "missing: Kong has no Upstream of its name"
 	case !b.EjectedUntil.IsZero():

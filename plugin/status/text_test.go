@@ -12,12 +12,10 @@ import (
 
 // A backend says why it has no requests, and a ramp why it goes on.
 func TestTextOfRampsAndBackends(t *testing.T) {
-	down, up := false, true
 	for want, b := range map[string]*plugin.BackendStatus{
 		"not known yet": {},
-		"up":            {Up: &up},
-		"missing: Kong has no Upstream of its name": {Up: &down, Missing: true},
-		"unhealthy": {Up: &down},
+		"missing: Kong has no Upstream of its name": {Up: new(false), Missing: true},
+		"unhealthy": {Up: new(false)},
 	} {
 		if got := condition(b); got != want {
 			t.Errorf("got %q, want %q", got, want)
