@@ -73,6 +73,9 @@ type RampStatus struct {
 	Guard *GuardStatus `json:"guard,omitempty"`
 }
 
+// Overdue reports whether the next step waits although its time has come.
+func (r *RampStatus) Overdue(now time.Time) bool { return r.WaitsFor != "" && !r.Next.After(now) }
+
 // RampPoint is the share of a ramp from a time on, from 0 to 1.
 type RampPoint struct {
 	At    time.Time `json:"at"`

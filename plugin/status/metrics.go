@@ -112,7 +112,8 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	if c.Log != nil {
 		counter(linesDropped, c.Log().Dropped)
 	}
-	for _, s := range c.Splits(time.Now()) {
+	now := time.Now()
+	for _, s := range c.Splits(now) {
 		gauge(splitInfo, 1, s.Split, s.ID, s.Revision)
 		counter(unavailable, s.Unavailable, s.Split)
 		if s.Drift != nil {
@@ -129,7 +130,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 			if r.Steps > 0 {
 				gauge(rampStep, float64(r.Step), s.Split, r.Backend)
 				gauge(rampSteps, float64(r.Steps), s.Split, r.Backend)
-				gauge(rampWaits, number(r.WaitsFor != ""), s.Split, r.Backend)
+				gauge(rampWaits, number(r.Overdue(now)), s.Split, r.Backend)
 			}
 			if g := r.Guard; g != nil {
 				gauge(guardSaw, float64(g.Requests-g.Failed), s.Split, r.Backend, "ok")

@@ -3,6 +3,7 @@ package status
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http/httptest"
@@ -87,8 +88,27 @@ func ours(text string) []string {
 	return lines
 }
 
+// metricsAt returns the metrics of that time.
+func metricsAt(t *testing.T, at time.Time) (w *httptest.ResponseRecorder) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(at))
+		w = get(t, source(), io.Discard, "GET", "/metrics")
+	})
+	return w
+}
+
+// A step waits for more than its time from when that is over on.
+func TestMetricOfWaitingStep(t *testing.T) {
+	for want, at := range []time.Time{noon.Add(59 * time.Second), noon.Add(time.Minute)} {
+		if got := metricsAt(t, at).Body.String(); !strings.Contains(got, fmt.Sprintf("ramp_waiting{backend=\"canary\",split=\"shop\"} %d\n", want)) {
+			t.Errorf("at %v it is not %d", at, want)
+		}
+	}
+}
+
 func TestMetrics(t *testing.T) {
-	w := get(t, source(), io.Discard, "GET", "/metrics")
+	w := metricsAt(t, noon.Add(time.Hour))
 	want := []string{
 		`backend_observed_share{backend="canary",split="shop"} 0.16666666666666666`,
 		`backend_observed_share{backend="stable",split="shop"} 0.6666666666666666`,

@@ -79,10 +79,10 @@ func (v *rampView) does(r *plugin.RampStatus, now time.Time) {
 		say("Begins at ", r.Start, ".")
 	case r.WaitsFor != "":
 		v.Stage, v.UnderWay = v.Stage+", waits", true
-		if r.Next.After(now) {
-			say("The next step begins at ", r.Next, " at the earliest, and waits for "+r.WaitsFor+".")
-		} else {
+		if r.Overdue(now) {
 			say("The time of this step is over. The next one waits for "+r.WaitsFor+".", time.Time{}, "")
+		} else {
+			say("The next step begins at ", r.Next, " at the earliest, and waits for "+r.WaitsFor+".")
 		}
 	case r.Next.IsZero() && r.Step < r.Steps:
 		v.Stage, v.UnderWay = v.Stage+", waits for you", true
