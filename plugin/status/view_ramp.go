@@ -129,7 +129,7 @@ func guardWords(g *plugin.GuardStatus) (all []string) {
 
 // compare puts what the ramp's backend has had lately beside what all others have.
 func (v *rampView) compare(s *plugin.SplitStatus) {
-	own, others := plugin.RecentBackend{}, plugin.RecentBackend{}
+	own, others := plugin.RecentBackend{}, together{}
 	known := false
 	for i := range s.Backends {
 		b := &s.Backends[i]
@@ -141,7 +141,7 @@ func (v *rampView) compare(s *plugin.SplitStatus) {
 			own = *b.Recent
 			continue
 		}
-		add(&others, b.Recent)
+		others.add(b.Recent)
 	}
 	if !known || len(s.Backends) < 2 {
 		return
@@ -154,7 +154,7 @@ func (v *rampView) compare(s *plugin.SplitStatus) {
 			}
 		}
 	}
-	for i, r := range []*plugin.RecentBackend{&own, &others} {
+	for i, r := range []*plugin.RecentBackend{&own, &others.RecentBackend} {
 		c := comparedView{Name: name, Requests: grouped(r.Requests), Failed: failures(r.Failed, r.Observed)}
 		if i == 0 {
 			c.Name, c.Ramp = s.Ramp.Backend, true
@@ -164,23 +164,28 @@ func (v *rampView) compare(s *plugin.SplitStatus) {
 	}
 }
 
+// together is what several backends have had.
+type together struct {
+	plugin.RecentBackend
+	timed uint64 // the requests of those that have a latency
+}
+
 // add adds what another backend has had. The mean of the latencies is that of all their
 // requests; 95 % of these took at most the larger one of the two bounds.
-func add(sum, other *plugin.RecentBackend) {
-	if other.Latency != nil {
-		switch {
-		case sum.Latency == nil:
-			sum.Latency, sum.LatencyP95 = new(*other.Latency), other.LatencyP95
-		default:
-			*sum.Latency = (*sum.Latency*float64(sum.Observed) + *other.Latency*float64(other.Observed)) / float64(sum.Observed+other.Observed)
-			if sum.LatencyP95 != nil && (other.LatencyP95 == nil || *other.LatencyP95 > *sum.LatencyP95) {
-				sum.LatencyP95 = other.LatencyP95
-			}
+func (t *together) add(b *plugin.RecentBackend) {
+	if b.Latency != nil {
+		if t.Latency == nil {
+			t.Latency, t.LatencyP95 = new(0.), new(0.)
+		}
+		t.timed += b.Observed
+		*t.Latency += (*b.Latency - *t.Latency) * float64(b.Observed) / float64(max(t.timed, 1))
+		if t.LatencyP95 != nil && (b.LatencyP95 == nil || *b.LatencyP95 > *t.LatencyP95) {
+			t.LatencyP95 = b.LatencyP95
 		}
 	}
-	sum.Requests += other.Requests
-	sum.Observed += other.Observed
-	sum.Failed += other.Failed
+	t.Requests += b.Requests
+	t.Observed += b.Observed
+	t.Failed += b.Failed
 }
 
 // Label says what the drawing of the course shows.

@@ -80,6 +80,13 @@ func TestComparison(t *testing.T) {
 	if diff := cmp.Diff(want, viewRamp(&s, noon).Compared); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	silent := backend("silent", 1000, 1000, 0, 0)
+	silent.Recent.Latency, silent.Recent.LatencyP95 = nil, nil
+	s.Backends = append([]plugin.BackendStatus{silent}, s.Backends...)
+	if got := viewRamp(&s, noon).Compared[1]; got.Requests != "1,400" || got.Latency != "40 ms" || got.P95 != "≤ 250 ms" {
+		t.Errorf("with a backend that has answered nothing, it is %+v", got)
+	}
+	s.Backends = s.Backends[1:]
 	s.Backends[0].Recent.LatencyP95 = nil
 	if got := viewRamp(&s, noon).Compared[1].P95; got != "> 10 s" {
 		t.Errorf("with a latency above all bounds, it is %q", got)
