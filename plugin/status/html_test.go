@@ -59,6 +59,7 @@ func TestPageInWords(t *testing.T) {
 		"shop : a weight has changed backend=canary weight=10->20",
 		"6 in flight of at most 6, 57 waiting; 3 failed for want of files or memory",
 		"1.2.3, built from 0123abc",
+		"2 processes have died and 1 hung, the last one at 2026-11-01 12:00 UTC", "lacks 7 lines, the last one at 2026-11-01 12:00 UTC",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q", want)

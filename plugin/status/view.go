@@ -33,6 +33,8 @@ type view struct {
 	AsOf     Moment
 	Started  Moment
 	Reloaded Moment // the split files
+	Death    Moment // the last one of a serving process
+	Dropped  Moment // the last line that the log lacks
 	Wrong    []sentence
 	More     int // that are wrong, too
 	Splits   []*splitView
@@ -59,6 +61,12 @@ func newView(r *Report) *view {
 	v := &view{Report: r, AsOf: Moment{now, now}, Started: Moment{r.Started, now}}
 	if r.SplitFiles != nil {
 		v.Reloaded = Moment{r.SplitFiles.LastReload, now}
+	}
+	if r.Processes != nil {
+		v.Death = Moment{r.Processes.Last, now}
+	}
+	if r.Log != nil {
+		v.Dropped = Moment{r.Log.Last, now}
 	}
 	about := map[string]string{} // the elements of the splits that sentences are about
 	for i := range r.Splits {
