@@ -67,7 +67,7 @@ func main() {
 		os.Exit(ended.ExitCode()) // the serving process has said why
 	}
 	if err != nil {
-		fmt.Fprintln(newLogWriter(os.Stderr), "traffic-split:", err) // it must not hang because of who is to read it
+		fmt.Fprintln(server.NewLogWriter(os.Stderr), "traffic-split:", err) // it must not hang because of who is to read it
 		os.Exit(1)
 	}
 }
@@ -157,9 +157,10 @@ func run(o options, stdout io.Writer) error {
 	// Who reads the log may be gone before this process is to end: a worker of Kong's that
 	// has started it, at a reload.
 	signal.Ignore(syscall.SIGPIPE)
-	logged := newLogWriter(os.Stderr)
+	logged := server.NewLogWriter(os.Stderr)
 	log := slog.New(slog.NewTextHandler(logged, nil))
-	o.supervisor, o.dropped = server.SupervisorOf(log), logged.Dropped
+	o.supervisor = server.SupervisorOf(log)
+	o.dropped = func() status.Log { return status.Log(logged.Dropped()) }
 	if isNginx() { // Kong's, if there is one
 		o.supervisor = nil
 	}

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"bytes"
@@ -6,8 +6,6 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
-
-	"kong-traffic-split/plugin/status"
 )
 
 // The log goes to a pipe, mostly, and who is to read it may hang. The server must not hang
@@ -21,35 +19,35 @@ const (
 	logLines = 1000
 )
 
-// A logWriter writes lines to a log. Its methods may be called by several goroutines at
+// A LogWriter writes lines to a log. Its methods may be called by several goroutines at
 // once; a line that Write has been given is written when it returns, unless the log is stuck.
-type logWriter struct {
-	lines   chan logLine
+type LogWriter struct {
+	lines   chan pendingLine
 	stuck   atomic.Bool
 	dropped atomic.Uint64
-	lastly  atomic.Int64 // when a line was dropped last, in Unix nanoseconds
+	last    atomic.Int64 // when a line was dropped last, in Unix nanoseconds
 }
 
-type logLine struct {
+type pendingLine struct {
 	text    []byte
 	written chan struct{} // closed when it is
 }
 
-// newLogWriter returns a writer to the log, which goes on to the end of the process.
-func newLogWriter(to io.Writer) *logWriter {
-	w := &logWriter{lines: make(chan logLine, logLines)}
+// NewLogWriter returns a writer to the log, which goes on to the end of the process.
+func NewLogWriter(to io.Writer) *LogWriter {
+	w := &LogWriter{lines: make(chan pendingLine, logLines)}
 	go w.run(to)
 	return w
 }
 
 // Write implements [io.Writer]. It does not fail: there is nobody to tell.
-func (w *logWriter) Write(text []byte) (int, error) {
-	line := logLine{bytes.Clone(text), make(chan struct{})}
+func (w *LogWriter) Write(text []byte) (int, error) {
+	line := pendingLine{bytes.Clone(text), make(chan struct{})}
 	select {
 	case w.lines <- line:
 	default:
 		w.dropped.Add(1)
-		w.lastly.Store(time.Now().UnixNano())
+		w.last.Store(time.Now().UnixNano()) // after the number, see Dropped
 		return len(text), nil
 	}
 	if w.stuck.Load() {
@@ -65,16 +63,21 @@ func (w *logWriter) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// Dropped returns what was dropped so far.
-func (w *logWriter) Dropped() status.Log {
-	lines := w.dropped.Load()
-	if lines == 0 {
-		return status.Log{}
-	}
-	return status.Log{Dropped: lines, Last: time.Unix(0, w.lastly.Load()).UTC()}
+// DroppedLines are the lines that a log lacks.
+type DroppedLines struct {
+	Dropped uint64    // how many
+	Last    time.Time // when the last one was dropped; zero: none was
 }
 
-func (w *logWriter) run(to io.Writer) {
+// Dropped returns what was dropped so far.
+func (w *LogWriter) Dropped() (d DroppedLines) {
+	if at := w.last.Load(); at != 0 {
+		d = DroppedLines{w.dropped.Load(), time.Unix(0, at).UTC()}
+	}
+	return d
+}
+
+func (w *LogWriter) run(to io.Writer) {
 	var said uint64
 	for line := range w.lines {
 		_, _ = to.Write(line.text)
