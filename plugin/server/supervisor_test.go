@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -23,26 +22,38 @@ func supervised(t *testing.T, name, pid, usec string) {
 	t.Setenv("WATCHDOG_USEC", usec)
 }
 
-// receiver is a supervisor's socket.
+// receiver is a supervisor's socket. What it returns takes the next message; "": there is
+// none.
 func receiver(t *testing.T, name string) func() string {
 	t.Helper()
-	sock, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	addr := &net.UnixAddr{Name: name, Net: "unixgram"}
+	sock, err := net.ListenUnixgram("unixgram", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sock.Close() })
-	return func() string {
+	read := func() string {
 		t.Helper()
-		_ = sock.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) // what is sent is there
 		buf := make([]byte, 4<<10)
 		n, err := sock.Read(buf)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return ""
-		}
 		if err != nil {
 			t.Fatal(err)
 		}
 		return string(buf[:n])
+	}
+	return func() string {
+		t.Helper()
+		if _, err := sock.WriteToUnix([]byte("end"), addr); err != nil { // comes after what there is
+			t.Fatal(err)
+		}
+		text := read()
+		if text == "end" {
+			return ""
+		}
+		if next := read(); next != "end" {
+			t.Errorf("after %q it is told %q at once", text, next)
+		}
+		return text
 	}
 }
 
