@@ -141,8 +141,8 @@ func serves(socket string, pid int, deaths keeper.Deaths) string {
 const lingerTime = 10 * time.Second
 
 // isKongs reports whether Kong has started this process, and so will start another one
-// when it reloads: be it by a script, as nobody else than Kong is to have -takeover said all
-// the time.
+// when it reloads. Kong may have done so through a script, with -takeover, which nobody else
+// is to say at each start.
 func isKongs(o options) bool { return isNginx() || o.takeOver && o.supervisor == nil }
 
 // isNginx reports whether it is a worker of Kong's that has started this process.

@@ -46,9 +46,10 @@ type Options struct {
 	// HangTime is how long a child that serves may leave that unanswered until it is killed.
 	// Kong waits for an answer for a minute. 0: for ever.
 	HangTime time.Duration
-	// Serving is called whenever another child, of the process pid, serves on the socket, and
-	// with 0 when one that was to go on has died, until the next one serves; Stopping when the keeper is told to end, and Living once each second, as long as the
-	// keeper works itself. They must not block, and may be nil.
+	// Serving is called whenever another child, of the process pid, serves on the socket;
+	// and with 0 when one that was to go on has died, until the next one serves. Stopping is
+	// called when the keeper is told to end, and Living once each second, as long as the
+	// keeper itself works. They must not block, and may be nil.
 	Serving  func(pid int)
 	Stopping func()
 	Living   func()
