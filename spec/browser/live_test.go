@@ -144,10 +144,14 @@ func TestConnectionIsLost(t *testing.T) {
 
 // When too many watch, the one who has watched longest says so, and can come back.
 func TestDisplaced(t *testing.T) {
-	server := serve(t, source(mixed(0.1)))
+	var s served
+	s.set(mixed(0.1))
+	server := serve(t, s.source())
 	tb := open(t, 1280)
 	tb.do(chromedp.Navigate(server.URL))
 	tb.do(chromedp.Evaluate[chromedp.Void](`lost = document.getElementById('lost')`))
+	s.set(mixed(0.2))
+	tb.until(`document.querySelectorAll('.split .got')[1].getAttribute('width') === '20%'`) // it watches, before all others
 	for range 16 {
 		response, err := http.Get(server.URL + "/events")
 		if err != nil {
