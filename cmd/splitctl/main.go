@@ -96,6 +96,6 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetVersionTemplate("splitctl {{.Version}}\n")
 	root.AddCommand(demoCommand(), explainCommand(), simulateCommand(), standinCommand())
-	root.AddCommand(setCommand(), drainCommand(), rampCommand(), statusCommand(), topCommand())
+	root.AddCommand(convertCommand(), setCommand(), drainCommand(), rampCommand(), statusCommand(), topCommand())
 	return root
 }

@@ -1,0 +1,189 @@
+package httproute
+
+import (
+	"slices"
+	"strings"
+
+	gateway "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// changes are what the filters of a rule or of a backendRef ask for.
+type changes struct {
+	request  headers
+	response headers
+	hostname string
+	path     *gateway.HTTPPathModifier
+	redirect *gateway.HTTPRequestRedirectFilter
+	plugins  []*kongPlugin
+
+	at map[gateway.HTTPRouteFilterType]*trail
+}
+
+// headers are changes to the headers of a request or of a response.
+type headers struct {
+	set, add []header
+	remove   []string
+}
+
+type header struct{ name, value string }
+
+func (h headers) empty() bool { return len(h.set) == 0 && len(h.add) == 0 && len(h.remove) == 0 }
+
+func findHeader(all []header, name string) int {
+	return slices.IndexFunc(all, func(h header) bool { return strings.EqualFold(h.name, name) })
+}
+
+func without(all []header, name string) []header {
+	return slices.DeleteFunc(slices.Clone(all), func(h header) bool { return strings.EqualFold(h.name, name) })
+}
+
+func withoutName(all []string, name string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(n string) bool { return strings.EqualFold(n, name) })
+}
+
+// then returns the changes of h followed by those of another filter.
+func (h headers) then(next headers) headers {
+	for _, name := range next.remove {
+		h.set, h.add = without(h.set, name), without(h.add, name)
+		h.remove = append(withoutName(h.remove, name), name)
+	}
+	for _, s := range next.set {
+		h.add, h.remove = without(h.add, s.name), withoutName(h.remove, s.name)
+		h.set = append(without(h.set, s.name), s)
+	}
+	for _, a := range next.add {
+		switch i := findHeader(h.add, a.name); {
+		case slices.ContainsFunc(h.remove, func(n string) bool { return strings.EqualFold(n, a.name) }):
+			h.remove = withoutName(h.remove, a.name)
+			h.set = append(slices.Clone(h.set), a)
+		case i >= 0: // two values of one name are one with a comma (RFC 9110, section 5.3)
+			h.add = slices.Clone(h.add)
+			h.add[i].value += ", " + a.value
+		default:
+			h.add = append(slices.Clone(h.add), a)
+		}
+	}
+	return h
+}
+
+// headersOf reads a filter, in which the first of two alike names counts.
+func headersOf(f *gateway.HTTPHeaderFilter) (h headers) {
+	if f == nil {
+		return h
+	}
+	read := func(from []gateway.HTTPHeader) (to []header) {
+		for _, one := range from {
+			if findHeader(to, string(one.Name)) < 0 {
+				to = append(to, header{string(one.Name), one.Value})
+			}
+		}
+		return to
+	}
+	h.set, h.add, h.remove = read(f.Set), read(f.Add), f.Remove
+	return headers{}.then(headers{remove: h.remove}).then(headers{set: h.set}).then(headers{add: h.add})
+}
+
+// changes reads the filters of a rule, or of one of its backendRefs.
+func (c *converter) changes(d *document, filters []gateway.HTTPRouteFilter, owner *trail, ofBackend bool) changes {
+	out := changes{at: map[gateway.HTTPRouteFilterType]*trail{}}
+	for i, f := range filters {
+		at := owner.field("filters").item(i)
+		out.at[f.Type] = at
+		switch f.Type {
+		case gateway.HTTPRouteFilterRequestHeaderModifier:
+			at := at.field("requestHeaderModifier")
+			out.request = c.noHost(d, headersOf(f.RequestHeaderModifier), f.RequestHeaderModifier, at, &out)
+		case gateway.HTTPRouteFilterResponseHeaderModifier:
+			out.response = headersOf(f.ResponseHeaderModifier)
+			if ofBackend {
+				out.response = addedOnly(d, out.response, f.ResponseHeaderModifier, at.field("responseHeaderModifier"))
+			}
+		case gateway.HTTPRouteFilterURLRewrite:
+			if f.URLRewrite.Hostname != nil {
+				out.hostname = string(*f.URLRewrite.Hostname)
+			}
+			out.path = f.URLRewrite.Path
+			if ofBackend && out.path != nil && out.path.Type == gateway.FullPathHTTPPathModifier {
+				d.leave(at.fields("urlRewrite", "path"), "a single backend cannot have its whole path replaced: put the filter into the rule, or replace a prefix")
+				out.path = nil
+			}
+		case gateway.HTTPRouteFilterRequestRedirect:
+			if ofBackend {
+				d.leave(at.field("requestRedirect"), "a redirect cannot be a single backend's: it stands in place of all of them, in the rule")
+				continue
+			}
+			out.redirect = f.RequestRedirect
+		case gateway.HTTPRouteFilterExtensionRef:
+			c.extension(d, f.ExtensionRef, at.field("extensionRef"), ofBackend, &out)
+		case gateway.HTTPRouteFilterRequestMirror:
+			d.leave(at.field("requestMirror"), "the plugin cannot mirror requests yet")
+		case gateway.HTTPRouteFilterCORS:
+			d.leave(at.field("cors"), "cannot be converted: use Kong's plugin cors, by a KongPlugin that the annotation konghq.com/plugins names")
+		default:
+			d.leave(at.field("type"), "a filter of the type %s cannot be converted", f.Type)
+		}
+	}
+	return out
+}
+
+// noHost takes changes of the Host header out of those of a request.
+func (c *converter) noHost(d *document, h headers, f *gateway.HTTPHeaderFilter, at *trail, out *changes) headers {
+	if i := findHeader(h.set, "Host"); i >= 0 {
+		out.hostname = h.set[i].value
+		h.set = without(h.set, "Host")
+	}
+	for i, a := range f.Add {
+		if strings.EqualFold(string(a.Name), "Host") {
+			d.leave(at.field("add").item(i), "a request has one Host; set it")
+			h.add = without(h.add, "Host")
+		}
+	}
+	for i, name := range f.Remove {
+		if strings.EqualFold(name, "Host") {
+			d.leave(at.field("remove").item(i), "a request needs a Host; set it")
+			h.remove = withoutName(h.remove, "Host")
+		}
+	}
+	return h
+}
+
+// addedOnly reports changes to the response of a single backend that the plugin cannot
+// make: it decides before there is a response.
+func addedOnly(d *document, h headers, f *gateway.HTTPHeaderFilter, at *trail) headers {
+	if len(f.Set) > 0 {
+		d.leave(at.field("set"), "response headers of a single backend can be added only; in the rule's own filters they can be set, for all of its backends")
+	}
+	if len(f.Remove) > 0 {
+		d.leave(at.field("remove"), "response headers of a single backend can be added only; in the rule's own filters they can be removed, for all of its backends")
+	}
+	h.set, h.remove = nil, nil
+	return h
+}
+
+// extension reads a reference to a KongPlugin.
+func (c *converter) extension(d *document, ref *gateway.LocalObjectReference, at *trail, ofBackend bool, out *changes) {
+	switch {
+	case ofBackend:
+		d.leave(at, "a plugin cannot be a single backend's; put the filter into the rule")
+	case string(ref.Group) != kongGroup || ref.Kind != "KongPlugin":
+		d.leave(at.field("kind"), "%s of the group %s cannot be converted, only KongPlugin of %s", ref.Kind, quote(string(ref.Group)), kongGroup)
+	default:
+		if p := c.plugin(d, string(ref.Name), at.field("name")); p != nil {
+			out.plugins = append(out.plugins, p)
+		}
+	}
+}
+
+// plugin finds a KongPlugin of a route's namespace, or one of the cluster.
+func (c *converter) plugin(d *document, plugin string, at *trail) *kongPlugin {
+	for _, namespace := range []string{d.namespace, ""} {
+		if p := c.objects.plugins[name{namespace, plugin}]; p != nil {
+			if p.name == "" { // disabled
+				return nil
+			}
+			return p
+		}
+	}
+	d.leave(at, "there is no KongPlugin %s/%s in the manifests", d.namespace, plugin)
+	return nil
+}

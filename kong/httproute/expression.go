@@ -1,0 +1,141 @@
+package httproute
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"strings"
+
+	gateway "sigs.k8s.io/gateway-api/apis/v1"
+
+	"kong-traffic-split/kong/declarative"
+)
+
+// expression is an entry in the language of Kong's router. all takes the whole path for
+// what matched, so that all of it can be stripped.
+func (e *entry) expression(all bool) string {
+	var and []string
+	if len(e.protocols) == 1 {
+		protocol := "http"
+		if strings.HasSuffix(e.protocols[0], "s") {
+			protocol = "https"
+		}
+		and = append(and, "net.protocol == "+literal(protocol))
+	}
+	var hosts []string
+	for _, h := range e.hostnames {
+		if suffix, ok := strings.CutPrefix(h, "*"); ok {
+			hosts = append(hosts, "http.host =^ "+literal(suffix))
+		} else {
+			hosts = append(hosts, "http.host == "+literal(h))
+		}
+	}
+	and = append(and, either(hosts)...)
+	and = append(and, either(e.paths(all))...)
+	if e.match.method != "" {
+		and = append(and, "http.method == "+literal(e.match.method))
+	}
+	for _, h := range e.match.headers {
+		and = append(and, h.predicate("http.headers."+headerField(h.name)))
+	}
+	for _, q := range e.match.queries {
+		and = append(and, q.predicate("http.queries."+q.name))
+	}
+	return strings.Join(and, " && ")
+}
+
+func either(predicates []string) []string {
+	if len(predicates) > 1 {
+		return []string{"(" + strings.Join(predicates, " || ") + ")"}
+	}
+	return predicates
+}
+
+// paths are predicates of the path, of which one has to hold. A prefix is one by whole
+// elements.
+func (e *entry) paths(all bool) []string {
+	m := e.match
+	path := declarative.NormalizePath(m.path)
+	prefix := strings.TrimSuffix(path, "/")
+	switch {
+	case m.pathType == gateway.PathMatchExact:
+		return []string{"http.path == " + literal(path)}
+	case m.pathType == gateway.PathMatchRegularExpression:
+		pattern := "^(?:" + strings.TrimPrefix(m.path, "^") + ")"
+		if all {
+			pattern += ".*"
+		}
+		return []string{"http.path ~ " + literal(pattern)}
+	case all:
+		return []string{"http.path ~ " + literal("^"+regexp.QuoteMeta(prefix)+"(?:/.*)?$")}
+	case prefix == "":
+		return []string{`http.path ^= "/"`}
+	}
+	return []string{"http.path == " + literal(prefix), "http.path ^= " + literal(prefix+"/")}
+}
+
+func (c condition) predicate(field string) string {
+	if c.regex {
+		return field + " ~ " + literal(c.value)
+	}
+	return field + " == " + literal(c.value)
+}
+
+// headerField is the name that Kong's router has for a header.
+func headerField(name string) string {
+	return strings.ToLower(strings.ReplaceAll(name, "-", "_"))
+}
+
+// literal is a string in an expression.
+func literal(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s) + `"`
+}
+
+var (
+	headerFieldName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+	queryFieldName  = regexp.MustCompile(`^[A-Za-z0-9_.]+$`)
+)
+
+// checkMatch reports what Kong's router can match in no flavor.
+func (e *entry) checkMatch() {
+	d, m := e.rule.route.doc, e.match
+	if m.pathType == gateway.PathMatchRegularExpression {
+		at := m.at.fields("path", "value")
+		if e.rule.route.grpc {
+			at = m.at.field("method")
+		}
+		e.checkRegex(m.path, at)
+	}
+	for _, h := range m.headers {
+		if !headerFieldName.MatchString(h.name) {
+			d.leave(h.at.field("name"), "%s: Kong's router knows only headers named by letters, digits, - and _", quote(h.name))
+			e.dropped = true
+		}
+		if h.regex {
+			e.checkRegex(h.value, h.at.field("value"))
+		}
+	}
+	for _, q := range m.queries {
+		if q.regex {
+			e.checkRegex(q.value, q.at.field("value"))
+		}
+	}
+}
+
+// checkExpression reports what the expressions of Kong's router cannot match.
+func (c *converter) checkExpression(e *entry) {
+	for _, q := range e.match.queries {
+		if !queryFieldName.MatchString(q.name) {
+			e.rule.route.doc.leave(q.at.field("name"), "%s: Kong's router knows only arguments named by letters, digits, _ and .", quote(q.name))
+			e.dropped = true
+		}
+	}
+}
+
+// checkRegex reports an expression that Kong's router does not compile. It knows neither
+// back references nor look-around, as Go's library.
+func (e *entry) checkRegex(expression string, at *trail) {
+	if _, err := syntax.Parse(expression, syntax.Perl); err != nil {
+		e.rule.route.doc.leave(at, "%s is no regular expression that Kong's router takes: %v", quote(expression), err)
+		e.dropped = true
+	}
+}

@@ -1,0 +1,3 @@
+package httproute
+
+func (c *converter) writeKIC(plans []*plan) *Output { return &Output{} }

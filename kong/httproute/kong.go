@@ -1,0 +1,392 @@
+package httproute
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+	gateway "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+const pluginName = "traffic-split"
+
+// write writes the output.
+func (c *converter) write(plans []*plan) *Output {
+	if c.options.To == KIC {
+		return c.writeKIC(plans)
+	}
+	for _, p := range plans {
+		for _, e := range p.entries {
+			e.checkMatch()
+		}
+		if p.changes.redirect != nil {
+			p.entries = c.redirects(p)
+		}
+	}
+	out := &Output{Flavor: c.flavor(plans)}
+	var services, routes, upstreams []object
+	splits := object{}
+	for _, p := range plans {
+		if len(p.kept()) == 0 {
+			continue
+		}
+		if p.changes.redirect != nil || p.answer != 0 {
+			routes = append(routes, c.answering(p, out.Flavor)...)
+			continue
+		}
+		if c.options.To == Native {
+			c.refuseNative(p)
+			if u := p.upstream(); u != nil {
+				upstreams = append(upstreams, u)
+			}
+		}
+		services = append(services, c.service(p, out.Flavor, &splits))
+	}
+	file := object{{"_format_version", json.RawMessage(`"3.0"`)}}
+	file.putSome("services", services)
+	file.putSome("routes", routes)
+	file.putSome("upstreams", upstreams)
+	var b bytes.Buffer
+	b.WriteString(c.head(out.Flavor))
+	file.write(&b, 0)
+	out.Kong = b.Bytes()
+	if c.options.To == Splits {
+		var b bytes.Buffer
+		b.WriteString("# Made by splitctl convert: change the routes, not this file.\n")
+		object{{"splits", splits}}.write(&b, 0)
+		out.Splits = b.Bytes()
+	}
+	return out
+}
+
+// head is what the file says of itself.
+func (c *converter) head(flavor string) string {
+	head := "# Made by splitctl convert: change the routes, not this file.\n"
+	if flavor == Expressions {
+		head += "# It needs router_flavor = expressions in kong.conf.\n"
+	}
+	return head
+}
+
+// service is the Service of a rule, with its routes and plugins.
+func (c *converter) service(p *plan, flavor string, splits *object) object {
+	b := &p.backends[p.service]
+	o := object{{"name", p.rule.name()}, {"protocol", b.protocol}}
+	if native := c.options.To == Native && len(p.backends) > 1; native {
+		o.put("host", p.rule.name())
+	} else {
+		o.put("host", b.host)
+		o.put("port", b.hostPort)
+	}
+	o.putSome("path", p.path)
+	for _, key := range []string{"connect_timeout", "write_timeout", "read_timeout"} {
+		o.putSome(key, p.timeout)
+	}
+	if p.retries >= 0 {
+		o.put("retries", p.retries)
+	}
+	needsPlugin := c.options.To != Native && p.needsPlugin()
+	var routes []object
+	for _, e := range p.kept() {
+		route := c.route(p, e, flavor)
+		if needsPlugin && c.options.To == Splits {
+			*splits = append(*splits, member{e.name, c.split(p)})
+			route.put("plugins", []object{{{"name", pluginName}}})
+		}
+		routes = append(routes, route)
+	}
+	o.put("routes", routes)
+	plugins := c.rows(p)
+	if needsPlugin && c.options.To == Kong {
+		row := object{{"name", pluginName}, {"instance_name", p.rule.name()}, {"config", c.split(p)}}
+		plugins = append([]object{row}, plugins...)
+	}
+	o.putSome("plugins", plugins)
+	return o
+}
+
+// route is a route of Kong's.
+func (c *converter) route(p *plan, e *entry, flavor string) object {
+	protocols, redirects := e.protocols, p.changes.redirect != nil && p.toHTTPS()
+	if redirects {
+		protocols = []string{"https"}
+	}
+	o := object{{"name", e.name}, {"protocols", protocols}}
+	if flavor == Expressions {
+		o.put("expression", e.expression(p.stripAll))
+		o.put("priority", e.priority)
+	} else {
+		o.putSome("hosts", e.hostnames)
+		o.put("paths", e.traditionalPaths(p.stripAll))
+		if e.match.method != "" {
+			o.put("methods", []string{e.match.method})
+		}
+		headers := object{}
+		for _, h := range e.match.headers {
+			headers.put(h.name, []string{h.value})
+		}
+		o.putSome("headers", headers)
+		o.putSome("regex_priority", e.regexPriority())
+	}
+	if redirects {
+		o.put("https_redirect_status_code", *p.changes.redirect.StatusCode)
+	}
+	o.put("strip_path", p.strip)
+	o.put("preserve_host", p.preserve)
+	return o
+}
+
+// answering are the routes of a rule whose requests Kong answers by itself.
+func (c *converter) answering(p *plan, flavor string) (routes []object) {
+	ports := map[string]int{}
+	if a, ok := c.objects.attach(p.rule.route); ok {
+		ports = a.ports
+	}
+	for _, e := range p.kept() {
+		route := c.route(p, e, flavor)
+		rows := c.rows(p)
+		switch {
+		case p.answer != 0:
+			rows = append(rows, object{{"name", "request-termination"}, {"config", object{{"status_code", p.answer}, {"message", p.reason}}}})
+		case !p.toHTTPS() && (p.changes.redirect.Path == nil || p.changes.redirect.Path.ReplaceFullPath != nil):
+			location, keep := p.location(e, ports)
+			config := object{{"status_code", *p.changes.redirect.StatusCode}, {"location", location}, {"keep_incoming_path", keep}}
+			rows = append(rows, object{{"name", "redirect"}, {"config", config}})
+		}
+		route.putSome("plugins", rows)
+		routes = append(routes, route)
+	}
+	return routes
+}
+
+// rows are the rows of plugins other than ours.
+func (c *converter) rows(p *plan) (rows []object) {
+	if r := p.changes.response; !r.empty() && p.changes.redirect == nil && p.answer == 0 {
+		rows = append(rows, object{{"name", "response-transformer"}, {"config", responseTransformer(r)}})
+	}
+	seen := map[string]bool{}
+	for _, plugin := range slices.Concat(p.changes.plugins, p.annotations) {
+		if plugin.name == pluginName || seen[plugin.name] {
+			continue
+		}
+		seen[plugin.name] = true
+		row := object{{"name", plugin.name}}
+		if plugin.config != nil {
+			row.put("config", json.RawMessage(jsonOf(plugin.config)))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// responseTransformer is the config of Kong's plugin for response headers. It removes,
+// replaces what is there, adds what is not, and appends, in this order.
+func responseTransformer(h headers) (config object) {
+	pairs := func(all []header) (out []string) {
+		for _, one := range all {
+			out = append(out, one.name+":"+one.value)
+		}
+		return out
+	}
+	for _, part := range []struct {
+		key    string
+		values []string
+	}{{"remove", h.remove}, {"replace", pairs(h.set)}, {"add", pairs(h.set)}, {"append", pairs(h.add)}} {
+		if len(part.values) > 0 {
+			config.put(part.key, object{{"headers", part.values}})
+		}
+	}
+	return config
+}
+
+// split is the config of a split.
+func (c *converter) split(p *plan) object {
+	var backends []object
+	for i := range p.backends {
+		backends = append(backends, c.backend(p, i))
+	}
+	o := object{{"backends", backends}}
+	o.putSome("session", c.session(p))
+	for _, m := range p.ownConfig {
+		o = append(o, m)
+	}
+	return o
+}
+
+// backend is one backend of a split.
+func (c *converter) backend(p *plan, i int) object {
+	b := &p.backends[i]
+	o := object{{"name", b.name}}
+	hostname := p.hostname(b)
+	switch {
+	case b.missing:
+		// An Upstream that does not exist: the plugin answers its share with an error.
+		o.put("upstream", "missing."+b.target.service.namespace+"."+b.target.service.name)
+		o.put("weight", b.weight)
+		return o
+	case i == p.service && b.path == "" && hostname == "":
+		o.put("service", true)
+	default:
+		o.put("host", b.host)
+		o.put("port", b.hostPort)
+		if b.protocol != p.backends[p.service].protocol {
+			o.put("protocol", b.protocol)
+		}
+		o.putSome("path", b.path)
+		o.putSome("host_header", hostname)
+	}
+	o.put("weight", b.weight)
+	request := p.changes.request.then(b.changes.request)
+	o.putSome("request_headers", headerConfig(request))
+	o.putSome("response_headers", headerConfig(b.changes.response))
+	return o
+}
+
+func headerConfig(h headers) (o object) {
+	values := func(all []header) (out object) {
+		for _, one := range all {
+			out.put(one.name, one.value)
+		}
+		return out
+	}
+	o.putSome("set", values(h.set))
+	o.putSome("add", values(h.add))
+	o.putSome("remove", h.remove)
+	return o
+}
+
+// session is what pins clients to their backend.
+func (c *converter) session(p *plan) (o object) {
+	s := p.rule.session
+	if s == nil {
+		return nil
+	}
+	d, at := p.rule.route.doc, p.rule.at.field("sessionPersistence")
+	if s.Type != nil && *s.Type != gateway.CookieBasedSessionPersistence {
+		d.leave(at.field("type"), "sessions by a header cannot be converted, only those by a cookie")
+		return nil
+	}
+	if s.SessionName != nil {
+		o.put("cookie", *s.SessionName)
+	}
+	if s.AbsoluteTimeout != nil {
+		age, _ := parseDuration(string(*s.AbsoluteTimeout))
+		permanent := s.CookieConfig != nil && s.CookieConfig.LifetimeType != nil && *s.CookieConfig.LifetimeType == gateway.PermanentCookieLifetimeType
+		switch {
+		case !permanent:
+			d.leave(at.field("absoluteTimeout"), "needs cookieConfig.lifetimeType: Permanent: the plugin's sessions end with the browser or by age, not by both")
+		case age%1e9 != 0 || age <= 0 || age > 34_560_000e9:
+			d.leave(at.field("absoluteTimeout"), "%s is not a number of seconds in 1..34560000", quote(string(*s.AbsoluteTimeout)))
+		default:
+			o.put("max_age", int(age.Seconds()))
+		}
+	}
+	o.put("secret", c.options.SessionSecret)
+	return o
+}
+
+// jsonOf writes a value of a manifest as JSON, which is YAML, too.
+func jsonOf(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		parts := make([]string, 0, len(n.Content)/2)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			parts = append(parts, jsonString(n.Content[i].Value)+": "+jsonOf(n.Content[i+1]))
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	case yaml.SequenceNode:
+		parts := make([]string, 0, len(n.Content))
+		for _, item := range n.Content {
+			parts = append(parts, jsonOf(item))
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	}
+	switch n.Tag {
+	case "!!int", "!!float", "!!bool", "!!null":
+		var v any
+		if n.Decode(&v) == nil {
+			if text, err := json.Marshal(v); err == nil {
+				return string(text)
+			}
+		}
+	}
+	return jsonString(n.Value)
+}
+
+func jsonString(s string) string {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return strconv.Quote(s)
+	}
+	return string(text)
+}
+
+// upstream is the Upstream of a rule with more than one backend.
+func (p *plan) upstream() object {
+	if len(p.backends) < 2 {
+		return nil
+	}
+	var targets []object
+	for _, b := range p.backends {
+		targets = append(targets, object{{"target", fmt.Sprintf("%s:%d", b.host, b.hostPort)}, {"weight", b.weight}})
+	}
+	return object{{"name", p.rule.name()}, {"targets", targets}}
+}
+
+// maxTargetWeight is that of a target of Kong's.
+const maxTargetWeight = 65535
+
+// refuseNative reports what Kong's weighted targets cannot do.
+func (c *converter) refuseNative(p *plan) {
+	d := p.rule.route.doc
+	filter := func(ch changes, kind gateway.HTTPRouteFilterType, what string) {
+		if at := ch.at[kind]; at != nil {
+			d.leave(at.field("type"), "%s the plugin: convert it --to kong", what)
+		}
+	}
+	filter(p.changes, gateway.HTTPRouteFilterRequestHeaderModifier, "changes of the request need")
+	if p.changes.hostname != "" {
+		filter(p.changes, gateway.HTTPRouteFilterURLRewrite, "another hostname needs")
+	}
+	if p.rule.session != nil && len(p.backends) > 1 {
+		d.leave(p.rule.at.field("sessionPersistence"), "sessions need the plugin: convert it --to kong")
+	}
+	for _, b := range p.backends {
+		for _, kind := range sortedKeys(b.changes.at) {
+			filter(b.changes, kind, "filters of a single backend need")
+		}
+		switch {
+		case b.missing:
+			d.leave(b.ref.at, "a backendRef that leads nowhere needs the plugin, which answers its share with an error: convert it --to kong")
+		case b.weight > maxTargetWeight:
+			d.leave(b.ref.at.field("weight"), "%d is more than %d, the most that a target of Kong's can have: divide the weights, or convert it --to kong", b.weight, maxTargetWeight)
+		case b.protocol != p.backends[p.service].protocol:
+			d.leave(b.ref.at, "is reached by %s and another backend by %s, which needs the plugin: convert it --to kong", b.protocol, p.backends[p.service].protocol)
+		}
+	}
+}
+
+// ownPluginConfig is what KongPlugins of ours say beside the backends.
+func (c *converter) ownPluginConfig(p *plan) (o object) {
+	for _, plugin := range slices.Concat(p.changes.plugins, p.annotations) {
+		if plugin.name != pluginName || plugin.config == nil {
+			continue
+		}
+		for i := 0; i+1 < len(plugin.config.Content); i += 2 {
+			key, value := plugin.config.Content[i].Value, plugin.config.Content[i+1]
+			switch {
+			case slices.Contains([]string{"backends", "split"}, key):
+				plugin.doc.leave((*trail)(nil).fields("config", key), "the backends are those of the route, here")
+			case key == "session" && p.rule.session != nil:
+				plugin.doc.leave((*trail)(nil).fields("config", key), "the route has a sessionPersistence")
+			case !slices.ContainsFunc(o, func(m member) bool { return m.key == key }):
+				o.put(key, json.RawMessage(jsonOf(value)))
+			}
+		}
+	}
+	return o
+}

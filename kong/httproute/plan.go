@@ -1,0 +1,332 @@
+package httproute
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	gateway "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// plan is what becomes of a rule.
+type plan struct {
+	rule     *rule
+	changes  changes
+	backends []backend
+	service  int    // the index of the backend that is the Kong Service
+	answer   int    // the status that all requests get; 0: they go to the backends
+	reason   string // why
+	entries  []*entry
+
+	strip       bool   // takes the matched path off
+	stripAll    bool   // takes all of the path off
+	path        string // of the Service
+	preserve    bool   // the client's Host goes on
+	timeout     int    // in milliseconds; 0: Kong's own
+	retries     int    // -1: Kong's own
+	annotations []*kongPlugin
+	ownConfig   object // of the split, beside backends and session
+}
+
+// backend is where a part of the requests goes: the backendRefs that lead to one place.
+type backend struct {
+	target
+	name    string
+	weight  int
+	changes changes
+	path    string // put before the path
+}
+
+// maxWeight is that of a backend of the plugin.
+const maxWeight = 1_000_000
+
+func (c *converter) plan(r *rule) *plan {
+	d := r.route.doc
+	p := &plan{rule: r, retries: -1, preserve: true}
+	p.changes = c.changes(d, r.filters, r.at, false)
+	c.annotate(p)
+	if p.changes.redirect != nil {
+		c.onlyRedirects(p)
+		return p
+	}
+	for i := range r.refs {
+		p.add(c.resolve(r, &r.refs[i]), c.changes(d, r.refs[i].filters, r.refs[i].at, true))
+	}
+	p.nameBackends()
+	c.limits(p)
+	c.rewrite(p)
+	p.answers()
+	if p.answer == 0 {
+		p.chooseService()
+		c.oneProtocol(p)
+		p.ownConfig = c.ownPluginConfig(p)
+	}
+	return p
+}
+
+// annotate reads the annotations of the route.
+func (c *converter) annotate(p *plan) {
+	d := p.rule.route.doc
+	at := (*trail)(nil).fields("metadata", "annotations")
+	for _, key := range sortedKeys(p.rule.route.annotations) {
+		annotation, ours := strings.CutPrefix(key, "konghq.com/")
+		if !ours {
+			continue
+		}
+		at, value := at.field(key), p.rule.route.annotations[key]
+		first := p.rule.index == 0 // say it once for a route
+		switch annotation {
+		case "strip-path", "preserve-host":
+			on, err := strconv.ParseBool(value)
+			if err != nil && first {
+				d.refuse(at, "%s is neither true nor false", quote(value))
+			}
+			if annotation == "strip-path" {
+				p.strip = on
+			} else {
+				p.preserve = on || err != nil
+			}
+		case "plugins":
+			for _, plugin := range strings.Split(value, ",") {
+				if plugin = strings.TrimSpace(plugin); plugin == "" {
+					continue
+				}
+				problems := len(d.problems)
+				if found := c.plugin(d, plugin, at); found != nil {
+					p.annotations = append(p.annotations, found)
+				} else if !first {
+					d.problems = d.problems[:problems]
+				}
+			}
+		default:
+			if first {
+				d.leave(at, "this annotation cannot be converted; strip-path, preserve-host and plugins can")
+			}
+		}
+	}
+}
+
+// add adds a backendRef: to the backend that is the same, or as one of its own.
+func (p *plan) add(t target, ch changes) {
+	weight := int(*t.ref.ref.Weight)
+	for i := range p.backends {
+		b := &p.backends[i]
+		same := b.service == t.service && b.port == t.port && b.missing == t.missing && b.protocol == t.protocol && ch.equal(b.changes)
+		if same && b.weight+weight <= maxWeight {
+			b.weight += weight
+			return
+		}
+	}
+	p.backends = append(p.backends, backend{target: t, weight: weight, changes: ch})
+}
+
+// equal reports whether the filters of two backendRefs do the same.
+func (c changes) equal(other changes) bool {
+	c.at, other.at = nil, nil
+	return fmt.Sprintf("%v %v", c, deref(c.path)) == fmt.Sprintf("%v %v", other, deref(other.path))
+}
+
+// deref is what a modifier of a path does.
+func deref(m *gateway.HTTPPathModifier) string {
+	if m == nil || m.ReplacePrefixMatch == nil {
+		return ""
+	}
+	return "=" + *m.ReplacePrefixMatch
+}
+
+// nameBackends calls each backend by its Service, as far as that is enough.
+func (p *plan) nameBackends() {
+	names := func(b *backend) []string {
+		return []string{
+			b.target.service.name,
+			b.target.service.name + ":" + strconv.Itoa(b.port),
+			b.target.service.namespace + "." + b.target.service.name + ":" + strconv.Itoa(b.port),
+		}
+	}
+	for i := range p.backends {
+		b := &p.backends[i]
+		own := names(b)
+		step := 0
+		for j := range p.backends {
+			if other := names(&p.backends[j]); j != i {
+				for step < len(own)-1 && own[step] == other[step] {
+					step++
+				}
+			}
+		}
+		b.name = own[step]
+	}
+	seen := map[string]int{}
+	for i := range p.backends { // one Service with different filters, or too much weight
+		b := &p.backends[i]
+		if seen[b.name]++; seen[b.name] > 1 {
+			b.name += "-" + strconv.Itoa(seen[b.name])
+		}
+	}
+}
+
+// answers finds out whether no request of the rule can reach a backend.
+func (p *plan) answers() {
+	weights, usable := 0, 0
+	for _, b := range p.backends {
+		weights += b.weight
+		if !b.missing {
+			usable++
+		}
+	}
+	switch {
+	case len(p.backends) == 0:
+		p.answer, p.reason = 500, "the rule has no backendRefs"
+	case weights == 0:
+		p.answer, p.reason = 500, "all weights are 0"
+	case usable == 0:
+		p.answer, p.reason = 500, "no backendRef of the rule leads to a Service"
+	}
+	if p.answer != 0 && p.rule.route.grpc {
+		p.answer = 503 // UNAVAILABLE, where 500 would be INTERNAL
+	}
+}
+
+// chooseService chooses the backend that the plugin has least to do for: Kong's own
+// Service, if it has no changes of its own. Where one backend's host is a name, the
+// Service's has to be one, too: Kong cannot go from an IP address to a name.
+func (p *plan) chooseService() {
+	isName := func(b *backend) bool { _, err := netip.ParseAddr(b.host); return err != nil }
+	needsName := slices.ContainsFunc(p.backends, func(b backend) bool { return !b.missing && isName(&b) })
+	best, most := 0, -1
+	for i := range p.backends {
+		b := &p.backends[i]
+		if b.missing || needsName && !isName(b) {
+			continue
+		}
+		score := 0
+		if b.path == "" && p.hostname(b) == "" {
+			score += 2
+		}
+		if b.weight > 0 {
+			score++
+		}
+		if score > most {
+			best, most = i, score
+		}
+	}
+	p.service = best
+}
+
+// hostname is the Host that a backend receives; empty: the client's or its own.
+func (p *plan) hostname(b *backend) string { return cmp.Or(b.changes.hostname, p.changes.hostname) }
+
+// oneProtocol reports backends that Kong cannot reach from one Service.
+func (c *converter) oneProtocol(p *plan) {
+	protocol := p.backends[p.service].protocol
+	for _, b := range p.backends {
+		if !b.missing && b.protocol != protocol && p.rule.route.grpc {
+			p.rule.route.doc.leave(b.ref.at, "is reached by %s and another backend of the rule by %s: Kong can do one of them only", b.protocol, protocol)
+		}
+	}
+}
+
+// needsPlugin reports whether Kong alone cannot do what the rule asks for.
+func (p *plan) needsPlugin() bool {
+	if p.answer != 0 {
+		return false
+	}
+	b := &p.backends[0]
+	return len(p.backends) > 1 || b.weight == 0 || b.path != "" || p.hostname(b) != "" ||
+		!p.changes.request.then(b.changes.request).empty() || len(b.changes.response.add) > 0
+}
+
+// limits converts timeouts and retries.
+func (c *converter) limits(p *plan) {
+	r, d := p.rule, p.rule.route.doc
+	if t := r.timeouts; t != nil {
+		at, limit := r.at.fields("timeouts", "request"), t.Request
+		if t.BackendRequest != nil {
+			at, limit = r.at.fields("timeouts", "backendRequest"), t.BackendRequest
+		}
+		if limit != nil {
+			p.timeout = milliseconds(*limit)
+		}
+		if t.Request != nil && milliseconds(*t.Request) < maxTimeout {
+			p.retries = 0
+		}
+		if limit != nil && p.timeout < maxTimeout {
+			d.warn(at, "Kong limits connecting, each write and each read to %d ms, not all of them together", p.timeout)
+		}
+	}
+	if retry := r.retry; retry != nil {
+		at := r.at.field("retry")
+		if len(retry.Codes) > 0 {
+			d.leave(at.field("codes"), "Kong tries again when a connection fails or times out only, not by status")
+		}
+		if retry.Backoff != nil {
+			d.leave(at.field("backoff"), "Kong tries again at once")
+		}
+		if retry.Attempts != nil {
+			p.retries = min(*retry.Attempts, 32767)
+		}
+	}
+}
+
+// maxTimeout is Kong's longest timeout, in milliseconds. 0 is no limit in the Gateway API.
+const maxTimeout = 2147483646
+
+func milliseconds(d gateway.Duration) int {
+	limit, ok := parseDuration(string(d))
+	if ms := limit.Milliseconds(); ok && ms > 0 && ms < maxTimeout {
+		return int(ms)
+	}
+	return maxTimeout
+}
+
+// rewrite converts changes of the path, of the rule or of its backends.
+func (c *converter) rewrite(p *plan) {
+	d := p.rule.route.doc
+	urlRewrite := func(ch changes) *trail {
+		return ch.at[gateway.HTTPRouteFilterURLRewrite].fields("urlRewrite", "path")
+	}
+	if m := p.changes.path; m != nil {
+		switch {
+		case m.ReplacePrefixMatch != nil:
+			p.path = c.plainPath(d, *m.ReplacePrefixMatch, urlRewrite(p.changes).field("replacePrefixMatch"))
+		case m.ReplaceFullPath != nil:
+			p.stripAll = true
+			p.path = c.plainPath(d, *m.ReplaceFullPath, urlRewrite(p.changes).field("replaceFullPath"))
+		}
+	}
+	own := slices.ContainsFunc(p.backends, func(b backend) bool { return b.changes.path != nil })
+	for _, b := range p.backends {
+		if b.changes.path != nil && p.changes.path != nil {
+			d.leave(urlRewrite(b.changes), "the rule's own filters replace the path already")
+			own = false
+		}
+	}
+	if own {
+		for i := range p.backends {
+			b := &p.backends[i]
+			switch m := b.changes.path; {
+			case m != nil:
+				b.path = c.plainPath(d, *m.ReplacePrefixMatch, urlRewrite(b.changes).field("replacePrefixMatch"))
+			case !p.strip: // it gets what was taken off
+				b.path = strings.TrimSuffix(p.rule.matches[0].path, "/")
+			}
+		}
+	}
+	p.strip = p.strip || own || p.changes.path != nil
+}
+
+// plainPath checks a path that takes the place of another, and returns it without the
+// slash at its end.
+func (c *converter) plainPath(d *document, path string, at *trail) string {
+	if path == "" || path == "/" {
+		return ""
+	}
+	if !plainPath.MatchString(path) || !strings.HasPrefix(path, "/") || strings.Contains(path, "//") {
+		d.leave(at, "%s is no path that Kong takes: it starts with a slash and has letters, digits, %%XX and -._~!$&'()*+,;=:@ between single ones", quote(path))
+		return ""
+	}
+	return strings.TrimSuffix(path, "/")
+}

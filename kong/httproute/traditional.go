@@ -1,0 +1,293 @@
+package httproute
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	gateway "sigs.k8s.io/gateway-api/apis/v1"
+
+	"kong-traffic-split/kong/declarative"
+)
+
+// The flavor traditional_compatible orders routes by how many kinds of conditions they
+// have, then by headers, then by paths, which is another order than the Gateway API's. So
+// it is used only where no request meets two routes that it has in the wrong order.
+
+// traditionalProblem is what this flavor cannot do.
+type traditionalProblem struct {
+	entry   *entry
+	at      *trail
+	message string
+}
+
+// part is one path of an entry: Kong sorts each as if it were a route.
+type part struct {
+	*entry
+	path     string // without the ~ and what follows it
+	kind     partKind
+	priority uint64
+}
+
+type partKind int
+
+const (
+	onePath partKind = iota
+	prefixPath
+	regexPath
+)
+
+// regexPriority lets an exact path win over a regular expression, and this one over the
+// path of a prefix itself, which is a regular expression for Kong, too.
+func (e *entry) regexPriority() int {
+	return map[gateway.PathMatchType]int{gateway.PathMatchExact: 2, gateway.PathMatchRegularExpression: 1}[e.match.pathType]
+}
+
+// traditionalPaths are the paths of a route of this flavor.
+func (e *entry) traditionalPaths(all bool) []string {
+	m := e.match
+	path := declarative.NormalizePath(m.path)
+	prefix := strings.TrimSuffix(path, "/")
+	switch {
+	case m.pathType == gateway.PathMatchRegularExpression && all:
+		return []string{"~" + strings.TrimPrefix(m.path, "^") + ".*"}
+	case m.pathType == gateway.PathMatchRegularExpression:
+		return []string{"~" + strings.TrimPrefix(m.path, "^")}
+	case m.pathType == gateway.PathMatchExact:
+		return []string{"~" + regexp.QuoteMeta(path) + "$"}
+	case all:
+		return []string{"~" + regexp.QuoteMeta(prefix) + "(?:/.*)?$"}
+	case prefix == "":
+		return []string{"/"}
+	}
+	return []string{prefix + "/", "~" + regexp.QuoteMeta(prefix) + "$"}
+}
+
+func (e *entry) parts() []part {
+	m := e.match
+	path := declarative.NormalizePath(m.path)
+	prefix := strings.TrimSuffix(path, "/")
+	one := func(kind partKind, path string) part {
+		return part{e, path, kind, e.traditionalPriority(kind, path)}
+	}
+	switch {
+	case m.pathType == gateway.PathMatchRegularExpression:
+		return []part{one(regexPath, "")}
+	case m.pathType == gateway.PathMatchExact:
+		return []part{one(onePath, path)}
+	case prefix == "":
+		return []part{one(prefixPath, "/")}
+	}
+	return []part{one(prefixPath, prefix+"/"), one(onePath, prefix)}
+}
+
+// traditionalPriority is what Kong sorts a path of a route by.
+func (e *entry) traditionalPriority(kind partKind, path string) (p uint64) {
+	for _, is := range []bool{e.match.method != "", len(e.hostnames) > 0, len(e.match.headers) > 0, true} {
+		if is {
+			p += 1 << 61
+		}
+	}
+	if exact, _ := hostClass(e.hostnames); exact == 1 {
+		p |= 1 << 60
+	}
+	p |= uint64(len(e.match.headers)) << 52
+	if kind == prefixPath {
+		return p | uint64(len(path))
+	}
+	return p | 1<<51 | uint64(e.regexPriority())<<19
+}
+
+// traditionalProblems are what this flavor cannot do of the entries.
+func traditionalProblems(entries []*entry) (problems []traditionalProblem) {
+	for _, e := range entries {
+		problems = append(problems, e.traditionalProblems()...)
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	return conflicts(entries)
+}
+
+func (e *entry) traditionalProblems() (problems []traditionalProblem) {
+	m := e.match
+	report := func(at *trail, format string, args ...any) {
+		problems = append(problems, traditionalProblem{e, at, "the router's flavor " + Traditional + " " + fmt.Sprintf(format, args...)})
+	}
+	if len(m.queries) > 0 {
+		report(m.at.field("queryParams"), "cannot match arguments of the query")
+	}
+	for _, h := range m.headers {
+		switch {
+		case h.regex:
+			report(h.at.field("value"), "matches regular expressions of headers in lower case only")
+		case strings.ToLower(h.value) != strings.ToUpper(h.value):
+			report(h.at.field("value"), "does not tell %s from the same in other letters' case", quote(h.value))
+		case strings.EqualFold(h.name, "Host"):
+			report(h.at.field("name"), "cannot match Host by a header")
+		}
+	}
+	value := m.at.fields("path", "value")
+	if e.rule.route.grpc {
+		value = m.at.field("method")
+	}
+	switch path := strings.TrimPrefix(m.path, "^"); {
+	case m.pathType != gateway.PathMatchRegularExpression:
+		if path := declarative.NormalizePath(m.path); !plainPath.MatchString(path) {
+			report(value, "cannot match %s, which is %s when it is unescaped", quote(m.path), quote(path))
+		}
+	case !strings.HasPrefix(path, "/"):
+		report(value, "needs a slash at the start of a regular expression")
+	case strings.Contains(path, "|") && !e.rule.route.grpc:
+		report(value, "cannot tie both sides of a | to the start of the path")
+	}
+	return problems
+}
+
+// bucket are the parts of one hostname, by their paths.
+type bucket struct {
+	sorted []part
+	regex  []part
+}
+
+// conflicts are pairs of entries that one request can meet, and that Kong has in another
+// order.
+func conflicts(entries []*entry) (problems []traditionalProblem) {
+	buckets := map[string]*bucket{}
+	for _, e := range entries {
+		for _, host := range hostsOf(e) {
+			b := buckets[host]
+			if b == nil {
+				b = &bucket{}
+				buckets[host] = b
+			}
+			for _, p := range e.parts() {
+				if p.kind == regexPath {
+					b.regex = append(b.regex, p)
+				} else {
+					b.sorted = append(b.sorted, p)
+				}
+			}
+		}
+	}
+	for _, b := range buckets {
+		slices.SortStableFunc(b.sorted, func(x, y part) int { return strings.Compare(x.path, y.path) })
+	}
+	type pair struct{ a, b *rule }
+	seen := map[pair]bool{}
+	for _, e := range entries {
+		for _, x := range e.parts() {
+			for _, host := range hostsOf(e) {
+				for _, general := range generalizations(host) {
+					b := buckets[general]
+					if b == nil {
+						continue
+					}
+					b.meet(x, general == host, func(y part) {
+						first, second := x, y
+						if first.order > second.order {
+							first, second = second, first
+						}
+						if first.priority > second.priority || first.rule == second.rule || !overlap(first.match, second.match) || seen[pair{first.rule, second.rule}] {
+							return
+						}
+						seen[pair{first.rule, second.rule}] = true
+						problems = append(problems, traditionalProblem{second.entry, second.match.at, fmt.Sprintf(
+							"a request can meet both %s and %s, and the router's flavor %s does not prefer %s, as the Gateway API does", first.name, second.name, Traditional, first.name)})
+					})
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(problems, func(x, y traditionalProblem) int { return cmp.Compare(x.entry.order, y.entry.order) })
+	return problems
+}
+
+// meet calls f for the parts of a bucket whose paths a request to x can have. Of its own
+// bucket, those below x meet x by themselves.
+func (b *bucket) meet(x part, own bool, f func(part)) {
+	if x.kind == regexPath {
+		for _, list := range [][]part{b.sorted, b.regex} {
+			for _, y := range list {
+				f(y)
+			}
+		}
+		return
+	}
+	for _, y := range b.regex {
+		f(y)
+	}
+	for i := 0; i <= len(x.path); i++ {
+		if i < len(x.path) && x.path[i] != '/' {
+			continue
+		}
+		above := x.path[:min(i+1, len(x.path))]
+		for _, y := range b.at(above) {
+			if y.kind == prefixPath || above == x.path && y.kind == onePath && x.kind == onePath {
+				f(y)
+			}
+		}
+	}
+	if x.kind != prefixPath || own {
+		return
+	}
+	start, _ := slices.BinarySearchFunc(b.sorted, x.path, func(y part, path string) int { return strings.Compare(y.path, path) })
+	for _, y := range b.sorted[start:] {
+		if !strings.HasPrefix(y.path, x.path) {
+			return
+		}
+		f(y)
+	}
+}
+
+// at are the parts with exactly that path.
+func (b *bucket) at(path string) []part {
+	start, _ := slices.BinarySearchFunc(b.sorted, path, func(y part, path string) int { return strings.Compare(y.path, path) })
+	end := start
+	for end < len(b.sorted) && b.sorted[end].path == path {
+		end++
+	}
+	return b.sorted[start:end]
+}
+
+func hostsOf(e *entry) []string {
+	if len(e.hostnames) == 0 {
+		return []string{""}
+	}
+	return e.hostnames
+}
+
+// generalizations are a hostname and those that cover it; "" covers all.
+func generalizations(host string) (all []string) {
+	all = append(all, host)
+	if host == "" {
+		return all
+	}
+	rest := strings.TrimPrefix(host, "*.")
+	for {
+		_, after, ok := strings.Cut(rest, ".")
+		if !ok {
+			return append(all, "")
+		}
+		all = append(all, "*."+after)
+		rest = after
+	}
+}
+
+// overlap reports whether a request can meet the conditions of both but for paths and
+// hosts.
+func overlap(a, b *match) bool {
+	if a.method != "" && b.method != "" && a.method != b.method {
+		return false
+	}
+	for _, h := range a.headers {
+		for _, other := range b.headers {
+			if strings.EqualFold(h.name, other.name) && !h.regex && !other.regex && h.value != other.value {
+				return false
+			}
+		}
+	}
+	return true
+}
