@@ -1,3 +1,3 @@
 package httproute
 
-func (c *converter) writeKIC(plans []*plan) *Output { return &Output{} }
+func (c *converter) writeKIC(plans []*plan) *Output { return &Output{Splits: c.kicSplits(plans)} }
