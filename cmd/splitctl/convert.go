@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,10 +10,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"kong-traffic-split/kong/httproute"
+	"kong-traffic-split/plugin/file"
 )
 
 const convertLong = `Converts HTTPRoutes and GRPCRoutes of the Gateway API, with the Services, Gateways,
@@ -56,7 +59,7 @@ func convertCommand() *cobra.Command {
 			if flags.watch {
 				return c.watch(cmd.Context())
 			}
-			return c.run()
+			return c.run(cmd.Context())
 		},
 	}
 	f := cmd.Flags()
@@ -118,13 +121,13 @@ type conversion struct {
 }
 
 // run converts once. Its error says how many problems there were, which are written before.
-func (c *conversion) run() error {
+func (c *conversion) run(ctx context.Context) error {
 	out, err := c.convert()
 	if err != nil {
 		return err
 	}
 	if c.flags.splits != "" {
-		if err := writeWhole(c.flags.splits, out.Splits); err != nil {
+		if _, err := file.Write(ctx, c.flags.splits, string(out.Splits), maxSplits); err != nil {
 			return err
 		}
 	}
@@ -198,7 +201,56 @@ func manifests(args []string) (paths []string, err error) {
 	return paths, nil
 }
 
-func (c *conversion) watch(context.Context) error { return nil }
+// watchPause is how long to wait between two looks at the manifests.
+const watchPause = 500 * time.Millisecond
 
-// writeWhole writes a file so that whoever reads it finds the old or the new one.
-func writeWhole(path string, data []byte) error { return os.WriteFile(path, data, 0o644) }
+// watch converts the manifests, and again whenever one has changed, until the context
+// ends. After what is wrong the split file stays as it is.
+func (c *conversion) watch(ctx context.Context) error {
+	if slices.Contains(c.files, "-") || len(c.files) == 0 {
+		return errors.New("--watch needs files: standard input is read once")
+	}
+	if err := c.runOnce(ctx); err != nil {
+		return err
+	}
+	last, err := c.sources()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(watchPause):
+		}
+		now, wrong := c.sources()
+		if wrong != nil {
+			if err == nil || wrong.Error() != err.Error() {
+				fmt.Fprintln(c.errs, "Error:", harmless(wrong.Error()))
+			}
+			err = wrong
+			continue
+		}
+		err = nil
+		if slices.EqualFunc(last, now, func(a, b httproute.Source) bool { return a.Name == b.Name && bytes.Equal(a.Data, b.Data) }) {
+			continue
+		}
+		last = now
+		if err := c.runOnce(ctx); err != nil {
+			fmt.Fprintln(c.errs, "Error:", harmless(err.Error()))
+		}
+	}
+}
+
+// runOnce converts and writes the split file.
+func (c *conversion) runOnce(ctx context.Context) error {
+	out, err := c.convert()
+	if err != nil {
+		return err
+	}
+	changed, err := file.Write(ctx, c.flags.splits, string(out.Splits), maxSplits)
+	if changed {
+		fmt.Fprintln(c.errs, "wrote", c.flags.splits)
+	}
+	return err
+}
+
+// maxSplits bounds the split file that is there, in bytes.
+const maxSplits = 64 << 20

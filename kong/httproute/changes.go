@@ -174,9 +174,18 @@ func (c *converter) extension(d *document, ref *gateway.LocalObjectReference, at
 	}
 }
 
-// plugin finds a KongPlugin of a route's namespace, or one of the cluster.
+// plugin finds a KongPlugin of a route's namespace, or of another one (NAMESPACE:NAME), or
+// one of the cluster. It returns nil for one that is disabled.
 func (c *converter) plugin(d *document, plugin string, at *trail) *kongPlugin {
-	for _, namespace := range []string{d.namespace, ""} {
+	namespaces := []string{d.namespace, ""}
+	if namespace, rest, ok := strings.Cut(plugin, ":"); ok {
+		plugin, namespaces = rest, []string{namespace}
+		if namespace != d.namespace && !c.objects.granted(d, kongGroup, "KongPlugin", name{namespace, plugin}) {
+			d.leave(at, "no ReferenceGrant in the namespace %s lets a %s of %s refer to the KongPlugin %s", namespace, d.kind, d.namespace, plugin)
+			return nil
+		}
+	}
+	for _, namespace := range namespaces {
 		if p := c.objects.plugins[name{namespace, plugin}]; p != nil {
 			if p.name == "" { // disabled
 				return nil
@@ -184,6 +193,6 @@ func (c *converter) plugin(d *document, plugin string, at *trail) *kongPlugin {
 			return p
 		}
 	}
-	d.leave(at, "there is no KongPlugin %s/%s in the manifests", d.namespace, plugin)
+	d.leave(at, "there is no KongPlugin %s/%s in the manifests", namespaces[0], plugin)
 	return nil
 }

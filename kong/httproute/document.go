@@ -47,6 +47,16 @@ func (d *document) warn(at *trail, format string, args ...any) {
 	d.report(true, at, fmt.Sprintf(format, args...))
 }
 
+// refuseAt reports what makes the object wrong, of a field and of what it does not fit: the
+// line is that of the latter.
+func (d *document) refuseAt(field, cause *trail, message string) {
+	d.refuse(field, "%s", message)
+	last := &d.problems[len(d.problems)-1]
+	if node := cause.node(d.root); node != nil {
+		last.Line, last.Column = node.Line, node.Column
+	}
+}
+
 func (d *document) report(warning bool, at *trail, message string) {
 	node := d.root
 	if found := at.node(d.root); found != nil {

@@ -35,11 +35,14 @@ type service struct {
 	doc          *document
 	annotations  map[string]string
 	externalName string // where it is of that type
+	headless     bool   // its name leads to the pods themselves
 	ports        []servicePort
 }
 
 type servicePort struct {
 	port        int
+	target      int // of the pods; 0: the same, or one that only they know by a name
+	named       bool
 	appProtocol string
 }
 
@@ -274,8 +277,10 @@ func (o *objects) addService(d *document) {
 			d.refuse(at.field("externalName"), "%s is not the name of a host", quote(s.externalName))
 		}
 	}
+	s.headless = text(d.root, "spec", "clusterIP") == "None"
 	for i, port := range items(d.root, "spec", "ports") {
-		p := servicePort{int(number(port, "port")), text(port, "appProtocol")}
+		p := servicePort{port: int(number(port, "port")), target: int(number(port, "targetPort")), appProtocol: text(port, "appProtocol")}
+		p.named = p.target == 0 && text(port, "targetPort") != ""
 		if p.port < 1 || p.port > 65535 {
 			d.refuse(at.field("ports").item(i).field("port"), "has to be a number in 1..65535")
 		}

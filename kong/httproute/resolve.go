@@ -96,7 +96,7 @@ func (c *converter) resolve(r *rule, ref *backendRef) target {
 		return t
 	}
 	t.port = int(*ref.ref.Port)
-	if t.service.namespace != d.namespace && !c.objects.granted(d, t.service) {
+	if t.service.namespace != d.namespace && !c.objects.granted(d, "", "Service", t.service) {
 		d.leave(ref.at.field("namespace"), "no ReferenceGrant in the namespace %s lets a %s of %s refer to the Service %s", t.service.namespace, d.kind, d.namespace, t.service.name)
 		return t
 	}
@@ -121,8 +121,23 @@ func (c *converter) resolve(r *rule, ref *backendRef) target {
 		t.host, t.hostPort = s.externalName, t.port
 	default:
 		t.host, t.hostPort = t.service.name+"."+t.service.namespace+".svc."+c.options.ClusterDomain, t.port
+		if known && s.headless {
+			c.headless(s, d, ref, &t)
+		}
 	}
 	return t
+}
+
+// headless finds the port of the pods of a Service without an address of its own.
+func (c *converter) headless(s *service, d *document, ref *backendRef, t *target) {
+	for _, p := range s.ports {
+		switch {
+		case p.port == t.port && p.named:
+			d.warn(ref.at.field("port"), "the Service %s is headless and its targetPort is a name: the port of its pods is taken to be %d", t.service, t.port)
+		case p.port == t.port && p.target != 0:
+			t.hostPort = p.target
+		}
+	}
 }
 
 func (s *service) has(port int) bool {
@@ -177,10 +192,10 @@ type addressKey struct {
 	port    int
 }
 
-// granted reports whether a route may refer to a Service of another namespace.
-func (o *objects) granted(d *document, service name) bool {
+// granted reports whether a route may refer to an object of another namespace.
+func (o *objects) granted(d *document, group, kind string, object name) bool {
 	for _, g := range o.grants {
-		if g.namespace != service.namespace {
+		if g.namespace != object.namespace {
 			continue
 		}
 		from, to := false, false
@@ -188,7 +203,7 @@ func (o *objects) granted(d *document, service name) bool {
 			from = from || string(f.Group) == gatewayGroup && string(f.Kind) == d.kind && string(f.Namespace) == d.namespace
 		}
 		for _, t := range g.spec.To {
-			to = to || t.Group == "" && t.Kind == "Service" && (t.Name == nil || *t.Name == "" || *t.Name == gateway.ObjectName(service.name))
+			to = to || string(t.Group) == group && string(t.Kind) == kind && (t.Name == nil || *t.Name == "" || *t.Name == gateway.ObjectName(object.name))
 		}
 		if from && to {
 			return true

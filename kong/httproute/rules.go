@@ -218,19 +218,19 @@ var rules = map[string]func(d *document, n *yaml.Node, at *trail, message string
 		}
 	},
 	"When using RequestRedirect filter with path.replacePrefixMatch, exactly one PathPrefix match must be specified": func(d *document, n *yaml.Node, at *trail, message string) {
-		prefixNeedsOneMatch(d, n, n, at, "requestRedirect", message)
+		prefixNeedsOneMatch(d, n, n, at, at, "requestRedirect", message)
 	},
 	"When using URLRewrite filter with path.replacePrefixMatch, exactly one PathPrefix match must be specified": func(d *document, n *yaml.Node, at *trail, message string) {
-		prefixNeedsOneMatch(d, n, n, at, "urlRewrite", message)
+		prefixNeedsOneMatch(d, n, n, at, at, "urlRewrite", message)
 	},
 	"Within backendRefs, when using RequestRedirect filter with path.replacePrefixMatch, exactly one PathPrefix match must be specified": func(d *document, n *yaml.Node, at *trail, message string) {
 		for i, ref := range items(n, "backendRefs") {
-			prefixNeedsOneMatch(d, n, ref, at.field("backendRefs").item(i), "requestRedirect", message)
+			prefixNeedsOneMatch(d, n, ref, at, at.field("backendRefs").item(i), "requestRedirect", message)
 		}
 	},
 	"Within backendRefs, When using URLRewrite filter with path.replacePrefixMatch, exactly one PathPrefix match must be specified": func(d *document, n *yaml.Node, at *trail, message string) {
 		for i, ref := range items(n, "backendRefs") {
-			prefixNeedsOneMatch(d, n, ref, at.field("backendRefs").item(i), "urlRewrite", message)
+			prefixNeedsOneMatch(d, n, ref, at, at.field("backendRefs").item(i), "urlRewrite", message)
 		}
 	},
 	"Must have port for Service reference": func(d *document, n *yaml.Node, at *trail, message string) {
@@ -371,14 +371,14 @@ func allKeys(n *yaml.Node, ok func(string) bool) bool {
 
 // prefixNeedsOneMatch refuses the filters of a rule, or of one of its backendRefs, that
 // replace a prefix where the rule does not match by exactly one.
-func prefixNeedsOneMatch(d *document, rule, owner *yaml.Node, at *trail, kind, message string) {
+func prefixNeedsOneMatch(d *document, rule, owner *yaml.Node, ruleAt, at *trail, kind, message string) {
 	matches := items(rule, "matches")
 	if len(matches) == 1 && text(matches[0], "path", "type") == "PathPrefix" {
 		return
 	}
 	for i, filter := range items(owner, "filters") {
 		if text(filter, kind, "path", "type") == "ReplacePrefixMatch" {
-			d.refuse(at.field("filters").item(i).fields(kind, "path"), "%s", message)
+			d.refuseAt(at.field("filters").item(i).fields(kind, "path"), ruleAt, message)
 		}
 	}
 }
