@@ -100,7 +100,7 @@ func (t *trail) String() string {
 	return t.parent.String() + "." + t.key
 }
 
-// node finds where the trail leads: the key of a field, or the nearest thing above it
+// node finds where the trail leads: the value of a field, or the nearest thing above it
 // that is there.
 func (t *trail) node(root *yaml.Node) *yaml.Node {
 	_, shown := t.find(root)
@@ -126,7 +126,7 @@ func (t *trail) find(root *yaml.Node) (value, shown *yaml.Node) {
 	if parent.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(parent.Content); i += 2 {
 			if parent.Content[i].Value == t.key {
-				return parent.Content[i+1], parent.Content[i]
+				return parent.Content[i+1], parent.Content[i+1]
 			}
 		}
 	}

@@ -76,9 +76,13 @@ func (c *converter) head(flavor string) string {
 func (c *converter) service(p *plan, flavor string, splits *object) object {
 	b := &p.backends[p.service]
 	o := object{{"name", p.rule.name()}, {"protocol", b.protocol}}
-	if native := c.options.To == Native && len(p.backends) > 1; native {
+	switch {
+	case c.options.To == Native && len(p.backends) > 1:
 		o.put("host", p.rule.name())
-	} else {
+	case p.foreign:
+		o.put("host", c.clusterName(b.target.service))
+		o.put("port", b.port)
+	default:
 		o.put("host", b.host)
 		o.put("port", b.hostPort)
 	}
@@ -228,7 +232,7 @@ func (c *converter) backend(p *plan, i int) object {
 		o.put("upstream", "missing."+b.target.service.namespace+"."+b.target.service.name)
 		o.put("weight", b.weight)
 		return o
-	case i == p.service && b.path == "" && hostname == "":
+	case i == p.service && !p.foreign && b.path == "" && hostname == "":
 		o.put("service", true)
 	default:
 		o.put("host", b.host)

@@ -29,6 +29,7 @@ type plan struct {
 	retries     int    // -1: Kong's own
 	annotations []*kongPlugin
 	ownConfig   object // of the split, beside backends and session
+	foreign     bool   // the Kong Service is none of the backends, only a name
 }
 
 // backend is where a part of the requests goes: the backendRefs that lead to one place.
@@ -191,11 +192,14 @@ func (p *plan) answers() {
 }
 
 // chooseService chooses the backend that the plugin has least to do for: Kong's own
-// Service, if it has no changes of its own. Where one backend's host is a name, the
-// Service's has to be one, too: Kong cannot go from an IP address to a name.
+// Service, if it has no changes of its own. Where one backend is a name, or an Upstream that
+// is missing, the Service's host has to be a name, too: Kong cannot go from an IP address to
+// a name.
 func (p *plan) chooseService() {
 	isName := func(b *backend) bool { _, err := netip.ParseAddr(b.host); return err != nil }
 	needsName := slices.ContainsFunc(p.backends, func(b backend) bool { return !b.missing && isName(&b) })
+	missing := slices.ContainsFunc(p.backends, func(b backend) bool { return b.missing })
+	p.foreign = missing && !needsName
 	best, most := 0, -1
 	for i := range p.backends {
 		b := &p.backends[i]

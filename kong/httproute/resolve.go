@@ -120,12 +120,17 @@ func (c *converter) resolve(r *rule, ref *backendRef) target {
 	case known && s.externalName != "":
 		t.host, t.hostPort = s.externalName, t.port
 	default:
-		t.host, t.hostPort = t.service.name+"."+t.service.namespace+".svc."+c.options.ClusterDomain, t.port
+		t.host, t.hostPort = c.clusterName(t.service), t.port
 		if known && s.headless {
 			c.headless(s, d, ref, &t)
 		}
 	}
 	return t
+}
+
+// clusterName is a Service's name in the cluster's DNS.
+func (c *converter) clusterName(service name) string {
+	return service.name + "." + service.namespace + ".svc." + c.options.ClusterDomain
 }
 
 // headless finds the port of the pods of a Service without an address of its own.
