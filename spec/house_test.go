@@ -153,6 +153,15 @@ var house = []room{
 		},
 	},
 	{
+		name: "kong/manifest",
+		ours: []string{"plugin/config", "plugin/file"},
+		never: map[string]string{
+			pdk + "/...": "a manifest is patched without a gateway",
+			"net/http":   "a manifest is patched without a cluster",
+			"k8s.io/...": "a manifest is a text; whoever needs Kubernetes' client has a module of its own",
+		},
+	},
+	{
 		name:  "kong/standin",
 		ours:  []string{"kong/wire", "kong/declarative"},
 		never: map[string]string{"kong-traffic-split/plugin/...": "it reaches the plugin only over the socket, as Kong does"},
@@ -168,7 +177,7 @@ var house = []room{
 	},
 	{
 		name: "cmd/splitctl",
-		ours: []string{"kong/standin", "kong/demo", "kong/admin", "kong/check", "kong/declarative", "plugin", "plugin/config", "plugin/file", "plugin/rollout", "plugin/simulate", "plugin/status", "plugin/status/top"},
+		ours: []string{"kong/standin", "kong/demo", "kong/admin", "kong/check", "kong/declarative", "kong/manifest", "plugin", "plugin/config", "plugin/file", "plugin/rollout", "plugin/simulate", "plugin/status", "plugin/status/top"},
 	},
 	{
 		name: "cmd/echo",

@@ -97,5 +97,6 @@ func rootCommand() *cobra.Command {
 	root.SetVersionTemplate("splitctl {{.Version}}\n")
 	root.AddCommand(demoCommand(), explainCommand(), simulateCommand(), standinCommand())
 	root.AddCommand(convertCommand(), setCommand(), drainCommand(), rampCommand(), statusCommand(), topCommand())
+	root.AddCommand(patchCommand())
 	return root
 }

@@ -10,8 +10,9 @@ import (
 
 // Edit is a change of one value of a configuration.
 type Edit struct {
-	Path  []any // the keys (string) and indexes (int) that lead to it
-	Value *Node // nil: the key is removed, if there is one
+	Path   []any // the keys (string) and indexes (int) that lead to it
+	Value  *Node // nil: the key is removed, if there is one, or the item of a list
+	Insert bool  // the value becomes one more item of a list, before the one that is there, or its last one
 }
 
 // Difference returns what edits change in a configuration, a line for each value: one with
@@ -19,6 +20,9 @@ type Edit struct {
 func Difference(n *Node, edits []Edit) (lines []string) {
 	for _, e := range edits {
 		was := n.At(e.Path...)
+		if e.Insert {
+			was = nil
+		}
 		if was == e.Value || was != nil && e.Value != nil && was.text() == e.Value.text() {
 			continue
 		}
@@ -77,24 +81,33 @@ func PathOf(steps ...any) (path string) {
 func Apply(n *Node, edits ...Edit) (*Node, error) {
 	for _, e := range edits {
 		var err error
-		if n, err = apply(n, e.Path, e.Value); err != nil {
+		if n, err = apply(n, e.Path, e); err != nil {
 			return nil, fmt.Errorf("%s %w", PathOf(e.Path...), err)
 		}
 	}
 	return n, nil
 }
 
-func apply(n *Node, path []any, value *Node) (*Node, error) {
+func apply(n *Node, path []any, e Edit) (*Node, error) {
+	value := e.Value
 	if len(path) == 0 {
 		return value, nil
 	}
 	out := *n
 	switch step := path[0].(type) {
 	case int:
-		if n.Kind != List || step >= len(n.Items) {
+		last := len(path) == 1
+		switch {
+		case n.Kind == List && last && e.Insert && step <= len(n.Items):
+			out.Items = slices.Insert(slices.Clone(n.Items), step, value)
+			return &out, nil
+		case n.Kind != List || step >= len(n.Items):
 			return nil, fmt.Errorf("is not there: there is no item %d", step)
+		case last && value == nil:
+			out.Items = slices.Delete(slices.Clone(n.Items), step, step+1)
+			return &out, nil
 		}
-		item, err := apply(n.Items[step], path[1:], value)
+		item, err := apply(n.Items[step], path[1:], e)
 		out.Items = slices.Clone(n.Items)
 		out.Items[step] = item
 		return &out, err
@@ -112,7 +125,7 @@ func apply(n *Node, path []any, value *Node) (*Node, error) {
 			out.Members = slices.Delete(slices.Clone(n.Members), at, at+1)
 			return &out, nil
 		}
-		v, err := apply(n.Members[at].Value, path[1:], value)
+		v, err := apply(n.Members[at].Value, path[1:], e)
 		out.Members = slices.Clone(n.Members)
 		out.Members[at].Value = v
 		return &out, err

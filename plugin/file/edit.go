@@ -1,6 +1,7 @@
 package file
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -19,7 +20,7 @@ func Edit(content string, steps []any, edits ...config.Edit) (string, *config.Pr
 	content, marked := strings.CutPrefix(content, mark)
 	for _, e := range edits {
 		path := append(steps[:len(steps):len(steps)], e.Path...)
-		next, problem := edit(content, path, e.Value)
+		next, problem := edit(content, path, e)
 		if problem != nil {
 			problem.Path = config.PathOf(path...)
 			return "", problem
@@ -34,7 +35,7 @@ func Edit(content string, steps []any, edits ...config.Edit) (string, *config.Pr
 
 // edit makes one edit. What comes out is parsed again, and has to be what went in but for
 // that edit: where it is not, the text is one that this code does not understand.
-func edit(content string, path []any, value *config.Node) (string, *config.Problem) {
+func edit(content string, path []any, change config.Edit) (string, *config.Problem) {
 	root, _, err := documents(content)
 	if err != nil {
 		return "", syntaxProblem(content, err)
@@ -42,11 +43,11 @@ func edit(content string, path []any, value *config.Node) (string, *config.Probl
 	if root == nil {
 		return "", &config.Problem{Message: "is empty", Line: 1, Column: 1}
 	}
-	e := editor{extents: newExtents(content), root: root}
-	out, at, err := e.edit(path, value)
+	e := editor{extents: newExtents(content), writer: writer{json: json.Valid([]byte(content))}, root: root}
+	out, at, err := e.edit(path, change)
 	if err == nil && out != content {
 		after, _, wrong := documents(out)
-		if wrong != nil || after == nil || !reflect.DeepEqual(shape(after), edited(shape(root), path, value)) {
+		if wrong != nil || after == nil || !reflect.DeepEqual(shape(after), edited(shape(root), path, change)) {
 			err = errNoEnd
 		}
 	}
@@ -59,27 +60,39 @@ func edit(content string, path []any, value *config.Node) (string, *config.Probl
 // editor edits one value of a text.
 type editor struct {
 	*extents
+	writer
 	root *yaml.Node
 }
 
 // edit returns the text with a value put at path, or with what is there removed. Where
 // that cannot be done, it returns the place that is the reason.
-func (e *editor) edit(path []any, value *config.Node) (string, position, error) {
+func (e *editor) edit(path []any, change config.Edit) (string, position, error) {
+	value := change.Value
 	y, at := e.root, position{e.root.Line, e.root.Column}
+	var key *yaml.Node // of y, where it is a member of a map
 	for i, step := range path {
+		last := i == len(path)-1
 		if err := e.own(y); err != nil {
 			return "", at, err
 		}
 		index, ok := step.(int)
 		if ok {
-			if y = item(y, index); y == nil {
+			inner := item(y, index)
+			switch {
+			case last && change.Insert && y.Kind == yaml.SequenceNode && index <= len(y.Content):
+				out, err := e.insertItem(y, index, value)
+				return out, at, err
+			case inner == nil:
 				return "", at, fmt.Errorf("is not there: there is no item %d", index)
+			case last && value == nil:
+				out, err := e.removeItem(key, y, index)
+				return out, position{inner.Line, inner.Column}, err
 			}
-			at = position{y.Line, y.Column}
+			key, y, at = nil, inner, position{inner.Line, inner.Column}
 			continue
 		}
 		m := ownMember(y, step.(string))
-		switch last := i == len(path)-1; {
+		switch {
 		case y.Kind != yaml.MappingNode:
 			return "", at, fmt.Errorf("is not there: there is no key %q", step)
 		case m.key == nil && members(y, maxDepth)[step.(string)].key != nil:
@@ -92,15 +105,15 @@ func (e *editor) edit(path []any, value *config.Node) (string, position, error) 
 			out, err := e.insert(y, step.(string), value)
 			return out, at, err
 		case value == nil && last:
-			out, err := e.remove(y, m)
+			out, err := e.remove(key, y, m)
 			return out, position{m.key.Line, m.key.Column}, err
 		}
-		y, at = m.value, position{m.value.Line, m.value.Column}
+		key, y, at = m.key, m.value, position{m.value.Line, m.value.Column}
 	}
 	if err := e.own(y); err != nil {
 		return "", at, err
 	}
-	out, err := e.replace(y, value)
+	out, err := e.replace(key, y, value)
 	return out, at, err
 }
 
@@ -150,8 +163,8 @@ func (e *editor) splice(start, end int, text string) (string, error) {
 	return e.text[:start] + text + e.text[end:], nil
 }
 
-// replace puts a value in place of a node.
-func (e *editor) replace(y *yaml.Node, value *config.Node) (string, error) {
+// replace puts a value in place of a node, which is the value of a key unless that is nil.
+func (e *editor) replace(key, y *yaml.Node, value *config.Node) (string, error) {
 	start, err := e.value(y)
 	if err != nil {
 		return "", err
@@ -160,42 +173,79 @@ func (e *editor) replace(y *yaml.Node, value *config.Node) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text := scalarLike(y, value)
+	text := e.scalarLike(y, value)
 	if start == end { // there was only the key
 		text = " " + text
 	}
-	if isBlock := y.Kind == yaml.SequenceNode && y.Style&yaml.FlowStyle == 0; isBlock && value.Kind == config.List && len(value.Items) > 0 {
+	if y.Style&yaml.FlowStyle != 0 || len(y.Content) == 0 {
+		return e.splice(start, end, text)
+	}
+	newline, indent := e.newline(start), strings.Repeat(" ", y.Column-1)
+	switch {
+	case y.Kind == yaml.SequenceNode && value.Kind == config.List && len(value.Items) > 0:
 		lines := make([]string, len(value.Items))
 		for i, item := range value.Items {
-			lines[i] = "- " + flow(item)
+			lines[i] = "- " + e.flow(item)
 		}
-		text = strings.Join(lines, e.newline(start)+strings.Repeat(" ", y.Column-1))
+		text = strings.Join(lines, newline+indent)
+	case y.Kind == yaml.MappingNode && value.Kind == config.Map && len(value.Members) > 0:
+		lines := make([]string, len(value.Members))
+		for i, m := range value.Members {
+			lines[i] = e.block(m.Key, m.Value, indent, newline)
+		}
+		text = strings.Join(lines, newline)[len(indent):]
+	default:
+		return e.behind(key, y, text)
 	}
 	return e.splice(start, end, text)
 }
 
 // insert adds a key with its value to a map, as its last one.
 func (e *editor) insert(y *yaml.Node, key string, value *config.Node) (string, error) {
+	text := e.quote(key) + ": " + e.flow(value)
 	if len(y.Content) == 0 {
-		start, err := e.value(y)
-		if err != nil {
-			return "", err
-		}
-		return e.splice(start+1, start+1, plain(key)+": "+flow(value))
+		return e.first(y, text)
+	}
+	if y.Style&yaml.FlowStyle != 0 {
+		return e.append(y.Content[len(y.Content)-2], y.Content[len(y.Content)-1], text)
 	}
 	end, err := e.end(y.Content[len(y.Content)-1])
 	if err != nil {
 		return "", err
-	}
-	if y.Style&yaml.FlowStyle != 0 {
-		return e.splice(end, end, ", "+plain(key)+": "+flow(value))
 	}
 	if end, err = e.rest(end); err != nil {
 		return "", err
 	}
 	newline := e.newline(end)
 	indent := strings.Repeat(" ", y.Content[0].Column-1)
-	return e.splice(end, end, newline+block(key, value, indent, newline))
+	return e.splice(end, end, newline+e.block(key, value, indent, newline))
+}
+
+// first puts the first text between the brackets of an empty map or list.
+func (e *editor) first(y *yaml.Node, text string) (string, error) {
+	start, err := e.value(y)
+	if err != nil {
+		return "", err
+	}
+	return e.splice(start+1, start+1, text)
+}
+
+// append adds a text behind the last element between brackets, which goes from one node to
+// another: in a line of its own, if that has one.
+func (e *editor) append(from, to *yaml.Node, text string) (string, error) {
+	end, err := e.end(to)
+	if err != nil {
+		return "", err
+	}
+	start, err := e.start(from)
+	if err != nil {
+		return "", err
+	}
+	separator := ", "
+	if line := e.lineStart(start); line > 0 && strings.Trim(e.text[line:start], " \t") == "" {
+		separator = "," + e.newline(end) + e.text[line:start]
+	}
+	return e.splice(end, end, separator+text)
 }
 
 // newline returns the line break that the text has after at; before it, if it has none.
@@ -207,59 +257,4 @@ func (e *editor) newline(at int) string {
 		return "\r\n"
 	}
 	return "\n"
-}
-
-// remove removes a key with its value from a map, and its comment in the same line.
-func (e *editor) remove(y *yaml.Node, m member) (string, error) {
-	var before, after *yaml.Node // the value before it, the key behind it
-	for i := 0; i+1 < len(y.Content); i += 2 {
-		if y.Content[i] != m.key {
-			continue
-		}
-		if i > 0 {
-			before = y.Content[i-1]
-		}
-		if i+2 < len(y.Content) {
-			after = y.Content[i+2]
-		}
-	}
-	start, err := e.start(m.key)
-	if err != nil {
-		return "", err
-	}
-	end, err := e.end(m.value)
-	if err != nil {
-		return "", err
-	}
-	isFlow := y.Style&yaml.FlowStyle != 0
-	if from := e.lineStart(start); !isFlow && strings.Trim(e.text[from:start], " ") == "" {
-		to, err := e.rest(end)
-		if err != nil {
-			return "", err
-		}
-		if to < len(e.text) {
-			to += lineBreak(e.text[to:])
-		}
-		return e.splice(from, to, "")
-	}
-	switch {
-	case after != nil:
-		next, err := e.start(after)
-		if err != nil {
-			return "", err
-		}
-		if end > next || strings.Trim(e.text[end:next], " \t\r\n,") != "" { // a comment
-			return "", errNoEnd
-		}
-		return e.splice(start, next, "")
-	case before != nil && isFlow:
-		from, err := e.end(before)
-		if err != nil {
-			return "", err
-		}
-		return e.splice(from, end, "")
-	case isFlow:
-		return e.splice(start, end, "")
-	}
-	return "", errNoEnd
 }

@@ -66,7 +66,7 @@ func TestEdit(t *testing.T) {
 		{
 			"JSON, and letters of several bytes before it",
 			"\uFEFF{\"splits\": {\"shop\": {\"backends\": [{\"name\": \"größe\", \"host\": \"a\", \"weight\": 10, \"x\": \"ä\"}, {\"host\": \"b\"}]}}}",
-			"\uFEFF{\"splits\": {\"shop\": {\"backends\": [{\"name\": \"größe\", \"host\": \"a\", \"weight\": 20, \"x\": \"ä\"}, {\"host\": \"b\", weight: 30}]}}}",
+			"\uFEFF{\"splits\": {\"shop\": {\"backends\": [{\"name\": \"größe\", \"host\": \"a\", \"weight\": 20, \"x\": \"ä\"}, {\"host\": \"b\", \"weight\": 30}]}}}",
 			[]config.Edit{weight(0, 20), weight(1, 30)},
 		},
 		{

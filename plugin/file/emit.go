@@ -1,6 +1,7 @@
 package file
 
 import (
+	"encoding/json"
 	"regexp"
 	"strconv"
 	"strings"
@@ -10,22 +11,25 @@ import (
 	"kong-traffic-split/plugin/config"
 )
 
+// writer writes values, in YAML or in the part of it that is JSON.
+type writer struct{ json bool }
+
 // flow returns a value in YAML's flow style, in one line.
-func flow(n *config.Node) string {
+func (w writer) flow(n *config.Node) string {
 	var parts []string
 	switch n.Kind {
 	case config.List:
 		for _, item := range n.Items {
-			parts = append(parts, flow(item))
+			parts = append(parts, w.flow(item))
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
 	case config.Map:
 		for _, m := range n.Members {
-			parts = append(parts, plain(m.Key)+": "+flow(m.Value))
+			parts = append(parts, w.quote(m.Key)+": "+w.flow(m.Value))
 		}
 		return "{" + strings.Join(parts, ", ") + "}"
 	case config.String:
-		return plain(n.Text)
+		return w.quote(n.Text)
 	case config.Bool:
 		return strconv.FormatBool(n.Bool)
 	case config.Number:
@@ -36,20 +40,20 @@ func flow(n *config.Node) string {
 
 // block returns a key with its value as lines that are indented by indent: a map one key
 // a line, and a list one item a line.
-func block(key string, n *config.Node, indent, newline string) string {
-	head := indent + plain(key) + ":"
+func (w writer) block(key string, n *config.Node, indent, newline string) string {
+	head := indent + w.quote(key) + ":"
 	var lines []string
 	switch {
 	case n.Kind == config.Map && len(n.Members) > 0:
 		for _, m := range n.Members {
-			lines = append(lines, block(m.Key, m.Value, indent+"  ", newline))
+			lines = append(lines, w.block(m.Key, m.Value, indent+"  ", newline))
 		}
 	case n.Kind == config.List && len(n.Items) > 0:
 		for _, item := range n.Items {
-			lines = append(lines, indent+"- "+flow(item))
+			lines = append(lines, indent+"- "+w.flow(item))
 		}
 	default:
-		return head + " " + flow(n)
+		return head + " " + w.flow(n)
 	}
 	return head + newline + strings.Join(lines, newline)
 }
@@ -69,12 +73,26 @@ func plain(s string) string {
 	return strconv.Quote(s)
 }
 
+// quote returns a string as the text has strings: with quotes where it needs them, and in
+// JSON always.
+func (w writer) quote(s string) string {
+	if !w.json {
+		return plain(s)
+	}
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(s) // of a string there is no error
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
 // scalarLike returns a scalar in the style of the one in whose place it comes.
-func scalarLike(old *yaml.Node, n *config.Node) string {
+func (w writer) scalarLike(old *yaml.Node, n *config.Node) string {
 	if n.Kind != config.String || old.Kind != yaml.ScalarNode {
-		return flow(n)
+		return w.flow(n)
 	}
 	switch {
+	case w.json:
 	case old.Style&yaml.DoubleQuotedStyle != 0:
 		return strconv.Quote(n.Text)
 	case old.Style&yaml.SingleQuotedStyle != 0 && !strings.ContainsAny(n.Text, "'\r\n"):
@@ -82,5 +100,5 @@ func scalarLike(old *yaml.Node, n *config.Node) string {
 	case old.ShortTag() == "!!timestamp" && (&yaml.Node{Kind: yaml.ScalarNode, Value: n.Text}).ShortTag() == "!!timestamp":
 		return n.Text
 	}
-	return plain(n.Text)
+	return w.quote(n.Text)
 }

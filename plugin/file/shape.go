@@ -79,26 +79,33 @@ func nodeShape(n *config.Node) any {
 
 func keyShape(key string) string { return scalarShape("!!str", key) }
 
-// edited returns a shape with a value, in place of what is at path; nil: without it. It
-// returns nil if there is no such place.
-func edited(v any, path []any, value *config.Node) any {
+// edited returns a shape with an edit made to what is at path. It returns nil if there is no
+// such place.
+func edited(v any, path []any, edit config.Edit) any {
 	if anchored, ok := v.([]any); ok && len(anchored) == 2 {
 		if name, ok := anchored[0].(string); ok && len(name) > 0 && name[0] == '&' {
-			inner := edited(anchored[1], path, value)
+			inner := edited(anchored[1], path, edit)
 			return []any{name, inner}
 		}
 	}
 	if len(path) == 0 {
-		return nodeShape(value)
+		return nodeShape(edit.Value)
 	}
+	last := len(path) == 1
 	switch step := path[0].(type) {
 	case int:
 		items, ok := v.([]any)
-		if !ok || step+1 >= len(items) {
-			return nil
-		}
 		items = slices.Clone(items)
-		items[step+1] = edited(items[step+1], path[1:], value)
+		at := step + 1 // behind the tag
+		switch {
+		case ok && last && edit.Insert && at <= len(items):
+			return slices.Insert(items, at, nodeShape(edit.Value))
+		case !ok || at >= len(items):
+			return nil
+		case last && edit.Value == nil:
+			return slices.Delete(items, at, at+1)
+		}
+		items[at] = edited(items[at], path[1:], edit)
 		return items
 	case string:
 		members, ok := v.(map[string]any)
@@ -106,10 +113,10 @@ func edited(v any, path []any, value *config.Node) any {
 			return nil
 		}
 		members = maps.Clone(members)
-		if key := keyShape(step); value == nil && len(path) == 1 {
+		if key := keyShape(step); edit.Value == nil && last {
 			delete(members, key)
 		} else {
-			members[key] = edited(members[key], path[1:], value)
+			members[key] = edited(members[key], path[1:], edit)
 		}
 		return members
 	}
