@@ -146,6 +146,9 @@ func (s *steerFlags) changeDeclarative(ctx context.Context, split string, decide
 		}
 		return out, locked.Replace(after)
 	}
+	if err := onlyKong(s.declarative, content); err != nil {
+		return nil, err
+	}
 	client, err := s.client()
 	if err != nil {
 		return nil, err
@@ -174,6 +177,23 @@ func (s *steerFlags) changeDeclarative(ctx context.Context, split string, decide
 	return out, nil
 }
 
+// onlyKong returns an error if a file has something that only decK understands: Kong would
+// refuse it, or take ${{ … }} for a value.
+func onlyKong(path, content string) error {
+	deck, err := declarative.ParseDeck([]byte(content), os.LookupEnv)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	keys := deck.OnlyForDeck()
+	if deck.HasExpressions() {
+		keys = append(keys, "${{ … }}")
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: has %s, which only decK understands, so it cannot be posted to Kong: leave --admin out, and have decK sync the file", path, strings.Join(keys, ", "))
+}
+
 // openDeclarative reads the file, and locks it if it is to be written.
 func (s *steerFlags) openDeclarative(ctx context.Context) (string, *file.Locked, error) {
 	if s.dryRun {
@@ -191,14 +211,15 @@ func (s *steerFlags) openDeclarative(ctx context.Context) (string, *file.Locked,
 
 // changeText returns what becomes of a row in the text of a declarative file.
 func changeText(path, content, split string, decide decide) (*steered, string, error) {
-	parsed, err := declarative.Parse([]byte(content))
-	if err == nil && parsed["_format_version"] == nil {
+	deck, err := declarative.ParseDeck([]byte(content), os.LookupEnv)
+	if err == nil && deck.File["_format_version"] == nil {
 		err = errors.New("is no declarative file of Kong's: it has no _format_version")
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: %w", path, err)
 	}
-	rows, err := readRows(path, content, parsed)
+	parsed, text := deck.File, deck.Text
+	rows, err := readRows(path, text, parsed)
 	if err != nil {
 		return nil, "", err
 	}
@@ -214,13 +235,16 @@ func changeText(path, content, split string, decide decide) (*steered, string, e
 	if err != nil {
 		return nil, "", err
 	}
-	after, problem := file.Edit(content, row.place, edits...)
+	after, problem := file.Edit(text, row.place, edits...)
 	if problem != nil {
 		return nil, "", file.Problems{{File: path, Problem: *problem}}
 	}
-	out := &steered{path, row.identity, config.Difference(file.Locate(content, parsed.At(row.place...), row.place...), edits), row.config, nil}
-	if parsed, err = declarative.Parse([]byte(after)); err == nil {
-		rows, err = readRows(path, after, parsed)
+	if after, err = deck.Restore(after); err != nil {
+		return nil, "", fmt.Errorf("%s: %w", path, err)
+	}
+	out := &steered{path, row.identity, config.Difference(file.Locate(text, parsed.At(row.place...), row.place...), edits), row.config, nil}
+	if deck, err = declarative.ParseDeck([]byte(after), os.LookupEnv); err == nil {
+		rows, err = readRows(path, deck.Text, deck.File)
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("the result would not load, so nothing is written:\n%w", err)
@@ -265,11 +289,12 @@ func (s *steerFlags) compare(ctx context.Context, client *admin.Client, content 
 
 // lost returns what a Kong with the configuration live would lose with a file.
 func lost(path, content, live string) ([]string, error) {
-	mine, err := declarative.Parse([]byte(content))
+	deck, err := declarative.ParseDeck([]byte(content), os.LookupEnv)
 	if err != nil {
 		return nil, err
 	}
-	if mine, err = mine.WithoutDeck(); err != nil {
+	mine, err := deck.WithoutDeck()
+	if err != nil {
 		return nil, err
 	}
 	has, err := declarative.Parse([]byte(live))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -41,8 +42,12 @@ func readSplits(path string) (*splitsFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		if f, wrong := declarative.Parse(text); wrong == nil && f["_format_version"] != nil {
-			return readRows(path, string(text), f)
+		f, err := declarative.ParseDeck(text, os.LookupEnv)
+		switch {
+		case err == nil && f.File["_format_version"] != nil:
+			return readRows(path, f.Text, f.File)
+		case err != nil && f.HasExpressions() && bytes.Contains(text, []byte("_format_version")): // a split file has none
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	splits, err := file.Read(path)

@@ -11,15 +11,20 @@ import (
 var deckKeys = []string{"_info", "_konnect", "_workspace", "_plugin_configs"}
 
 // WithoutDeck returns a file as decK would send it to Kong: what plugin rows share
-// through _plugin_configs and _config is filled into their configs, and what is only
-// for decK is left out. The file stays as it is.
+// through _plugin_configs and _config is filled into their configs, the defaults of _info
+// into rows, and what is only for decK is left out. The file stays as it is.
 func (f File) WithoutDeck() (File, error) {
 	tree := File(cloneMap(f))
 	shared, _ := tree["_plugin_configs"].(map[string]any)
+	info, _ := tree["_info"].(map[string]any)
+	defaults, _ := info["defaults"].(map[string]any)
 	for _, key := range deckKeys {
 		delete(tree, key)
 	}
 	for n := range tree.nodes() {
+		if of, ok := defaults[strings.TrimSuffix(n.entity, "s")].(map[string]any); ok && n.entity != "plugins" {
+			addMissing(n.row, of)
+		}
 		name, ok := n.row["_config"].(string)
 		if !ok {
 			continue
@@ -28,13 +33,40 @@ func (f File) WithoutDeck() (File, error) {
 		if !ok {
 			return tree, fmt.Errorf("%s._config: %q is not among _plugin_configs; there are %s", n.place(), name, strings.Join(slices.Sorted(maps.Keys(shared)), ", "))
 		}
-		whole = cloneMap(whole)
-		own, _ := n.row["config"].(map[string]any)
-		maps.Copy(whole, own)
-		n.row["config"] = whole
+		own, ok := n.row["config"].(map[string]any)
+		if !ok {
+			own = map[string]any{}
+		}
+		addMissing(own, whole)
+		n.row["config"] = own
 		delete(n.row, "_config")
 	}
 	return tree, nil
+}
+
+// OnlyForDeck returns what of a file only decK understands, and Kong's Admin API refuses.
+func (f File) OnlyForDeck() (keys []string) {
+	for _, key := range deckKeys {
+		if f[key] != nil {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// addMissing adds what a map has not to it, in the maps that it has too.
+func addMissing(to, from map[string]any) {
+	for key, value := range from {
+		has, ok := to[key]
+		if !ok {
+			to[key] = clone(value)
+			continue
+		}
+		inner, isMap := has.(map[string]any)
+		if more, ok := value.(map[string]any); ok && isMap {
+			addMissing(inner, more)
+		}
+	}
 }
 
 // ignored are entities and fields of Kong's that this package does not know and that
