@@ -202,6 +202,7 @@ func TestRefusals(t *testing.T) {
 		name    string
 		config  string
 		kong    func(*kong)
+		status  int // 0: 500
 		message string
 		reason  string
 	}{
@@ -220,6 +221,14 @@ func TestRefusals(t *testing.T) {
 		{
 			name:    "all weights zero",
 			config:  `"backends":[{"upstream":"up","weight":0}]`,
+			message: "No backend is available for this request",
+			reason:  `no backend takes traffic: one of "up" has to have a weight above 0`,
+		},
+		{
+			name:    "a call of gRPC, for which 500 would be an error of the server's own",
+			config:  `"backends":[{"upstream":"up","weight":0}]`,
+			kong:    func(k *kong) { k.service["protocol"] = "grpcs" },
+			status:  503,
 			message: "No backend is available for this request",
 			reason:  `no backend takes traffic: one of "up" has to have a weight above 0`,
 		},
@@ -267,9 +276,10 @@ func TestRefusals(t *testing.T) {
 			if !errors.As(err, &refusal) {
 				t.Fatalf("got %v, want a refusal", err)
 			}
-			if refusal.Status() != 500 || refusal.Message() != tt.message || refusal.Error() != tt.reason {
-				t.Errorf("got %d %q because of\n%s\nwant 500 %q because of\n%s",
-					refusal.Status(), refusal.Message(), refusal.Error(), tt.message, tt.reason)
+			status := max(tt.status, 500)
+			if refusal.Status() != status || refusal.Message() != tt.message || refusal.Error() != tt.reason {
+				t.Errorf("got %d %q because of\n%s\nwant %d %q because of\n%s",
+					refusal.Status(), refusal.Message(), refusal.Error(), status, tt.message, tt.reason)
 			}
 		})
 	}

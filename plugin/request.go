@@ -152,7 +152,7 @@ func (r *request) send(l *live) error {
 		err = fmt.Errorf("no Upstream named %q in Kong (create it, or mend the name): %w", asked.Upstream, err)
 	}
 	l.tally.unavailable.Add(1)
-	return unavailable(err)
+	return r.unavailable(err)
 }
 
 // logMissing logs that Kong does not have the Upstream of a backend, or has it again:
@@ -217,11 +217,20 @@ func refuseHTTP(parameters string) *refusal {
 }
 
 // unavailable refuses a request that no backend can take: with 503 where there is
-// one that is unhealthy, as that will pass.
-func unavailable(reason error) error {
+// one that is unhealthy, as that will pass, and where it is a call of gRPC, for which
+// Kong makes UNAVAILABLE of that and INTERNAL of 500.
+func (r *request) unavailable(reason error) error {
 	status := 500
 	if errors.Is(reason, split.ErrUnhealthy) {
 		status = 503
+	} else if !r.stream {
+		service, err := r.askService()
+		if err != nil {
+			return err
+		}
+		if service.IsGRPC() {
+			status = 503
+		}
 	}
 	return &refusal{status, "No backend is available for this request", reason}
 }
