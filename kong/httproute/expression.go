@@ -85,10 +85,10 @@ func headerField(name string) string {
 	return strings.ToLower(strings.ReplaceAll(name, "-", "_"))
 }
 
+var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
+
 // literal is a string in an expression.
-func literal(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s) + `"`
-}
+func literal(s string) string { return `"` + escapes.Replace(s) + `"` }
 
 var (
 	headerFieldName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)

@@ -77,6 +77,9 @@ func load(sources []Source, partial bool) *objects {
 		if len(d.problems) == 0 {
 			d.checkHead()
 		}
+		if s := schemas()[d.kind]; s != nil && len(d.problems) == 0 && known[version{text(d.root, "apiVersion"), d.kind}] != nil {
+			d.checkSpec(s)
+		}
 	})
 	seen := map[string]*document{}
 	for _, d := range o.documents {
@@ -230,39 +233,34 @@ func stringsOf(n *yaml.Node) map[string]string {
 	return out
 }
 
-// spec checks the spec of an object of the Gateway API and puts it into a variable. It
-// returns false if it is wrong.
-func (d *document) spec(to any) bool {
+// checkSpec checks the spec of an object of the Gateway API.
+func (d *document) checkSpec(s *schema) {
 	for i := 0; i+1 < len(d.root.Content); i += 2 {
 		if field := d.root.Content[i].Value; !slices.Contains([]string{"apiVersion", "kind", "metadata", "spec", "status"}, field) {
 			d.refuse((*trail)(nil).field(field), "there is no such field")
 		}
 	}
 	at := (*trail)(nil).field("spec")
-	n := get(d.root, "spec")
-	if n == nil || n.Tag == "!!null" {
+	if n := get(d.root, "spec"); n == nil || n.Tag == "!!null" {
 		d.refuse(at, "has to be there")
-		return false
+	} else {
+		s.check(d, n, at)
 	}
-	if !schemas()[d.kind].check(d, n, at) || len(d.problems) > 0 {
-		return false
-	}
-	fill(n, reflect.ValueOf(to).Elem())
-	return true
 }
+
+// spec puts the spec of an object of the Gateway API, which was checked, into a variable.
+func (d *document) spec(to any) { fill(get(d.root, "spec"), reflect.ValueOf(to).Elem()) }
 
 func (o *objects) addGateway(d *document) {
 	g := &gatewayObject{doc: d}
-	if d.spec(&g.spec) {
-		o.gateways[name{d.namespace, d.name}] = g
-	}
+	d.spec(&g.spec)
+	o.gateways[name{d.namespace, d.name}] = g
 }
 
 func (o *objects) addGrant(d *document) {
 	g := grant{namespace: d.namespace}
-	if d.spec(&g.spec) {
-		o.grants = append(o.grants, g)
-	}
+	d.spec(&g.spec)
+	o.grants = append(o.grants, g)
 }
 
 func (o *objects) addNamespace(d *document) {

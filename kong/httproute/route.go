@@ -85,9 +85,7 @@ func (r *route) set(spec *gateway.CommonRouteSpec, hostnames []gateway.Hostname)
 
 func (o *objects) addHTTPRoute(d *document) {
 	var spec gateway.HTTPRouteSpec
-	if !d.spec(&spec) {
-		return
-	}
+	d.spec(&spec)
 	r := newRoute(d)
 	r.set(&spec.CommonRouteSpec, spec.Hostnames)
 	rules := (*trail)(nil).fields("spec", "rules")
@@ -132,9 +130,7 @@ func appendOnce(all []condition, c condition, same func(a, b string) bool) []con
 
 func (o *objects) addGRPCRoute(d *document) {
 	var spec gateway.GRPCRouteSpec
-	if !d.spec(&spec) {
-		return
-	}
+	d.spec(&spec)
 	r := newRoute(d)
 	r.grpc = true
 	r.set(&spec.CommonRouteSpec, spec.Hostnames)

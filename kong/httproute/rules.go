@@ -11,20 +11,24 @@ import (
 
 // The rules of the CRDs in CEL, by their messages. A test compares them with schema.json.
 
-// holds reports a rule that a value breaks.
-func holds(d *document, n *yaml.Node, at *trail, message string) {
+// ruleFunc reports a rule that a value breaks.
+type ruleFunc func(d *document, n *yaml.Node, at *trail, message string)
+
+// ruleOf returns the rule of a message, or nil.
+func ruleOf(message string) ruleFunc {
 	if rule, ok := rules[message]; ok {
-		rule(d, n, at, message)
-		return
+		return rule
 	}
 	for _, f := range families {
 		if m := f.message.FindStringSubmatch(message); m != nil {
-			if !f.holds(n, m) {
-				d.refuse(at.fields(f.at(m)...), "%s", message)
+			return func(d *document, n *yaml.Node, at *trail, message string) {
+				if !f.holds(n, m) {
+					d.refuse(at.fields(f.at(m)...), "%s", message)
+				}
 			}
-			return
 		}
 	}
+	return nil
 }
 
 // family is a rule that is there for many fields; m is what its expression finds in the
@@ -167,7 +171,7 @@ var simpleAt = map[string][]string{
 }
 
 // rules are those that do not fit a family.
-var rules = map[string]func(d *document, n *yaml.Node, at *trail, message string){
+var rules = map[string]ruleFunc{
 	"sectionName or port must be specified when parentRefs includes 2 or more references to the same parent": func(d *document, n *yaml.Node, at *trail, message string) {
 		first := map[string]*yaml.Node{}
 		for i, ref := range n.Content {

@@ -38,13 +38,17 @@ type schema struct {
 	Default              json.RawMessage
 	ListType             string   `json:"x-kubernetes-list-type"`
 	ListMapKeys          []string `json:"x-kubernetes-list-map-keys"`
-	Validations          []struct {
-		Rule    string
-		Message string
-	} `json:"x-kubernetes-validations"`
+	Validations          []*validation `json:"x-kubernetes-validations"`
 
 	pattern  *regexp.Regexp
 	defaults []defaultValue
+}
+
+// validation is a rule in CEL, which has its counterpart in rules.go.
+type validation struct {
+	Rule    string
+	Message string
+	rule    ruleFunc
 }
 
 // defaultValue is a property that is there though nobody has written it.
@@ -67,6 +71,11 @@ var schemas = sync.OnceValue(func() map[string]*schema {
 func (s *schema) prepare() {
 	if s.Pattern != "" {
 		s.pattern = regexp.MustCompile(s.Pattern)
+	}
+	for _, v := range s.Validations {
+		if v.rule = ruleOf(v.Message); v.rule == nil {
+			panic("rules.go lacks the rule: " + v.Message)
+		}
 	}
 	for _, part := range []*schema{s.Items, s.AdditionalProperties} {
 		if part != nil {
@@ -136,7 +145,7 @@ func (s *schema) check(d *document, n *yaml.Node, at *trail) bool {
 		return false
 	}
 	for _, v := range s.Validations {
-		holds(d, n, at, v.Message)
+		v.rule(d, n, at, v.Message)
 	}
 	return len(d.problems) == before
 }
