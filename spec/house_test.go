@@ -153,6 +153,17 @@ var house = []room{
 		},
 	},
 	{
+		name: "kong/httproute",
+		ours: []string{"kong/declarative"},
+		never: map[string]string{
+			pdk + "/...": "routes are converted without a gateway",
+			"net/http":   "routes are converted without a cluster",
+		},
+	},
+	{
+		name: "kong/httproute/generate",
+	},
+	{
 		name: "kong/manifest",
 		ours: []string{"plugin/config", "plugin/file"},
 		never: map[string]string{
@@ -176,8 +187,22 @@ var house = []room{
 		ours: []string{"plugin", "plugin/config", "plugin/server", "plugin/server/keeper", "plugin/file", "plugin/health", "plugin/state", "plugin/status"},
 	},
 	{
+		name: "cmd/command",
+	},
+	{
+		name: "cmd/command/demo",
+		ours: []string{"cmd/command", "kong/demo"},
+	},
+	{
+		name: "cmd/demo",
+		ours: []string{"cmd/command", "cmd/command/demo"},
+		never: map[string]string{
+			"sigs.k8s.io/...": "whoever begins with the demo is not to wait for what it does not use",
+		},
+	},
+	{
 		name: "cmd/splitctl",
-		ours: []string{"kong/standin", "kong/demo", "kong/admin", "kong/check", "kong/declarative", "kong/manifest", "plugin", "plugin/config", "plugin/file", "plugin/rollout", "plugin/simulate", "plugin/status", "plugin/status/top"},
+		ours: []string{"cmd/command", "cmd/command/demo", "kong/standin", "kong/admin", "kong/httproute", "kong/check", "kong/declarative", "kong/manifest", "plugin", "plugin/config", "plugin/file", "plugin/rollout", "plugin/simulate", "plugin/status", "plugin/status/top"},
 	},
 	{
 		name: "cmd/echo",

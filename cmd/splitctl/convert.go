@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kong-traffic-split/cmd/command"
 	"kong-traffic-split/kong/httproute"
 	"kong-traffic-split/plugin/file"
 )
@@ -143,7 +144,7 @@ func (c *conversion) convert() (*httproute.Output, error) {
 	out, problems := httproute.Convert(sources, c.flags.options)
 	errs := 0
 	for _, p := range problems {
-		fmt.Fprintln(c.errs, harmless(p.String()))
+		fmt.Fprintln(c.errs, command.Harmless(p.String()))
 		if !p.Warning {
 			errs++
 		}
@@ -223,7 +224,7 @@ func (c *conversion) watch(ctx context.Context) error {
 		now, wrong := c.sources()
 		if wrong != nil {
 			if err == nil || wrong.Error() != err.Error() {
-				fmt.Fprintln(c.errs, "Error:", harmless(wrong.Error()))
+				fmt.Fprintln(c.errs, "Error:", command.Harmless(wrong.Error()))
 			}
 			err = wrong
 			continue
@@ -234,7 +235,7 @@ func (c *conversion) watch(ctx context.Context) error {
 		}
 		last = now
 		if err := c.runOnce(ctx); err != nil {
-			fmt.Fprintln(c.errs, "Error:", harmless(err.Error()))
+			fmt.Fprintln(c.errs, "Error:", command.Harmless(err.Error()))
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kong-traffic-split/cmd/command"
 	"kong-traffic-split/kong/declarative"
 	"kong-traffic-split/plugin/simulate"
 )
@@ -60,7 +61,7 @@ it. The request is the first one of a split that has made no choice yet.
 ` + fileLong,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			endAtOnce()
+			command.EndAtOnce()
 			if err := oneOf("output", output, "text", "json"); err != nil {
 				return err
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kong-traffic-split/cmd/command"
 	"kong-traffic-split/plugin/simulate"
 )
 
@@ -38,7 +39,7 @@ its own in what hash_on is about, and keeps its cookies.
 ` + fileLong,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			endAtOnce()
+			command.EndAtOnce()
 			return flags.run(cmd, args[0])
 		},
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kong-traffic-split/cmd/command"
 	"kong-traffic-split/plugin/status"
 )
 
@@ -44,7 +45,7 @@ func showStatus(ctx context.Context, addresses []string, to io.Writer, asJSON bo
 	if asJSON {
 		err = writeStatus(to, servers)
 	} else {
-		err = status.WriteScreen(to, servers, widthOf(to))
+		err = status.WriteScreen(to, servers, command.Width(to))
 	}
 	for _, s := range servers {
 		switch {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kong-traffic-split/cmd/command"
 	"kong-traffic-split/plugin"
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/file"
@@ -257,7 +258,7 @@ func (s *steerFlags) await(ctx context.Context, to io.Writer, out *steered) erro
 		}
 		fmt.Fprintf(to, "in use at %s\n", address)
 	}
-	if s, ok := errors.AsType[signalled](context.Cause(ctx)); ok {
+	if s, ok := errors.AsType[command.Signalled](context.Cause(ctx)); ok {
 		return s
 	}
 	if failed != nil {

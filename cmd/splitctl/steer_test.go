@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"kong-traffic-split/cmd/command"
 	"kong-traffic-split/kong/admin"
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/file"
@@ -67,7 +68,7 @@ func TestRampThatWaits(t *testing.T) {
 
 // What Kong or a backend answers is shown, and does nothing to the terminal.
 func TestHarmless(t *testing.T) {
-	if got, want := harmless("Kong: \x1b[2J\r\u009b1m\u202eé …\n\tnext"), "Kong: \ufffd[2J\ufffd\ufffd1m\ufffdé …\n\tnext"; got != want {
+	if got, want := command.Harmless("Kong: \x1b[2J\r\u009b1m\u202eé …\n\tnext"), "Kong: \ufffd[2J\ufffd\ufffd1m\ufffdé …\n\tnext"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

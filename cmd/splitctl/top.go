@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"kong-traffic-split/cmd/command"
 	"kong-traffic-split/plugin/status"
 	"kong-traffic-split/plugin/status/top"
 )
@@ -26,7 +27,7 @@ exit status of 0 where nothing is wrong. NO_COLOR, if it is set, leaves out the 
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, addresses []string) error {
 			out := cmd.OutOrStdout()
-			if once || widthOf(out) == 0 {
+			if once || command.Width(out) == 0 {
 				return showStatus(cmd.Context(), addresses, out, false)
 			}
 			return top.Run(cmd.Context(), addresses, status.Fetch, cmd.InOrStdin(), out)

@@ -36,8 +36,8 @@ type schema struct {
 	MinItems, MaxItems   *int
 	MaxProperties        *int
 	Default              json.RawMessage
-	ListType             string   `json:"x-kubernetes-list-type"`
-	ListMapKeys          []string `json:"x-kubernetes-list-map-keys"`
+	ListType             string        `json:"x-kubernetes-list-type"`
+	ListMapKeys          []string      `json:"x-kubernetes-list-map-keys"`
 	Validations          []*validation `json:"x-kubernetes-validations"`
 
 	pattern  *regexp.Regexp

@@ -1,6 +1,4 @@
-//go:build ignore
-
-// This program writes schema.json: what the CRDs of the Gateway API (experimental
+// Command generate writes schema.json: what the CRDs of the Gateway API (experimental
 // channel) say of the objects that this package reads, without descriptions and status.
 package main
 

@@ -1,13 +1,12 @@
-package main
+package demo
 
 import (
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 
-	"golang.org/x/term"
+	"kong-traffic-split/cmd/command"
 )
 
 // progress shows what a command does: on a terminal in one line that is written anew, else
@@ -24,29 +23,14 @@ type progress struct {
 	told         string    // the last line, if it is no terminal
 }
 
-// columns is the width of a terminal that does not say its own.
-const columns = 80
-
 // progressOn returns a progress that is shown on w until it is closed.
 func progressOn(w io.Writer) *progress {
 	p := &progress{to: w, done: make(chan struct{})}
-	if widthOf(w) > 0 {
-		p.width = func() int { return widthOf(w) }
+	if command.Width(w) > 0 {
+		p.width = func() int { return command.Width(w) }
 		go p.tick()
 	}
 	return p
-}
-
-// widthOf returns the width of a terminal, in columns; 0: it is none.
-func widthOf(w io.Writer) int {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return 0
-	}
-	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-		return width
-	}
-	return columns
 }
 
 // tick shows that time goes by.

@@ -1,4 +1,6 @@
-package main
+// Package demo is the command that plays the demo: splitctl has it, and cmd/demo is it
+// alone.
+package demo
 
 import (
 	"context"
@@ -6,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,7 +26,8 @@ type demoFlags struct {
 // shortestStep is that of a rollout's step.
 const shortestStep = time.Second
 
-func demoCommand() *cobra.Command {
+// Command returns the command.
+func Command() *cobra.Command {
 	var flags demoFlags
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -122,6 +126,9 @@ func playDemo(ctx context.Context, d *demo.Demo, flags demoFlags, stdout io.Writ
 func self(d *demo.Demo) string {
 	if d.Built() { // and so is this one, by go run
 		return "go run ./cmd/splitctl"
+	}
+	if dir, name := filepath.Split(os.Args[0]); name == "demo" {
+		return dir + "splitctl"
 	}
 	return os.Args[0]
 }

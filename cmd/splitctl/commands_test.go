@@ -1,9 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,49 +30,8 @@ func TestCommands(t *testing.T) {
 	for _, c := range rootCommand().Commands() {
 		names = append(names, c.Name())
 	}
-	if diff := cmp.Diff([]string{"demo", "drain", "explain", "ramp", "set", "simulate", "standin", "status", "top"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"convert", "demo", "drain", "explain", "patch", "ramp", "set", "simulate", "standin", "status", "top"}, names); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
-	}
-}
-
-func TestDemoWithWrongArguments(t *testing.T) {
-	for _, tt := range []struct {
-		args []string
-		want string
-	}{
-		{[]string{"demo", "--output", "xml"}, `--output "xml" is neither text nor json`},
-		{[]string{"demo", "--keeep"}, "unknown flag: --keeep"},
-		{[]string{"demo", "--step", "5s"}, "--step goes with --rollout"},
-		{[]string{"demo", "--rollout", "--step", "10ms"}, "--step 10ms is less than 1s"},
-		{[]string{"demo", "now"}, `unknown command "now" for "splitctl demo"`},
-	} {
-		cmd := rootCommand()
-		cmd.SetArgs(tt.args)
-		if err := cmd.ExecuteContext(t.Context()); err == nil || err.Error() != tt.want {
-			t.Errorf("%q: got %v, want %s", tt.args, err, tt.want)
-		}
-	}
-}
-
-func TestInterruptedDemoSaysSo(t *testing.T) {
-	ctx, interrupt := context.WithCancelCause(t.Context())
-	signal := errors.New("a signal")
-	interrupt(signal)
-	if err := runDemo(ctx, demoFlags{output: "text"}, strings.NewReader(""), io.Discard, io.Discard); err != signal {
-		t.Errorf("got %v", err)
-	}
-}
-
-// It clears away what it has started, and then ends as shells expect it of one that the
-// signal has ended.
-func TestDemoWhoseReaderHasGone(t *testing.T) {
-	state, stderr := unread(t, func(*exec.Cmd) {}, "demo")
-	said := `compiling the plugin server and the backend
-starting two backends, the plugin server and the gateway
-playing the guide
-`
-	if want := 128 + int(syscall.SIGPIPE); state.ExitCode() != want || stderr != said {
-		t.Errorf("%v: %q, want exit status %d, without a word of that", state, stderr, want)
 	}
 }
 
