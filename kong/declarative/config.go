@@ -144,7 +144,10 @@ func newConfig(s *schemas, rows map[string][]map[string]any) (*Config, error) {
 	for i, plugin := range c.Plugins {
 		row := rows["plugins"][i]
 		config, _ := row["config"].(map[string]any)
-		plugin.Config = pluginRecord(plugins.field(plugins.variantOf(row), "config").record, config)
+		plugin.Config = config
+		if r := plugins.field(plugins.variantOf(row), "config").record; r != nil { // nil: not enabled, see Examine
+			plugin.Config = pluginRecord(r, config)
+		}
 	}
 	return c, c.addTargets()
 }

@@ -68,9 +68,7 @@ func (l *Loader) Load(f File) (*Config, error) {
 	if errs := l.schemas.top.check(filled); errs != nil {
 		return nil, &InvalidError{Errors: errs, file: f}
 	}
-	flat := flattener{l.schemas, map[string][]map[string]any{}, map[rowKey]map[string]any{}, Errors{}}
-	flat.collect(filled)
-	flat.resolve()
+	flat := l.schemas.flatten(filled)
 	if len(flat.errs) > 0 {
 		return nil, &InvalidError{Errors: flat.errs, file: f}
 	}
@@ -86,10 +84,20 @@ func (l *Loader) CheckPlugin(row map[string]any) Errors {
 
 // flattener takes nested rows apart and checks what they refer to.
 type flattener struct {
-	schemas *schemas
-	rows    map[string][]map[string]any
-	known   map[rowKey]map[string]any
-	errs    Errors
+	schemas  *schemas
+	rows     map[string][]map[string]any
+	nodes    map[string][]*node // of the rows
+	known    map[rowKey]map[string]any
+	errs     Errors
+	problems []Problem // the same
+}
+
+// flatten returns the rows of a file.
+func (s *schemas) flatten(f File) *flattener {
+	fl := &flattener{s, map[string][]map[string]any{}, map[string][]*node{}, map[rowKey]map[string]any{}, Errors{}, nil}
+	fl.collect(f)
+	fl.resolve()
+	return fl
 }
 
 // rowKey is the value of a field that only one row of an entity may have.
@@ -105,13 +113,14 @@ func (fl *flattener) collect(f File) {
 		if n.outer != nil {
 			flat[referring(n.outer.entity)] = map[string]any{"id": n.outer.row["id"]}
 		}
-		fl.add(n.entity, n.index+1, flat)
+		fl.add(n, flat)
 	}
 }
 
 // add adds a row, unless there is one with the same id or the same value of a
 // field that is unique.
-func (fl *flattener) add(entity string, index int, row map[string]any) {
+func (fl *flattener) add(n *node, row map[string]any) {
+	entity := n.entity
 	s := fl.schemas.entities[entity]
 	unique := slices.DeleteFunc(slices.Clone(s.names), func(name string) bool { return !s.fields[name].unique })
 	for _, name := range append(unique, "id") {
@@ -121,23 +130,26 @@ func (fl *flattener) add(entity string, index int, row map[string]any) {
 		}
 		key := rowKey{entity, name, text}
 		if fl.known[key] != nil {
+			place := append(n.path(), name)
 			if name == "id" {
-				name = "primary key"
+				name, place = "primary key", n.path()
 			}
-			fl.errs.inner(entity)[index] = fmt.Sprintf(
-				"uniqueness violation: '%s' entity with %s set to '%s' already declared", entity, name, text)
+			message := fmt.Sprintf("uniqueness violation: '%s' entity with %s set to '%s' already declared", entity, name, text)
+			fl.errs.inner(entity)[n.index+1] = message
+			fl.problems = append(fl.problems, Problem{place, message})
 			return
 		}
 		fl.known[key] = row
 	}
 	fl.rows[entity] = append(fl.rows[entity], row)
+	fl.nodes[entity] = append(fl.nodes[entity], n)
 }
 
 // resolve replaces the names of other entities by their ids.
 func (fl *flattener) resolve() {
 	for _, entity := range entityOrder {
 		s := fl.schemas.entities[entity]
-		for _, row := range fl.rows[entity] {
+		for i, row := range fl.rows[entity] {
 			for _, name := range s.names {
 				target := s.fields[name].reference
 				if target == "" || row[name] == nil {
@@ -155,10 +167,11 @@ func (fl *flattener) resolve() {
 				if found == nil {
 					referrer, ok := row[entityKeys[entity]].(string)
 					if !ok {
-						referrer = row["id"].(string)
+						referrer, _ = row["id"].(string)
 					}
-					fl.errs.inner(entity)[referrer] = Errors{1: fmt.Sprintf(
-						"invalid reference '%s: %s' (no such entry in '%s')", name, text, target)}
+					message := fmt.Sprintf("invalid reference '%s: %s' (no such entry in '%s')", name, text, target)
+					fl.errs.inner(entity)[referrer] = Errors{1: message}
+					fl.problems = append(fl.problems, Problem{append(fl.nodes[entity][i].path(), name), message})
 					continue
 				}
 				row[name] = map[string]any{"id": found["id"]}

@@ -1,6 +1,7 @@
 package declarative
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -97,6 +98,14 @@ type Owner struct {
 // the file is not checked.
 func (f File) PluginRows(plugin string) (rows []PluginRow) {
 	tree := f.withIDs()
+	names := map[rowKey]string{} // by id
+	for n := range tree.nodes() {
+		if id, ok := n.row["id"].(string); ok {
+			if key := (rowKey{n.entity, "id", id}); names[key] == "" {
+				names[key] = n.name()
+			}
+		}
+	}
 	for n := range tree.nodes() {
 		if n.entity != "plugins" || n.row["name"] != plugin || n.row["enabled"] == false {
 			continue
@@ -117,23 +126,12 @@ func (f File) PluginRows(plugin string) (rows []PluginRow) {
 				}
 			}
 			if text, ok := reference.(string); ok && (n.outer == nil || n.outer.entity != entity) {
-				row.Owners = append(row.Owners, Owner{kind, tree.nameOf(entity, text)})
+				row.Owners = append(row.Owners, Owner{kind, cmp.Or(names[rowKey{entity, "id", text}], text)})
 			}
 		}
 		rows = append(rows, row)
 	}
 	return rows
-}
-
-// nameOf returns the name of the row that a reference leads to, or the reference
-// where that has no name.
-func (f File) nameOf(entity, reference string) string {
-	for n := range f.nodes() {
-		if n.entity == entity && n.row["id"] == reference {
-			return n.name()
-		}
-	}
-	return reference
 }
 
 // Consumer finds a consumer by its username, its custom_id or its id.
