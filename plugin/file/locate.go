@@ -16,18 +16,8 @@ import (
 // types; steps are the keys and indexes that lead to it in the text. What the text does
 // not have, such as a default, gets the place of the map or list that it is in.
 func Locate(content string, value any, steps ...any) *config.Node {
-	var at position
-	y, _, _ := documents(content) // without a tree there are no places
-	for _, step := range steps {
-		y, at = resolve(y, at)
-		switch step := step.(type) {
-		case int:
-			y = item(y, step)
-		case string:
-			y = members(y, maxDepth)[step].value
-		}
-	}
-	return locate(value, y, at)
+	first, _, _ := documents(content) // without a tree there are no places
+	return (&Index{first: first}).Locate(value, steps...)
 }
 
 type position struct{ line, column int }
