@@ -27,6 +27,9 @@ type Consumer = split.Consumer
 // Facts returns the facts of the request. An error names the part that is wrong.
 func (r Request) Facts() (f split.Facts, err error) {
 	f = split.Facts{Method: r.Method, Consumer: r.Consumer, HTTPS: r.HTTPS}
+	if err := r.refused(); err != nil {
+		return f, err
+	}
 	path, query, _ := strings.Cut(r.Path, "?")
 	f.Path, f.Query = path, join("&", query, r.Query)
 	if r.IP != "" {
@@ -51,6 +54,33 @@ func (r Request) Facts() (f split.Facts, err error) {
 	f.Cookies = join("; ", f.Cookies, strings.Join(r.Cookies, "; "))
 	return f, nil
 }
+
+// refused returns an error for what Kong does not take for a request: it answers with 400.
+func (r Request) refused() error {
+	blank := func(c rune) bool { return c <= ' ' || c == 0x7f }
+	switch {
+	case strings.Trim(r.Method, methodBytes) != "":
+		return fmt.Errorf("method: %q is not made of upper case letters, as in GET", r.Method)
+	case r.Path != "" && !strings.HasPrefix(r.Path, "/"):
+		return fmt.Errorf("path: %q does not begin with /", r.Path)
+	case strings.ContainsFunc(r.Path, blank):
+		return fmt.Errorf("path: %q has a blank in it; write it as clients do, with %%20", r.Path)
+	case strings.ContainsFunc(r.Query, blank):
+		return fmt.Errorf("query: %q has a blank in it; write it as clients do, with %%20", r.Query)
+	}
+	for _, h := range r.Headers {
+		if name, _, _ := strings.Cut(h, ":"); strings.ContainsFunc(strings.TrimSpace(name), blank) {
+			return fmt.Errorf("header: %q has a blank in its name", h)
+		}
+		if strings.ContainsAny(h, "\r\n\x00") {
+			return fmt.Errorf("header: %q has more than one line", h)
+		}
+	}
+	return nil
+}
+
+// methodBytes are those of which Kong takes a method to be made.
+const methodBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_-"
 
 // pairs splits texts into names and values.
 func pairs(what, form, separator string, texts []string) (all []split.Header, err error) {
