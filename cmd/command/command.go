@@ -28,11 +28,18 @@ func Main(root *cobra.Command) {
 	if s, ok := quiet(err); ok {
 		end(s)
 	}
+	if errors.Is(err, ErrReported) {
+		os.Exit(1)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", Harmless(err.Error()))
 		os.Exit(1)
 	}
 }
+
+// ErrReported is the error of a command whose output says what is wrong already: nothing more
+// is written, and the exit status is 1.
+var ErrReported = errors.New("the output says what is wrong")
 
 // Harmless returns a message, which may have what Kong or a backend has answered, without
 // what would do something to a terminal.

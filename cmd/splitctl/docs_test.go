@@ -33,7 +33,7 @@ func TestExamplesOfDocs(t *testing.T) {
 	const fence = "```"
 	text := read(t, page)
 	parts := strings.Split(text, fence) // every other one is a block, which begins with its language
-	files := []string{"splits.yaml", "ramp.yaml"}
+	files := []string{"splits.yaml", "ramp.yaml", "kong.yml"}
 	servers := regexp.MustCompile(`^(status|top|demo|patch)\b`) // what these show is about running servers, or a manifest
 	compared := 0
 	for i := 1; i < len(parts); i += 2 {
@@ -54,8 +54,8 @@ func TestExamplesOfDocs(t *testing.T) {
 		parts[i+2] = language + "\n" + got
 		compared++
 	}
-	if compared != 6 {
-		t.Errorf("compared the output of %d examples, want 6", compared)
+	if compared != 7 {
+		t.Errorf("compared the output of %d examples, want 7", compared)
 	}
 	if *update {
 		write(t, page, strings.Join(parts, fence))

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kong-traffic-split/cmd/command"
+	"kong-traffic-split/kong/check"
 	"kong-traffic-split/kong/declarative"
 	"kong-traffic-split/plugin/simulate"
 )
@@ -38,14 +39,53 @@ func (r *requestFlags) add(cmd *cobra.Command) {
 	f.BoolVar(&r.request.HTTPS, "https", false, "the client comes by https")
 }
 
-// read returns the request. It looks its consumer up in the splits' file.
-func (r *requestFlags) read(splits *splitsFile) simulate.Request {
+// read returns the request to some splits. It looks its consumer up in the splits' file,
+// and refuses what Kong would not let through to them.
+func (r *requestFlags) read(cmd *cobra.Command, splits *splitsFile, chosen []namedSplit) (simulate.Request, error) {
 	request := r.request
 	request.Path = declarative.NormalizePath(request.Path)
 	if r.consumer != "" {
-		request.Consumer = splits.consumer(r.consumer)
+		var err error
+		if request.Consumer, err = splits.consumer(r.consumer); err != nil {
+			return request, err
+		}
 	}
-	return request
+	said := r.said(cmd, request)
+	for _, s := range chosen {
+		if s.row == nil {
+			continue
+		}
+		if err := s.row.Refuses(said); err != nil {
+			return request, fmt.Errorf("%w (split %s)", err, s.name)
+		}
+	}
+	return request, nil
+}
+
+// said returns what the flags that are given say of the request.
+func (r *requestFlags) said(cmd *cobra.Command, request simulate.Request) (said check.Request) {
+	for _, name := range []string{"method", "path", "query", "header", "cookie", "capture", "consumer", "https"} {
+		if cmd.Flags().Changed(name) && said.HTTP == "" {
+			said.HTTP = name
+		}
+	}
+	if cmd.Flags().Changed("method") {
+		said.Method = request.Method
+	}
+	if cmd.Flags().Changed("path") {
+		said.Path, _, _ = strings.Cut(request.Path, "?")
+	}
+	said.HTTPS = request.HTTPS
+	for _, text := range request.Headers {
+		if name, value, _ := strings.Cut(text, ":"); strings.EqualFold(strings.TrimSpace(name), "Host") {
+			said.Host = strings.TrimSpace(value)
+		}
+	}
+	for _, text := range request.Captures {
+		name, _, _ := strings.Cut(text, "=")
+		said.Captures = append(said.Captures, strings.TrimSpace(name))
+	}
+	return said
 }
 
 func explainCommand() *cobra.Command {
@@ -77,7 +117,11 @@ it. The request is the first one of a split that has made no choice yet.
 			if err != nil {
 				return err
 			}
-			facts, err := request.read(f).Facts()
+			asked, err := request.read(cmd, f, []namedSplit{chosen})
+			if err != nil {
+				return flagError(err)
+			}
+			facts, err := asked.Facts()
 			if err != nil {
 				return flagError(err)
 			}

@@ -219,7 +219,7 @@ func changeText(path, content, split string, decide decide) (*steered, string, e
 		return nil, "", fmt.Errorf("%s: %w", path, err)
 	}
 	parsed, text := deck.File, deck.Text
-	rows, err := readRows(path, text, parsed)
+	rows, err := readRows(path, content)
 	if err != nil {
 		return nil, "", err
 	}
@@ -243,10 +243,7 @@ func changeText(path, content, split string, decide decide) (*steered, string, e
 		return nil, "", fmt.Errorf("%s: %w", path, err)
 	}
 	out := &steered{path, row.identity, config.Difference(file.Locate(text, parsed.At(row.place...), row.place...), edits), row.config, nil}
-	if deck, err = declarative.ParseDeck([]byte(after), os.LookupEnv); err == nil {
-		rows, err = readRows(path, deck.Text, deck.File)
-	}
-	if err != nil {
+	if rows, err = readRows(path, after); err != nil {
 		return nil, "", fmt.Errorf("the result would not load, so nothing is written:\n%w", err)
 	}
 	for _, s := range rows.splits {
@@ -303,7 +300,7 @@ func lost(path, content, live string) ([]string, error) {
 	}
 	lines := mine.Lacks(has)
 	// Of our own rows the defaults are known, so that all of their keys can be compared.
-	rows, err := readRows(path, content, mine)
+	rows, err := readRows(path, content)
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ func (f *simulateFlags) run(cmd *cobra.Command, path string) error {
 		_, err := splits.one(f.split)
 		return err
 	}
-	if err := f.read(splits); err != nil {
+	if err := f.read(cmd, splits, chosen); err != nil {
 		return err
 	}
 	results := make(simulate.Object[*simulate.Result], 0, len(chosen))
@@ -104,12 +104,16 @@ func (f *simulateFlags) run(cmd *cobra.Command, path string) error {
 }
 
 // read fills in the options that need parsing.
-func (f *simulateFlags) read(splits *splitsFile) (err error) {
+func (f *simulateFlags) read(cmd *cobra.Command, splits *splitsFile, chosen []namedSplit) (err error) {
 	o := &f.options
 	if o.From, err = moment("from", f.from, time.Time{}); err != nil {
 		return err
 	}
-	if o.Facts, err = f.request.read(splits).Facts(); err != nil {
+	request, err := f.request.read(cmd, splits, chosen)
+	if err == nil {
+		o.Facts, err = request.Facts()
+	}
+	if err != nil {
 		return flagError(err)
 	}
 	o.Fail = map[string]float64{}

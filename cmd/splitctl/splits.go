@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -19,8 +18,8 @@ import (
 type splitsFile struct {
 	path   string
 	splits []namedSplit
-	kong   declarative.File // nil: it is a split file
-	others []string         // rows whose splits are in split files
+	kong   *check.Kong // nil: it is a split file
+	others []string    // rows whose splits are in split files
 }
 
 // namedSplit is a split with the names that --split accepts.
@@ -31,7 +30,8 @@ type namedSplit struct {
 	identity string
 	place    []any // the keys and indexes that lead to a row's config in the file
 	config   *config.Config
-	missing  []string // backends whose Upstreams Kong's file does not have
+	missing  []string   // backends whose Upstreams Kong's file does not have
+	row      *check.Row // nil: it is of a split file
 }
 
 // readSplits reads a split file, a folder of them, or a declarative file of Kong's, which
@@ -45,7 +45,7 @@ func readSplits(path string) (*splitsFile, error) {
 		f, err := declarative.ParseDeck(text, os.LookupEnv)
 		switch {
 		case err == nil && f.File["_format_version"] != nil:
-			return readRows(path, f.Text, f.File)
+			return readRows(path, string(text))
 		case err != nil && f.HasExpressions() && bytes.Contains(text, []byte("_format_version")): // a split file has none
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
@@ -63,54 +63,25 @@ func readSplits(path string) (*splitsFile, error) {
 }
 
 // readRows reads the plugin rows of a declarative file, as Kong and the plugin server do.
-// It checks the plugin's configs first, as the plugin's errors say more than Kong's.
-func readRows(path, text string, kong declarative.File) (*splitsFile, error) {
-	inFile := func(err error) error { return fmt.Errorf("%s: %w", path, err) }
-	kong, err := kong.WithoutDeck()
-	if err != nil {
-		return nil, inFile(err)
+func readRows(path, text string) (*splitsFile, error) {
+	kong, problem := check.Read(path, text, os.LookupEnv)
+	if problem != nil {
+		return nil, file.Problems{{File: path, Problem: *problem}}
+	}
+	if refused := kong.Refused(); refused != nil {
+		return nil, refused
 	}
 	f := &splitsFile{path: path, kong: kong}
-	rows := kong.PluginRows(pluginName)
-	var problems file.Problems
-	configs := make([]*config.Config, len(rows))
-	for i, row := range rows {
-		c, wrong := config.DecodeRow(file.Locate(text, orEmpty(row.Config), append(row.Place, "config")...), config.References)
-		if text, err := json.Marshal(row.Config); err == nil && wrong == nil {
-			if err := config.CheckLength(len(text)); err != nil {
-				wrong = config.Problems{{Message: fmt.Sprintf("the config of row %d of the plugin %v", i+1, err)}}
-			}
-		}
-		for _, p := range wrong {
-			problems = append(problems, file.Problem{File: path, Problem: p})
-		}
-		configs[i] = c
-	}
-	if problems != nil {
-		return nil, problems
-	}
-	gateway, err := check.Load(kong, pluginName)
-	if err != nil {
-		return nil, inFile(err)
-	}
-	for i, loaded := range gateway.Rows() {
-		row, c := rows[i], configs[i]
-		for _, reason := range gateway.Refused(loaded, c) {
-			at := file.Locate(text, nil, row.Place...)
-			problems = append(problems, file.Problem{File: path, Problem: config.Problem{Message: reason, Line: at.Line, Column: at.Column}})
-		}
-		name, full := rowNames(row)
-		if len(c.Backends) == 0 {
+	for _, row := range kong.Rows() {
+		name, full := rowNames(row.PluginRow)
+		if len(row.Config.Backends) == 0 {
 			f.others = append(f.others, full)
 		} else {
 			f.splits = append(f.splits, namedSplit{
 				name: name, full: full, instance: row.Name, identity: row.ID,
-				place: append(row.Place[:len(row.Place):len(row.Place)], "config"), config: c, missing: gateway.Missing(c),
+				place: append(row.Place[:len(row.Place):len(row.Place)], "config"), config: row.Config, missing: row.Missing(), row: row,
 			})
 		}
-	}
-	if problems != nil {
-		return nil, problems
 	}
 	f.distinguish()
 	return f, nil
@@ -192,11 +163,15 @@ func (f *splitsFile) names() string {
 	return strings.Join(names, ", ")
 }
 
-// consumer returns the consumer of that name or id in Kong's file. If there is none, it
-// returns one with that name.
-func (f *splitsFile) consumer(name string) simulate.Consumer {
-	if c, ok := f.kong.Consumer(name); ok {
-		return simulate.Consumer{ID: c.ID, CustomID: c.CustomID, Username: c.Username}
+// consumer returns the consumer of that name or id in Kong's file. A split file has none:
+// it returns one with that name then.
+func (f *splitsFile) consumer(name string) (simulate.Consumer, error) {
+	if f.kong == nil {
+		return simulate.Consumer{ID: name, CustomID: name, Username: name}, nil
 	}
-	return simulate.Consumer{ID: name, CustomID: name, Username: name}
+	c, ok := f.kong.File.Consumer(name)
+	if !ok {
+		return simulate.Consumer{}, fmt.Errorf("consumer %q is not in %s, neither by its username, nor its custom_id, nor its id", name, f.path)
+	}
+	return simulate.Consumer{ID: c.ID, CustomID: c.CustomID, Username: c.Username}, nil
 }

@@ -1,156 +1,133 @@
-// Package check finds what is wrong with a declarative file of Kong's that uses the
-// plugin: what Kong would refuse, and what the plugin server would refuse at a request,
-// which depends on the route and the Service of a row.
+// Package check finds what is wrong with files before they go live: declarative files of
+// Kong's, split files of the plugin server, and several of them together. It finds what
+// Kong would refuse, what the plugin would refuse, by itself or on the route and the
+// Service of a row, and the traps that both accept. The table in checks.go has them all.
 package check
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
-	"kong-traffic-split/kong/declarative"
 	"kong-traffic-split/plugin/config"
 )
 
-// A Gateway is the part of a declarative file that matters to the plugin.
-type Gateway struct {
-	kong     *declarative.Config
-	plugin   string
-	services map[string]*declarative.Service // by id
+// A Severity says how bad a finding is.
+type Severity string
+
+const (
+	// Error: Kong or the plugin refuses it, or requests fail, or it never does what it says.
+	Error Severity = "error"
+	// Warning: it works, and is likely not what was meant.
+	Warning Severity = "warning"
+)
+
+// A Finding is one thing that is wrong with a file.
+type Finding struct {
+	File     string   `json:"file"`
+	Line     int      `json:"line"`   // counted from 1; 0: it is the file as a whole
+	Column   int      `json:"column"` // counted from 1, in characters; 0: likewise
+	Path     string   `json:"path"`   // splits.shop.backends[1].weight; empty: the whole
+	ID       string   `json:"id"`     // of the check
+	Severity Severity `json:"severity"`
+	Message  string   `json:"message"` // the value, what is wrong with it, and the way out
 }
 
-// Load checks a file as Kong does. It ignores other plugins, and entities that do not
-// matter to this one.
-func Load(f declarative.File, plugin string) (*Gateway, error) {
-	loader, err := declarative.NewLoader([]string{plugin}, map[string]json.RawMessage{plugin: config.KongSchema()})
-	if err != nil {
-		return nil, err
+// String returns "file:line:column: path: message".
+func (f Finding) String() string {
+	var b strings.Builder
+	b.WriteString(f.File)
+	if f.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", f.Line, f.Column)
 	}
-	kong, err := loader.Load(f.Only(plugin))
-	if err != nil {
-		return nil, fmt.Errorf("refused by Kong:\n%w", err)
+	b.WriteString(": ")
+	if f.Path != "" {
+		b.WriteString(f.Path + ": ")
 	}
-	g := &Gateway{kong: kong, plugin: plugin, services: map[string]*declarative.Service{}}
-	for _, s := range kong.Services {
-		g.services[s.ID] = s
-	}
-	return g, nil
+	return b.String() + f.Message
 }
 
-// Rows returns the enabled rows of the plugin, in the order of
-// [declarative.File.PluginRows].
-func (g *Gateway) Rows() []*declarative.Plugin {
-	return slices.DeleteFunc(slices.Clone(g.kong.Plugins), func(p *declarative.Plugin) bool {
-		return p.Name != g.plugin || !p.Enabled
+// A Source is a file to check.
+type Source struct {
+	Name   string // as findings show it
+	Folder string // the folder that was named, and not the file; empty: the file was
+	Data   []byte
+}
+
+// Options say what is known beside the files.
+type Options struct {
+	NoOutcomes bool // the plugin server was started without -outcomes
+
+	// Lookup returns the variables of the environment that decK's files ask for; nil: none
+	// is set.
+	Lookup func(string) (string, bool)
+}
+
+func (o *Options) lookup() func(string) (string, bool) {
+	if o.Lookup == nil {
+		return func(string) (string, bool) { return "", false }
+	}
+	return o.Lookup
+}
+
+// Files checks files of any kind, which it tells apart by their content. Rows without
+// backends are compared with the split files among them. The findings are sorted by file,
+// line and column.
+func Files(sources []Source, o Options) []Finding {
+	c := checker{options: o}
+	for _, s := range sources {
+		c.read(s)
+	}
+	c.run()
+	return c.sorted()
+}
+
+// checker is one run over some files.
+type checker struct {
+	options  Options
+	kongs    []*Kong
+	splits   []*splitFile
+	findings []Finding
+	ignores  map[string]*ignores // by the file
+}
+
+// report adds a finding.
+func (c *checker) report(check *Check, file string, p config.Problem) {
+	c.findings = append(c.findings, Finding{
+		File: file, Line: p.Line, Column: p.Column, Path: p.Path, ID: check.ID, Severity: check.Severity, Message: p.Message,
 	})
 }
 
-// Refused returns why the plugin or Kong would answer every request to some route of a
-// row with an error, or never run the plugin there; nil: there is no such reason.
-func (g *Gateway) Refused(row *declarative.Plugin, c *config.Config) (reasons []string) {
-	refuse := func(format string, args ...any) {
-		if reason := fmt.Sprintf(format, args...); !slices.Contains(reasons, reason) {
-			reasons = append(reasons, reason)
-		}
-	}
-	if r := g.route(row.Route); r != nil && !runsOn(row, r) {
-		refuse("its protocols, %s, are not those of the %s, %s, so that it never runs there: set the row's protocols", strings.Join(row.Protocols, ", "), nameOf(r), strings.Join(r.Protocols, ", "))
-	}
-	for _, route := range g.routes(row) {
-		name := nameOf(route)
-		if needs := c.NeedsHTTP(); needs != "" && isStream(route.Protocols) {
-			refuse("%s: Kong does not look into the TCP or TLS connections of the %s: leave it out, or put the plugin on another route", needs, name)
-		}
-		if route.Service == nil {
-			if row.Route != nil {
-				refuse("the %s has no Service, so that Kong answers with 503 whatever the plugin does: give it one", name)
-			}
-			continue
-		}
-		s := g.services[route.Service.ID]
-		service := config.NewService(s.Protocol, s.Host)
-		for i := range c.Backends {
-			if err := service.Refuse(&c.Backends[i]); err != nil {
-				refuse("%v (on the %s)", err, name)
-			}
-		}
-	}
-	return reasons
-}
-
-// Missing returns the names of the backends whose Upstreams Kong does not have.
-func (g *Gateway) Missing(c *config.Config) (names []string) {
-	for _, b := range c.Backends {
-		if b.Upstream != "" && !slices.ContainsFunc(g.kong.Upstreams, func(u *declarative.Upstream) bool { return u.Name == b.Upstream }) {
-			names = append(names, b.Name)
-		}
-	}
-	return names
-}
-
-// route returns the route of a reference; nil: there is none.
-func (g *Gateway) route(ref *declarative.Ref) *declarative.Route {
-	for _, r := range g.kong.Routes {
-		if ref != nil && ref.ID == r.ID {
-			return r
-		}
-	}
-	return nil
-}
-
-// routes returns the routes for whose requests Kong runs a row: those of which no more
-// specific row of the plugin takes its place.
-func (g *Gateway) routes(row *declarative.Plugin) (routes []*declarative.Route) {
-	rows := g.Rows()
-	for _, r := range g.kong.Routes {
-		switch {
-		case row.Route != nil && row.Route.ID != r.ID,
-			row.Service != nil && (r.Service == nil || row.Service.ID != r.Service.ID),
-			!runsOn(row, r),
-			slices.ContainsFunc(rows, func(other *declarative.Plugin) bool { return replaces(other, row, r) }):
-		default:
-			routes = append(routes, r)
-		}
-	}
-	return routes
-}
-
-// runsOn reports whether a row has a protocol of the route's.
-func runsOn(row *declarative.Plugin, r *declarative.Route) bool {
-	return slices.ContainsFunc(r.Protocols, func(p string) bool { return slices.Contains(row.Protocols, p) })
-}
-
-// replaces reports whether other takes the place of row for all requests of a route: Kong
-// runs the plugin once, for the most specific row. A row on a consumer is more specific
-// than one without, then one on a route, then one on a Service.
-func replaces(other, row *declarative.Plugin, r *declarative.Route) bool {
-	if other.Consumer != nil || row.Consumer != nil || !runsOn(other, r) {
-		return false
-	}
-	onRoute := other.Route != nil && other.Route.ID == r.ID
-	onService := other.Service != nil && r.Service != nil && other.Service.ID == r.Service.ID
-	switch {
-	case other.Route != nil && !onRoute, other.Service != nil && !onService:
-		return false
-	case row.Route != nil:
-		return row.Service == nil && onRoute && onService
-	case row.Service != nil:
-		return onRoute
-	}
-	return onRoute || onService
-}
-
-// isStream reports whether a route with these protocols is for TCP or TLS connections.
-func isStream(protocols []string) bool {
-	return !slices.ContainsFunc(protocols, func(p string) bool {
-		return strings.HasPrefix(p, "http") || strings.HasPrefix(p, "grpc")
+// sorted returns the findings that are not ignored, each once.
+func (c *checker) sorted() []Finding {
+	kept := slices.DeleteFunc(c.findings, func(f Finding) bool { return c.ignores[f.File].has(f) })
+	slices.SortStableFunc(kept, func(a, b Finding) int {
+		return cmp.Or(
+			strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
+			strings.Compare(a.Path, b.Path), strings.Compare(a.Message, b.Message),
+		)
 	})
+	return slices.Compact(kept)
 }
 
-func nameOf(r *declarative.Route) string {
-	if r.Name == "" {
-		return "route " + r.ID
+// HasErrors reports whether a finding is more than a warning.
+func HasErrors(findings []Finding) bool {
+	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Error })
+}
+
+// Findings is an error that has them all.
+type Findings []Finding
+
+// Error returns a line for each, and the number of those after the first 100.
+func (fs Findings) Error() string {
+	const limit = 100
+	var lines []string
+	for _, f := range fs[:min(len(fs), limit)] {
+		lines = append(lines, f.String())
 	}
-	return fmt.Sprintf("route %q", r.Name)
+	if len(fs) > limit {
+		lines = append(lines, fmt.Sprintf("and %d more problems", len(fs)-limit))
+	}
+	return strings.Join(lines, "\n")
 }

@@ -1,0 +1,279 @@
+package check
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"kong-traffic-split/kong/declarative"
+	"kong-traffic-split/plugin/config"
+	"kong-traffic-split/plugin/file"
+)
+
+// PluginName is what Kong calls the plugin.
+const PluginName = "traffic-split"
+
+// Kong is a declarative file of Kong's, as far as it matters to the plugin.
+type Kong struct {
+	Name string // of the file
+	File declarative.File
+
+	tree      *config.Node // the file, with its places
+	config    *declarative.Config
+	problems  []declarative.Problem // what Kong refuses
+	rows      []*Row
+	routes    map[string]*declarative.Route    // by id
+	services  map[string]*declarative.Service  // by id
+	upstreams map[string]*declarative.Upstream // by name
+	places    map[string][]any                 // of routes, services and plugin rows, by id
+	scopes    map[string]scope                 // of all plugins, by their names
+}
+
+// A Row is an enabled row of the plugin.
+type Row struct {
+	declarative.PluginRow
+	Config *config.Config       // nil: the plugin refuses it
+	Routes []*declarative.Route // for whose requests Kong runs it
+
+	file     *Kong
+	loaded   *declarative.Plugin // nil: Kong refuses it
+	problems config.Problems     // why the plugin refuses it
+}
+
+// Read reads a declarative file of Kong's, or of decK's, which takes variables from the
+// environment by lookup. The problem is that it is none.
+func Read(name, text string, lookup func(string) (string, bool)) (*Kong, *config.Problem) {
+	deck, err := declarative.ParseDeck([]byte(text), lookup)
+	if err != nil {
+		return nil, inLine(err)
+	}
+	index, problem := file.NewIndex(deck.Text)
+	if problem != nil {
+		return nil, problem
+	}
+	return newKong(name, deck.File, index)
+}
+
+// inLine returns the problem of an error that may begin with the line that it is about.
+func inLine(err error) *config.Problem {
+	p := &config.Problem{Message: err.Error()}
+	if m := linePrefix.FindStringSubmatch(p.Message); m != nil {
+		p.Line, _ = strconv.Atoi(m[1]) // digits
+		p.Column, p.Message = 1, p.Message[len(m[0]):]
+	}
+	return p
+}
+
+var linePrefix = regexp.MustCompile(`^line ([0-9]{1,9}): `)
+
+func newKong(name string, parsed declarative.File, index *file.Index) (*Kong, *config.Problem) {
+	f, err := parsed.WithoutDeck()
+	if err != nil {
+		return nil, &config.Problem{Message: err.Error()}
+	}
+	examined := loader().Examine(f)
+	k := &Kong{
+		Name: name, File: f, tree: index.Locate(map[string]any(f)),
+		config: examined.Config, problems: examined.Problems,
+		routes: map[string]*declarative.Route{}, services: map[string]*declarative.Service{}, upstreams: map[string]*declarative.Upstream{},
+		places: map[string][]any{},
+	}
+	if k.config == nil {
+		k.config = &declarative.Config{}
+	}
+	for _, r := range k.config.Routes {
+		k.routes[r.ID], k.places[r.ID] = r, examined.Place("routes", r.ID)
+	}
+	for _, s := range k.config.Services {
+		k.services[s.ID], k.places[s.ID] = s, examined.Place("services", s.ID)
+	}
+	for _, u := range k.config.Upstreams {
+		k.upstreams[u.Name] = u
+	}
+	loaded := map[string]*declarative.Plugin{}
+	for _, p := range k.config.Plugins {
+		k.places[p.ID] = examined.Place("plugins", p.ID)
+		loaded[fmt.Sprint(k.places[p.ID]...)] = p
+	}
+	k.scopes = scopes(k.config.Plugins)
+	for _, row := range f.PluginRows(PluginName) {
+		r := &Row{PluginRow: row, file: k, loaded: loaded[fmt.Sprint(row.Place...)]}
+		if node := walk(k.tree, row.Place); node != nil {
+			r.Config, r.problems = decodeRow(node, row.Config)
+		}
+		if r.loaded != nil {
+			r.Routes = k.routesOf(r.loaded)
+		}
+		k.rows = append(k.rows, r)
+	}
+	return k, nil
+}
+
+// loader checks files for Kong's own plugins that are known, and ours.
+var loader = sync.OnceValue(func() *declarative.Loader {
+	l, err := declarative.NewLoader([]string{"bundled", PluginName}, map[string]json.RawMessage{PluginName: config.KongSchema()})
+	if err != nil {
+		panic(err) // of schemas that are compiled in
+	}
+	return l
+})
+
+// decodeRow decodes the config of a row, which is at node.
+func decodeRow(node *config.Node, value any, options ...config.Option) (*config.Config, config.Problems) {
+	at := node.Get("config")
+	if at == nil || at.Kind == config.Null { // Kong uses an empty one
+		at = &config.Node{Kind: config.Map, Line: node.Line, Column: node.Column}
+	}
+	c, problems := config.DecodeRow(at, append(options, config.References)...)
+	if problems != nil {
+		return nil, problems
+	}
+	if text, err := json.Marshal(value); err == nil {
+		if err := config.CheckLength(len(text)); err != nil {
+			return nil, config.Problems{{Message: err.Error(), Line: at.Line, Column: at.Column}}
+		}
+	}
+	return c, nil
+}
+
+// refused are the findings about what Kong or the plugin refuses.
+func (k *Kong) refused(o Options) (all []Finding) {
+	add := func(check *Check, p config.Problem) {
+		all = append(all, Finding{File: k.Name, Line: p.Line, Column: p.Column, Path: p.Path, ID: check.ID, Severity: check.Severity, Message: p.Message})
+	}
+	var configs [][]any // that the plugin refuses, whose reasons say more than Kong's
+	for _, r := range k.rows {
+		at := pathOf(append(slices.Clip(r.Place), "config"))
+		for _, p := range r.problems {
+			p.Path = join(at, p.Path)
+			add(refusedByPlugin, p)
+		}
+		if r.problems != nil {
+			configs = append(configs, append(slices.Clip(r.Place), "config"))
+		}
+		if r.Config == nil {
+			continue
+		}
+		if o.NoOutcomes {
+			_, problems := decodeRow(walk(k.tree, r.Place), nil, config.WithoutOutcomes)
+			for _, p := range problems {
+				p.Path = join(at, p.Path)
+				add(noOutcomes, p)
+			}
+		}
+	}
+	for _, p := range k.problems {
+		if slices.ContainsFunc(configs, func(at []any) bool { return len(p.Place) >= len(at) && slices.Equal(p.Place[:len(at)], at) }) {
+			continue
+		}
+		at := problemAt(k.tree, p.Place)
+		at.Message = "Kong refuses it: " + p.Message
+		add(refusedByKong, at)
+	}
+	for _, r := range k.rows {
+		k.refusedOnRoutes(r, func(check *Check, message string) {
+			p := problemAt(k.tree, r.Place)
+			p.Message = message
+			add(check, p)
+		})
+	}
+	return all
+}
+
+// Refused returns an error with what Kong or the plugin refuses of the file, but for rows
+// of other plugins; nil: nothing. It is a [Findings].
+func (k *Kong) Refused() error {
+	own := *k
+	own.problems = slices.DeleteFunc(slices.Clone(k.problems), func(p declarative.Problem) bool { return k.ofOther(p.Place) })
+	c := checker{findings: own.refused(Options{})}
+	if all := c.sorted(); len(all) > 0 {
+		return Findings(all)
+	}
+	return nil
+}
+
+// ofOther reports whether a place is in a row of another plugin.
+func (k *Kong) ofOther(place []any) bool {
+	for i := len(place) - 2; i >= 0; i-- {
+		if place[i] == "plugins" {
+			row, _ := k.File.At(place[:i+2]...).(map[string]any)
+			return row["name"] != nil && row["name"] != PluginName
+		}
+	}
+	return false
+}
+
+// Rows returns the rows of the plugin that are enabled, in the order of
+// [declarative.File.PluginRows].
+func (k *Kong) Rows() []*Row { return k.rows }
+
+// Missing returns the names of a row's backends whose Upstreams the file does not have.
+func (r *Row) Missing() (names []string) {
+	for _, b := range r.Config.Backends {
+		if b.Upstream != "" && r.file.upstreams[b.Upstream] == nil {
+			names = append(names, b.Name)
+		}
+	}
+	return names
+}
+
+// refusedOnRoutes reports why the plugin or Kong would answer every request to some route
+// of a row with an error, or never run the plugin there.
+func (k *Kong) refusedOnRoutes(row *Row, report func(*Check, string)) {
+	if row.loaded == nil || row.Config == nil {
+		return
+	}
+	said := map[string]bool{}
+	refuse := func(check *Check, format string, args ...any) {
+		if message := fmt.Sprintf(format, args...); !said[message] {
+			said[message] = true
+			report(check, message)
+		}
+	}
+	if row.loaded.Route != nil {
+		if r := k.routes[row.loaded.Route.ID]; r != nil && !runsOn(row.loaded, r) {
+			refuse(protocolsDiffer, "its protocols, %s, are not those of the %s, %s, so that it never runs there: set the row's protocols", strings.Join(row.loaded.Protocols, ", "), nameOf(r), strings.Join(r.Protocols, ", "))
+		}
+	}
+	needs := row.Config.NeedsHTTP()
+	for _, route := range row.Routes {
+		name := nameOf(route)
+		if needs != "" && isStream(route.Protocols) {
+			refuse(streamNeedsHTTP, "%s: Kong does not look into the TCP or TLS connections of the %s: leave it out, or put the plugin on another route", needs, name)
+		}
+		if route.Service == nil {
+			if row.loaded.Route != nil {
+				refuse(routeWithoutService, "the %s has no Service, so that Kong answers with 503 whatever the plugin does: give it one", name)
+			}
+			continue
+		}
+		s := k.services[route.Service.ID]
+		if s == nil {
+			continue
+		}
+		service := config.NewService(s.Protocol, s.Host)
+		for i := range row.Config.Backends {
+			if err := service.Refuse(&row.Config.Backends[i]); err != nil {
+				refuse(backendUnreachable, "%v (on the %s)", err, name)
+			}
+		}
+	}
+}
+
+// isStream reports whether a route with these protocols is for TCP or TLS connections.
+func isStream(protocols []string) bool {
+	return !slices.ContainsFunc(protocols, func(p string) bool {
+		return strings.HasPrefix(p, "http") || strings.HasPrefix(p, "grpc")
+	})
+}
+
+func nameOf(r *declarative.Route) string {
+	if r.Name == "" {
+		return "route " + r.ID
+	}
+	return fmt.Sprintf("route %q", r.Name)
+}

@@ -1,0 +1,139 @@
+package check
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"kong-traffic-split/kong/declarative"
+	"kong-traffic-split/plugin/config"
+)
+
+// A use is a split with what is known of where it runs.
+type use struct {
+	*config.Config
+	file   string
+	tree   *config.Node // of the file
+	place  []any        // of the config in the file
+	kongs  []*Kong      // files of Kong's that have been given
+	routes []onRoute    // those for whose requests it decides, of these files
+	other  bool         // it may decide for others
+}
+
+// onRoute is a route with its Service, nil where it has none, and its file.
+type onRoute struct {
+	*declarative.Route
+	service *declarative.Service
+	kong    *Kong
+}
+
+// found adds a finding of any file.
+type found func(file string, tree *config.Node, place []any, format string, args ...any)
+
+// run runs the checks of what Kong and the plugin accept.
+func (c *checker) run() {
+	uses := c.uses()
+	for _, check := range checks {
+		add := func(file string, tree *config.Node, place []any, format string, args ...any) {
+			p := problemAt(tree, place)
+			p.Message = fmt.Sprintf(format, args...)
+			c.report(check, file, p)
+		}
+		inside := func(file string, tree *config.Node, outer []any) report {
+			return func(place []any, format string, args ...any) {
+				add(file, tree, slices.Concat(outer, place), format, args...)
+			}
+		}
+		if check.split != nil {
+			for _, u := range uses {
+				check.split(u, inside(u.file, u.tree, u.place))
+			}
+		}
+		for _, k := range c.kongs {
+			if check.kong != nil {
+				check.kong(k, inside(k.Name, k.tree, nil))
+			}
+			for _, row := range k.rows {
+				if check.row != nil && row.loaded != nil {
+					check.row(row, inside(k.Name, k.tree, row.Place))
+				}
+			}
+		}
+		if check.all != nil {
+			check.all(c, add)
+		}
+	}
+}
+
+// uses returns the splits that are right, each once: those of rows, and those of split
+// files with the routes of all rows that use them.
+func (c *checker) uses() (all []*use) {
+	entries := map[string][]onRoute{}
+	outside := map[string]bool{}
+	for _, k := range c.kongs {
+		for _, row := range k.rows {
+			if row.Config == nil || row.loaded == nil {
+				continue
+			}
+			routes := k.withServices(row.Routes)
+			if len(row.Config.Backends) > 0 {
+				all = append(all, &use{
+					Config: row.Config, file: k.Name, tree: k.tree, place: append(slices.Clip(row.Place), "config"), kongs: c.kongs,
+					routes: routes,
+				})
+				continue
+			}
+			for _, r := range routes {
+				if name := splitOf(row, r.Route); name != "" {
+					entries[name] = append(entries[name], r)
+				}
+			}
+			if row.Config.Split == "" && row.loaded.Route == nil {
+				outside[""] = true
+			}
+		}
+	}
+	for _, f := range c.splits {
+		for _, name := range slices.Sorted(maps.Keys(f.splits)) {
+			all = append(all, &use{
+				Config: f.splits[name], file: f.name, tree: f.tree, place: at("splits", name), kongs: c.kongs,
+				routes: entries[name],
+			})
+		}
+	}
+	return all
+}
+
+// splitOf returns the name of the split in a split file that a row uses for a route.
+func splitOf(row *Row, r *declarative.Route) string {
+	if row.Config.Split != "" {
+		return row.Config.Split
+	}
+	return r.Name
+}
+
+// withServices returns routes of a file with their Services.
+func (k *Kong) withServices(routes []*declarative.Route) (all []onRoute) {
+	for _, r := range routes {
+		all = append(all, onRoute{r, k.services[idOf(r.Service)], k})
+	}
+	return all
+}
+
+// inKong reports whether it is known what Kong has, and whether some file of Kong's holds.
+func (u *use) inKong(holds func(*Kong) bool) bool { return slices.ContainsFunc(u.kongs, holds) }
+
+// names returns the names of routes, for a message: three at most.
+func names(routes []*declarative.Route) string {
+	text := ""
+	for i, r := range routes {
+		switch {
+		case i == 3:
+			return fmt.Sprintf("%s and %d more", text, len(routes)-i)
+		case i > 0:
+			text += ", "
+		}
+		text += nameOf(r)
+	}
+	return text
+}
