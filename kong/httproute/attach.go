@@ -11,25 +11,30 @@ import (
 // attachment is where the requests of a route come in: by its hostnames and those of the
 // listeners that it is attached to.
 type attachment struct {
+	hosts []hosts
+	ports map[string]int // of the listeners, by protocol
+}
+
+// hosts are hostnames that come in by the same protocols: http, https or both.
+type hosts struct {
 	hostnames []string // none: any
-	protocols []string // http, https or both
-	ports     map[string]int
+	protocols []string
 }
 
 // attach finds the listeners of a route. A Gateway that the manifests do not have is
 // taken for one that has a listener for everything.
-func (o *objects) attach(r *route) (attachment, bool) {
-	out := attachment{ports: map[string]int{}}
-	everything := attachment{hostnames: r.hostnames, protocols: []string{"http", "https"}}
-	at := (*trail)(nil).fields("spec", "parentRefs")
+func (o *objects) attach(r *route) attachment {
+	everything := attachment{hosts: []hosts{{r.hostnames, []string{"http", "https"}}}}
 	if len(r.parents) == 0 {
-		return everything, true
+		return everything
 	}
-	anyHost, refused := false, false
+	out := attachment{ports: map[string]int{}}
+	protocols := map[string][]string{} // by hostname
+	var order []string
 	for i, parent := range r.parents {
+		at := (*trail)(nil).fields("spec", "parentRefs").item(i)
 		if *parent.Kind != "Gateway" || *parent.Group != gatewayGroup {
-			r.doc.leave(at.item(i).field("kind"), "%s cannot be a parent here, only a Gateway", *parent.Kind)
-			refused = true
+			r.doc.leave(at.field("kind"), "%s cannot be a parent here, only a Gateway", *parent.Kind)
 			continue
 		}
 		key := name{r.doc.namespace, string(parent.Name)}
@@ -38,10 +43,9 @@ func (o *objects) attach(r *route) (attachment, bool) {
 		}
 		g, ok := o.gateways[key]
 		if !ok {
-			return everything, true
+			return everything
 		}
-		var hosts []string
-		found, allowed := false, false
+		found, allowed, shares := false, false, false
 		for _, l := range g.spec.Listeners {
 			if parent.SectionName != nil && *parent.SectionName != l.Name || parent.Port != nil && *parent.Port != l.Port {
 				continue
@@ -56,37 +60,46 @@ func (o *objects) attach(r *route) (attachment, bool) {
 			if !some {
 				continue
 			}
-			if len(shared) == 0 {
-				anyHost = true
-			}
-			hosts = append(hosts, shared...)
-			if !slices.Contains(out.protocols, protocol) {
-				out.protocols = append(out.protocols, protocol)
+			shares = true
+			if _, known := out.ports[protocol]; !known {
 				out.ports[protocol] = int(l.Port)
 			}
-			out.hostnames = append(out.hostnames, shared...)
+			if len(shared) == 0 {
+				shared = []string{""}
+			}
+			for _, host := range shared {
+				if protocols[host] == nil {
+					order = append(order, host)
+				}
+				if !slices.Contains(protocols[host], protocol) {
+					protocols[host] = append(protocols[host], protocol)
+				}
+			}
 		}
 		switch {
 		case !found:
-			r.doc.leave(at.item(i), "the Gateway %s has no such listener", key)
-			refused = true
+			r.doc.leave(at, "the Gateway %s has no such listener", key)
 		case !allowed:
-			r.doc.leave(at.item(i), "no listener of the Gateway %s takes this route: see allowedRoutes and protocol there", key)
-			refused = true
-		case len(hosts) == 0 && !anyHost:
+			r.doc.leave(at, "no listener of the Gateway %s takes this route: see allowedRoutes and protocol there", key)
+		case !shares:
 			r.doc.leave((*trail)(nil).fields("spec", "hostnames"), "no listener of the Gateway %s has one of these hostnames", key)
-			refused = true
 		}
 	}
-	if len(out.protocols) == 0 {
-		return attachment{}, !refused && len(r.parents) == 0
+	for _, host := range order {
+		slices.Sort(protocols[host])
+		i := slices.IndexFunc(out.hosts, func(h hosts) bool {
+			return host != "" && h.hostnames != nil && slices.Equal(h.protocols, protocols[host])
+		})
+		switch {
+		case i >= 0:
+			out.hosts[i].hostnames = append(out.hosts[i].hostnames, host)
+		case host == "":
+			out.hosts = append(out.hosts, hosts{nil, protocols[host]})
+		default:
+			out.hosts = append(out.hosts, hosts{[]string{host}, protocols[host]})
+		}
 	}
-	if anyHost {
-		out.hostnames = nil
-	}
-	slices.Sort(out.protocols)
-	out.hostnames = distinct(out.hostnames)
-	return out, true
+	return out
 }
 
 // distinct leaves out what was there before, and keeps the order.

@@ -81,20 +81,24 @@ func (c *converter) plans() []*plan {
 	var entries []*entry
 	c.oneKindAHost()
 	for _, r := range c.objects.routes {
-		attached, ok := c.objects.attach(r)
-		if !ok {
+		attached := c.objects.attach(r)
+		if len(attached.hosts) == 0 {
 			continue
 		}
 		for _, rule := range r.rules {
 			p := c.plan(rule)
+			p.ports = attached.ports
 			for i := range rule.matches {
-				for class, hostnames := range byClass(attached.hostnames) {
-					e := &entry{rule: rule, match: &rule.matches[i], hostnames: hostnames, protocols: protocols(attached.protocols, r.grpc)}
-					e.name = rule.name() + "." + strconv.Itoa(i)
-					if class > 0 {
-						e.name += "." + strconv.Itoa(class)
+				first := len(p.entries)
+				for _, group := range attached.hosts {
+					for _, hostnames := range byClass(group.hostnames) {
+						e := &entry{rule: rule, match: &rule.matches[i], hostnames: hostnames, protocols: protocols(group.protocols, r.grpc)}
+						e.name = rule.name() + "." + strconv.Itoa(i)
+						if n := len(p.entries) - first; n > 0 {
+							e.name += "." + strconv.Itoa(n)
+						}
+						p.entries = append(p.entries, e)
 					}
-					p.entries = append(p.entries, e)
 				}
 			}
 			entries = append(entries, p.entries...)

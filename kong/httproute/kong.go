@@ -146,10 +146,6 @@ func (c *converter) route(p *plan, e *entry, flavor string) object {
 
 // answering are the routes of a rule whose requests Kong answers by itself.
 func (c *converter) answering(p *plan, flavor string) (routes []object) {
-	ports := map[string]int{}
-	if a, ok := c.objects.attach(p.rule.route); ok {
-		ports = a.ports
-	}
 	for _, e := range p.kept() {
 		route := c.route(p, e, flavor)
 		rows := c.rows(p)
@@ -157,7 +153,7 @@ func (c *converter) answering(p *plan, flavor string) (routes []object) {
 		case p.answer != 0:
 			rows = append(rows, object{{"name", "request-termination"}, {"config", object{{"status_code", p.answer}, {"message", p.reason}}}})
 		case !p.toHTTPS() && (p.changes.redirect.Path == nil || p.changes.redirect.Path.ReplaceFullPath != nil):
-			location, keep := p.location(e, ports)
+			location, keep := p.location(e)
 			config := object{{"status_code", *p.changes.redirect.StatusCode}, {"location", location}, {"keep_incoming_path", keep}}
 			rows = append(rows, object{{"name", "redirect"}, {"config", config}})
 		}

@@ -20,6 +20,7 @@ type plan struct {
 	answer   int    // the status that all requests get; 0: they go to the backends
 	reason   string // why
 	entries  []*entry
+	ports    map[string]int // of the listeners, by protocol
 
 	strip       bool   // takes the matched path off
 	stripAll    bool   // takes all of the path off

@@ -78,6 +78,7 @@ func (c *converter) redirects(p *plan) (entries []*entry) {
 			for _, protocol := range protocols {
 				one := *e
 				one.hostnames, one.protocols = h, protocol
+				one.byProtocol = len(protocols) > 1
 				if len(hosts)*len(protocols) > 1 {
 					one.name += "." + strconv.Itoa(len(entries))
 				}
@@ -89,10 +90,10 @@ func (c *converter) redirects(p *plan) (entries []*entry) {
 }
 
 // location is where a redirect leads to.
-func (p *plan) location(e *entry, ports map[string]int) (location string, keepPath bool) {
+func (p *plan) location(e *entry) (location string, keepPath bool) {
 	r := p.changes.redirect
 	u := url.URL{Scheme: e.protocols[0], Path: "/"}
-	port := ports[e.protocols[0]] // that of the listener
+	port := p.ports[e.protocols[0]] // that of the listener
 	if r.Scheme != nil {
 		u.Scheme, port = *r.Scheme, 0
 	}

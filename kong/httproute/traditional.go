@@ -116,6 +116,9 @@ func (e *entry) traditionalProblems() (problems []traditionalProblem) {
 	report := func(at *trail, format string, args ...any) {
 		problems = append(problems, traditionalProblem{e, at, "the router's flavor " + Traditional + " " + fmt.Sprintf(format, args...)})
 	}
+	if e.byProtocol {
+		report(m.at, "does not tell https from http, which this redirect needs without a scheme")
+	}
 	if len(m.queries) > 0 {
 		report(m.at.field("queryParams"), "cannot match arguments of the query")
 	}
