@@ -121,7 +121,11 @@ func typeOf(n *yaml.Node) string {
 func (s *schema) check(d *document, n *yaml.Node, at *trail) bool {
 	before := len(d.problems)
 	if kind := typeOf(n); kind != s.Type {
-		d.refuse(at, "%s is not of the type %s", describe(n), s.Type)
+		hint := ""
+		if s.Type == "string" && n.Kind == yaml.ScalarNode && kind != "null" {
+			hint = "; put it into quotes"
+		}
+		d.refuse(at, "%s is not of the type %s%s", describe(n), s.Type, hint)
 		return false
 	}
 	switch s.Type {
