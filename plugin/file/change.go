@@ -39,7 +39,7 @@ func ChangeSplit(ctx context.Context, path, split string, dry bool, decide Decid
 			return c, err
 		}
 		file := texts[i].Path
-		locked, err := Lock(ctx, file, maxFile)
+		locked, err := Lock(ctx, file, MaxFile)
 		if err != nil {
 			return nil, err
 		}
@@ -90,8 +90,8 @@ func change(texts []text, i int, split string, decide Decide) (*Change, string, 
 	}
 	texts = slices.Clone(texts)
 	texts[i].Content = after
-	if len(after) > maxFile {
-		problems = Problems{{c.Path, config.Problem{Message: fmt.Sprintf("is %d bytes long; at most %d are read", len(after), maxFile)}}}
+	if len(after) > MaxFile {
+		problems = Problems{{c.Path, config.Problem{Message: fmt.Sprintf("is %d bytes long; at most %d are read", len(after), MaxFile)}}}
 	} else {
 		splits, problems = parse(texts, nil)
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // Read reads the splits of a file, or of the files *.yaml and *.yml in a folder, but not
-// in its subfolders, nor hidden ones. A file may have 1 MiB, a folder 256 files and 8 MiB.
+// in its subfolders, nor hidden ones. A file may have 8 MiB, a folder 256 files and 8 MiB.
 // The error is a Problems with all that is wrong with any of them; it returns no splits
 // then.
 func Read(path string, options ...config.Option) (map[string]*config.Config, error) {
@@ -23,6 +23,15 @@ func Read(path string, options ...config.Option) (map[string]*config.Config, err
 		return nil, problems
 	}
 	splits, problems := parse(texts, options)
+	if problems != nil {
+		return nil, problems
+	}
+	return splits, nil
+}
+
+// Parse returns the splits of a text, as Read does those of a file of that name.
+func Parse(name, content string, options ...config.Option) (map[string]*config.Config, error) {
+	splits, problems := parse([]text{{Path: name, Content: content}}, options)
 	if problems != nil {
 		return nil, problems
 	}

@@ -13,11 +13,13 @@ import (
 	"kong-traffic-split/plugin/config"
 )
 
-// Limits of what is read. A split of 64 backends with some headers each takes about
-// 20 KiB, and a ConfigMap holds 1 MiB.
+// MaxFile is the length of a file that is read, in bytes. A split of two backends takes
+// about 300 bytes, one of 64 backends with some headers each about 20 KiB.
+const MaxFile = 8 << 20
+
+// Other limits of what is read.
 const (
-	maxFile    = 1 << 20 // bytes of a file
-	maxTotal   = 8 << 20 // bytes of a folder's files
+	maxTotal   = MaxFile // bytes of a folder's files
 	maxFiles   = 256     // files of a folder
 	maxEntries = 1000    // names in a folder, files or not
 )
@@ -74,7 +76,7 @@ func readAll(path string) ([]text, Problems) {
 	var texts []text
 	total := 0
 	for _, p := range paths {
-		content, err := readFile(p, maxFile)
+		content, err := readFile(p, MaxFile)
 		if err != nil {
 			problems = append(problems, unreadable(p, err)...)
 			continue

@@ -208,7 +208,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 		{"1 GiB", func(t *testing.T, path string) {
 			check(t, os.WriteFile(path, nil, 0o644))
 			check(t, os.Truncate(path, 1<<30)) // without its blocks
-		}, `x.yaml: is 1073741824 bytes long; at most 1048576 are read`},
+		}, `x.yaml: is 1073741824 bytes long; at most 8388608 are read`},
 		{"many files", func(t *testing.T, path string) {
 			check(t, os.Mkdir(path, 0o755))
 			for i := range maxFiles + 1 {
@@ -217,8 +217,8 @@ func TestWhatCannotBeRead(t *testing.T) {
 		}, `x.yaml: the folder has 257 files *.yaml and *.yml; at most 256 are read`},
 		{"a large folder", func(t *testing.T, path string) {
 			check(t, os.Mkdir(path, 0o755))
-			for i := range maxTotal/maxFile + 1 {
-				write(t, path, fmt.Sprintf("%d.yaml", i), strings.Repeat("\n", maxFile))
+			for i := range maxTotal/MaxFile + 1 {
+				write(t, path, fmt.Sprintf("%d.yaml", i), strings.Repeat("\n", MaxFile))
 			}
 		}, `x.yaml: the files of the folder are longer than 8388608 bytes together, the most that is read`},
 		{"a folder of other things", func(t *testing.T, path string) {

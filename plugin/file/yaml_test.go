@@ -125,9 +125,9 @@ func TestHostileFiles(t *testing.T) {
 		{"two aliases in their own anchor", "splits: &a {b: *a, c: *a}\n", tooDeep},
 		{"many values", "splits:\n" + strings.Repeat("- a\n", 150_000), tooMany},
 		{"deep lists", "splits: " + strings.Repeat("[", 100) + strings.Repeat("]", 100), tooDeep},
-		{"lists deeper than the parser goes", strings.Repeat("[", maxFile), `x.yaml: is not YAML: exceeded max depth of 10000`},
-		{"maps deeper than the parser goes", strings.Repeat("{", maxFile), `x.yaml: is not YAML: exceeded max depth of 10000`},
-		{"items in items", strings.Repeat("- ", maxFile/2), `x.yaml: is not YAML: exceeded max depth of 10000`},
+		{"lists deeper than the parser goes", strings.Repeat("[", MaxFile), `x.yaml: is not YAML: exceeded max depth of 10000`},
+		{"maps deeper than the parser goes", strings.Repeat("{", MaxFile), `x.yaml: is not YAML: exceeded max depth of 10000`},
+		{"items in items", strings.Repeat("- ", MaxFile/2), `x.yaml: is not YAML: exceeded max depth of 10000`},
 		{"a long text that is wrong", "splits: {}\n" + strings.Repeat("#\n", 100_000) + "]", `x.yaml: is not YAML: did not find expected key; the keys of one map are indented alike`},
 	}
 	for _, tt := range tests {
