@@ -49,11 +49,17 @@ func crds(t *testing.T) []*unstructured.Unstructured {
 	return all
 }
 
-// installed starts an API server that has the CRDs, once for all tests.
+// installed starts an API server that has the CRDs.
 func installed(t *testing.T) (*apiserver.Server, *apiserver.Client) {
 	t.Helper()
 	s := apiserver.Start(t)
 	c := s.Client(apiserver.Admin)
+	install(t, c)
+	return s, c
+}
+
+func install(t *testing.T, c *apiserver.Client) {
+	t.Helper()
 	all := crds(t)
 	apply(t, c, all...)
 	for _, crd := range all { // served a moment later
@@ -61,7 +67,6 @@ func installed(t *testing.T) (*apiserver.Server, *apiserver.Client) {
 		group, _, _ := unstructured.NestedString(crd.Object, "spec", "group")
 		until(t, func() error { return c.Serves(group, kind) })
 	}
-	return s, c
 }
 
 func apply(t *testing.T, c *apiserver.Client, objects ...*unstructured.Unstructured) {
@@ -279,9 +284,8 @@ func TestCustomResourcesThatAppearLater(t *testing.T) {
 	c := control(t, s, apiserver.Admin)
 	c.has(t)
 	route, others := guide(t)
-	apply(t, client, crds(t)...)
-	until(t, func() error { return client.Apply(t.Context(), false, route) })
-	apply(t, client, others[1:]...)
+	install(t, client)
+	apply(t, client, append(others[1:], route)...)
 	apply(t, client, others[0]) // the KongPlugin
 	c.has(t, "httproute.default.echo.0.0: echo=1 echo2=1")
 }

@@ -29,15 +29,6 @@ func Read(path string, options ...config.Option) (map[string]*config.Config, err
 	return splits, nil
 }
 
-// Parse returns the splits of a text, as Read does those of a file of that name.
-func Parse(name, content string, options ...config.Option) (map[string]*config.Config, error) {
-	splits, problems := parse([]text{{Path: name, Content: content}}, options)
-	if problems != nil {
-		return nil, problems
-	}
-	return splits, nil
-}
-
 // text is the content of one file. The saved state has it in JSON.
 type text struct {
 	Path    string

@@ -27,8 +27,8 @@ func NewIndex(content string) (*Index, *config.Problem) {
 // Parse parses a split file. The problem is that there is no tree; what is wrong with
 // single values is in the tree, for [config.DecodeFile] to report.
 func Parse(content string) (*config.Node, *config.Problem) {
-	if len(content) > maxFile {
-		return nil, &config.Problem{Message: fmt.Sprintf("is %d bytes long; the plugin server reads at most %d of a file", len(content), maxFile)}
+	if len(content) > MaxFile {
+		return nil, &config.Problem{Message: fmt.Sprintf("is %d bytes long; the plugin server reads at most %d of a file", len(content), MaxFile)}
 	}
 	return parseYAML(content)
 }

@@ -59,6 +59,7 @@ func (o *objects) delete(keys ...string) {
 	o.mu.Unlock()
 	o.notify()
 }
+
 func (o *objects) notify() {
 	select {
 	case o.changed <- struct{}{}:

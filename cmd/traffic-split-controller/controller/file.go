@@ -34,8 +34,8 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return f, err
 	}
-	if _, err := file.Parse(path, string(content)); err != nil {
-		return f, err
+	if err := splits.Check(content); err != nil {
+		return f, fmt.Errorf("%s: %w", path, err)
 	}
 	if f.splits, err = splits.Parse(content); err != nil {
 		return f, fmt.Errorf("%s: %w", path, err)

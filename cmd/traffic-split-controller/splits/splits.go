@@ -7,8 +7,10 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -132,9 +134,9 @@ func (m *Maker) convert(in input, plugin *unstructured.Unstructured, out *Route)
 		options = append(options, config.WithoutOutcomes)
 	}
 	// One split that the plugin server refuses would keep it from all others.
-	if _, err := file.Parse("splits", string(converted.Splits), options...); err != nil {
-		for _, problem := range lines(err) {
-			out.report(problem)
+	if err := Check(converted.Splits, options...); err != nil {
+		for line := range strings.Lines(err.Error()) {
+			out.report(strings.TrimSpace(line))
 		}
 		return nil, true
 	}
@@ -144,6 +146,21 @@ func (m *Maker) convert(in input, plugin *unstructured.Unstructured, out *Route)
 		return nil, true
 	}
 	return splits, false
+}
+
+// Check checks a split file as the plugin server does. The error has a line for each
+// problem, without line and column in a text that nobody sees.
+func Check(content []byte, options ...config.Option) error {
+	tree, problem := file.Parse(string(content))
+	if problem != nil {
+		return errors.New(problem.String())
+	}
+	var all []error
+	_, problems := config.DecodeFile(tree, options...)
+	for _, p := range problems {
+		all = append(all, fmt.Errorf("%s: %s", p.Path, p.Message))
+	}
+	return errors.Join(all...)
 }
 
 // Parse returns the entries of a split file. It does not check them.
@@ -182,18 +199,6 @@ func shown(p httproute.Problem) string {
 		text = p.Object + ": " + text
 	}
 	return text
-}
-
-// lines are the problems of a split file, without the place in a text that nobody sees.
-func lines(err error) (all []string) {
-	problems, ok := err.(file.Problems)
-	if !ok {
-		return []string{err.Error()}
-	}
-	for _, p := range problems {
-		all = append(all, p.Path+": "+p.Message)
-	}
-	return all
 }
 
 func nameOf(object *unstructured.Unstructured) string {
