@@ -33,7 +33,7 @@ var upstreamMissing = &Check{
 	Doc: "A backend's `upstream` is the name of no Upstream in the files of Kong's that are given: its share is answered with an error, or by others.",
 	split: func(u *use, r report) {
 		for i, b := range u.Backends {
-			if b.Upstream != "" && len(u.kongs) > 0 && u.upstream(b.Upstream) == nil {
+			if b.Upstream != "" && len(u.kongs) > 0 && u.upstream(b.Upstream) == nil && !u.lack("upstreams") {
 				r(at("backends", i, "upstream"), "%q is the name of no Upstream of Kong's: add it to upstreams, or write host for a host name", b.Upstream)
 			}
 		}
@@ -46,7 +46,7 @@ var upstreamEmpty = &Check{
 	split: func(u *use, r report) {
 		for i, b := range u.Backends {
 			up := u.upstream(b.Upstream)
-			if b.Upstream == "" || up == nil {
+			if b.Upstream == "" || up == nil || u.lack("targets") {
 				continue
 			}
 			weight := 0

@@ -207,6 +207,12 @@ func (k *Kong) ofOther(place []any) bool {
 	return false
 }
 
+// lacks reports whether Kong refuses some row of an entity, so that it may be there for all
+// that is known.
+func (k *Kong) lacks(entity string) bool {
+	return slices.ContainsFunc(k.problems, func(p declarative.Problem) bool { return slices.Contains(p.Place, any(entity)) })
+}
+
 // Rows returns the rows of the plugin that are enabled, in the order of
 // [declarative.File.PluginRows].
 func (k *Kong) Rows() []*Row { return k.rows }

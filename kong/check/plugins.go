@@ -95,7 +95,7 @@ var responseHeaderPublic = &Check{
 	ID: "response-header-public", Severity: Warning,
 	Doc: "`response_header` on a route that anybody may use: no plugin authenticates clients there or restricts their addresses. It tells every client which backend has answered, and so what is being rolled out. Where that is no secret, ignore it.",
 	split: func(u *use, r report) {
-		if u.ResponseHeader == "" {
+		if u.ResponseHeader == "" || u.lack("plugins") {
 			return
 		}
 		if route := u.public(); route != nil {
@@ -121,7 +121,7 @@ var consumerUnknown = &Check{
 			}
 		}
 		for i := range u.routes {
-			if places != nil && !u.routes[i].guarded(authenticates) {
+			if places != nil && !u.lack("plugins") && !u.routes[i].guarded(authenticates) {
 				for _, place := range places {
 					r(place, "no plugin on the %s authenticates clients, so that there is no consumer: add one, such as key-auth", nameOf(u.routes[i].Route))
 				}
@@ -135,7 +135,7 @@ var consumerMissing = &Check{
 	ID: "consumer-missing", Severity: Warning,
 	Doc: "A rule names a consumer that is not in the files of Kong's, though these have consumers.",
 	split: func(u *use, r report) {
-		if !u.inKong(func(k *Kong) bool { return len(k.config.Consumers) > 0 }) {
+		if !u.inKong(func(k *Kong) bool { return len(k.config.Consumers) > 0 }) || u.lack("consumers") {
 			return
 		}
 		for i, rule := range u.Rules {

@@ -37,6 +37,9 @@ var rowUnused = &Check{
 	row: func(row *Row, r report) {
 		k, p := row.file, row.loaded
 		routes := k.on(p)
+		if k.lacks("routes") || k.lacks("services") {
+			return
+		}
 		if s := k.services[serviceOf(k, p)]; s != nil && !s.Enabled {
 			r(nil, "never runs, as its Service %q is not enabled", s.Name)
 			return
@@ -146,6 +149,9 @@ var splitUnused = &Check{
 	all: func(c *checker, f found) {
 		used := map[string]bool{}
 		for _, k := range c.kongs {
+			if len(k.problems) > 0 {
+				return
+			}
 			for _, row := range k.rows {
 				if row.Config == nil || row.loaded == nil {
 					return // which split it would use is not known

@@ -17,7 +17,6 @@ type use struct {
 	place  []any        // of the config in the file
 	kongs  []*Kong      // files of Kong's that have been given
 	routes []onRoute    // those for whose requests it decides, of these files
-	other  bool         // it may decide for others
 }
 
 // onRoute is a route with its Service, nil where it has none, and its file.
@@ -69,7 +68,6 @@ func (c *checker) run() {
 // files with the routes of all rows that use them.
 func (c *checker) uses() (all []*use) {
 	entries := map[string][]onRoute{}
-	outside := map[string]bool{}
 	for _, k := range c.kongs {
 		for _, row := range k.rows {
 			if row.Config == nil || row.loaded == nil {
@@ -87,9 +85,6 @@ func (c *checker) uses() (all []*use) {
 				if name := splitOf(row, r.Route); name != "" {
 					entries[name] = append(entries[name], r)
 				}
-			}
-			if row.Config.Split == "" && row.loaded.Route == nil {
-				outside[""] = true
 			}
 		}
 	}
@@ -122,6 +117,11 @@ func (k *Kong) withServices(routes []*declarative.Route) (all []onRoute) {
 
 // inKong reports whether it is known what Kong has, and whether some file of Kong's holds.
 func (u *use) inKong(holds func(*Kong) bool) bool { return slices.ContainsFunc(u.kongs, holds) }
+
+// lack reports whether Kong refuses some row of an entity, so that what is not there may be.
+func (u *use) lack(entity string) bool {
+	return u.inKong(func(k *Kong) bool { return k.lacks(entity) })
+}
 
 // names returns the names of routes, for a message: three at most.
 func names(routes []*declarative.Route) string {
