@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"path/filepath"
 	"strings"
 
@@ -57,7 +58,7 @@ func WriteSARIF(to io.Writer, version string, findings []Finding) error {
 			WithDefaultConfiguration(sarif.NewReportingConfiguration().WithLevel(string(c.Severity)))
 	}
 	for _, f := range findings {
-		place := sarif.NewPhysicalLocation().WithArtifactLocation(sarif.NewArtifactLocation().WithURI(filepath.ToSlash(f.File)))
+		place := sarif.NewPhysicalLocation().WithArtifactLocation(sarif.NewArtifactLocation().WithURI((&url.URL{Path: filepath.ToSlash(f.File)}).String()))
 		if f.Line > 0 {
 			place.WithRegion(sarif.NewRegion().WithStartLine(f.Line).WithStartColumn(max(f.Column, 1)))
 		}

@@ -80,20 +80,26 @@ var twoSplits = &Check{
 		if len(row.Routes) == 0 && !k.hasTwin(p) {
 			return // rowUnused has it
 		}
-		by := map[*declarative.Plugin][]*declarative.Route{}
+		var routes []*declarative.Route
+		var instead *declarative.Plugin
 		for _, route := range k.on(p) {
-			if other := k.scopes[PluginName].run(route, idOf(p.Consumer)); other != p && other != nil {
-				by[other] = append(by[other], route)
+			other := k.scopes[PluginName].run(route, idOf(p.Consumer))
+			if other == p || other == nil {
+				continue
+			}
+			if onOf(p) == onOf(other) {
+				r(nil, "is on the same as %s, and Kong runs only one of them: take one out", k.at(other))
+				return
+			}
+			if routes = append(routes, route); instead == nil {
+				instead = other
 			}
 		}
-		for _, other := range k.config.Plugins { // in their order
-			switch routes := by[other]; {
-			case routes == nil:
-			case onOf(p) == onOf(other):
-				r(nil, "is on the same as %s, and Kong runs only one of them: take one out", k.at(other))
-			default:
-				r(nil, "does not run for the %s: there Kong runs %s instead, which is more specific; put all backends into one of the rows", names(routes), k.at(other))
-			}
+		switch {
+		case len(routes) == 1:
+			r(nil, "does not run for the %s: there Kong runs %s instead, which is more specific; put all backends into one of the rows", names(routes), k.at(instead))
+		case len(routes) > 1:
+			r(nil, "does not run for %d routes (%s): there Kong runs rows instead that are more specific, first %s; put all backends into one of the rows", len(routes), names(routes), k.at(instead))
 		}
 	},
 }

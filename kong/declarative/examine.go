@@ -27,10 +27,7 @@ func (e *Examined) Place(entity, id string) []any { return e.places[rowKey{entit
 // problem. It ignores entities and fields that this package does not know, and the configs
 // of plugins that are not enabled, as they may be Kong's own. The file stays as it is.
 func (l *Loader) Examine(f File) *Examined {
-	s := *l.schemas
-	s.entities = cloneEntities(s.entities)
-	acceptOthers(s.entities["plugins"])
-	s.top = s.file()
+	s := l.lenient()
 	tree := f.known()
 	migrate(tree)
 	tree.addIDs()
@@ -50,7 +47,7 @@ func (l *Loader) Examine(f File) *Examined {
 	wrong := problems
 	for range maxRounds {
 		if len(wrong) == 0 {
-			out.Config, _ = newConfig(&s, rows.rows)
+			out.Config, _ = newConfig(s, rows.rows)
 			break
 		}
 		if !tree.without(wrong) {
@@ -179,6 +176,14 @@ func (f File) known() File {
 		forget(n.row)
 	}
 	return tree
+}
+
+// withOthers are the schemas of a file with rows of plugins that are not enabled.
+func (s *schemas) withOthers() *schemas {
+	out := &schemas{entities: cloneEntities(s.entities)}
+	acceptOthers(out.entities["plugins"])
+	out.top = out.file()
+	return out
 }
 
 func cloneEntities(entities map[string]*record) map[string]*record {

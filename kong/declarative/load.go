@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -13,6 +14,7 @@ import (
 // used by several goroutines at the same time.
 type Loader struct {
 	schemas *schemas
+	lenient func() *schemas // with which it examines
 }
 
 // NewLoader makes a loader for the enabled plugins. "bundled" stands for those
@@ -38,7 +40,7 @@ func NewLoader(enabled []string, dumped map[string]json.RawMessage) (*Loader, er
 	if err != nil {
 		return nil, err
 	}
-	return &Loader{s}, nil
+	return &Loader{s, sync.OnceValue(s.withOthers)}, nil
 }
 
 // Enabled lists the plugins that Kong's property "plugins" enables.

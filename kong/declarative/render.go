@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
+	"text/template/parse"
 	"unicode/utf8"
 )
 
@@ -134,6 +136,10 @@ func render(text string, lookup func(string) (string, bool)) (string, error) {
 	if err != nil {
 		return "", renderError(err)
 	}
+	if n := foreign(t.Tree); n != nil {
+		line := 1 + strings.Count(text[:min(int(n.Position()), len(text))], "\n")
+		return "", fmt.Errorf("line %d: of ${{ }} only env, toBool, toInt, toFloat and indent are understood here, without loops: write out what it makes", line)
+	}
 	var out bytes.Buffer
 	if err := t.Execute(&limited{&out}, nil); err != nil {
 		return "", renderError(err)
@@ -145,7 +151,40 @@ func render(text string, lookup func(string) (string, bool)) (string, error) {
 	return rendered, nil
 }
 
-// Limits of what an expression may make: it may have loops.
+// decksFunctions are those that decK gives its templates.
+var decksFunctions = []string{"env", "toBool", "toInt", "toFloat", "indent"}
+
+// foreign returns the first thing in a template that is more than a value by decK's own
+// functions; nil: there is none. Go's templates have loops that need not end, and functions
+// that double a text each time.
+func foreign(t *parse.Tree) parse.Node {
+	if t == nil || t.Root == nil {
+		return nil
+	}
+	for _, n := range t.Root.Nodes {
+		action, ok := n.(*parse.ActionNode)
+		switch {
+		case ok && !known(action.Pipe), !ok && n.Type() != parse.NodeText && n.Type() != parse.NodeComment:
+			return n
+		}
+	}
+	return nil
+}
+
+func known(pipe *parse.PipeNode) bool {
+	for _, command := range pipe.Cmds {
+		for _, argument := range command.Args {
+			name, isName := argument.(*parse.IdentifierNode)
+			inner, isPipe := argument.(*parse.PipeNode)
+			if isName && !slices.Contains(decksFunctions, name.Ident) || isPipe && !known(inner) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Limits of what an expression may make.
 const (
 	maxRendered = 64 << 20 // bytes
 	maxIndent   = 1000
