@@ -123,7 +123,11 @@ type conversion struct {
 
 // run converts once. Its error says how many problems there were, which are written before.
 func (c *conversion) run(ctx context.Context) error {
-	out, err := c.convert()
+	sources, err := c.sources()
+	if err != nil {
+		return err
+	}
+	out, err := c.convert(sources)
 	if err != nil {
 		return err
 	}
@@ -136,11 +140,7 @@ func (c *conversion) run(ctx context.Context) error {
 	return err
 }
 
-func (c *conversion) convert() (*httproute.Output, error) {
-	sources, err := c.sources()
-	if err != nil {
-		return nil, err
-	}
+func (c *conversion) convert(sources []httproute.Source) (*httproute.Output, error) {
 	out, problems := httproute.Convert(sources, c.flags.options)
 	errs := 0
 	for _, p := range problems {
@@ -211,10 +211,13 @@ func (c *conversion) watch(ctx context.Context) error {
 	if slices.Contains(c.files, "-") || len(c.files) == 0 {
 		return errors.New("--watch needs files: standard input is read once")
 	}
-	if err := c.runOnce(ctx); err != nil {
+	last, err := c.sources()
+	if err == nil {
+		err = c.writeSplits(ctx, last)
+	}
+	if err != nil {
 		return err
 	}
-	last, err := c.sources()
 	for {
 		select {
 		case <-ctx.Done():
@@ -234,15 +237,15 @@ func (c *conversion) watch(ctx context.Context) error {
 			continue
 		}
 		last = now
-		if err := c.runOnce(ctx); err != nil {
+		if err := c.writeSplits(ctx, last); err != nil {
 			fmt.Fprintln(c.errs, "Error:", command.Harmless(err.Error()))
 		}
 	}
 }
 
-// runOnce converts and writes the split file.
-func (c *conversion) runOnce(ctx context.Context) error {
-	out, err := c.convert()
+// writeSplits converts and writes the split file.
+func (c *conversion) writeSplits(ctx context.Context, sources []httproute.Source) error {
+	out, err := c.convert(sources)
 	if err != nil {
 		return err
 	}
