@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+	names "k8s.io/apimachinery/pkg/util/validation"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -213,6 +214,8 @@ func (d *document) checkHead() {
 			key, value := n.Content[i], n.Content[i+1]
 			if value.Kind != yaml.ScalarNode || value.Tag != "!!str" {
 				d.refuse(at.fields(field, key.Value), "%s is not of the type string; put it into quotes", describe(value))
+			} else if field == "labels" && len(names.IsValidLabelValue(value.Value)) > 0 {
+				d.refuse(at.fields(field, key.Value), "%s is not the value of a label: letters, digits, - _ and . are allowed, 63 characters at most, the first and the last a letter or a digit", quote(value.Value))
 			}
 			if !metadataKey.MatchString(key.Value) && !metadataKey.MatchString(strings.ToLower(key.Value)) {
 				d.refuse(at.fields(field, key.Value), "%s is not a key: it is a name of at most 63 letters, digits, - _ and ., with a domain and a slash before it or without", quote(key.Value))
@@ -276,6 +279,7 @@ func (o *objects) addService(d *document) {
 		}
 	}
 	s.headless = text(d.root, "spec", "clusterIP") == "None"
+	d.checkService()
 	for i, port := range items(d.root, "spec", "ports") {
 		p := servicePort{port: int(number(port, "port")), target: int(number(port, "targetPort")), appProtocol: text(port, "appProtocol")}
 		p.named = p.target == 0 && text(port, "targetPort") != ""

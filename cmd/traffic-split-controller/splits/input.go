@@ -72,6 +72,7 @@ func (in input) key() [sha256.Size]byte {
 // list is the input for the conversion, in which a plugin is that of the whole route.
 func (in input) list(plugin *unstructured.Unstructured) map[string]any {
 	route := in.route.DeepCopy()
+	route.Object["metadata"] = map[string]any{"namespace": in.route.GetNamespace(), "name": in.route.GetName()}
 	annotations := map[string]string{pluginsAnnotation: plugin.GetName()}
 	for _, kept := range []string{"konghq.com/strip-path", "konghq.com/preserve-host"} {
 		if value, ok := in.route.GetAnnotations()[kept]; ok {
@@ -101,7 +102,7 @@ func (in input) list(plugin *unstructured.Unstructured) map[string]any {
 	}
 	items := []any{route.Object, own}
 	for _, o := range in.others {
-		items = append(items, o.Object)
+		items = append(items, needed(o))
 	}
 	return map[string]any{"apiVersion": "v1", "kind": "List", "items": items}
 }
@@ -133,4 +134,39 @@ func (in input) names(plugin int, expressions bool) map[string][]string {
 		}
 	}
 	return all
+}
+
+// needed is what the conversion needs of a Service or a ReferenceGrant. It refuses fields
+// that it does not know, and the cluster may have later ones.
+func needed(o *unstructured.Unstructured) map[string]any {
+	out := map[string]any{
+		"apiVersion": o.GetAPIVersion(), "kind": o.GetKind(), "spec": o.Object["spec"],
+		"metadata": map[string]any{"namespace": o.GetNamespace(), "name": o.GetName()},
+	}
+	if o.GetKind() != cluster.Service {
+		return out
+	}
+	if protocol, ok := o.GetAnnotations()["konghq.com/protocol"]; ok {
+		out["metadata"].(map[string]any)["annotations"] = map[string]any{"konghq.com/protocol": protocol}
+	}
+	given, _ := o.Object["spec"].(map[string]any)
+	spec := pick(given, "type", "clusterIP", "externalName")
+	var ports []any
+	for _, port := range mapsOf(given["ports"]) {
+		ports = append(ports, pick(port, "name", "port", "targetPort", "appProtocol"))
+	}
+	spec["ports"] = ports
+	out["spec"] = spec
+	return out
+}
+
+// pick returns some fields of a map.
+func pick(from map[string]any, fields ...string) map[string]any {
+	out := map[string]any{}
+	for _, field := range fields {
+		if value, ok := from[field]; ok {
+			out[field] = value
+		}
+	}
+	return out
 }
