@@ -14,7 +14,8 @@ import (
 // used by several goroutines at the same time.
 type Loader struct {
 	schemas *schemas
-	lenient func() *schemas // with which it examines
+	lenient func() *schemas           // with which it examines
+	plugins map[string]map[string]any // the schemas of plugins, as they are written
 }
 
 // NewLoader makes a loader for the enabled plugins. "bundled" stands for those
@@ -40,7 +41,7 @@ func NewLoader(enabled []string, dumped map[string]json.RawMessage) (*Loader, er
 	if err != nil {
 		return nil, err
 	}
-	return &Loader{s, sync.OnceValue(s.withOthers)}, nil
+	return &Loader{s, sync.OnceValue(s.withOthers), plugins}, nil
 }
 
 // Enabled lists the plugins that Kong's property "plugins" enables.
@@ -75,13 +76,6 @@ func (l *Loader) Load(f File) (*Config, error) {
 		return nil, &InvalidError{Errors: flat.errs, file: f}
 	}
 	return newConfig(l.schemas, flat.rows)
-}
-
-// CheckPlugin checks one plugin row as the Admin API's validation endpoint
-// does.
-func (l *Loader) CheckPlugin(row map[string]any) Errors {
-	base := l.schemas.entities["plugins"]
-	return base.check(filler{time.Now()}.fill(base, row))
 }
 
 // flattener takes nested rows apart and checks what they refer to.

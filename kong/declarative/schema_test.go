@@ -22,7 +22,7 @@ func checked(t *testing.T, schema, config string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	errs := loader.CheckPlugin(map[string]any{"name": "p", "config": v})
+	errs, _ := loader.Check("plugins", map[string]any{"name": "p", "config": v})
 	if errs == nil {
 		return ""
 	}

@@ -16,11 +16,23 @@ import (
 // that tools such as decK ask for.
 func (g *Gateway) adminHandler() http.Handler {
 	routes := map[string]http.HandlerFunc{
-		"GET /{$}":                       g.adminRoot,
-		"GET /config":                    g.adminGetConfig,
-		"POST /config":                   g.adminPostConfig,
-		"GET /status":                    g.adminStatus,
-		"POST /schemas/plugins/validate": g.adminValidatePlugin,
+		"GET /{$}":                        g.adminRoot,
+		"GET /config":                     g.adminGetConfig,
+		"POST /config":                    g.adminPostConfig,
+		"GET /status":                     g.adminStatus,
+		"GET /schemas/{entity}":           g.adminSchema,
+		"POST /schemas/{entity}/validate": g.adminValidate,
+		"GET /schemas/plugins/{plugin}":   g.adminPluginSchema,
+		"GET /upstreams/{id}/targets":     g.adminTargets,
+		"GET /upstreams/{id}/health":      g.adminHealth,
+		"GET /filter-chains":              adminRefusal(http.StatusBadRequest, "this endpoint is only available when wasm is enabled"),
+	}
+	// What the stand-in has none of.
+	for _, path := range []string{"ca_certificates", "certificates", "key-sets", "keys", "snis", "vaults"} {
+		routes["GET /"+path] = g.adminList("")
+	}
+	if slices.Contains(declarative.Enabled(g.Plugins), "key-auth") {
+		routes["GET /key-auths"] = g.adminList("keyauth_credentials")
 	}
 	for _, entity := range []string{"services", "routes", "plugins", "upstreams", "consumers"} {
 		routes["GET /"+entity] = g.adminList(entity)
@@ -32,10 +44,12 @@ func (g *Gateway) adminHandler() http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", adminRefusal(http.StatusNotFound, "Not found"))
+	// Patterns for all methods, and the one of plugins' schemas, would both be for the same path.
+	mux.HandleFunc("/schemas/", adminRefusal(http.StatusMethodNotAllowed, "Method not allowed"))
 	others := map[string]bool{}
 	for pattern, handler := range routes {
 		mux.HandleFunc(pattern, handler)
-		if _, path, _ := strings.Cut(pattern, " "); !others[path] {
+		if _, path, _ := strings.Cut(pattern, " "); !others[path] && !strings.HasPrefix(path, "/schemas/") {
 			others[path] = true
 			mux.HandleFunc(path, adminRefusal(http.StatusMethodNotAllowed, "Method not allowed"))
 		}
@@ -84,50 +98,53 @@ func (g *Gateway) adminRoot(w http.ResponseWriter, r *http.Request) {
 			inUse = append(inUse, plugin.Name)
 		}
 	}
+	pids := make([]int, g.Workers) // its workers are one process
+	for i := range pids {
+		pids[i] = os.Getpid()
+	}
 	hostname, _ := os.Hostname() // empty where it is unknown
 	adminAnswer(w, http.StatusOK, map[string]any{
 		"tagline": "Welcome to kong", "version": version, "edition": "community",
 		"hostname": hostname, "node_id": g.nodeID, "lua_version": runtime.Version(),
 		"plugins": map[string]any{"available_on_server": available, "enabled_in_cluster": inUse},
-		"pids":    map[string]any{"master": os.Getpid()},
+		"pids":    map[string]any{"master": os.Getpid(), "workers": pids},
 		"configuration": map[string]any{
 			"database": "off", "router_flavor": "traditional_compatible", "role": "traditional",
 			"prefix": g.Prefix, "log_level": levelNames[g.level], "declarative_config": g.DeclarativeConfig,
 			"nginx_worker_processes": g.Workers, "plugins": g.Plugins,
+			"pluginservers": g.adminPluginServers(), "untrusted_lua": "sandbox", "lua_socket_pool_size": 256,
 			"proxy_listen": list(g.ProxyListen), "admin_listen": list(g.AdminListen),
 		},
 	})
+}
+
+// adminPluginServers are those of kong.conf; like all empty lists of Lua's, an object where
+// there are none.
+func (g *Gateway) adminPluginServers() any {
+	var all []any
+	for _, p := range g.PluginServers {
+		one := map[string]any{"name": p.Name, "socket": p.Socket, "protocol": "ProtoBuf:1"}
+		if p.QueryCmd != "" {
+			one["query_command"] = p.QueryCmd
+		}
+		if p.StartCmd != "" {
+			one["start_command"] = p.StartCmd
+		}
+		all = append(all, one)
+	}
+	if all == nil {
+		return map[string]any{}
+	}
+	return all
 }
 
 func (g *Gateway) adminStatus(w http.ResponseWriter, _ *http.Request) {
 	accepted := g.connections.Load()
 	adminAnswer(w, http.StatusOK, map[string]any{
 		"database":           map[string]any{"reachable": true},
-		"server":             map[string]any{"connections_accepted": accepted, "connections_handled": accepted},
+		"server":             map[string]any{"connections_accepted": accepted, "connections_handled": accepted, "connections_active": 1},
 		"configuration_hash": g.current.Load().hash,
 	})
-}
-
-// adminList lists the rows of an entity. They cannot be changed one by one.
-func (g *Gateway) adminList(entity string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		rows := append([]map[string]any{}, g.current.Load().config.Rows[entity]...)
-		adminAnswer(w, http.StatusOK, map[string]any{"data": rows, "next": nil})
-	}
-}
-
-// adminRow is one row, by its id or name.
-func (g *Gateway) adminRow(entity string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		wanted := r.PathValue("id")
-		for _, row := range g.current.Load().config.Rows[entity] {
-			if row["id"] == wanted || row["username"] == wanted || entity != "plugins" && row["name"] == wanted {
-				adminAnswer(w, http.StatusOK, row)
-				return
-			}
-		}
-		adminMessage(w, http.StatusNotFound, "Not found")
-	}
 }
 
 func readOnly(verb, entity string) http.HandlerFunc {
@@ -137,22 +154,6 @@ func readOnly(verb, entity string) http.HandlerFunc {
 			"message": "cannot " + verb + " '" + entity + "' entities when not using a database",
 		})
 	}
-}
-
-func (g *Gateway) adminValidatePlugin(w http.ResponseWriter, r *http.Request) {
-	var row map[string]any
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxConfig)).Decode(&row); err != nil || row == nil {
-		adminMessage(w, http.StatusBadRequest, "Cannot parse JSON body")
-		return
-	}
-	g.reloading.Lock()
-	loader := g.loader
-	g.reloading.Unlock()
-	if errs := loader.CheckPlugin(row); errs != nil {
-		adminAnswer(w, http.StatusBadRequest, declarative.SchemaViolation(errs))
-		return
-	}
-	adminMessage(w, http.StatusOK, "schema validation successful")
 }
 
 // isTruthy reports whether a flag in a query is set.

@@ -8,6 +8,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -299,5 +300,90 @@ func TestConfigUnderLoad(t *testing.T) {
 	load.Wait()
 	if len(p.noted("start")) < 8 {
 		t.Errorf("started only %v", fmt.Sprint(p.noted("start")))
+	}
+}
+
+// What decK asks for: pages, tags, targets, schemas, validation.
+func TestAdminForDeck(t *testing.T) {
+	p := servePlugin(t, nil)
+	g := startGateway(t, `
+_format_version: "3.0"
+services:
+- {name: a, host: a, tags: [x, y]}
+- {name: b, host: b, tags: [x]}
+- {name: c, host: c, tags: [z]}
+routes:
+- {name: r, paths: [/], service: a}
+upstreams:
+- {name: up, targets: [{target: "h:1", weight: 3}]}
+- {name: empty}
+`, Options{PluginServers: p.server()})
+	names := func(path string) (all []string) {
+		for path != "" {
+			status, page := admin(t, g, "GET", path, "", "")
+			if status != http.StatusOK {
+				t.Fatalf("GET %s: status %d", path, status)
+			}
+			for _, row := range page["data"].([]any) {
+				name := row.(map[string]any)["name"]
+				if name == nil {
+					name = row.(map[string]any)["target"]
+				}
+				all = append(all, name.(string))
+			}
+			path, _ = page["next"].(string)
+		}
+		return all
+	}
+	for path, want := range map[string][]string{
+		"/services?size=1":           {"a", "b", "c"},
+		"/services?size=2&tags=x/z":  {"a", "b", "c"},
+		"/services?tags=x,y":         {"a"},
+		"/services?tags=none":        nil,
+		"/upstreams/up/targets":      {"h:1"},
+		"/upstreams/empty/targets":   nil,
+		"/upstreams/up/health":       {"h:1"},
+		"/certificates?size=1000":    nil,
+		"/ca_certificates?tags=shop": nil,
+	} {
+		if got := names(path); !slices.Equal(got, want) {
+			t.Errorf("GET %s: %q, want %q", path, got, want)
+		}
+	}
+	for _, tt := range []struct {
+		method, path, body string
+		status             int
+		message            string
+	}{
+		{"GET", "/services?size=0", "", 400, "size must be an integer between 1 and 1000"},
+		{"GET", "/services?size=x", "", 400, "size must be a number"},
+		{"GET", "/services?offset=x", "", 400, "'x' is not a valid offset: bad base64 encoding"},
+		{"GET", "/services?tags=a,,b", "", 400, "invalid option (tags: invalid filter syntax)"},
+		{"GET", "/routes?tags=x", "", 500, "An unexpected error occurred"}, // the route has none
+		{"GET", "/upstreams/none/targets", "", 404, "Not found"},
+		{"GET", "/upstreams/none/health", "", 404, "Not found"},
+		{"GET", "/filter-chains", "", 400, "this endpoint is only available when wasm is enabled"},
+		{"GET", "/schemas/none", "", 404, "No entity named 'none'"},
+		{"GET", "/schemas/plugins/none", "", 404, "No plugin named 'none'"},
+		{"GET", "/schemas/routes/validate", "", 405, "Method not allowed"},
+		{"POST", "/schemas/routes", "", 405, "Method not allowed"},
+		{"POST", "/schemas/targets/validate", `{}`, 400, "2 schema violations (target: required field missing; upstream: required field missing)"},
+		{"POST", "/schemas/services/validate", `{"host":"a"}`, 200, "schema validation successful"},
+		{"POST", "/schemas/consumers/validate", `{"username":"ann"}`, 200, "schema validation successful"},
+		{"POST", "/schemas/none/validate", `{}`, 404, "No entity named 'none'"},
+		{"POST", "/schemas/services/validate", `x`, 400, "Cannot parse JSON body"},
+	} {
+		if status, answer := admin(t, g, tt.method, tt.path, "application/json", tt.body); status != tt.status || answer["message"] != tt.message {
+			t.Errorf("%s %s: %d %q, want %d %q", tt.method, tt.path, status, answer["message"], tt.status, tt.message)
+		}
+	}
+	_, schema := admin(t, g, "GET", "/schemas/services", "", "")
+	for _, f := range schema["fields"].([]any) {
+		for name, field := range f.(map[string]any) {
+			field := field.(map[string]any)
+			if name == "retries" && field["default"] != 5.0 || field["custom_validator"] != nil {
+				t.Errorf("services.%s is %v", name, field)
+			}
+		}
 	}
 }

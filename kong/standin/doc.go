@@ -22,8 +22,8 @@
 // over a Unix socket (ProtoBuf:1), with one instance for each simulated worker,
 // subsystem and plugin row, in the phases access, preread and log; the bundled
 // plugins key-auth, request-termination and file-log; the Admin API's GET / and
-// /status, GET and POST /config, POST /schemas/plugins/validate, and lists of
-// entities to read.
+// /status, GET and POST /config, schemas and POST /schemas/ENTITY/validate, and lists
+// of entities to read, with pages and tags: what decK's ping, dump, diff and validate ask.
 //
 // What is not named in this comment is not there. In particular, it does not
 //   - answer calls of the PDK that the plugin does not make, or know nginx's variables and Kong's values of ngx.ctx that it does not ask for;

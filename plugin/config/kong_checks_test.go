@@ -17,7 +17,7 @@ func kongAnswers(t testing.TB) func(config any) string {
 		t.Fatal(err)
 	}
 	return func(config any) string {
-		errs := loader.CheckPlugin(map[string]any{"name": "traffic-split", "config": config})
+		errs, _ := loader.Check("plugins", map[string]any{"name": "traffic-split", "config": config})
 		if errs == nil {
 			return ""
 		}
