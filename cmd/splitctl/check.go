@@ -20,12 +20,13 @@ func checkCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "check FILE...",
-		Short: "Find what is wrong with files of Kong's and split files",
-		Long: `Checks declarative files of Kong's and split files, which it tells apart by their
-content. It finds what Kong would refuse, what the plugin would refuse, and traps
-that both accept, and says nothing where all is well. Rows of the plugin without
-backends are compared with the split files that are given. FILE may be a folder, whose
-files *.yaml and *.yml are taken, or - for standard input.
+		Short: "Find what is wrong with files before they go live",
+		Long: `Checks declarative files of Kong's or decK's, split files, and manifests with routes
+of the Gateway API, which it tells apart by their content. It finds what Kong would
+refuse, what the plugin would refuse, and traps that both accept, and says nothing
+where all is well. Rows of the plugin without backends are compared with the split
+files that are given. FILE may be a folder, whose files *.yaml and *.yml are taken,
+or - for standard input.
 
 The exit status is 1 if there is an error; warnings alone leave it 0. A comment in the
 file, # splitctl:ignore ID, leaves a warning out.

@@ -1,5 +1,6 @@
 // Package check finds what is wrong with files before they go live: declarative files of
-// Kong's, split files of the plugin server, and several of them together. It finds what
+// Kong's, split files of the plugin server, manifests with routes of the Gateway API, and
+// several of them together. It finds what
 // Kong would refuse, what the plugin would refuse, by itself or on the route and the
 // Service of a row, and the traps that both accept. The table in checks.go has them all.
 package check
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"kong-traffic-split/kong/httproute"
 	"kong-traffic-split/plugin/config"
 )
 
@@ -79,17 +81,24 @@ func Files(sources []Source, o Options) []Finding {
 	for _, s := range sources {
 		c.read(s)
 	}
+	c.readManifests()
 	c.run()
+	for _, k := range c.kongs {
+		if k.origins != nil {
+			c.toRules(k)
+		}
+	}
 	return c.sorted()
 }
 
 // checker is one run over some files.
 type checker struct {
-	options  Options
-	kongs    []*Kong
-	splits   []*splitFile
-	findings []Finding
-	ignores  map[string]*ignores // by the file
+	options   Options
+	kongs     []*Kong
+	splits    []*splitFile
+	manifests []httproute.Source
+	findings  []Finding
+	ignores   map[string]*ignores // by the file
 }
 
 // report adds a finding.

@@ -24,7 +24,7 @@ func Checks() []*Check { return checks }
 
 // checks is the table of them.
 var checks = []*Check{
-	unreadable, refusedByKong, refusedByPlugin, noOutcomes, streamNeedsHTTP, backendUnreachable, routeWithoutService, protocolsDiffer,
+	unreadable, refusedByKong, refusedByPlugin, refusedRoute, otherInKong, noOutcomes, streamNeedsHTTP, backendUnreachable, routeWithoutService, protocolsDiffer,
 	repeatedKey, secondDocument, pluginName,
 	noWeight, upstreamMissing, upstreamEmpty, hostIsUpstream, sameDestination, portOfOtherProtocol,
 	rowUnused, twoSplits, splitMissing, splitUnused, cachedAnswers, otherPlugin,

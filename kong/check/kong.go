@@ -30,6 +30,7 @@ type Kong struct {
 	services  map[string]*declarative.Service  // by id
 	upstreams map[string]*declarative.Upstream // by name
 	places    map[string][]any                 // of routes, services and plugin rows, by id
+	origins   map[string]origin                // of what was converted from manifests: their rules
 	scopes    map[string]scope                 // of all plugins, by their names
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"kong-traffic-split/kong/declarative"
+	"kong-traffic-split/kong/httproute"
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/file"
 )
@@ -46,9 +47,11 @@ func (c *checker) read(s Source) {
 		c.readKong(s.Name, deck.File, index)
 	case has(splitKeys):
 		c.readSplits(s, text)
+	case has([]string{"apiVersion"}) && has([]string{"kind"}):
+		c.manifests = append(c.manifests, httproute.Source{Name: s.Name, Data: s.Data})
 	default:
 		c.report(unreadable, s.Name, config.Problem{
-			Line: 1, Column: 1, Message: "is neither a declarative file of Kong's, which has a _format_version, nor a split file, which has splits",
+			Line: 1, Column: 1, Message: "is neither a declarative file of Kong's, which has a _format_version, nor a split file, which has splits, nor a manifest, which has apiVersion and kind",
 		})
 	}
 }
