@@ -50,6 +50,7 @@ type converter struct {
 	objects     *objects
 	addresses   map[addressKey]Address
 	hasServices map[string]bool // namespaces of which the manifests have Services
+	mixed       bool            // some routes take requests by other protocols than others
 }
 
 // Convert converts the routes of some manifests. It returns no output if a problem is more

@@ -3,6 +3,7 @@ package httproute
 import (
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
@@ -10,9 +11,30 @@ import (
 	"kong-traffic-split/kong/declarative"
 )
 
+// cacheKey always holds. Kong's router keeps what it found for a request, by all fields
+// that some route asks for but net.protocol (kong/router/fields.lua): so these two, in which
+// http and https differ, have to be asked for.
+const cacheKey = `!(tls.sni == "" && net.dst.port == 0)`
+
+// mixed reports whether some entries take requests by other protocols than others.
+func mixed(plans []*plan) bool {
+	var first *entry
+	for _, p := range plans {
+		for _, e := range p.entries {
+			if first == nil {
+				first = e
+			} else if !slices.Equal(first.protocols, e.protocols) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // expression is an entry in the language of Kong's router. all takes the whole path for
-// what matched, so that all of it can be stripped.
-func (e *entry) expression(all bool) string {
+// what matched, so that all of it can be stripped; mixed says that there are entries of
+// other protocols.
+func (e *entry) expression(all, mixed bool) string {
 	var and []string
 	if len(e.protocols) == 1 {
 		protocol := "http"
@@ -20,6 +42,9 @@ func (e *entry) expression(all bool) string {
 			protocol = "https"
 		}
 		and = append(and, "net.protocol == "+literal(protocol))
+		if mixed {
+			and = append(and, cacheKey)
+		}
 	}
 	var hosts []string
 	for _, h := range e.hostnames {
@@ -92,7 +117,7 @@ func literal(s string) string { return `"` + escapes.Replace(s) + `"` }
 
 var (
 	headerFieldName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
-	queryFieldName  = regexp.MustCompile(`^[A-Za-z0-9_.]+$`)
+	queryFieldName  = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 )
 
 // checkMatch reports what Kong's router can match in no flavor.
@@ -125,7 +150,7 @@ func (e *entry) checkMatch() {
 func (c *converter) checkExpression(e *entry) {
 	for _, q := range e.match.queries {
 		if !queryFieldName.MatchString(q.name) {
-			e.rule.route.doc.leave(q.at.field("name"), "%s: Kong's router knows only arguments named by letters, digits, _ and .", quote(q.name))
+			e.rule.route.doc.leave(q.at.field("name"), "%s: Kong's router knows only arguments named by letters, digits and _", quote(q.name))
 			e.dropped = true
 		}
 	}

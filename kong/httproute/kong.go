@@ -27,6 +27,7 @@ func (c *converter) write(plans []*plan) *Output {
 			p.entries = c.redirects(p)
 		}
 	}
+	c.mixed = mixed(plans)
 	out := &Output{Flavor: c.flavor(plans)}
 	var services, routes, upstreams []object
 	splits := object{}
@@ -121,7 +122,7 @@ func (c *converter) route(p *plan, e *entry, flavor string) object {
 	}
 	o := object{{"name", e.name}, {"protocols", protocols}}
 	if flavor == Expressions {
-		o.put("expression", e.expression(p.stripAll))
+		o.put("expression", e.expression(p.stripAll, c.mixed))
 		o.put("priority", e.priority)
 	} else {
 		o.putSome("hosts", e.hostnames)

@@ -10,15 +10,14 @@ import (
 
 // entry is a match of a rule for hostnames of one specificity: one route of Kong's.
 type entry struct {
-	rule       *rule
-	match      *match
-	name       string
-	hostnames  []string // of one specificity; none: any
-	protocols  []string
-	priority   uint64
-	order      int  // 0 has the highest precedence of all
-	dropped    bool // it cannot be converted
-	byProtocol bool // it is for one of several protocols, each with an entry of its own
+	rule      *rule
+	match     *match
+	name      string
+	hostnames []string // of one specificity; none: any
+	protocols []string
+	priority  uint64
+	order     int  // 0 has the highest precedence of all
+	dropped   bool // it cannot be converted
 }
 
 // The precedence of an entry, as the Gateway API orders matches: the most specific

@@ -78,7 +78,6 @@ func (c *converter) redirects(p *plan) (entries []*entry) {
 			for _, protocol := range protocols {
 				one := *e
 				one.hostnames, one.protocols = h, protocol
-				one.byProtocol = len(protocols) > 1
 				if len(hosts)*len(protocols) > 1 {
 					one.name += "." + strconv.Itoa(len(entries))
 				}

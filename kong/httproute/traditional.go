@@ -116,9 +116,6 @@ func (e *entry) traditionalProblems() (problems []traditionalProblem) {
 	report := func(at *trail, format string, args ...any) {
 		problems = append(problems, traditionalProblem{e, at, "the router's flavor " + Traditional + " " + fmt.Sprintf(format, args...)})
 	}
-	if e.byProtocol {
-		report(m.at, "does not tell https from http, which this redirect needs without a scheme")
-	}
 	if len(m.queries) > 0 {
 		report(m.at.field("queryParams"), "cannot match arguments of the query")
 	}
@@ -193,12 +190,18 @@ func conflicts(entries []*entry) (problems []traditionalProblem) {
 						if first.order > second.order {
 							first, second = second, first
 						}
-						if first.priority > second.priority || first.rule == second.rule || !overlap(first.match, second.match) || seen[pair{first.rule, second.rule}] {
+						// The router of this flavor does not look at protocols.
+						same := !slices.ContainsFunc(second.protocols, func(p string) bool { return !slices.Contains(first.protocols, p) })
+						if same && (first.priority > second.priority || first.rule == second.rule) || !overlap(first.match, second.match) || seen[pair{first.rule, second.rule}] {
 							return
 						}
 						seen[pair{first.rule, second.rule}] = true
+						why := fmt.Sprintf("does not prefer %s, as the Gateway API does", first.name)
+						if !same {
+							why = "does not tell their protocols apart"
+						}
 						problems = append(problems, traditionalProblem{second.entry, second.match.at, fmt.Sprintf(
-							"a request can meet both %s and %s, and the router's flavor %s does not prefer %s, as the Gateway API does", first.name, second.name, Traditional, first.name)})
+							"a request can meet both %s and %s, and the router's flavor %s %s", first.name, second.name, Traditional, why)})
 					})
 				}
 			}
