@@ -63,7 +63,7 @@ func TestExamplesOfDocs(t *testing.T) {
 }
 
 // TestConfigurationsOfDocs: each configuration that a page shows is taken: a file of
-// Kong's, a split file, or the config of one split, or the ramp of one.
+// Kong's, a split file, or the config of one split, or the ramp of one, or a manifest.
 func TestConfigurationsOfDocs(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -91,6 +91,9 @@ func TestConfigurationsOfDocs(t *testing.T) {
 			write(t, "shown.yml", text)
 			command := rootCommand()
 			command.SetArgs([]string{"simulate", "shown.yml", "--requests", "1"})
+			if strings.HasPrefix(text, "apiVersion:") { // a manifest
+				command.SetArgs([]string{"convert", "shown.yml"})
+			}
 			command.SetOut(io.Discard)
 			if err := command.Execute(); err != nil {
 				t.Errorf("%s shows what is refused: %v\n%s", page, err, text)
