@@ -135,6 +135,11 @@ var house = []room{
 	},
 	{
 		name: "kong/declarative",
+		ours: []string{"kong/expression"},
+	},
+	{
+		name:  "kong/expression",
+		never: map[string]string{"net/http": "an expression is evaluated for values, whatever they are of"},
 	},
 	{
 		name: "kong/admin",
@@ -174,7 +179,7 @@ var house = []room{
 	},
 	{
 		name:  "kong/standin",
-		ours:  []string{"kong/wire", "kong/declarative"},
+		ours:  []string{"kong/wire", "kong/declarative", "kong/expression"},
 		never: map[string]string{"kong-traffic-split/plugin/...": "it reaches the plugin only over the socket, as Kong does"},
 	},
 	{

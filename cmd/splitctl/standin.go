@@ -20,7 +20,7 @@ test the plugin without Kong.
 
 It is set up by Kong's environment variables: KONG_DECLARATIVE_CONFIG,
 KONG_PROXY_LISTEN, KONG_STREAM_LISTEN, KONG_ADMIN_LISTEN, KONG_PREFIX,
-KONG_PLUGINS, KONG_PLUGINSERVER_NAMES, KONG_PLUGINSERVER_<NAME>_SOCKET,
+KONG_ROUTER_FLAVOR, KONG_PLUGINS, KONG_PLUGINSERVER_NAMES, KONG_PLUGINSERVER_<NAME>_SOCKET,
 _QUERY_CMD and _START_CMD, KONG_NGINX_WORKER_PROCESSES, KONG_LOG_LEVEL,
 KONG_TRUSTED_IPS, KONG_REAL_IP_HEADER and KONG_DNS_HOSTSFILE. The flags win
 over them.
@@ -33,7 +33,7 @@ SIGTERM ends it once the requests in flight are done.
 // standinFlags are the flags of splitctl standin.
 type standinFlags struct {
 	declarative, proxy, stream, admin string
-	socket, query, start              string
+	socket, query, start, flavor      string
 	workers                           int
 	resolve                           map[string]string
 }
@@ -65,6 +65,7 @@ func standinCommand() *cobra.Command {
 	f.StringVar(&flags.socket, "plugin-socket", "", "the plugin server's socket, a `path`")
 	f.StringVar(&flags.query, "plugin-query-cmd", "", "a shell `command` that prints the plugin server's dump")
 	f.StringVar(&flags.start, "plugin-start-cmd", "", "a shell `command` that runs the plugin server")
+	f.StringVar(&flags.flavor, "router-flavor", "", "traditional_compatible or expressions, a `flavor` (default: the former)")
 	f.IntVar(&flags.workers, "workers", 0, "how many of nginx's workers to simulate")
 	f.StringToStringVar(&flags.resolve, "resolve", nil, "an address in place of DNS, `name=address`; may be repeated")
 	f.Lookup("resolve").DefValue = "" // help would show the default []
@@ -79,6 +80,7 @@ func (f standinFlags) apply(o *standin.Options) {
 	for to, value := range map[*string]string{
 		&o.DeclarativeConfig: f.declarative,
 		&o.ProxyListen:       f.proxy, &o.StreamListen: f.stream, &o.AdminListen: f.admin,
+		&o.RouterFlavor: f.flavor,
 	} {
 		if value != "" {
 			*to = value

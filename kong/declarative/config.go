@@ -15,6 +15,8 @@ type Config struct {
 	Credentials []*Credential `json:"keyauth_credentials"`
 	Plugins     []*Plugin     `json:"plugins"`
 
+	// Flavor is that of the router for which it was checked.
+	Flavor Flavor `json:"-"`
 	// Rows are all rows by entity, with all fields; null is nil.
 	Rows map[string][]map[string]any `json:"-"`
 }
@@ -57,6 +59,8 @@ type Route struct {
 	PreserveHost            bool                `json:"preserve_host"`
 	RegexPriority           int                 `json:"regex_priority"`
 	HTTPSRedirectStatusCode int                 `json:"https_redirect_status_code"`
+	Expression              *string             `json:"expression"` // flavor expressions only, as the next
+	Priority                uint64              `json:"priority"`
 	Service                 *Ref                `json:"service"`
 
 	Row map[string]any `json:"-"`
@@ -120,7 +124,7 @@ type Plugin struct {
 }
 
 func newConfig(s *schemas, rows map[string][]map[string]any) (*Config, error) {
-	c := &Config{Rows: rows}
+	c := &Config{Rows: rows, Flavor: s.flavor}
 	text, err := json.Marshal(rows)
 	if err == nil {
 		err = json.Unmarshal(text, c)

@@ -37,22 +37,30 @@ var bundled = []string{"file-log", "key-auth", "request-termination"}
 
 // schemas are those of a whole file, for a set of plugins.
 type schemas struct {
+	flavor   Flavor
 	entities map[string]*record
 	top      *record
 }
 
-// newSchemas compiles the schemas for these plugins, whose own schemas are
-// given by name.
-func newSchemas(plugins map[string]map[string]any) (*schemas, error) {
+// newSchemas compiles the schemas for a router of that flavor and these plugins,
+// whose own schemas are given by name.
+func newSchemas(flavor Flavor, plugins map[string]map[string]any) (*schemas, error) {
 	raw := rawEntities()
-	s := &schemas{entities: map[string]*record{}}
+	entities, variants := maps.Clone(raw["entities"].(map[string]any)), raw["routes"].(map[string]any)
+	if flavor == Expressions {
+		entities["routes"], variants = withExpressions(entities["routes"].(map[string]any), variants)
+	}
+	s := &schemas{flavor: flavor, entities: map[string]*record{}}
 	for _, name := range entityOrder {
-		s.entities[name] = must(compileRecord(raw["entities"].(map[string]any)[name].(map[string]any), true, nil))
+		s.entities[name] = must(compileRecord(entities[name].(map[string]any), true, nil))
+	}
+	if flavor == Expressions {
+		s.entities["routes"].checks = append(s.entities["routes"].checks, routeExpression)
 	}
 	s.entities["services"].shorthands = serviceURL
 	s.entities["services"].variant = withoutURL
 	s.entities["upstreams"].shorthands = upstreamAlgorithm
-	s.addRouteVariants(raw["routes"].(map[string]any))
+	s.addRouteVariants(variants)
 	if err := s.addPluginVariants(plugins); err != nil {
 		return nil, err
 	}

@@ -18,10 +18,15 @@ type Loader struct {
 	plugins map[string]map[string]any // the schemas of plugins, as they are written
 }
 
-// NewLoader makes a loader for the enabled plugins. "bundled" stands for those
-// of Kong's own that are known here, see entities.yaml; the schemas of
+// NewLoader makes a loader for the enabled plugins, and for Kong's default router. "bundled"
+// stands for those of Kong's own that are known here, see entities.yaml; the schemas of
 // others are given by name, as the plugins dump them.
 func NewLoader(enabled []string, dumped map[string]json.RawMessage) (*Loader, error) {
+	return NewLoaderFor(TraditionalCompatible, enabled, dumped)
+}
+
+// NewLoaderFor makes one for a router of that flavor.
+func NewLoaderFor(flavor Flavor, enabled []string, dumped map[string]json.RawMessage) (*Loader, error) {
 	own := rawEntities()["plugins"].(map[string]any)
 	plugins := map[string]map[string]any{}
 	for _, name := range Enabled(enabled) {
@@ -37,7 +42,7 @@ func NewLoader(enabled []string, dumped map[string]json.RawMessage) (*Loader, er
 			return nil, fmt.Errorf("%s plugin is enabled but not installed", name)
 		}
 	}
-	s, err := newSchemas(plugins)
+	s, err := newSchemas(flavor, plugins)
 	if err != nil {
 		return nil, err
 	}

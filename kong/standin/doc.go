@@ -17,7 +17,8 @@
 // does not know.
 //
 // What it does: services, routes, upstreams, consumers and plugins from a
-// declarative file; HTTP/1.1, HTTP/2, WebSocket and gRPC; TCP connections
+// declarative file, routed as by Kong's flavors traditional_compatible and expressions
+// (router_flavor); HTTP/1.1, HTTP/2, WebSocket and gRPC; TCP connections
 // (stream_listen), with TLS that ends here or is passed through; plugin servers
 // over a Unix socket (ProtoBuf:1), with one instance for each simulated worker,
 // subsystem and plugin row, in the phases access, preread and log; the bundled
@@ -31,7 +32,7 @@
 //   - run the phases certificate, rewrite and response of a plugin server's plugin;
 //   - proxy UDP (stream_listen);
 //   - know certificates, SNIs, vaults other than env, consumer groups or workspaces;
-//   - route by expressions: it is the flavor traditional_compatible;
+//   - have the router's flavor traditional, or regular expressions other than Go's, which differ from Kong's in rare things;
 //   - verify the certificates of backends, whatever a Service says, or present one of its own;
 //   - check the health of targets, or balance other than by weighted round-robin;
 //   - use DNS beyond the system's resolver: no SRV records, no cache of its own;

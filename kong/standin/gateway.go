@@ -171,7 +171,7 @@ func (g *Gateway) prepare() (prepared, error) {
 		dumped[p.name] = p.schema
 		g.warnOfPhases(&p)
 	}
-	if next.loader, err = declarative.NewLoader(enabled, dumped); err != nil {
+	if next.loader, err = declarative.NewLoaderFor(g.flavor, enabled, dumped); err != nil {
 		return next, err
 	}
 	next.handlers = g.newHandlers(enabled, external)

@@ -34,6 +34,8 @@ type Options struct {
 	Plugins []string
 	// PluginServers are those that Kong starts or connects to.
 	PluginServers []PluginServer
+	// RouterFlavor is traditional_compatible or expressions. Default: the former.
+	RouterFlavor string
 	// Workers is how many of nginx's workers are simulated. Default: one for
 	// each CPU.
 	Workers int
@@ -81,6 +83,7 @@ func FromEnv(environ []string) (Options, error) {
 		AdminListen:       env["KONG_ADMIN_LISTEN"],
 		Prefix:            env["KONG_PREFIX"],
 		Plugins:           list(env["KONG_PLUGINS"]),
+		RouterFlavor:      env["KONG_ROUTER_FLAVOR"],
 		LogLevel:          env["KONG_LOG_LEVEL"],
 		TrustedIPs:        list(env["KONG_TRUSTED_IPS"]),
 		RealIPHeader:      env["KONG_REAL_IP_HEADER"],
@@ -147,6 +150,7 @@ type settings struct {
 	proxy, stream, admin []listener
 	level                level
 	trusted              []netip.Prefix
+	flavor               declarative.Flavor
 }
 
 // pluginServerFolder is where Kong looks for a server it is given no command for.
@@ -154,12 +158,13 @@ const pluginServerFolder = "/usr/local/bin"
 
 func (o Options) check() (settings, error) {
 	s := settings{Options: o}
-	var errs [5]error
+	var errs [6]error
 	s.proxy, errs[0] = parseListen("proxy_listen", cmp.Or(o.ProxyListen, "127.0.0.1:8000"), httpFlags)
 	s.admin, errs[1] = parseListen("admin_listen", cmp.Or(o.AdminListen, "127.0.0.1:8001"), httpFlags)
 	s.stream, errs[2] = parseListen("stream_listen", cmp.Or(o.StreamListen, "off"), streamFlags)
 	s.level, errs[3] = parseLevel(o.LogLevel)
 	s.trusted, errs[4] = parsePrefixes(o.TrustedIPs)
+	s.flavor, errs[5] = declarative.ParseFlavor(o.RouterFlavor)
 	s.Prefix = cmp.Or(o.Prefix, "/usr/local/kong")
 	s.RealIPHeader = cmp.Or(o.RealIPHeader, "X-Real-IP")
 	if s.Workers == 0 {

@@ -2,6 +2,7 @@ package standin
 
 import (
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -105,11 +106,17 @@ func consumerID(x *exchange) string {
 // routeRequest finds the route, and sets what follows from it.
 func (x *exchange) routeRequest() *answer {
 	path := x.path()
-	s := subject{path: path, method: x.r.Method, host: x.host, port: x.port(), header: x.header}
+	s := subject{path: path, method: x.r.Method, host: x.host, port: x.port(), header: x.header, query: x.args}
 	if x.tls != nil {
 		s.tls, s.sni = true, x.tls.ServerName
 	}
+	s.source, s.destination = x.ends()
 	m, err := x.gen.router.find(s)
+	if err == errNoList {
+		x.luaLog(levelError, "handler.lua:", "failed to run access phase: "+err.Error())
+		x.collectGlobal()
+		return x.unexpectedAnswer(http.StatusInternalServerError)
+	}
 	if err != nil {
 		x.luaLog(levelError, "atc.lua:479:", "exec(): router returned an error: "+err.Error()+
 			", 404 Not Found will be returned for the current request")
@@ -138,6 +145,14 @@ func (x *exchange) routeRequest() *answer {
 	}
 	x.balancer.prepare(x.service)
 	return nil
+}
+
+// ends are the addresses of the client and of the listener.
+func (x *exchange) ends() (source, destination netip.AddrPort) {
+	remote, _ := netip.ParseAddrPort(x.r.RemoteAddr)
+	destination, _ = netip.ParseAddrPort(x.conn.local)
+	client, _ := netip.ParseAddr(x.clientIP)
+	return netip.AddrPortFrom(client.Unmap(), remote.Port()), netip.AddrPortFrom(destination.Addr().Unmap(), destination.Port())
 }
 
 // collectGlobal collects the plugins that log a request without a route.

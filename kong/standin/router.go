@@ -2,28 +2,25 @@ package standin
 
 import (
 	"cmp"
-	"errors"
 	"iter"
-	"net/http"
 	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"kong-traffic-split/kong/declarative"
+	"kong-traffic-split/kong/expression"
 )
 
-// A router finds the route of a request, or of a TCP connection, as Kong's of the
-// flavor traditional_compatible does: each route is conditions with a priority, and
-// the first whose conditions hold counts, the highest priority first and among equals
-// the highest id. It does not look at protocols.
+// A router finds the route of a request, or of a TCP connection, as Kong's does: each
+// route is conditions with a priority, and the first whose conditions hold counts, the
+// highest priority first and among equals the highest id. In the flavor
+// traditional_compatible it does not look at protocols.
 type router struct {
 	matchers []matcher
-	// looksAt are the facts of a request that a route asks for: "path",
-	// "host" and names of headers.
-	looksAt map[string]bool
+	fields   map[string]bool // of Kong's router, that a route asks for
+	cache    *matchCache     // nil: in a stream
 }
 
 // matcher is a route, or those of its paths that have the same priority.
@@ -33,23 +30,11 @@ type matcher struct {
 	route      *declarative.Route
 	service    *declarative.Service
 	conditions []condition
-	paths      []*regexp.Regexp // none: any path
+	paths      []*regexp.Regexp       // none: any path
+	expression *expression.Expression // or nil
 }
 
 type condition func(s subject) bool
-
-// subject is what a request or a connection is routed by.
-type subject struct {
-	path        string // normalised
-	method      string
-	host        string // as it stands in the request
-	port        int    // of the listener
-	header      http.Header
-	tls         bool // has not been terminated, in a stream
-	sni         string
-	source      netip.AddrPort // of a stream only, as the next
-	destination netip.AddrPort // the listener's
-}
 
 // match is what the router finds out about a request or a connection.
 type match struct {
@@ -66,24 +51,33 @@ type captures struct {
 }
 
 func newRouter(config *declarative.Config) *router {
-	return routerOf(routesOf(config, isHTTP), priority)
+	r := newRouterOf(config, isHTTP, priority)
+	r.cache = &matchCache{}
+	return r
 }
 
 func newStreamRouter(config *declarative.Config) *router {
-	return routerOf(routesOf(config, isStream), streamPriority)
+	return newRouterOf(config, isStream, streamPriority)
 }
 
-func routerOf(routes iter.Seq2[*declarative.Route, *declarative.Service], priority func(*declarative.Route, []string) uint64) *router {
-	r := &router{looksAt: map[string]bool{}}
-	for route, service := range routes {
+func newRouterOf(config *declarative.Config, belongs func(...string) bool, priority func(*declarative.Route, []string) uint64) *router {
+	r := &router{fields: map[string]bool{}}
+	for route, service := range routesOf(config, belongs) {
 		conditions := r.conditionsOf(route)
+		if config.Flavor == declarative.Expressions {
+			conditions = append(conditions, r.protocolConditions(route)...)
+		}
+		if route.Expression != nil {
+			r.matchers = append(r.matchers, r.expressionMatcher(route, service, conditions))
+			continue
+		}
 		for i, paths := range groupPaths(route.Paths) {
-			m := matcher{priority(route, paths), route.ID, route, service, conditions, nil}
+			m := matcher{priority(route, paths), route.ID, route, service, conditions, nil, nil}
 			if i > 0 {
 				m.id += "#" + strconv.Itoa(i)
 			}
 			for _, path := range paths {
-				r.looksAt["path"] = true
+				r.fields["http.path"] = true
 				m.paths = append(m.paths, pathRegexp(path))
 			}
 			r.matchers = append(r.matchers, m)
@@ -93,6 +87,40 @@ func routerOf(routes iter.Seq2[*declarative.Route, *declarative.Service], priori
 		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(b.id, a.id))
 	})
 	return r
+}
+
+// expressionBits are those of an expression's priority, which is above all others.
+const expressionBits = 0xff << 56
+
+// expressionMatcher is a route with an expression. What does not parse was refused with
+// the file.
+func (r *router) expressionMatcher(route *declarative.Route, service *declarative.Service, conditions []condition) matcher {
+	e, err := expression.Parse(*route.Expression, isStream(route.Protocols...))
+	if err != nil {
+		panic(err)
+	}
+	for _, field := range e.Fields() {
+		r.fields[field] = true
+	}
+	return matcher{expressionBits | route.Priority, route.ID, route, service, conditions, nil, e}
+}
+
+// protocolConditions have a request's protocol be one of the route's, but for routes of
+// TLS alone: they redirect a request without it.
+func (r *router) protocolConditions(route *declarative.Route) []condition {
+	if len(route.Protocols) == 1 && slices.Contains([]string{"https", "tls", "tls_passthrough"}, route.Protocols[0]) {
+		return nil
+	}
+	r.fields["net.protocol"] = true
+	var protocols []string
+	for _, p := range route.Protocols {
+		stands, ok := map[string]string{"grpc": "http", "grpcs": "https", "tls_passthrough": "tcp"}[p]
+		if !ok {
+			stands = p
+		}
+		protocols = append(protocols, stands)
+	}
+	return []condition{func(s subject) bool { return slices.Contains(protocols, s.protocol()) }}
 }
 
 // routesOf are the routes of a subsystem, each with its Service. A Service of the
@@ -153,9 +181,11 @@ func pathRegexp(path string) *regexp.Regexp {
 // conditionsOf are a route's conditions but for its paths.
 func (r *router) conditionsOf(route *declarative.Route) (all []condition) {
 	if len(route.Methods) > 0 {
+		r.fields["http.method"] = true
 		all = append(all, func(s subject) bool { return slices.Contains(route.Methods, s.method) })
 	}
 	if len(route.SNIs) > 0 { // they count for TLS only
+		r.fields["tls.sni"], r.fields["net.protocol"] = true, true
 		all = append(all, func(s subject) bool {
 			return !s.tls || slices.ContainsFunc(route.SNIs, func(sni string) bool {
 				return matchesWildcard(strings.TrimSuffix(sni, "."), s.sni)
@@ -163,7 +193,10 @@ func (r *router) conditionsOf(route *declarative.Route) (all []condition) {
 		})
 	}
 	if len(route.Hosts) > 0 {
-		r.looksAt["host"] = true
+		r.fields["http.host"] = true
+		if slices.ContainsFunc(route.Hosts, func(h string) bool { return strings.Contains(h, ":") }) {
+			r.fields["net.dst.port"] = true
+		}
 		all = append(all, func(s subject) bool {
 			host, port := splitPort(s.host, s.port)
 			return slices.ContainsFunc(route.Hosts, func(wanted string) bool {
@@ -173,7 +206,7 @@ func (r *router) conditionsOf(route *declarative.Route) (all []condition) {
 		})
 	}
 	for name, values := range route.Headers {
-		r.looksAt[http.CanonicalHeaderKey(name)] = true
+		r.fields["http.headers."+strings.ToLower(strings.ReplaceAll(name, "-", "_"))] = true
 		all = append(all, headerCondition(name, values))
 	}
 	if len(route.Sources) > 0 {
@@ -246,7 +279,10 @@ const (
 )
 
 func priority(route *declarative.Route, paths []string) (p uint64) {
-	for _, n := range []int{len(route.Methods), len(route.Hosts), len(route.Headers), len(route.SNIs), len(paths)} {
+	for _, n := range []int{
+		len(route.Sources), len(route.Destinations), len(route.Methods), len(route.Hosts), len(route.Headers),
+		len(route.SNIs), len(paths),
+	} {
 		p += uint64(min(n, 1)) << weightShift
 	}
 	if route.Hosts != nil && !strings.Contains(strings.Join(route.Hosts, ""), "*") {
@@ -296,47 +332,65 @@ func addressPriority(addresses []declarative.Address) (p uint64) {
 	return p
 }
 
-// errNoText is the error of a request that cannot be routed, as a fact that a route
-// asks for is not UTF-8.
-var errNoText = errors.New("invalid utf-8 sequence")
-
 // find returns the route of a request or a connection, or nil.
 func (r *router) find(s subject) (*match, error) {
-	if !r.isText(s) {
-		return nil, errNoText
+	facts, key, err := r.facts(s)
+	if err != nil {
+		return nil, err
 	}
+	if r.cache != nil {
+		if m, known := r.cache.get(key); known {
+			return m, nil
+		}
+	}
+	m := r.search(s, func(field string) []expression.Value { return facts[field] })
+	if r.cache != nil {
+		r.cache.set(key, m)
+	}
+	return m, nil
+}
+
+func (r *router) search(s subject, values func(field string) []expression.Value) *match {
 	for _, m := range r.matchers {
 		if slices.ContainsFunc(m.conditions, func(holds condition) bool { return !holds(s) }) {
 			continue
 		}
+		if m.expression != nil {
+			if found, ok := m.expression.Eval(values); ok {
+				return &match{m.route, m.service, found.Matched("http.path"), capturesOf(found.Captures())}
+			}
+			continue
+		}
 		if m.paths == nil {
-			return &match{route: m.route, service: m.service}, nil
+			return &match{route: m.route, service: m.service}
 		}
 		for _, path := range m.paths {
 			if groups := path.FindStringSubmatch(s.path); groups != nil {
-				return &match{m.route, m.service, groups[0], newCaptures(path, groups)}, nil
+				return &match{m.route, m.service, groups[0], newCaptures(path, groups)}
 			}
 		}
 	}
-	return nil, nil
+	return nil
 }
 
-// isText reports whether all facts that routes ask for are UTF-8, as Kong's router
-// requires.
-func (r *router) isText(s subject) bool {
-	for fact := range r.looksAt {
-		values := s.header[fact]
-		switch fact {
-		case "path":
-			values = []string{s.path}
-		case "host":
-			values = []string{s.host}
-		}
-		if slices.ContainsFunc(values, func(value string) bool { return !utf8.ValidString(value) }) {
-			return false
+// capturesOf sorts the groups of expressions by numbers and names. It is nil where there
+// is none but the whole match.
+func capturesOf(groups map[string]string) *captures {
+	if len(groups) < 2 {
+		return nil
+	}
+	c := &captures{named: map[string]string{}}
+	for name, group := range groups {
+		number, err := strconv.Atoi(name)
+		switch {
+		case err != nil:
+			c.named[name] = group
+		case number > 0:
+			c.unnamed = append(c.unnamed, make([]string, max(number-len(c.unnamed), 0))...)
+			c.unnamed[number-1] = group
 		}
 	}
-	return true
+	return c
 }
 
 // newCaptures is nil for an expression without groups.

@@ -118,7 +118,12 @@ func TestCaptures(t *testing.T) {
 // loadConfig checks what follows a format version.
 func loadConfig(t *testing.T, yaml string) *declarative.Config {
 	t.Helper()
-	loader, err := declarative.NewLoader([]string{"bundled"}, nil)
+	return loadConfigFor(t, declarative.TraditionalCompatible, yaml)
+}
+
+func loadConfigFor(t *testing.T, flavor declarative.Flavor, yaml string) *declarative.Config {
+	t.Helper()
+	loader, err := declarative.NewLoaderFor(flavor, []string{"bundled"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -129,7 +129,8 @@ func TestOptionsOfTheEnvironment(t *testing.T) {
 		PluginServers: []PluginServer{
 			{Name: "traffic-split", Socket: "/s", QueryCmd: "cat x"}, {Name: "two", StartCmd: "two"},
 		},
-		Workers: 3, LogLevel: "info", TrustedIPs: []string{"10.0.0.0/8", "::1"}, RealIPHeader: "X-Forwarded-For",
+		RouterFlavor: "expressions",
+		Workers:      3, LogLevel: "info", TrustedIPs: []string{"10.0.0.0/8", "::1"}, RealIPHeader: "X-Forwarded-For",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
