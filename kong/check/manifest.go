@@ -140,13 +140,19 @@ func text(y *yaml.Node, keys ...string) string {
 // leaves out those that are about no rule.
 func (c *checker) toRules(k *Kong) {
 	var kept []Finding
+	said := map[string]bool{} // of the KongPlugin that a row has its config from
 	for _, f := range c.findings {
 		if f.File != k.Name {
 			kept = append(kept, f)
+			said[f.Message] = said[f.Message] || f.ID == refusedByPlugin.ID
+		}
+	}
+	for _, f := range c.findings {
+		if f.File != k.Name {
 			continue
 		}
 		row, inside := k.rowAt(f.Path)
-		if from, ok := k.rule(row); ok && f.ID != refusedByKong.ID {
+		if from, ok := k.rule(row); ok && f.ID != refusedByKong.ID && !said[f.Message] {
 			f.Message = strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(inside, "config"), ".")+": ", ": ") + f.Message
 			f.File, f.Path, f.Line, f.Column = from.file, from.path, from.line, from.column
 			kept = append(kept, f)

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -32,11 +33,8 @@ func (c *checker) read(s Source) {
 		return
 	}
 	keys := index.Keys()
-	has := func(some []string) bool {
-		return slices.ContainsFunc(some, func(key string) bool { return slices.Contains(keys, key) })
-	}
 	switch {
-	case has([]string{"_format_version"}), has(kongKeys) && !has(splitKeys):
+	case has(keys, "_format_version"), has(keys, kongKeys...) && !has(keys, splitKeys...):
 		if deck.File == nil && wrong == nil {
 			deck.File, wrong = declarative.Parse(s.Data)
 		}
@@ -45,15 +43,21 @@ func (c *checker) read(s Source) {
 			return
 		}
 		c.readKong(s.Name, deck.File, index)
-	case has(splitKeys):
-		c.readSplits(s, text)
-	case has([]string{"apiVersion"}) && has([]string{"kind"}):
+	case has(keys, splitKeys...):
+		c.readSplits(s, text, nil)
+	case has(keys, "apiVersion") && has(keys, "kind"):
 		c.manifests = append(c.manifests, httproute.Source{Name: s.Name, Data: s.Data})
+		c.readObjects(s.Name, text)
 	default:
 		c.report(unreadable, s.Name, config.Problem{
 			Line: 1, Column: 1, Message: "is neither a declarative file of Kong's, which has a _format_version, nor a split file, which has splits, nor a manifest, which has apiVersion and kind",
 		})
 	}
+}
+
+// has reports whether one of some keys is there.
+func has(keys []string, some ...string) bool {
+	return slices.ContainsFunc(some, func(key string) bool { return slices.Contains(keys, key) })
 }
 
 // readKong reads a declarative file of Kong's.
@@ -77,31 +81,70 @@ func (c *checker) readKong(name string, parsed declarative.File, index *file.Ind
 type splitFile struct {
 	name   string
 	folder string
-	tree   *config.Node
+	tree   *config.Node              // of the file that it is in
+	place  []any                     // in it
 	splits map[string]*config.Config // those that the plugin takes
 }
 
-// readSplits reads a split file. If the plugin refuses one of its splits, it goes on with
-// the others, which the plugin does not.
-func (c *checker) readSplits(s Source, text string) {
+// all returns all splits of the file, right or not.
+func (f *splitFile) all() []config.Member {
+	if splits := walk(f.tree, append(slices.Clip(f.place), "splits")); splits != nil {
+		return splits.Members
+	}
+	return nil
+}
+
+// readSplits reads a split file, which may be in another file. If the plugin refuses one of
+// its splits, it goes on with the others, which the plugin does not.
+func (c *checker) readSplits(s Source, text string, in *inside) {
 	tree, problem := file.Parse(text)
 	if problem != nil {
-		c.report(refusedByPlugin, s.Name, *problem)
+		p := *problem
+		p.Line, p.Column = in.at(p.Line, p.Column)
+		p.Path = join(pathOf(in.place()), p.Path)
+		c.report(refusedByPlugin, s.Name, p)
 		return
 	}
-	f := &splitFile{name: s.Name, folder: s.Folder, tree: tree}
-	c.splits = append(c.splits, f)
-	splits, problems := config.DecodeFile(tree)
-	for _, p := range problems {
-		c.report(refusedByPlugin, s.Name, p)
+	if in != nil {
+		place(tree, in.at)
 	}
+	f := &splitFile{name: s.Name, folder: s.Folder, tree: in.around(tree), place: in.place()}
+	c.splits = append(c.splits, f)
+	report := func(check *Check, problems config.Problems) {
+		for _, p := range problems {
+			p.Path = join(pathOf(in.place()), p.Path)
+			c.report(check, s.Name, p)
+		}
+	}
+	splits, problems := config.DecodeFile(tree)
+	report(refusedByPlugin, problems)
 	if f.splits = splits; problems != nil {
 		f.splits = decodeEach(tree)
 	}
 	if c.options.NoOutcomes && problems == nil {
 		_, problems := config.DecodeFile(tree, config.WithoutOutcomes)
-		for _, p := range problems {
-			c.report(noOutcomes, s.Name, p)
+		report(noOutcomes, problems)
+	}
+	for _, other := range c.splits[:len(c.splits)-1] {
+		c.twice(f, other)
+	}
+}
+
+// twice reports the splits that an earlier file of the same folder has too.
+func (c *checker) twice(f, earlier *splitFile) {
+	if f.folder == "" || f.folder != earlier.folder {
+		return
+	}
+	first := map[string]config.Member{}
+	for _, m := range earlier.all() {
+		first[m.Key] = m
+	}
+	for _, m := range f.all() {
+		if was, ok := first[m.Key]; ok {
+			c.report(refusedByPlugin, f.name, config.Problem{
+				Path: config.Join("splits", m.Key), Line: m.Line, Column: m.Column,
+				Message: fmt.Sprintf("is in %s:%d:%d already; keep one of them", earlier.name, was.Line, was.Column),
+			})
 		}
 	}
 }

@@ -116,10 +116,8 @@ var splitMissing = &Check{
 	all: func(c *checker, f found) {
 		known := map[string]bool{}
 		for _, file := range c.splits {
-			if splits := file.tree.Get("splits"); splits != nil {
-				for _, m := range splits.Members {
-					known[m.Key] = true
-				}
+			for _, m := range file.all() {
+				known[m.Key] = true
 			}
 		}
 		for _, k := range c.kongs {
@@ -154,8 +152,12 @@ var splitUnused = &Check{
 	Doc: "A split of a split file that no row uses, where files of Kong's are given too.",
 	all: func(c *checker, f found) {
 		used := map[string]bool{}
+		files := 0
 		for _, k := range c.kongs {
-			if len(k.problems) > 0 {
+			if k.origins != nil { // the rows of its routes have their own backends
+				continue
+			}
+			if files++; len(k.problems) > 0 {
 				return
 			}
 			for _, row := range k.rows {
@@ -175,8 +177,8 @@ var splitUnused = &Check{
 		}
 		for _, file := range c.splits {
 			for name := range file.splits {
-				if len(c.kongs) > 0 && !used[name] {
-					f(file.name, file.tree, at("splits", name), "no row of the plugin uses it: name it in a row's split, or give a route with a row of the plugin that name")
+				if files > 0 && !used[name] {
+					f(file.name, file.tree, append(slices.Clip(file.place), "splits", name), "no row of the plugin uses it: name it in a row's split, or give a route with a row of the plugin that name")
 				}
 			}
 		}

@@ -91,7 +91,7 @@ func (c *checker) uses() (all []*use) {
 	for _, f := range c.splits {
 		for _, name := range slices.Sorted(maps.Keys(f.splits)) {
 			all = append(all, &use{
-				Config: f.splits[name], file: f.name, tree: f.tree, place: at("splits", name), kongs: c.kongs,
+				Config: f.splits[name], file: f.name, tree: f.tree, place: append(slices.Clip(f.place), "splits", name), kongs: c.kongs,
 				routes: entries[name],
 			})
 		}
