@@ -365,8 +365,10 @@ func TestHouseIsDocumented(t *testing.T) {
 		}
 		delete(documented, r.name)
 	}
-	delete(documented, "legacy") // a module of its own
 	for name := range documented {
+		if _, err := os.Stat(filepath.Join("..", name, "go.mod")); err == nil {
+			continue // a module of its own
+		}
 		t.Errorf("CONTRIBUTING.md has the room %s, for which there are no rules", name)
 	}
 }

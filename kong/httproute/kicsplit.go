@@ -43,10 +43,7 @@ func (c *converter) kicSplit(p *plan) object {
 	if p.answer != 0 { // then plan has not read it
 		p.ownConfig = c.ownPluginConfig(p)
 	}
-	for _, m := range p.ownConfig {
-		o = append(o, m)
-	}
-	return o
+	return append(o, p.ownConfig...)
 }
 
 func (c *converter) kicBackend(p *plan, b *backend) object {

@@ -212,10 +212,7 @@ func (c *converter) split(p *plan) object {
 	}
 	o := object{{"backends", backends}}
 	o.putSome("session", c.session(p))
-	for _, m := range p.ownConfig {
-		o = append(o, m)
-	}
-	return o
+	return append(o, p.ownConfig...)
 }
 
 // backend is one backend of a split.
