@@ -89,6 +89,7 @@ func (s *scene) cmdGateway(args []string) (string, error) {
 	}
 	s.gateway = g
 	s.ts.Setenv("admin", g.admin)
+	s.ts.Setenv("proxy", g.proxy)
 	s.ts.Setenv("declarative", file)
 	if *postgres {
 		if err := s.database.fill(g, g.engine.(*kong), text); err != nil {

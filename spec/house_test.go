@@ -169,6 +169,12 @@ var house = []room{
 		name: "kong/httproute/generate",
 	},
 	{
+		name:  "kong/doctor",
+		ours:  []string{"kong/admin", "plugin", "plugin/config", "plugin/rollout", "plugin/split", "plugin/status"},
+		tests: []string{},
+		never: map[string]string{"kong-traffic-split/kong/standin": "it asks whatever Kong there is"},
+	},
+	{
 		name: "kong/manifest",
 		ours: []string{"plugin/config", "plugin/file"},
 		never: map[string]string{
@@ -207,7 +213,7 @@ var house = []room{
 	},
 	{
 		name: "cmd/splitctl",
-		ours: []string{"cmd/command", "cmd/command/demo", "kong/standin", "kong/admin", "kong/httproute", "kong/check", "kong/declarative", "kong/manifest", "plugin", "plugin/config", "plugin/file", "plugin/rollout", "plugin/simulate", "plugin/status", "plugin/status/top"},
+		ours: []string{"cmd/command", "cmd/command/demo", "kong/standin", "kong/admin", "kong/httproute", "kong/check", "kong/declarative", "kong/doctor", "kong/manifest", "plugin", "plugin/config", "plugin/file", "plugin/rollout", "plugin/simulate", "plugin/status", "plugin/status/top"},
 	},
 	{
 		name: "cmd/echo",

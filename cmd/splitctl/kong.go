@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"reflect"
 	"strings"
@@ -18,36 +17,8 @@ import (
 // maxDeclarative is how many bytes a declarative file of Kong's may have.
 const maxDeclarative = 64 << 20
 
-// tokenVariable is the environment variable with the token for the Admin API.
-const tokenVariable = "KONG_ADMIN_TOKEN"
-
-// client returns the Admin API's.
-func (s *steerFlags) client() (*admin.Client, error) {
-	token := os.Getenv(tokenVariable)
-	if s.tokenFile != "" {
-		text, err := os.ReadFile(s.tokenFile) // it may be a pipe of the shell's
-		if err != nil {
-			return nil, fmt.Errorf("--token-file: %w", err)
-		}
-		token = string(text)
-	}
-	token = strings.TrimSpace(token)
-	if strings.ContainsAny(token, "\r\n") {
-		return nil, errors.New("the token for the Admin API has several lines")
-	}
-	return &admin.Client{URL: s.admin, Token: token}, nil
-}
-
 // inKong says which Kong an error is about.
 func (s *steerFlags) inKong(err error) error { return fmt.Errorf("%s: %w", s.kong(), err) }
-
-// kong returns the address of the Admin API without the password that may be in it.
-func (s *steerFlags) kong() string {
-	if u, err := url.Parse(s.admin); err == nil && u.User != nil {
-		return u.Redacted()
-	}
-	return s.admin
-}
 
 // changeRow changes a row of a Kong that has a database. Its Admin API cannot compare and
 // swap: between the last look and the change is a moment in which somebody else's change
@@ -140,7 +111,7 @@ func (s *steerFlags) changeDeclarative(ctx context.Context, split string, decide
 	if err != nil {
 		return nil, err
 	}
-	if s.admin == "" {
+	if s.address == "" {
 		if s.dryRun || len(out.difference) == 0 {
 			return out, nil
 		}

@@ -25,8 +25,7 @@ import (
 // what to wait for.
 type steerFlags struct {
 	file        string // a split file, or
-	admin       string // Kong's Admin API, and
-	tokenFile   string
+	adminFlags         // Kong's Admin API, and
 	declarative string // where Kong has no database, the file
 	force       bool
 	dryRun      bool
@@ -45,8 +44,7 @@ func (s *steerFlags) add(cmd *cobra.Command) {
 	f.BoolVar(&s.endSessions, "end-sessions", false, "end all sessions of the split with this change")
 	f.StringArrayVar(&s.wait, "wait", nil, "wait until the server with this status `address` uses the change; may be repeated")
 	f.DurationVar(&s.timeout, "timeout", 30*time.Second, "for how long to wait")
-	f.StringVar(&s.admin, "admin", "", "the `address` of Kong's Admin API; the token for it is taken from "+tokenVariable)
-	f.StringVar(&s.tokenFile, "token-file", "", "a `file` with the token for the Admin API")
+	s.adminFlags.add(f)
 	f.StringVar(&s.declarative, "declarative", "", "where Kong has no database, its declarative `file`")
 	f.BoolVar(&s.force, "force", false, "post the declarative file even if Kong has what the file has not")
 	cmd.MarkFlagsOneRequired("file", "admin", "declarative")
@@ -118,7 +116,7 @@ func (s *steerFlags) change(ctx context.Context, split string, decide decide) (*
 	switch {
 	case s.declarative != "":
 		return s.changeDeclarative(ctx, split, decide)
-	case s.admin != "":
+	case s.address != "":
 		return s.changeRow(ctx, split, decide)
 	}
 	ctx, cancel := untilLocked(ctx)

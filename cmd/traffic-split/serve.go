@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"kong-traffic-split/plugin"
+	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/file"
 	"kong-traffic-split/plugin/health"
 	"kong-traffic-split/plugin/server"
@@ -53,7 +54,7 @@ func serve(parent context.Context, o options, child *keeper.Child, open func() (
 	}
 	source := status.Source{
 		Version: plugin.Version, Commit: commit(), Started: time.Now(), Hosts: o.statusHosts,
-		Splits: p.Status, ConfigErrors: p.ConfigErrors, Changes: changes.All, Log: o.dropped,
+		Schema: config.KongSchema(), Outcomes: o.outcomes, Splits: p.Status, ConfigErrors: p.ConfigErrors, Changes: changes.All, Log: o.dropped,
 	}
 	if child != nil {
 		source.Processes = func() status.Processes { return status.Processes(keeper.DeathsOf(child)) }

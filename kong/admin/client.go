@@ -20,6 +20,8 @@ type Client struct {
 	URL string
 	// Token is sent as Kong-Admin-Token; empty: none. It is in no message.
 	Token string
+
+	once bool // each request has a connection of its own
 }
 
 // answerTime is how long Kong may take to answer. A long declarative configuration takes
@@ -71,6 +73,7 @@ func (c *Client) do(ctx context.Context, method, path string, body, to any) erro
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
+	r.Close = c.once
 	if c.Token != "" {
 		r.Header.Set("Kong-Admin-Token", c.Token)
 	}

@@ -23,6 +23,10 @@ type Source struct {
 	Version string
 	// Commit is what the server was built from; empty: that is not known.
 	Commit string
+	// Schema is Kong's schema of the plugin, of which the report has a hash. Nil: none.
+	Schema []byte
+	// Outcomes is whether Kong is to report what becomes of requests.
+	Outcomes bool
 	// Splits returns the state of all splits at now.
 	Splits func(now time.Time) []plugin.SplitStatus
 	// ConfigErrors returns the configs that are wrong. Nil: that is not known.
@@ -137,6 +141,10 @@ func writeMetrics(to io.Writer, from prometheus.Gatherer, log *slog.Logger) erro
 type Report struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit,omitempty"`
+	// Schema is [SchemaHash] of the schema that Kong has to have; empty: it is not known.
+	Schema string `json:"schema,omitempty"`
+	// Outcomes is whether the server was started with -outcomes.
+	Outcomes bool `json:"outcomes"`
 	// Now is the server's time, and Started when the process began, from which on it counts.
 	Now     time.Time `json:"now"`
 	Started time.Time `json:"started,omitzero"`
@@ -165,7 +173,7 @@ type SplitFiles struct {
 func (s *Source) report() *Report {
 	now := time.Now()
 	r := &Report{
-		Version: s.Version, Commit: s.Commit, Now: now.UTC(), Started: s.Started.UTC(),
+		Version: s.Version, Commit: s.Commit, Schema: SchemaHash(s.Schema), Outcomes: s.Outcomes, Now: now.UTC(), Started: s.Started.UTC(),
 		ConfigErrors: []plugin.ConfigError{}, Splits: s.Splits(now), Changes: []Change{},
 	}
 	if s.ConfigErrors != nil {
