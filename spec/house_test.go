@@ -159,7 +159,7 @@ var house = []room{
 	},
 	{
 		name: "kong/httproute",
-		ours: []string{"kong/declarative"},
+		ours: []string{"kong/declarative", "plugin/config"},
 		never: map[string]string{
 			pdk + "/...": "routes are converted without a gateway",
 			"net/http":   "routes are converted without a cluster",

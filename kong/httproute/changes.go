@@ -3,6 +3,7 @@ package httproute
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 )
@@ -95,6 +96,7 @@ func (c *converter) changes(d *document, filters []gateway.HTTPRouteFilter, owne
 			out.request = c.noHost(d, headersOf(f.RequestHeaderModifier), f.RequestHeaderModifier, at, &out)
 		case gateway.HTTPRouteFilterResponseHeaderModifier:
 			out.response = headersOf(f.ResponseHeaderModifier)
+			refuseControl(d, f.ResponseHeaderModifier, at.field("responseHeaderModifier"))
 			if ofBackend {
 				out.response = addedOnly(d, out.response, f.ResponseHeaderModifier, at.field("responseHeaderModifier"))
 			}
@@ -145,6 +147,17 @@ func (c *converter) noHost(d *document, h headers, f *gateway.HTTPHeaderFilter, 
 		}
 	}
 	return h
+}
+
+// refuseControl reports values of headers that would end one and begin another.
+func refuseControl(d *document, f *gateway.HTTPHeaderFilter, at *trail) {
+	for field, all := range map[string][]gateway.HTTPHeader{"set": f.Set, "add": f.Add} {
+		for i, h := range all {
+			if strings.ContainsFunc(h.Value, unicode.IsControl) {
+				d.leave(at.field(field).item(i).field("value"), "%s must not have control characters in it", quote(h.Value))
+			}
+		}
+	}
 }
 
 // addedOnly reports changes to the response of a single backend that the plugin cannot

@@ -212,7 +212,9 @@ func (c *converter) split(p *plan) object {
 	}
 	o := object{{"backends", backends}}
 	o.putSome("session", c.session(p))
-	return append(o, p.ownConfig...)
+	o = append(o, p.ownConfig...)
+	c.checkSplit(p, o)
+	return o
 }
 
 // backend is one backend of a split.

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -20,6 +22,8 @@ type Address struct {
 	Host      string
 	HostPort  int
 }
+
+var hostText = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`)
 
 // ParseAddress reads namespace/name[:port]=host:port.
 func ParseAddress(s string) (Address, error) {
@@ -44,7 +48,8 @@ func ParseAddress(s string) (Address, error) {
 		return wrong()
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || n == 0 || host == "" || !namespaceName.MatchString(a.Namespace) || !objectName.MatchString(a.Name) {
+	_, isName := netip.ParseAddr(host)
+	if err != nil || n == 0 || isName != nil && !hostText.MatchString(host) || !namespaceName.MatchString(a.Namespace) || !objectName.MatchString(a.Name) {
 		return wrong()
 	}
 	a.Host, a.HostPort = host, int(n)

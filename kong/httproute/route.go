@@ -1,6 +1,7 @@
 package httproute
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -78,7 +79,10 @@ func newRoute(d *document) *route {
 
 func (r *route) set(spec *gateway.CommonRouteSpec, hostnames []gateway.Hostname) {
 	r.parents = spec.ParentRefs
-	for _, hostname := range hostnames {
+	for i, hostname := range hostnames {
+		if _, err := netip.ParseAddr(string(hostname)); err == nil {
+			r.doc.refuse((*trail)(nil).fields("spec", "hostnames").item(i), "%s is an IP address; the Gateway API has names here", hostname)
+		}
 		r.hostnames = append(r.hostnames, string(hostname))
 	}
 }

@@ -1,0 +1,81 @@
+package httproute
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"kong-traffic-split/plugin/config"
+)
+
+// checkSplit reports what the plugin would refuse of the config of a split.
+func (c *converter) checkSplit(p *plan, split object) {
+	var text strings.Builder
+	split.json(&text)
+	n, err := config.ParseKong([]byte(text.String()))
+	if err != nil {
+		p.rule.route.doc.refuse(p.rule.at, "the plugin would refuse the split: %v", err)
+		return
+	}
+	_, problems := config.DecodeRow(n, config.References)
+	for _, problem := range problems {
+		p.rule.route.doc.leave(p.cause(problem.Path), "the plugin would refuse this: %v", problem)
+	}
+}
+
+var inBackend = regexp.MustCompile(`^backends\[(\d+)\]`)
+
+// cause is where a part of a split comes from.
+func (p *plan) cause(path string) *trail {
+	if m := inBackend.FindStringSubmatch(path); m != nil {
+		if i, err := strconv.Atoi(m[1]); err == nil && i < len(p.backends) {
+			return p.backends[i].ref.at
+		}
+	}
+	if strings.HasPrefix(path, "session") {
+		return p.rule.at.field("sessionPersistence")
+	}
+	return p.rule.at
+}
+
+// json writes a mapping as JSON.
+func (o object) json(b *strings.Builder) {
+	b.WriteByte('{')
+	for i, m := range o {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(jsonString(m.key) + ":")
+		switch v := m.value.(type) {
+		case object:
+			v.json(b)
+		case []object:
+			b.WriteByte('[')
+			for i, item := range v {
+				if i > 0 {
+					b.WriteByte(',')
+				}
+				item.json(b)
+			}
+			b.WriteByte(']')
+		case []string:
+			b.WriteByte('[')
+			for i, s := range v {
+				if i > 0 {
+					b.WriteByte(',')
+				}
+				b.WriteString(jsonString(s))
+			}
+			b.WriteByte(']')
+		case string:
+			b.WriteString(jsonString(v))
+		case json.RawMessage:
+			b.Write(v)
+		default:
+			fmt.Fprint(b, v)
+		}
+	}
+	b.WriteByte('}')
+}
