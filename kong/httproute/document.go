@@ -150,9 +150,9 @@ func get(n *yaml.Node, names ...string) *yaml.Node {
 	return n
 }
 
-// text returns a field that is a scalar; empty if it is not there.
+// text returns a field that is a scalar; empty if it is not there, or null.
 func text(n *yaml.Node, names ...string) string {
-	if n = get(n, names...); n != nil && n.Kind == yaml.ScalarNode {
+	if n = get(n, names...); n != nil && n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
 		return n.Value
 	}
 	return ""

@@ -170,27 +170,26 @@ func describe(n *yaml.Node) string {
 }
 
 func (s *schema) checkObject(d *document, n *yaml.Node, at *trail) {
+	if s.Properties != nil {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if name := n.Content[i].Value; s.Properties[name] == nil {
+				d.refuse(at.field(name), "there is no such field%s", s.similar(name))
+			}
+		}
+		n.Content = withoutNulls(n.Content)
+	}
 	for _, value := range s.defaults {
 		if get(n, value.name) == nil {
 			n.Content = append(n.Content, scalar(value.name, n), placed(value.value, n))
 		}
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		name, value := n.Content[i].Value, n.Content[i+1]
-		field := s.AdditionalProperties
+		name, field := n.Content[i].Value, s.AdditionalProperties
 		if s.Properties != nil {
 			field = s.Properties[name]
 		}
-		switch {
-		case field == nil:
-			d.refuse(at.field(name), "there is no such field%s", s.similar(name))
-		case value.Tag == "!!null" && s.Properties != nil: // as if it were not there
-			if !slices.Contains(s.Required, name) {
-				continue
-			}
-			d.refuse(at.field(name), "has to be there")
-		default:
-			field.check(d, value, at.field(name))
+		if field != nil {
+			field.check(d, n.Content[i+1], at.field(name))
 		}
 	}
 	if s.MaxProperties != nil && len(n.Content)/2 > *s.MaxProperties {
@@ -201,10 +200,10 @@ func (s *schema) checkObject(d *document, n *yaml.Node, at *trail) {
 			d.refuse(at.field(name), "has to be there")
 		}
 	}
-	n.Content = withoutNulls(n.Content)
 }
 
-// withoutNulls drops the fields without a value, which an API server drops, too.
+// withoutNulls drops the fields without a value, as an API server does before it adds
+// what is there by default.
 func withoutNulls(content []*yaml.Node) []*yaml.Node {
 	out := content[:0]
 	for i := 0; i+1 < len(content); i += 2 {
