@@ -153,8 +153,8 @@ func (c *converter) noHost(d *document, h headers, f *gateway.HTTPHeaderFilter, 
 func refuseControl(d *document, f *gateway.HTTPHeaderFilter, at *trail) {
 	for field, all := range map[string][]gateway.HTTPHeader{"set": f.Set, "add": f.Add} {
 		for i, h := range all {
-			if strings.ContainsFunc(h.Value, unicode.IsControl) {
-				d.leave(at.field(field).item(i).field("value"), "%s must not have control characters in it", quote(h.Value))
+			if strings.ContainsFunc(h.Value, unicode.IsControl) || strings.HasPrefix(h.Value, ":") {
+				d.leave(at.field(field).item(i).field("value"), "%s must not have control characters in it, nor a colon at its beginning, which Kong's plugin response-transformer drops", quote(h.Value))
 			}
 		}
 	}

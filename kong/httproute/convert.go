@@ -90,14 +90,10 @@ func (c *converter) plans() []*plan {
 			p := c.plan(rule)
 			p.ports = attached.ports
 			for i := range rule.matches {
-				first := len(p.entries)
 				for _, group := range attached.hosts {
 					for _, hostnames := range byClass(group.hostnames) {
 						e := &entry{rule: rule, match: &rule.matches[i], hostnames: hostnames, protocols: protocols(group.protocols, r.grpc)}
 						e.name = rule.name() + "." + strconv.Itoa(i)
-						if n := len(p.entries) - first; n > 0 {
-							e.name += "." + strconv.Itoa(n)
-						}
 						p.entries = append(p.entries, e)
 					}
 				}

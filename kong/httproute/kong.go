@@ -26,6 +26,7 @@ func (c *converter) write(plans []*plan) *Output {
 		if p.changes.redirect != nil {
 			p.entries = c.redirects(p)
 		}
+		p.nameEntries()
 	}
 	c.mixed = mixed(plans)
 	out := &Output{Flavor: c.flavor(plans)}
@@ -149,7 +150,7 @@ func (c *converter) route(p *plan, e *entry, flavor string) object {
 func (c *converter) answering(p *plan, flavor string) (routes []object) {
 	for _, e := range p.kept() {
 		route := c.route(p, e, flavor)
-		rows := c.rows(p)
+		var rows []object
 		switch {
 		case p.answer != 0:
 			rows = append(rows, object{{"name", "request-termination"}, {"config", object{{"status_code", p.answer}, {"message", p.reason}}}})
@@ -158,23 +159,27 @@ func (c *converter) answering(p *plan, flavor string) (routes []object) {
 			config := object{{"status_code", *p.changes.redirect.StatusCode}, {"location", location}, {"keep_incoming_path", keep}}
 			rows = append(rows, object{{"name", "redirect"}, {"config", config}})
 		}
-		route.putSome("plugins", rows)
+		route.putSome("plugins", c.rows(p, rows...))
 		routes = append(routes, route)
 	}
 	return routes
 }
 
-// rows are the rows of plugins other than ours.
-func (c *converter) rows(p *plan) (rows []object) {
+// rows are the rows of plugins other than ours: those that the rule needs, and the
+// KongPlugins that it names.
+func (c *converter) rows(p *plan, needed ...object) (rows []object) {
 	if r := p.changes.response; !r.empty() && p.changes.redirect == nil && p.answer == 0 {
-		rows = append(rows, object{{"name", "response-transformer"}, {"config", responseTransformer(r)}})
+		needed = append(needed, object{{"name", "response-transformer"}, {"config", responseTransformer(r)}})
 	}
-	seen := map[string]bool{}
+	rows = needed
 	for _, plugin := range slices.Concat(p.changes.plugins, p.annotations) {
-		if plugin.name == pluginName || seen[plugin.name] {
+		if plugin.name == pluginName {
 			continue
 		}
-		seen[plugin.name] = true
+		if slices.ContainsFunc(rows, func(row object) bool { return row[0].value == plugin.name }) {
+			p.rule.route.doc.leave(p.namedAt(plugin), "the plugin %s is there already, by a filter or another KongPlugin; Kong has one of each in a place", plugin.name)
+			continue
+		}
 		row := object{{"name", plugin.name}}
 		if plugin.config != nil {
 			row.put("config", json.RawMessage(jsonOf(plugin.config)))
@@ -182,6 +187,14 @@ func (c *converter) rows(p *plan) (rows []object) {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// namedAt is where a rule names a KongPlugin.
+func (p *plan) namedAt(plugin *kongPlugin) *trail {
+	if slices.Contains(p.changes.plugins, plugin) {
+		return p.changes.at[gateway.HTTPRouteFilterExtensionRef]
+	}
+	return (*trail)(nil).fields("metadata", "annotations", "konghq.com/plugins")
 }
 
 // responseTransformer is the config of Kong's plugin for response headers. It removes,
@@ -352,6 +365,9 @@ func (c *converter) refuseNative(p *plan) {
 	if p.changes.hostname != "" {
 		filter(p.changes, gateway.HTTPRouteFilterURLRewrite, "another hostname needs")
 	}
+	if len(p.ownConfig) > 0 {
+		d.leave(p.rule.at, "a KongPlugin of %s needs the plugin: convert it --to kong", pluginName)
+	}
 	if p.rule.session != nil && len(p.backends) > 1 {
 		d.leave(p.rule.at.field("sessionPersistence"), "sessions need the plugin: convert it --to kong")
 	}
@@ -372,6 +388,7 @@ func (c *converter) refuseNative(p *plan) {
 
 // ownPluginConfig is what KongPlugins of ours say beside the backends.
 func (c *converter) ownPluginConfig(p *plan) (o object) {
+	p.ownFrom = map[string]*kongPlugin{}
 	for _, plugin := range slices.Concat(p.changes.plugins, p.annotations) {
 		if plugin.name != pluginName || plugin.config == nil {
 			continue
@@ -383,7 +400,8 @@ func (c *converter) ownPluginConfig(p *plan) (o object) {
 				plugin.doc.leave((*trail)(nil).fields("config", key), "the backends are those of the route, here")
 			case key == "session" && p.rule.session != nil:
 				plugin.doc.leave((*trail)(nil).fields("config", key), "the route has a sessionPersistence")
-			case !slices.ContainsFunc(o, func(m member) bool { return m.key == key }):
+			case p.ownFrom[key] == nil:
+				p.ownFrom[key] = plugin
 				o.put(key, json.RawMessage(jsonOf(value)))
 			}
 		}

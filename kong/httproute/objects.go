@@ -110,7 +110,7 @@ func (o *objects) problems() (all []Problem) {
 		byFile[d.file] = append(byFile[d.file], d.problems...)
 	}
 	for _, file := range slices.Compact(files) {
-		all = append(all, sorted(byFile[file])...)
+		all = append(all, slices.Compact(sorted(byFile[file]))...) // what is named twice is said once
 	}
 	return all
 }

@@ -3,6 +3,7 @@ package httproute
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
@@ -18,6 +19,18 @@ type entry struct {
 	priority  uint64
 	order     int  // 0 has the highest precedence of all
 	dropped   bool // it cannot be converted
+}
+
+// nameEntries tells entries of one match apart. No object of Kubernetes has a _ in its name.
+func (p *plan) nameEntries() {
+	seen := map[string]int{}
+	for _, e := range p.entries {
+		match := e.name
+		if n := seen[match]; n > 0 {
+			e.name += "_" + strconv.Itoa(n)
+		}
+		seen[match]++
+	}
 }
 
 // The precedence of an entry, as the Gateway API orders matches: the most specific

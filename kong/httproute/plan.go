@@ -29,8 +29,9 @@ type plan struct {
 	timeout     int    // in milliseconds; 0: Kong's own
 	retries     int    // -1: Kong's own
 	annotations []*kongPlugin
-	ownConfig   object // of the split, beside backends and session
-	foreign     bool   // the Kong Service is none of the backends, only a name
+	ownConfig   object                 // of the split, beside backends and session
+	ownFrom     map[string]*kongPlugin // the KongPlugin that has a key of it
+	foreign     bool                   // the Kong Service is none of the backends, only a name
 }
 
 // backend is where a part of the requests goes: the backendRefs that lead to one place.
@@ -240,7 +241,7 @@ func (p *plan) needsPlugin() bool {
 		return false
 	}
 	b := &p.backends[0]
-	return len(p.backends) > 1 || b.weight == 0 || b.path != "" || p.hostname(b) != "" ||
+	return len(p.backends) > 1 || len(p.ownConfig) > 0 || b.weight == 0 || b.path != "" || p.hostname(b) != "" ||
 		!p.changes.request.then(b.changes.request).empty() || len(b.changes.response.add) > 0
 }
 

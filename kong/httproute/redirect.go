@@ -78,9 +78,6 @@ func (c *converter) redirects(p *plan) (entries []*entry) {
 			for _, protocol := range protocols {
 				one := *e
 				one.hostnames, one.protocols = h, protocol
-				if len(hosts)*len(protocols) > 1 {
-					one.name += "." + strconv.Itoa(len(entries))
-				}
 				entries = append(entries, &one)
 			}
 		}

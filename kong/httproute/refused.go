@@ -21,6 +21,11 @@ func (c *converter) checkSplit(p *plan, split object) {
 	}
 	_, problems := config.DecodeRow(n, config.References)
 	for _, problem := range problems {
+		key, _, _ := strings.Cut(problem.Path, ".")
+		if plugin := p.ownFrom[key]; plugin != nil {
+			plugin.doc.leave((*trail)(nil).fields("config", key), "the plugin would refuse this: %v", problem)
+			continue
+		}
 		p.rule.route.doc.leave(p.cause(problem.Path), "the plugin would refuse this: %v", problem)
 	}
 }

@@ -25,6 +25,9 @@ type Address struct {
 
 var hostText = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`)
 
+// serviceName is what a name of a Service is like.
+var serviceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
 // ParseAddress reads namespace/name[:port]=host:port.
 func ParseAddress(s string) (Address, error) {
 	wrong := func() (Address, error) {
@@ -101,6 +104,10 @@ func (c *converter) resolve(r *rule, ref *backendRef) target {
 		return t
 	}
 	t.port = int(*ref.ref.Port)
+	if !serviceName.MatchString(t.service.name) {
+		d.leave(ref.at.field("name"), "there is no Service %s: its name would have lower-case letters, digits and - alone, 63 at most", quote(t.service.name))
+		return t
+	}
 	if t.service.namespace != d.namespace && !c.objects.granted(d, "", "Service", t.service) {
 		d.leave(ref.at.field("namespace"), "no ReferenceGrant in the namespace %s lets a %s of %s refer to the Service %s", t.service.namespace, d.kind, d.namespace, t.service.name)
 		return t

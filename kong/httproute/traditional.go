@@ -57,6 +57,8 @@ func (e *entry) traditionalPaths(all bool) []string {
 		return []string{"~" + strings.TrimPrefix(m.path, "^")}
 	case m.pathType == gateway.PathMatchExact:
 		return []string{"~" + regexp.QuoteMeta(path) + "$"}
+	case all && prefix == "":
+		return []string{"~/.*$"}
 	case all:
 		return []string{"~" + regexp.QuoteMeta(prefix) + "(?:/.*)?$"}
 	case prefix == "":
@@ -123,6 +125,8 @@ func (e *entry) traditionalProblems() (problems []traditionalProblem) {
 		switch {
 		case h.regex:
 			report(h.at.field("value"), "matches regular expressions of headers in lower case only")
+		case strings.HasPrefix(h.value, "~*"):
+			report(h.at.field("value"), "takes %s for a regular expression", quote(h.value))
 		case strings.ToLower(h.value) != strings.ToUpper(h.value):
 			report(h.at.field("value"), "does not tell %s from the same in other letters' case", quote(h.value))
 		case strings.EqualFold(h.name, "Host"):
