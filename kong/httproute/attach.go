@@ -46,8 +46,10 @@ func (o *objects) attach(r *route) attachment {
 			return everything
 		}
 		found, allowed, shares := false, false, false
+		var others []gateway.Listener // that the route is not attached to
 		for _, l := range g.spec.Listeners {
 			if parent.SectionName != nil && *parent.SectionName != l.Name || parent.Port != nil && *parent.Port != l.Port {
+				others = append(others, l)
 				continue
 			}
 			found = true
@@ -74,6 +76,12 @@ func (o *objects) attach(r *route) attachment {
 				if !slices.Contains(protocols[host], protocol) {
 					protocols[host] = append(protocols[host], protocol)
 				}
+			}
+		}
+		for _, l := range others {
+			if port, used := out.ports[strings.ToLower(string(l.Protocol))]; used && port != int(l.Port) {
+				r.doc.leave(at, "the Gateway %s has listeners on the ports %d and %d; Kong does not tell its ports apart, and this route would be on both", key, port, l.Port)
+				break
 			}
 		}
 		switch {

@@ -80,9 +80,9 @@ func Convert(sources []Source, options Options) (*Output, []Problem) {
 func (c *converter) plans() []*plan {
 	var plans []*plan
 	var entries []*entry
-	c.oneKindAHost()
+	first := map[string]*route{}
 	for _, r := range c.objects.routes {
-		attached := c.objects.attach(r)
+		attached := oneKindAHost(r, c.objects.attach(r), first)
 		if len(attached.hosts) == 0 {
 			continue
 		}
@@ -118,20 +118,37 @@ func protocols(of []string, grpc bool) []string {
 	return out
 }
 
-// oneKindAHost reports HTTPRoutes and GRPCRoutes of one hostname: which of them gets a
-// request would depend on more than the Gateway API says.
-func (c *converter) oneKindAHost() {
-	first := map[string]*route{}
-	for _, r := range c.objects.routes {
-		for i, h := range r.hostnames {
+// oneKindAHost leaves out hostnames of a GRPCRoute that are also an HTTPRoute's, or the
+// other way round: the first route has them. Which of two would get a request would depend
+// on more than the Gateway API says.
+func oneKindAHost(r *route, attached attachment, first map[string]*route) attachment {
+	var kept []hosts
+	for _, group := range attached.hosts {
+		hostnames := group.hostnames
+		if len(hostnames) == 0 {
+			hostnames = []string{""}
+		}
+		var free []string
+		for _, h := range hostnames {
 			switch other := first[h]; {
 			case other == nil:
 				first[h] = r
 			case other.grpc != r.grpc:
-				r.doc.leave((*trail)(nil).fields("spec", "hostnames").item(i), "%s is a hostname of the %s already; an HTTPRoute and a GRPCRoute cannot share one", h, other.doc.object())
+				said := h
+				if h == "" {
+					said = "any host"
+				}
+				r.doc.leave((*trail)(nil).fields("spec", "hostnames"), "%s is the %s's already; an HTTPRoute and a GRPCRoute cannot share a hostname", said, other.doc.object())
+				continue
 			}
+			free = append(free, h)
+		}
+		if len(free) > 0 {
+			kept = append(kept, hosts{slices.DeleteFunc(free, func(h string) bool { return h == "" }), group.protocols})
 		}
 	}
+	attached.hosts = kept
+	return attached
 }
 
 // parseDuration reads a duration of the Gateway API, which is one of Go's.

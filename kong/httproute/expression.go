@@ -156,11 +156,50 @@ func (c *converter) checkExpression(e *entry) {
 	}
 }
 
-// checkRegex reports an expression that Kong's router does not compile. It knows neither
-// back references nor look-around, as Go's library.
+// checkRegex reports an expression that Kong's router does not compile, or takes for
+// another one. Its library, Rust's, knows neither back references nor look-around, as Go's.
 func (e *entry) checkRegex(expression string, at *trail) {
+	why := strictRegex(expression)
 	if _, err := syntax.Parse(expression, syntax.Perl); err != nil {
-		e.rule.route.doc.leave(at, "%s is no regular expression that Kong's router takes: %v", quote(expression), err)
+		why = err.Error()
+	}
+	if why != "" {
+		e.rule.route.doc.leave(at, "%s is no regular expression that Kong's router takes: %s", quote(expression), why)
 		e.dropped = true
 	}
+}
+
+var (
+	repetition = regexp.MustCompile(`^\{\d+(,\d*)?\}`)
+	className  = regexp.MustCompile(`^\[:\^?[a-z]+:\]`)
+)
+
+// strictRegex says what Go takes in an expression that Rust does not, or understands
+// otherwise; empty: nothing.
+func strictRegex(expression string) string {
+	inClass := false
+	for i := 0; i < len(expression); i++ {
+		rest := expression[i:]
+		switch c := expression[i]; {
+		case c == '\\':
+			if len(rest) > 1 && strings.ContainsRune("QEC", rune(rest[1])) {
+				return "it does not know " + rest[:2]
+			}
+			i++
+		case inClass && c == ']':
+			inClass = false
+		case inClass && className.MatchString(rest):
+			i += len(className.FindString(rest)) - 1
+		case inClass && (c == '[' || strings.HasPrefix(rest, "&&") || strings.HasPrefix(rest, "--") || strings.HasPrefix(rest, "~~")):
+			return "in brackets, [ and && and -- and ~~ need a backslash"
+		case !inClass && c == '[':
+			inClass = true
+			if after := strings.TrimPrefix(rest[1:], "^"); strings.HasPrefix(after, "]") { // it stands for itself
+				i += len(rest) - len(after)
+			}
+		case !inClass && c == '{' && !repetition.MatchString(rest):
+			return "a { that begins no {3} or {3,5} needs a backslash"
+		}
+	}
+	return ""
 }

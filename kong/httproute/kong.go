@@ -3,7 +3,7 @@ package httproute
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,7 +41,9 @@ func (c *converter) write(plans []*plan) *Output {
 			continue
 		}
 		if c.options.To == Native {
-			c.refuseNative(p)
+			if c.refuseNative(p) {
+				continue
+			}
 			if u := p.upstream(); u != nil {
 				upstreams = append(upstreams, u)
 			}
@@ -345,7 +347,13 @@ func (p *plan) upstream() object {
 	}
 	var targets []object
 	for _, b := range p.backends {
-		targets = append(targets, object{{"target", fmt.Sprintf("%s:%d", b.host, b.hostPort)}, {"weight", b.weight}})
+		address := net.JoinHostPort(b.host, strconv.Itoa(b.hostPort))
+		i := slices.IndexFunc(targets, func(t object) bool { return t[0].value == address })
+		if i < 0 {
+			targets = append(targets, object{{"target", address}, {"weight", b.weight}})
+			continue
+		}
+		targets[i][1].value = targets[i][1].value.(int) + b.weight
 	}
 	return object{{"name", p.rule.name()}, {"targets", targets}}
 }
@@ -353,9 +361,10 @@ func (p *plan) upstream() object {
 // maxTargetWeight is that of a target of Kong's.
 const maxTargetWeight = 65535
 
-// refuseNative reports what Kong's weighted targets cannot do.
-func (c *converter) refuseNative(p *plan) {
+// refuseNative reports what Kong's weighted targets cannot do, and whether there is such.
+func (c *converter) refuseNative(p *plan) bool {
 	d := p.rule.route.doc
+	before := len(d.problems)
 	filter := func(ch changes, kind gateway.HTTPRouteFilterType, what string) {
 		if at := ch.at[kind]; at != nil {
 			d.leave(at.field("type"), "%s the plugin: convert it --to kong", what)
@@ -384,6 +393,7 @@ func (c *converter) refuseNative(p *plan) {
 			d.leave(b.ref.at, "is reached by %s and another backend by %s, which needs the plugin: convert it --to kong", b.protocol, p.backends[p.service].protocol)
 		}
 	}
+	return len(d.problems) > before
 }
 
 // ownPluginConfig is what KongPlugins of ours say beside the backends.

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
+
+	"kong-traffic-split/kong/declarative"
 )
 
 // entry is a match of a rule for hostnames of one specificity: one route of Kong's.
@@ -144,8 +146,8 @@ func arrange(entries []*entry) {
 			hosts = []string{""}
 		}
 		path := ""
-		if r.match.pathType != gateway.PathMatchRegularExpression {
-			path = string(r.match.pathType) + r.match.path
+		if r.match.pathType != gateway.PathMatchRegularExpression && !r.rule.route.grpc {
+			path = string(r.match.pathType) + strings.TrimSuffix(declarative.NormalizePath(r.match.path), "/")
 		}
 		next := 0
 		for _, host := range hosts {

@@ -26,6 +26,10 @@ func (c *converter) checkSplit(p *plan, split object) {
 			plugin.doc.leave((*trail)(nil).fields("config", key), "the plugin would refuse this: %v", problem)
 			continue
 		}
+		if problem.Path == "" && len(p.ownConfig) > 0 {
+			p.ownFrom[p.ownConfig[0].key].doc.leave((*trail)(nil).field("config"), "the plugin would refuse this: %v", problem)
+			continue
+		}
 		p.rule.route.doc.leave(p.cause(problem.Path), "the plugin would refuse this: %v", problem)
 	}
 }

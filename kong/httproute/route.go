@@ -4,8 +4,11 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
+
+	"kong-traffic-split/kong/declarative"
 )
 
 // route is an HTTPRoute or a GRPCRoute.
@@ -108,7 +111,7 @@ func (o *objects) addHTTPRoute(d *document) {
 
 func httpMatch(m gateway.HTTPRouteMatch, at *trail) match {
 	out := match{at: at, pathType: *m.Path.Type, path: *m.Path.Value}
-	out.length = len([]rune(out.path))
+	out.length = utf8.RuneCountInString(strings.TrimSuffix(declarative.NormalizePath(out.path), "/"))
 	if m.Method != nil {
 		out.method = string(*m.Method)
 	}

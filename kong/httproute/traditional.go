@@ -104,13 +104,15 @@ func (e *entry) traditionalPriority(kind partKind, path string) (p uint64) {
 
 // traditionalProblems are what this flavor cannot do of the entries.
 func traditionalProblems(entries []*entry) (problems []traditionalProblem) {
+	var able []*entry
 	for _, e := range entries {
-		problems = append(problems, e.traditionalProblems()...)
+		own := e.traditionalProblems()
+		problems = append(problems, own...)
+		if len(own) == 0 && !e.dropped {
+			able = append(able, e)
+		}
 	}
-	if len(problems) > 0 {
-		return problems
-	}
-	return conflicts(entries)
+	return append(problems, conflicts(able)...)
 }
 
 func (e *entry) traditionalProblems() (problems []traditionalProblem) {
@@ -179,8 +181,7 @@ func conflicts(entries []*entry) (problems []traditionalProblem) {
 	for _, b := range buckets {
 		slices.SortStableFunc(b.sorted, func(x, y part) int { return strings.Compare(x.path, y.path) })
 	}
-	type pair struct{ a, b *rule }
-	seen := map[pair]bool{}
+	seen := map[*entry]bool{} // each is reported once
 	for _, e := range entries {
 		for _, x := range e.parts() {
 			for _, host := range hostsOf(e) {
@@ -196,10 +197,10 @@ func conflicts(entries []*entry) (problems []traditionalProblem) {
 						}
 						// The router of this flavor does not look at protocols.
 						same := !slices.ContainsFunc(second.protocols, func(p string) bool { return !slices.Contains(first.protocols, p) })
-						if same && (first.priority > second.priority || first.rule == second.rule) || !overlap(first.match, second.match) || seen[pair{first.rule, second.rule}] {
+						if same && (first.priority > second.priority || first.rule == second.rule) || !overlap(first.match, second.match) || seen[second.entry] {
 							return
 						}
-						seen[pair{first.rule, second.rule}] = true
+						seen[second.entry] = true
 						why := fmt.Sprintf("does not prefer %s, as the Gateway API does", first.name)
 						if !same {
 							why = "does not tell their protocols apart"
