@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -240,13 +241,13 @@ func TestTheGuide(t *testing.T) {
 	route, others := guide(t)
 	apply(t, client, append(others, route)...)
 	c.has(t, "httproute.default.echo.0.0: echo=1 echo2=1")
-	kong.shares(t, map[string]int{"echo": 100, "echo2": 100})
+	kong.shares(t, map[string]int{"echo": 1, "echo2": 1}, map[string]int{"echo": 100, "echo2": 100})
 
 	if err := client.Patch(t.Context(), route, guidePatch); err != nil {
 		t.Fatal(err)
 	}
 	c.has(t, "httproute.default.echo.0.0: echo=200 echo2=100")
-	kong.shares(t, map[string]int{"echo": 133, "echo2": 67})
+	kong.shares(t, map[string]int{"echo": 200, "echo2": 100}, map[string]int{"echo": 133, "echo2": 67})
 	if strings.Contains(kong.log.String(), "SIGHUP") {
 		t.Error("the gateway was reloaded")
 	}
@@ -334,14 +335,15 @@ func TestTheRights(t *testing.T) {
 	})
 }
 
-// kong is a stand-in for Kong that has the routes which the ingress controller would make.
+// kong is a Kong, or the stand-in for it, that has the routes which the ingress controller
+// would make.
 type kong struct {
 	proxy, status string
 	log           *output
 }
 
-// gateway starts the stand-in, the plugin server with a split file, and the guide's
-// backends at addresses of this machine.
+// gateway starts Kong, whose executable SPEC_KONG names, or the stand-in; the plugin server
+// with a split file; and the guide's backends at addresses of this machine.
 func gateway(t *testing.T, splits string) *kong {
 	t.Helper()
 	bin := t.TempDir()
@@ -352,8 +354,9 @@ func gateway(t *testing.T, splits string) *kong {
 	}
 	dir := t.TempDir()
 	k := &kong{proxy: freeAddress(t), status: freeAddress(t), log: &output{}}
-	start := func(name string, args ...string) {
+	startEnv := func(env []string, name string, args ...string) {
 		cmd := exec.Command(filepath.Join(bin, name), args...)
+		cmd.Env = env
 		cmd.Stdout, cmd.Stderr = k.log, k.log
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -366,6 +369,7 @@ func gateway(t *testing.T, splits string) *kong {
 			}
 		})
 	}
+	start := func(name string, args ...string) { startEnv(nil, name, args...) }
 	// The whole of 127.0.0.0/8 is this machine; so both can have the port of the manifest.
 	one, two := fmt.Sprintf("127.18.%d.1", os.Getpid()%250), fmt.Sprintf("127.18.%d.2", os.Getpid()%250)
 	start("echo", "-listen", one+":1027", "-name", "echo")
@@ -373,9 +377,41 @@ func gateway(t *testing.T, splits string) *kong {
 	socket, info := filepath.Join(dir, "s"), filepath.Join(dir, "info.json")
 	start("traffic-split", "-supervise=false", "-socket", socket, "-info-file", info, "-file", splits, "-status-listen", k.status)
 	until(t, func() error { _, err := os.Stat(info); return err })
-	start("splitctl", "standin", "--declarative-config", "testdata/kong.yml", "--proxy-listen", k.proxy,
-		"--plugin-socket", socket, "--plugin-query-cmd", "cat "+info,
-		"--resolve", "echo.default.svc.cluster.local="+one, "--resolve", "echo2.default.svc.cluster.local="+two)
+	hosts := filepath.Join(dir, "hosts")
+	if err := os.WriteFile(hosts, []byte(one+" echo.default.svc.cluster.local\n"+two+" echo2.default.svc.cluster.local\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	declarative, err := filepath.Abs("testdata/kong.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := append(os.Environ(),
+		"KONG_DATABASE=off", "KONG_DECLARATIVE_CONFIG="+declarative, "KONG_DNS_HOSTSFILE="+hosts, "KONG_PREFIX="+filepath.Join(dir, "prefix"),
+		"KONG_PROXY_LISTEN="+k.proxy, "KONG_ADMIN_LISTEN=off", "KONG_ADMIN_GUI_LISTEN=off", "KONG_STATUS_LISTEN=off", "KONG_ANONYMOUS_REPORTS=off",
+		"KONG_NGINX_WORKER_PROCESSES=2", "KONG_PLUGINS=traffic-split", "KONG_PLUGINSERVER_NAMES=traffic-split",
+		"KONG_PLUGINSERVER_TRAFFIC_SPLIT_SOCKET="+socket, "KONG_PLUGINSERVER_TRAFFIC_SPLIT_QUERY_CMD=cat "+info)
+	if u, err := user.Current(); err == nil && u.Uid == "0" { // nginx's workers may use the socket then
+		env = append(env, "KONG_NGINX_USER="+u.Username)
+	}
+	if path := os.Getenv("SPEC_KONG"); path != "" {
+		for _, command := range []string{"start", "stop"} {
+			run := func() {
+				cmd := exec.Command(path, command)
+				cmd.Env = append(env, "KONG_ROUTER_FLAVOR=traditional") // as the chart has it; the stand-in has not
+				cmd.Stdout, cmd.Stderr = k.log, k.log
+				if err := cmd.Run(); err != nil {
+					t.Fatalf("kong %s: %v\n%s", command, err, k.log)
+				}
+			}
+			if command == "start" {
+				run()
+			} else {
+				t.Cleanup(run)
+			}
+		}
+	} else {
+		startEnv(env, "splitctl", "standin")
+	}
 	until(t, func() error {
 		c, err := net.Dial("tcp", k.proxy)
 		if err == nil {
@@ -386,20 +422,20 @@ func gateway(t *testing.T, splits string) *kong {
 	return k
 }
 
-// shares sends 200 requests and compares who has answered. It waits until the plugin
-// server has the weights of the file, which it watches.
-func (k *kong) shares(t *testing.T, want map[string]int) {
+// shares waits until the plugin server has the weights, of the file that it watches. Then it
+// sends 200 requests, and compares who has answered; where in the rotation they begin
+// makes a difference of one.
+func (k *kong) shares(t *testing.T, weights, want map[string]int) {
 	t.Helper()
-	var now map[string]int
 	until(t, func() error {
 		if _, err := k.ask(); err != nil {
 			return err
 		}
-		var err error
-		if now, err = k.weights(); err != nil {
+		now, err := k.weights()
+		if err != nil {
 			return err
 		}
-		if now["echo"]*want["echo2"]/max(want["echo"], 1) > now["echo2"]+1 || len(now) != 2 || (now["echo"] > now["echo2"]) != (want["echo"] > want["echo2"]) {
+		if !maps.Equal(now, weights) {
 			return fmt.Errorf("weights in use are %v", now)
 		}
 		return nil
