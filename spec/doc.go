@@ -68,8 +68,9 @@
 //	[!] gateway [-http2] [-https port] [-managed [-standby]] [-postgres] [-conf name=value]... kong.yml
 //	    starts the gateway with a declarative file and waits until it serves;
 //	    $declarative is that file, $admin the address of its Admin API, $proxy that of its proxy;
-//	    beside ours, the plugins key-auth, request-termination and file-log are
-//	    enabled: key-auth comes before ours, refuses who has no key, and throws
+//	    beside ours, the plugins key-auth, request-termination, redirect,
+//	    request-transformer, response-transformer and file-log are enabled:
+//	    key-auth comes before ours, refuses who has no key, and throws
 //	    where its config names an anonymous consumer that does not exist;
 //	    request-termination comes after ours;
 //	    with -postgres it has a database, which the services, routes and plugins

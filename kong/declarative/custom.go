@@ -42,7 +42,11 @@ var customChecks = map[string]validator{
 	"host_with_wildcards":     ofText(func(s string) string { return checkHostWithPort(strings.ReplaceAll(s, "*", "abc")) }),
 	"wildcard_host":           ofText(checkWildcardHost),
 
-	"termination": checkTermination,
+	"termination":    checkTermination,
+	"url":            ofText(checkURL),
+	"changed_header": ofText(func(s string) string { return checkChangedHeader(s, false) }),
+	"renamed_header": ofText(func(s string) string { return checkChangedHeader(s, true) }),
+	"key_with_value": ofText(checkKeyWithValue),
 }
 
 // ofText makes a validator of a field whose values are texts.

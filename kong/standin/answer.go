@@ -140,6 +140,7 @@ func (x *exchange) send(a *answer) {
 	if header.Get("Content-Length") == "" {
 		header.Set("Content-Length", strconv.Itoa(len(body)))
 	}
+	x.filterHeader(header)
 	if x.proxied {
 		x.addProxyHeaders(header)
 	} else {

@@ -22,13 +22,15 @@
 // (stream_listen), with TLS that ends here or is passed through; plugin servers
 // over a Unix socket (ProtoBuf:1), with one instance for each simulated worker,
 // subsystem and plugin row, in the phases access, preread and log; the bundled
-// plugins key-auth, request-termination and file-log; the Admin API's GET / and
+// plugins key-auth, request-termination, redirect, request-transformer,
+// response-transformer and file-log; the Admin API's GET / and
 // /status, GET and POST /config, schemas and POST /schemas/ENTITY/validate, and lists
 // of entities to read, with pages and tags: what decK's ping, dump, diff and validate ask.
 //
 // What is not named in this comment is not there. In particular, it does not
 //   - answer calls of the PDK that the plugin does not make, or know nginx's variables and Kong's values of ngx.ctx that it does not ask for;
 //   - run Kong's other plugins, plugins in Lua, JavaScript, Python or WebAssembly, or request-termination's echo;
+//   - transform bodies, queries or methods, or render templates (request-transformer, response-transformer);
 //   - run the phases certificate, rewrite and response of a plugin server's plugin;
 //   - proxy UDP (stream_listen);
 //   - know certificates, SNIs, vaults other than env, consumer groups or workspaces;

@@ -84,7 +84,7 @@ type times struct {
 	addressSought, balancerEnded, answered, finished time.Time
 }
 
-// collected is a plugin whose log phase is to run for a request.
+// collected is a plugin whose later phases are to run for a request.
 type collected struct {
 	plugin *handler
 	row    *pluginRow

@@ -2,6 +2,7 @@ package standin
 
 import (
 	"cmp"
+	"net/http"
 	"slices"
 	"time"
 )
@@ -16,7 +17,12 @@ type handler struct {
 	access   phaseFunc // nil, as the others: it does not have the phase
 	preread  phaseFunc
 	log      phaseFunc
+	filter   filterFunc
 }
+
+// A filterFunc is the phase header_filter of a plugin, which changes the header of the
+// answer.
+type filterFunc func(row *pluginRow, header http.Header)
 
 // A phaseFunc runs a phase of a plugin, for one of its rows.
 type phaseFunc func(x *exchange, row *pluginRow) error
@@ -28,6 +34,14 @@ func (g *Gateway) newHandlers(enabled []string, external []externalPlugin) []*ha
 		switch name {
 		case "key-auth":
 			all = append(all, &handler{name: name, version: version, priority: 1250, access: keyAuth})
+		case "redirect":
+			all = append(all, &handler{name: name, version: version, priority: 779, access: redirect})
+		case "request-transformer":
+			all = append(all, &handler{name: name, version: version, priority: 801, access: transformRequest})
+		case "response-transformer":
+			all = append(all, &handler{
+				name: name, version: version, priority: 800, access: refuseBodies, filter: transformResponse,
+			})
 		case "request-termination":
 			all = append(all, &handler{name: name, version: version, priority: 2, access: terminate})
 		case "file-log":
@@ -58,15 +72,29 @@ func newExternalHandler(p *externalPlugin) *handler {
 	return h
 }
 
+// filterHeader runs the phase header_filter on the header of the answer.
+func (x *exchange) filterHeader(header http.Header) {
+	for _, c := range x.collected {
+		if c.plugin.filter != nil {
+			c.plugin.filter(c.row, header)
+		}
+	}
+	if _, given := header["Content-Type"]; !given {
+		header["Content-Type"] = nil // nothing is guessed
+	}
+}
+
 // finish runs the log phase, and closes what the request has held.
 func (x *exchange) finish() {
 	x.phase = phaseLog
 	x.times.finished = cmp.Or(x.times.finished, time.Now())
 	var logs []collected
 	for _, c := range x.collected {
-		if c.plugin.external == nil {
+		switch {
+		case c.plugin.log == nil:
+		case c.plugin.external == nil:
 			x.runLog(c)
-		} else {
+		default:
 			logs = append(logs, c)
 		}
 	}

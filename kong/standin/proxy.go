@@ -195,6 +195,7 @@ func (x *exchange) forward(response *http.Response) {
 	header := x.w.Header()
 	header["Content-Type"] = nil // nothing is guessed
 	x.copyResponseHeader(header, response)
+	x.filterHeader(header)
 	x.addProxyHeaders(header)
 	header.Set("X-Kong-Request-Id", x.id)
 	x.status = response.StatusCode

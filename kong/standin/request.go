@@ -65,14 +65,14 @@ func (x *exchange) runAccess() *answer {
 }
 
 // runPlugins runs a phase of the plugins that have a row for the route, until one
-// of them answers, and collects those that log.
+// of them answers, and collects those that log or filter.
 func (x *exchange) runPlugins(phase func(*handler) phaseFunc) {
 	for _, h := range x.gen.handlers {
 		row := x.view.rowFor(h.name, x.route.ID, serviceID(x), consumerID(x))
 		if row == nil {
 			continue
 		}
-		if h.log != nil {
+		if h.log != nil || h.filter != nil {
 			x.collected = append(x.collected, collected{h, row})
 		}
 		run := phase(h)
@@ -158,7 +158,7 @@ func (x *exchange) ends() (source, destination netip.AddrPort) {
 // collectGlobal collects the plugins that log a request without a route.
 func (x *exchange) collectGlobal() {
 	for _, h := range x.gen.handlers {
-		if row := x.view.rowFor(h.name, "", "", ""); row != nil && h.log != nil {
+		if row := x.view.rowFor(h.name, "", "", ""); row != nil && (h.log != nil || h.filter != nil) {
 			x.collected = append(x.collected, collected{h, row})
 		}
 	}
