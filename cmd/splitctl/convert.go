@@ -60,6 +60,7 @@ func convertCommand() *cobra.Command {
 			if flags.watch {
 				return c.watch(cmd.Context())
 			}
+			command.EndAtOnce()
 			return c.run(cmd.Context())
 		},
 	}

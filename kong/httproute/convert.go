@@ -170,13 +170,13 @@ func (c *converter) flavor(plans []*plan) string {
 		}
 		return Expressions
 	case Traditional:
-		for _, p := range traditionalProblems(entries) {
+		for _, p := range traditionalProblems(entries, true) {
 			p.entry.rule.route.doc.leave(p.at, "%s; use the flavor expressions", p.message)
 			p.entry.dropped = true
 		}
 		return Traditional
 	}
-	if len(traditionalProblems(entries)) == 0 {
+	if len(traditionalProblems(entries, false)) == 0 {
 		return Traditional
 	}
 	for _, e := range entries {

@@ -52,12 +52,22 @@ func (d *document) warn(at *trail, format string, args ...any) {
 func (d *document) refuseAt(field, cause *trail, message string) {
 	d.refuse(field, "%s", message)
 	last := &d.problems[len(d.problems)-1]
-	if node := cause.node(d.root); node != nil {
+	if node := cause.node(d.root); node != nil && last.Message == message {
 		last.Line, last.Column = node.Line, node.Column
 	}
 }
 
+// maxProblems bounds those of a document, so that one that is wrong all over does not take
+// long.
+const maxProblems = 100
+
 func (d *document) report(warning bool, at *trail, message string) {
+	switch n := len(d.problems); {
+	case n > maxProblems:
+		return
+	case n == maxProblems:
+		warning, at, message = false, nil, "there are more problems in this document"
+	}
 	node := d.root
 	if found := at.node(d.root); found != nil {
 		node = found

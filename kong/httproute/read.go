@@ -98,6 +98,7 @@ func split(data []byte) (chunks []chunk) {
 // finds no more.
 func parse(file string, c chunk) (out []*document) {
 	decoder := yaml.NewDecoder(bytes.NewReader(c.data))
+	e := &expander{left: maxGrowth*len(c.data) + 1000, line: c.line}
 	for number := 1; ; {
 		var root yaml.Node
 		switch err := decode(decoder, &root); {
@@ -109,7 +110,7 @@ func parse(file string, c chunk) (out []*document) {
 		case len(root.Content) == 0 || root.Content[0].Tag == "!!null":
 			continue // nothing but comments
 		}
-		out = append(out, documentsOf(file, number, c, root.Content[0])...)
+		out = append(out, documentsOf(file, number, e, root.Content[0])...)
 		number++
 	}
 }
@@ -141,10 +142,13 @@ func unreadable(file string, number, line int, message string) *document {
 }
 
 // documentsOf makes a document of each object in a document: one, or those of a list.
-func documentsOf(file string, number int, c chunk, root *yaml.Node) []*document {
-	e := expander{left: maxGrowth*len(c.data) + 1000, line: c.line}
+func documentsOf(file string, number int, e *expander, root *yaml.Node) []*document {
+	e.problems = nil
 	root = e.expand(root, 0)
 	whole := &document{file: file, number: number, root: root}
+	if len(e.problems) > 0 {
+		whole.root = &yaml.Node{}
+	}
 	for _, p := range e.problems {
 		whole.refuse(nil, "%s", p.message)
 		last := &whole.problems[len(whole.problems)-1]
@@ -189,7 +193,8 @@ func scalar(value string, at *yaml.Node) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value, Line: at.Line, Column: at.Column}
 }
 
-// expander resolves aliases and merge keys, and gives lines their number in the file.
+// expander resolves aliases and merge keys in the documents of a chunk, and gives lines
+// their number in the file.
 type expander struct {
 	left     int // values that may still come
 	line     int // lines before the chunk

@@ -102,8 +102,9 @@ func (e *entry) traditionalPriority(kind partKind, path string) (p uint64) {
 	return p | 1<<51 | uint64(e.regexPriority())<<19
 }
 
-// traditionalProblems are what this flavor cannot do of the entries.
-func traditionalProblems(entries []*entry) (problems []traditionalProblem) {
+// traditionalProblems are what this flavor cannot do of the entries: all of it, or enough
+// to know that there is something.
+func traditionalProblems(entries []*entry, all bool) (problems []traditionalProblem) {
 	var able []*entry
 	for _, e := range entries {
 		own := e.traditionalProblems()
@@ -111,8 +112,11 @@ func traditionalProblems(entries []*entry) (problems []traditionalProblem) {
 		if len(own) == 0 && !e.dropped {
 			able = append(able, e)
 		}
+		if len(problems) > 0 && !all {
+			return problems
+		}
 	}
-	return append(problems, conflicts(able)...)
+	return append(problems, conflicts(able, all)...)
 }
 
 func (e *entry) traditionalProblems() (problems []traditionalProblem) {
@@ -159,8 +163,8 @@ type bucket struct {
 }
 
 // conflicts are pairs of entries that one request can meet, and that Kong has in another
-// order.
-func conflicts(entries []*entry) (problems []traditionalProblem) {
+// order: of each entry one, or only one at all.
+func conflicts(entries []*entry, all bool) (problems []traditionalProblem) {
 	buckets := map[string]*bucket{}
 	for _, e := range entries {
 		for _, host := range hostsOf(e) {
@@ -191,13 +195,16 @@ func conflicts(entries []*entry) (problems []traditionalProblem) {
 						continue
 					}
 					b.meet(x, general == host, func(y part) {
+						if len(problems) > 0 && !all {
+							return
+						}
 						first, second := x, y
 						if first.order > second.order {
 							first, second = second, first
 						}
 						// The router of this flavor does not look at protocols.
 						same := !slices.ContainsFunc(second.protocols, func(p string) bool { return !slices.Contains(first.protocols, p) })
-						if same && (first.priority > second.priority || first.rule == second.rule) || !overlap(first.match, second.match) || seen[second.entry] {
+						if same && (first.priority > second.priority || first.rule == second.rule) || seen[second.entry] || !overlap(first.match, second.match) {
 							return
 						}
 						seen[second.entry] = true
