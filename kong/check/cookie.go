@@ -4,17 +4,23 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/net/publicsuffix"
+
 	"kong-traffic-split/kong/declarative"
 )
 
 var cookieDomain = &Check{
 	ID: "cookie-domain", Severity: Warning,
-	Doc: "A session's `domain` that a host of the route is not in: browsers drop the cookie.",
+	Doc: "A session's `domain` that a host of the route is not in, or in which anybody can have a host, such as `co.uk`: browsers drop the cookie.",
 	split: func(u *use, r report) {
 		if u.Session == nil || u.Session.Domain == "" {
 			return
 		}
 		domain := strings.ToLower(strings.TrimPrefix(u.Session.Domain, "."))
+		if suffix, _ := publicsuffix.PublicSuffix(domain); suffix == domain {
+			r(at("session", "domain"), "anybody can have a host in %q, so that browsers drop the cookie: leave domain out, or write your own", u.Session.Domain)
+			return
+		}
 		for _, route := range u.routes {
 			for _, host := range route.Hosts {
 				if !inDomain(host, domain) {

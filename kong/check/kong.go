@@ -141,6 +141,9 @@ func decodeRow(node *config.Node, value any, options ...config.Option) (*config.
 	return c, nil
 }
 
+// maxProblems is how many reasons of Kong's to refuse one file are told.
+const maxProblems = 1000
+
 // refused are the findings about what Kong or the plugin refuses.
 func (k *Kong) refused(o Options) (all []Finding) {
 	add := func(check *Check, p config.Problem) {
@@ -167,13 +170,19 @@ func (k *Kong) refused(o Options) (all []Finding) {
 			}
 		}
 	}
+	said := 0
 	for _, p := range k.problems {
+		if said == maxProblems {
+			add(refusedByKong, config.Problem{Message: fmt.Sprintf("Kong refuses it for more than %d reasons: mend these first", maxProblems)})
+			break
+		}
 		if slices.ContainsFunc(configs, func(at []any) bool { return len(p.Place) >= len(at) && slices.Equal(p.Place[:len(at)], at) }) {
 			continue
 		}
 		at := problemAt(k.tree, p.Place)
 		at.Message = "Kong refuses it: " + p.Message
 		add(refusedByKong, at)
+		said++
 	}
 	for _, r := range k.rows {
 		k.refusedOnRoutes(r, func(check *Check, message string) {

@@ -12,6 +12,7 @@ import (
 // readObjects reads what manifests have for the plugin and its server beside routes: the
 // configs of KongPlugins, and split files in ConfigMaps.
 func (c *checker) readObjects(name, text string) {
+	lines := strings.Split(text, "\n")
 	for _, d := range file.Documents(text) {
 		content := text[d.Start:d.End]
 		if !strings.Contains(content, PluginName) && !strings.Contains(content, "ConfigMap") {
@@ -31,7 +32,7 @@ func (c *checker) readObjects(name, text string) {
 		case "KongPlugin", "KongClusterPlugin":
 			c.readKongPlugin(name, parsed, tree)
 		case "ConfigMap":
-			c.readConfigMap(name, text, parsed, tree)
+			c.readConfigMap(name, lines, parsed, tree)
 		}
 	}
 }
@@ -62,7 +63,7 @@ func (c *checker) readKongPlugin(name string, parsed declarative.File, tree *con
 }
 
 // readConfigMap checks the split files in a ConfigMap.
-func (c *checker) readConfigMap(name, text string, parsed declarative.File, tree *config.Node) {
+func (c *checker) readConfigMap(name string, lines []string, parsed declarative.File, tree *config.Node) {
 	data := tree.Get("data")
 	if data == nil {
 		return
@@ -73,7 +74,7 @@ func (c *checker) readConfigMap(name, text string, parsed declarative.File, tree
 		if problem != nil || !has(index.Keys(), splitKeys...) {
 			continue
 		}
-		c.readSplits(Source{Name: name}, content, newInside(text, m))
+		c.readSplits(Source{Name: name}, content, newInside(lines, m))
 	}
 }
 
@@ -84,10 +85,9 @@ type inside struct {
 	block        bool   // its lines are those of the file
 }
 
-// newInside finds a text that begins below its key, as it does behind a |.
-func newInside(text string, m config.Member) *inside {
+// newInside finds a text, in the lines of the manifest, that begins below its key, as it does behind a |.
+func newInside(lines []string, m config.Member) *inside {
 	in := &inside{m.Key, m.Line - 1, m.Column - 1, false}
-	lines := strings.Split(text, "\n")
 	if m.Line < 1 || m.Line > len(lines) || !strings.HasSuffix(strings.TrimRight(lines[m.Line-1], " +-\r"), "|") {
 		return in
 	}

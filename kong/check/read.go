@@ -126,15 +126,14 @@ func (c *checker) readSplits(s Source, text string, in *inside) {
 		report(noOutcomes, problems)
 	}
 	for _, other := range c.splits[:len(c.splits)-1] {
-		c.twice(f, other)
+		if f.folder != "" && f.folder == other.folder {
+			c.twice(f, other)
+		}
 	}
 }
 
 // twice reports the splits that an earlier file of the same folder has too.
 func (c *checker) twice(f, earlier *splitFile) {
-	if f.folder == "" || f.folder != earlier.folder {
-		return
-	}
 	first := map[string]config.Member{}
 	for _, m := range earlier.all() {
 		first[m.Key] = m
