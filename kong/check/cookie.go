@@ -126,6 +126,9 @@ func commonHost(a, b *use) (*declarative.Route, *declarative.Route) {
 			if !covers(a.Session.Path, b.Session.Path) || a.Session.Domain != b.Session.Domain {
 				continue
 			}
+			if r.Expression != nil || other.Expression != nil { // the hosts are in there
+				continue
+			}
 			common := slices.ContainsFunc(r.Hosts, func(h string) bool { return slices.Contains(other.Hosts, h) })
 			if common || len(r.Hosts) == 0 || len(other.Hosts) == 0 {
 				return r.Route, other.Route

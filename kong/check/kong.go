@@ -76,7 +76,7 @@ func newKong(name string, parsed declarative.File, index *file.Index) (*Kong, *c
 	if err != nil {
 		return nil, &config.Problem{Message: err.Error()}
 	}
-	examined := loader().Examine(f)
+	examined := loaders[f.Flavor()]().Examine(f)
 	k := &Kong{
 		Name: name, File: f, tree: index.Locate(map[string]any(f)),
 		config: examined.Config, problems: examined.Problems,
@@ -114,14 +114,19 @@ func newKong(name string, parsed declarative.File, index *file.Index) (*Kong, *c
 	return k, nil
 }
 
-// loader checks files for Kong's own plugins that are known, and ours.
-var loader = sync.OnceValue(func() *declarative.Loader {
-	l, err := declarative.NewLoader([]string{"bundled", PluginName}, map[string]json.RawMessage{PluginName: config.KongSchema()})
+// loaders check files for Kong's own plugins that are known, and ours.
+var loaders = map[declarative.Flavor]func() *declarative.Loader{
+	declarative.TraditionalCompatible: sync.OnceValue(func() *declarative.Loader { return loader(declarative.TraditionalCompatible) }),
+	declarative.Expressions:           sync.OnceValue(func() *declarative.Loader { return loader(declarative.Expressions) }),
+}
+
+func loader(flavor declarative.Flavor) *declarative.Loader {
+	l, err := declarative.NewLoaderFor(flavor, []string{"bundled", PluginName}, map[string]json.RawMessage{PluginName: config.KongSchema()})
 	if err != nil {
 		panic(err) // of schemas that are compiled in
 	}
 	return l
-})
+}
 
 // decodeRow decodes the config of a row, which is at node.
 func decodeRow(node *config.Node, value any, options ...config.Option) (*config.Config, config.Problems) {

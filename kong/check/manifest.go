@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,9 @@ func (c *checker) readManifests() {
 	}
 	out, problems := httproute.Convert(c.manifests, httproute.Options{})
 	for _, p := range problems {
+		if slices.ContainsFunc(c.findings, func(f Finding) bool { return f.File == p.File && f.Line == p.Line && f.Column == p.Column }) {
+			continue // of a KongPlugin, which was read for itself
+		}
 		check := refusedRoute
 		if p.Warning {
 			if check = otherInKong; p.Path == "kind" { // such as a Deployment, which routes do not need

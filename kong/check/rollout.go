@@ -163,6 +163,9 @@ var captureMissing = &Check{
 
 // captures reports whether a path of a route has a capture of that name, or number.
 func captures(r *declarative.Route, name string) bool {
+	if r.Expression != nil { // its paths are in there
+		return true
+	}
 	return slices.ContainsFunc(r.Paths, func(path string) bool {
 		expression, isRegexp := strings.CutPrefix(path, "~")
 		if !isRegexp {

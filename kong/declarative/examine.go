@@ -180,7 +180,7 @@ func (f File) known() File {
 
 // withOthers are the schemas of a file with rows of plugins that are not enabled.
 func (s *schemas) withOthers() *schemas {
-	out := &schemas{entities: cloneEntities(s.entities)}
+	out := &schemas{flavor: s.flavor, entities: cloneEntities(s.entities)}
 	acceptOthers(out.entities["plugins"])
 	out.top = out.file()
 	return out

@@ -29,6 +29,17 @@ func ParseFlavor(text string) (Flavor, error) {
 	return "", fmt.Errorf("router_flavor: %q is neither %s nor %s", text, TraditionalCompatible, Expressions)
 }
 
+// Flavor returns the one that the routes of a file need: that of expressions where one of
+// them has an expression.
+func (f File) Flavor() Flavor {
+	for n := range f.nodes() {
+		if n.entity == "routes" && n.row["expression"] != nil {
+			return Expressions
+		}
+	}
+	return TraditionalCompatible
+}
+
 // withExpressions returns the definitions of a route and of its variants with what they
 // have in the flavor expressions.
 func withExpressions(route, variants map[string]any) (map[string]any, map[string]any) {
