@@ -62,7 +62,7 @@ file, # splitctl:ignore ID, leaves a warning out.
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&output, "output", "o", "text", "text, json, github for annotations of a workflow, or sarif")
+	addOutput(cmd, &output, "text", "json", "github", "sarif")
 	f.BoolVar(&options.NoOutcomes, "no-outcomes", false, "the plugin server is started without -outcomes")
 	return cmd
 }

@@ -74,6 +74,8 @@ func convertCommand() *cobra.Command {
 	f.StringVar(&flags.options.ClusterDomain, "cluster-domain", "cluster.local", "the `domain` of the cluster's DNS names")
 	f.StringVar(&flags.options.SessionSecret, "session-secret", httproute.DefaultSecret, "the `key` that signs the cookies of a sessionPersistence, or a reference to Kong's vault")
 	f.StringVar(&flags.splits, "splits", "", "the split `file` to write, for --to splits")
+	completeValues(cmd, "to", "kong", "splits", "kic", "native")
+	completeValues(cmd, "flavor", "traditional_compatible", "expressions")
 	f.BoolVar(&flags.watch, "watch", false, "go on, and write the split file again whenever a manifest changes")
 	return cmd
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,7 +50,7 @@ The exit status is 0 where nothing is found that is an error.`,
 	f.StringArrayVar(&flags.headers, "header", nil, "another `header` of theirs, as 'Name: value'; may be repeated")
 	f.StringVar(&flags.send.Split, "split", "", "the `split` to compare; by default the one that gets the requests")
 	f.StringVar(&flags.send.Header, "by", "", "the response `header` that names the backend; by default the split's response_header")
-	f.StringVarP(&flags.output, "output", "o", "text", "text, or json for machines")
+	addOutput(cmd, &flags.output, "text", "json")
 	cmd.MarkFlagsOneRequired("admin", "status", "send")
 	cmd.MarkFlagsRequiredTogether("proxy", "send")
 	return cmd
@@ -94,7 +93,7 @@ func (d *doctorFlags) run(cmd *cobra.Command) error {
 		err = writeDiagnosis(cmd.OutOrStdout(), found)
 	}
 	if err == nil && found.Ill() {
-		err = errors.New("something is wrong: see above")
+		err = command.ErrReported
 	}
 	return err
 }

@@ -17,7 +17,7 @@ import (
 
 const fileLong = `FILE is a split file or a folder of them, or a declarative file of Kong's: its
 enabled rows of the plugin traffic-split are the splits then, called by the route,
-service or consumer that they are on, or global.
+service or consumer that they are on, or global. - is standard input.
 `
 
 // requestFlags are the flags for a request.
@@ -109,7 +109,7 @@ it. The request is the first one of a split that has made no choice yet.
 			if err != nil {
 				return err
 			}
-			f, err := readSplits(args[0])
+			f, err := readSplits(cmd.InOrStdin(), args[0])
 			if err != nil {
 				return err
 			}
@@ -147,7 +147,10 @@ it. The request is the first one of a split that has made no choice yet.
 	f.StringVar(&at, "at", "", "when, a `time` as in RFC 3339 (default: now)")
 	f.StringArrayVar(&down, "down", nil, "a backend that does not exist, by its `name`; may be repeated")
 	f.StringArrayVar(&unhealthy, "unhealthy", nil, "a backend that probes have found unhealthy, by its `name`; may be repeated")
-	f.StringVarP(&output, "output", "o", "text", "text, or json for machines")
+	addOutput(cmd, &output, "text", "json")
+	completeFlag(cmd, "split", completeSplits)
+	completeFlag(cmd, "down", completeBackends(""))
+	completeFlag(cmd, "unhealthy", completeBackends(""))
 	return cmd
 }
 
@@ -171,15 +174,6 @@ func moment(flag, text string, otherwise time.Time) (time.Time, error) {
 		return t, fmt.Errorf("--%s %q is not a time such as 2026-12-01T08:00:00Z", flag, text)
 	}
 	return t, nil
-}
-
-func oneOf(flag, value string, values ...string) error {
-	for _, v := range values {
-		if value == v {
-			return nil
-		}
-	}
-	return fmt.Errorf("--%s %q is not one of %q", flag, value, values)
 }
 
 func writeJSON(to io.Writer, v any) error {

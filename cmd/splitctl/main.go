@@ -25,6 +25,6 @@ func rootCommand() *cobra.Command {
 	root.SetVersionTemplate("splitctl {{.Version}}\n")
 	root.AddCommand(demo.Command(), explainCommand(), simulateCommand(), standinCommand())
 	root.AddCommand(checkCommand(), convertCommand(), setCommand(), drainCommand(), rampCommand(), statusCommand(), topCommand())
-	root.AddCommand(patchCommand(), doctorCommand())
+	root.AddCommand(patchCommand(), doctorCommand(), manCommand())
 	return root
 }

@@ -47,7 +47,8 @@ The file - is standard input; the result is then written to standard output.`,
 	f.StringVar(&flags.patchFile, "patch-file", "", "a `file` with the patch; - is standard input")
 	f.BoolVar(&flags.local, "local", false, "as with kubectl; a file is all that is patched")
 	f.BoolVar(&flags.dryRun, "dry-run", false, "show what would change, and change nothing")
-	f.StringVarP(&flags.output, "output", "o", "text", "text, or json for machines")
+	addOutput(cmd, &flags.output, "text", "json")
+	completeValues(cmd, "type", "json")
 	cmd.MarkFlagsOneRequired("patch", "patch-file")
 	cmd.MarkFlagsMutuallyExclusive("patch", "patch-file")
 	return cmd

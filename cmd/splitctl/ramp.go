@@ -33,7 +33,8 @@ that it has.`, rollout.Finish, true},
 		flags := steerFlags{onward: c.onward, finish: c.name == "finish", hold: c.name == "hold"}
 		sub := &cobra.Command{
 			Use: c.name + " SPLIT", Short: c.short, Long: c.long + "\n\n" + steerLong, Args: cobra.ExactArgs(1),
-			RunE: func(cmd *cobra.Command, args []string) error { return flags.run(cmd, args[0], c.command) },
+			RunE:              func(cmd *cobra.Command, args []string) error { return flags.run(cmd, args[0], c.command) },
+			ValidArgsFunction: completeSteered(false, ""),
 		}
 		flags.add(sub)
 		cmd.AddCommand(sub)
@@ -66,6 +67,7 @@ at the new share.
 			})
 		},
 	}
+	cmd.ValidArgsFunction = completeSteered(false, "")
 	flags.add(cmd)
 	return cmd
 }
@@ -117,6 +119,7 @@ what the flags say in place of what it had.
 			})
 		},
 	}
+	cmd.ValidArgsFunction = completeSteered(true, "")
 	flags.add(cmd)
 	f := cmd.Flags()
 	f.Var(&from, "from", "the share to begin with, in `percent` (default: what it is)")
@@ -126,6 +129,12 @@ what the flags say in place of what it had.
 	f.IntVar(&steps, "steps", 0, "in how `many` equal steps (default: continuously)")
 	f.StringVar(&plan, "plan", "", "instead: steps of any size, `share:time,...`; one without a time waits for ramp widen")
 	f.StringArrayVar(&guard, "guard", nil, "a parameter of the guard, `name=value`, as in max_error_ratio=0.05; may be repeated")
+	completeFlag(cmd, "guard", func(*cobra.Command, []string, string) (names []string, _ cobra.ShellCompDirective) {
+		for _, key := range config.GuardKeys() {
+			names = append(names, key+"=")
+		}
+		return names, directive("=")
+	})
 	return cmd
 }
 

@@ -39,6 +39,7 @@ func setCommand() *cobra.Command {
 			})
 		},
 	}
+	cmd.ValidArgsFunction = completeSteered(true, "=")
 	flags.add(cmd)
 	return cmd
 }
@@ -59,6 +60,7 @@ with it stay.
 			})
 		},
 	}
+	cmd.ValidArgsFunction = completeSteered(true, "")
 	flags.add(cmd)
 	return cmd
 }

@@ -57,13 +57,18 @@ its own in what hash_on is about, and keeps its cookies.
 	f.StringArrayVar(&flags.options.Down, "down", nil, "a backend that does not exist, by its `name`; may be repeated")
 	f.StringArrayVar(&flags.options.Unhealthy, "unhealthy", nil, "a backend that probes have found unhealthy, by its `name`; may be repeated")
 	f.Uint64Var(&flags.options.Seed, "seed", 1, "of all that is random: the same `number` gives the same result")
-	f.StringVarP(&flags.output, "output", "o", "table", "table, json, or svg for an image")
+	addOutput(cmd, &flags.output, "text", "json", "svg")
+	completeFlag(cmd, "split", completeSplits)
+	completeFlag(cmd, "down", completeBackends(""))
+	completeFlag(cmd, "unhealthy", completeBackends(""))
+	completeFlag(cmd, "fail", completeBackends("="))
+	completeFlag(cmd, "latency", completeBackends("="))
 	cmd.MarkFlagsMutuallyExclusive("clients", "keys")
 	return cmd
 }
 
 func (f *simulateFlags) run(cmd *cobra.Command, path string) error {
-	if err := oneOf("output", f.output, "table", "json", "svg"); err != nil {
+	if err := oneOf("output", f.output, "text", "json", "svg"); err != nil {
 		return err
 	}
 	for _, flag := range []string{"requests", "rate", "for", "clients"} {
@@ -71,7 +76,7 @@ func (f *simulateFlags) run(cmd *cobra.Command, path string) error {
 			return fmt.Errorf("--%s %s: nothing would be played", flag, value.Value)
 		}
 	}
-	splits, err := readSplits(path)
+	splits, err := readSplits(cmd.InOrStdin(), path)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -35,10 +36,11 @@ type namedSplit struct {
 }
 
 // readSplits reads a split file, a folder of them, or a declarative file of Kong's, which
-// has a _format_version. The errors are those of the plugin server.
-func readSplits(path string) (*splitsFile, error) {
-	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() { // reading others may block
-		text, err := os.ReadFile(path)
+// has a _format_version; - is standard input. The errors are those of the plugin server.
+func readSplits(stdin io.Reader, path string) (*splitsFile, error) {
+	read := file.Read
+	if info, err := os.Stat(path); path == "-" || err == nil && info.Mode().IsRegular() { // reading others may block
+		text, err := readInput(stdin, path)
 		if err != nil {
 			return nil, err
 		}
@@ -49,8 +51,13 @@ func readSplits(path string) (*splitsFile, error) {
 		case err != nil && f.HasExpressions() && bytes.Contains(text, []byte("_format_version")): // a split file has none
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
+		if path == "-" {
+			read = func(name string, options ...config.Option) (map[string]*config.Config, error) {
+				return file.ReadText(name, string(text), options...)
+			}
+		}
 	}
-	splits, err := file.Read(path)
+	splits, err := read(path)
 	if err != nil {
 		return nil, err
 	}

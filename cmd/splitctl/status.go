@@ -23,17 +23,20 @@ func statusCommand() *cobra.Command {
 each split with what its backends are to get and what they got in the last minute, how
 far its ramp has come, and what has changed lately.
 
-The exit status is 0 where nothing is wrong with any of them.`,
+With --output json, there is an object for each server, one after another. The exit
+status is 0 where nothing is wrong with any of them.`,
 		Example: "  splitctl status 127.0.0.1:8007",
 		Args:    cobra.MinimumNArgs(1),
+
+		ValidArgsFunction: noFiles,
 		RunE: func(cmd *cobra.Command, addresses []string) error {
-			if output != "text" && output != "json" {
-				return fmt.Errorf("--output %q is neither text nor json", output)
+			if err := oneOf("output", output, "text", "json"); err != nil {
+				return err
 			}
 			return showStatus(cmd.Context(), addresses, cmd.OutOrStdout(), output == "json")
 		},
 	}
-	cmd.Flags().StringVar(&output, "output", "text", "text, or json for machines: an object for each server, one after another")
+	addOutput(cmd, &output, "text", "json")
 	return cmd
 }
 

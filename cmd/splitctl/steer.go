@@ -35,6 +35,7 @@ type steerFlags struct {
 	hold        bool // the command has a ramp stay where it is
 	wait        []string
 	timeout     time.Duration
+	output      string
 }
 
 func (s *steerFlags) add(cmd *cobra.Command) {
@@ -47,6 +48,7 @@ func (s *steerFlags) add(cmd *cobra.Command) {
 	s.adminFlags.add(f)
 	f.StringVar(&s.declarative, "declarative", "", "where Kong has no database, its declarative `file`")
 	f.BoolVar(&s.force, "force", false, "post the declarative file even if Kong has what the file has not")
+	addOutput(cmd, &s.output, "text", "json")
 	cmd.MarkFlagsOneRequired("file", "admin", "declarative")
 	cmd.MarkFlagsMutuallyExclusive("file", "admin")
 	cmd.MarkFlagsMutuallyExclusive("file", "declarative")
@@ -67,6 +69,12 @@ const lockTime = 10 * time.Second
 func (s *steerFlags) run(cmd *cobra.Command, split string, command func(*config.Config, time.Time) (rollout.Change, error)) error {
 	if s.timeout <= 0 {
 		return fmt.Errorf("--timeout %v: nothing could be waited for", s.timeout)
+	}
+	if err := oneOf("output", s.output, "text", "json"); err != nil {
+		return err
+	}
+	if s.file == "-" || s.declarative == "-" {
+		return errors.New("a split is changed in its file, and standard input is none")
 	}
 	var asked served
 	var change rollout.Change
@@ -98,6 +106,9 @@ func (s *steerFlags) run(cmd *cobra.Command, split string, command func(*config.
 		return err
 	}
 	to := cmd.OutOrStdout()
+	if s.output == "json" {
+		return s.runJSON(cmd.Context(), to, split, out, change, now)
+	}
 	show(to, split, out, change, now)
 	if s.dryRun {
 		if len(out.difference) > 0 {
@@ -216,13 +227,9 @@ func show(to io.Writer, split string, s *steered, change rollout.Change, now tim
 		fmt.Fprintln(to, line)
 	}
 	var shares []string
-	was := map[string]float64{}
-	for _, share := range rollout.Shares(s.was, now) {
-		was[share.Backend] = share.Percent
-	}
-	for _, share := range rollout.Shares(s.is, now) {
-		text := percentText(share.Percent)
-		if before := percentText(was[share.Backend]); before != text {
+	for _, share := range sharesOf(s, now) {
+		text := percentText(share.Is)
+		if before := percentText(share.Was); before != text {
 			text = before + " → " + text
 		}
 		shares = append(shares, share.Backend+" "+text)

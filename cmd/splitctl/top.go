@@ -25,6 +25,8 @@ With --once, or where the output is no terminal, it is splitctl status: plain te
 exit status of 0 where nothing is wrong. NO_COLOR, if it is set, leaves out the colours.`,
 		Example: "  splitctl top 127.0.0.1:8007\n  splitctl top kong-1:8007 kong-2:8007",
 		Args:    cobra.MinimumNArgs(1),
+
+		ValidArgsFunction: noFiles,
 		RunE: func(cmd *cobra.Command, addresses []string) error {
 			out := cmd.OutOrStdout()
 			if once || command.Width(out) == 0 {

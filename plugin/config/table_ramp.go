@@ -105,3 +105,11 @@ var guard = field{
 	},
 	checks: []check{{atLeastOneOf: []string{"max_error_ratio", "max_error_excess", "max_latency"}}},
 }
+
+// GuardKeys returns the names of a guard's parameters.
+func GuardKeys() (names []string) {
+	for _, f := range guard.fields {
+		names = append(names, f.name)
+	}
+	return names
+}

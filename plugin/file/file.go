@@ -29,6 +29,18 @@ func Read(path string, options ...config.Option) (map[string]*config.Config, err
 	return splits, nil
 }
 
+// ReadText reads the splits of the text of one file, which errors call name.
+func ReadText(name, content string, options ...config.Option) (map[string]*config.Config, error) {
+	if len(content) > MaxFile {
+		return nil, unreadable(name, fmt.Errorf("is %d bytes long; at most %d are read", len(content), MaxFile))
+	}
+	splits, problems := parse([]text{{Path: name, Content: content}}, options)
+	if problems != nil {
+		return nil, problems
+	}
+	return splits, nil
+}
+
 // text is the content of one file. The saved state has it in JSON.
 type text struct {
 	Path    string

@@ -46,7 +46,7 @@ beside this one, or else are built from the source in the working directory.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if flags.output != "text" && flags.output != "json" {
-				return fmt.Errorf("--output %q is neither text nor json", flags.output)
+				return fmt.Errorf("--output %q is not one of [\"text\" \"json\"]", flags.output)
 			}
 			if !flags.rollout && cmd.Flags().Changed("step") {
 				return errors.New("--step goes with --rollout")

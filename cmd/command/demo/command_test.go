@@ -38,7 +38,7 @@ func TestDemoWithWrongArguments(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"demo", "--output", "xml"}, `--output "xml" is neither text nor json`},
+		{[]string{"demo", "--output", "xml"}, `--output "xml" is not one of ["text" "json"]`},
 		{[]string{"demo", "--keeep"}, "unknown flag: --keeep"},
 		{[]string{"demo", "--step", "5s"}, "--step goes with --rollout"},
 		{[]string{"demo", "--rollout", "--step", "10ms"}, "--step 10ms is less than 1s"},
