@@ -79,7 +79,7 @@ func TestStages(t *testing.T) {
 	for _, s := range stages {
 		names = append(names, s.Name+" from "+s.BaseName)
 	}
-	want := []string{"build from golang:" + goVersion(t), "echo from scratch", "traffic-split from scratch", "kong from ${KONG_IMAGE}"}
+	want := []string{"build from golang:" + goVersion(t), "echo from scratch", "traffic-split from scratch", "build-controller from build", "traffic-split-controller from scratch", "kong from ${KONG_IMAGE}"}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
