@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -33,9 +32,17 @@ func (c *checker) readManifests() {
 		return
 	}
 	out, problems := httproute.Convert(c.manifests, httproute.Options{})
+	type spot struct {
+		file         string
+		line, column int
+	}
+	said := map[spot]bool{} // of KongPlugins, which were read for themselves
+	for _, f := range c.findings {
+		said[spot{f.File, f.Line, f.Column}] = true
+	}
 	for _, p := range problems {
-		if slices.ContainsFunc(c.findings, func(f Finding) bool { return f.File == p.File && f.Line == p.Line && f.Column == p.Column }) {
-			continue // of a KongPlugin, which was read for itself
+		if said[spot{p.File, p.Line, p.Column}] {
+			continue
 		}
 		check := refusedRoute
 		if p.Warning {

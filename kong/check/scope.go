@@ -99,15 +99,3 @@ func (k *Kong) on(row *declarative.Plugin) (routes []*declarative.Route) {
 func runsOn(row *declarative.Plugin, r *declarative.Route) bool {
 	return slices.ContainsFunc(r.Protocols, func(p string) bool { return slices.Contains(row.Protocols, p) })
 }
-
-// plugins returns the names of the plugins that Kong runs for requests to a route whose
-// consumer is not known.
-func (k *Kong) plugins(r *declarative.Route) map[string]*declarative.Plugin {
-	all := map[string]*declarative.Plugin{}
-	for name, s := range k.scopes {
-		if p := s.run(r, ""); p != nil {
-			all[name] = p
-		}
-	}
-	return all
-}
