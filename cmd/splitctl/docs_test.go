@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"kong-traffic-split/kong/check"
 )
 
 var update = flag.Bool("update", false, "write the output of the examples in docs/splitctl.md anew")
@@ -98,6 +100,9 @@ func TestConfigurationsOfDocs(t *testing.T) {
 			command.SetOut(io.Discard)
 			if err := command.Execute(); err != nil {
 				t.Errorf("%s shows what is refused: %v\n%s", page, err, text)
+			}
+			if findings := check.Files([]check.Source{{Name: "shown.yml", Data: []byte(text)}}, check.Options{}); check.HasErrors(findings) {
+				t.Errorf("%s shows what check finds errors in: %v\n%s", page, check.Findings(findings), text)
 			}
 			taken++
 		}
