@@ -76,7 +76,7 @@ func convertCommand() *cobra.Command {
 	f.StringVar(&flags.splits, "splits", "", "the split `file` to write, for --to splits")
 	completeValues(cmd, "to", "kong", "splits", "kic", "native")
 	completeValues(cmd, "flavor", "traditional_compatible", "expressions")
-	f.BoolVar(&flags.watch, "watch", false, "go on, and write the split file again whenever a manifest changes")
+	f.BoolVar(&flags.watch, "watch", false, "go on, and write the split file again whenever a manifest changes; Kong's configuration is written once")
 	return cmd
 }
 
@@ -85,13 +85,6 @@ func (f *convertFlags) read() error {
 	f.options.To = httproute.Target(f.to)
 	if err := f.options.Check(); err != nil {
 		return flagError(err)
-	}
-	for _, text := range f.resolve {
-		a, err := httproute.ParseAddress(text)
-		if err != nil {
-			return fmt.Errorf("--resolve: %w", err)
-		}
-		f.options.Addresses = append(f.options.Addresses, a)
 	}
 	if f.resolveFile != "" {
 		text, err := os.ReadFile(f.resolveFile)
@@ -103,6 +96,13 @@ func (f *convertFlags) read() error {
 			return fmt.Errorf("--resolve-file: %s: %w", f.resolveFile, err)
 		}
 		f.options.Addresses = append(f.options.Addresses, more...)
+	}
+	for _, text := range f.resolve {
+		a, err := httproute.ParseAddress(text)
+		if err != nil {
+			return fmt.Errorf("--resolve: %w", err)
+		}
+		f.options.Addresses = append(f.options.Addresses, a)
 	}
 	toSplits := f.options.To == httproute.Splits
 	switch {
@@ -209,16 +209,21 @@ func manifests(args []string) (paths []string, err error) {
 const watchPause = 500 * time.Millisecond
 
 // watch converts the manifests, and again whenever one has changed, until the context
-// ends. After what is wrong the split file stays as it is.
+// ends. After what is wrong the split file stays as it is. Kong's configuration is written
+// once; that it has changed since is said.
 func (c *conversion) watch(ctx context.Context) error {
 	if slices.Contains(c.files, "-") || len(c.files) == 0 {
 		return errors.New("--watch needs files: standard input is read once")
 	}
 	last, err := c.sources()
-	if err == nil {
-		err = c.writeSplits(ctx, last)
-	}
 	if err != nil {
+		return err
+	}
+	kong, err := c.writeSplits(ctx, last)
+	if err != nil {
+		return err
+	}
+	if _, err := c.out.Write(kong); err != nil {
 		return err
 	}
 	for {
@@ -240,23 +245,26 @@ func (c *conversion) watch(ctx context.Context) error {
 			continue
 		}
 		last = now
-		if err := c.writeSplits(ctx, last); err != nil {
+		switch next, err := c.writeSplits(ctx, last); {
+		case err != nil:
 			fmt.Fprintln(c.errs, "Error:", command.Harmless(err.Error()))
+		case !bytes.Equal(next, kong):
+			fmt.Fprintln(c.errs, "What Kong has to have has changed, too, not only splits: convert again without --watch, and give Kong the result")
 		}
 	}
 }
 
-// writeSplits converts and writes the split file.
-func (c *conversion) writeSplits(ctx context.Context, sources []httproute.Source) error {
+// writeSplits converts and writes the split file. It returns Kong's configuration.
+func (c *conversion) writeSplits(ctx context.Context, sources []httproute.Source) ([]byte, error) {
 	out, err := c.convert(sources)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	changed, err := file.Write(ctx, c.flags.splits, string(out.Splits), maxSplits)
 	if changed {
 		fmt.Fprintln(c.errs, "wrote", c.flags.splits)
 	}
-	return err
+	return out.Kong, err
 }
 
 // maxSplits bounds the split file that is there, in bytes.

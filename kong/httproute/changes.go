@@ -17,6 +17,10 @@ type changes struct {
 	redirect *gateway.HTTPRequestRedirectFilter
 	plugins  []*kongPlugin
 
+	// broken says that something is missing without which no request may go through: a
+	// plugin, the right path.
+	broken bool
+
 	at map[gateway.HTTPRouteFilterType]*trail
 }
 
@@ -101,17 +105,21 @@ func (c *converter) changes(d *document, filters []gateway.HTTPRouteFilter, owne
 				out.response = addedOnly(d, out.response, f.ResponseHeaderModifier, at.field("responseHeaderModifier"))
 			}
 		case gateway.HTTPRouteFilterURLRewrite:
-			if f.URLRewrite.Hostname != nil {
-				out.hostname = string(*f.URLRewrite.Hostname)
+			if h := f.URLRewrite.Hostname; h != nil {
+				if out.hostname != "" && out.hostname != string(*h) {
+					d.leave(at.fields("urlRewrite", "hostname"), "the Host is set to %s already", quote(out.hostname))
+				}
+				out.hostname = string(*h)
 			}
 			out.path = f.URLRewrite.Path
 			if ofBackend && out.path != nil && out.path.Type == gateway.FullPathHTTPPathModifier {
 				d.leave(at.fields("urlRewrite", "path"), "a single backend cannot have its whole path replaced: put the filter into the rule, or replace a prefix")
-				out.path = nil
+				out.path, out.broken = nil, true
 			}
 		case gateway.HTTPRouteFilterRequestRedirect:
 			if ofBackend {
 				d.leave(at.field("requestRedirect"), "a redirect cannot be a single backend's: it stands in place of all of them, in the rule")
+				out.broken = true
 				continue
 			}
 			out.redirect = f.RequestRedirect
@@ -123,6 +131,7 @@ func (c *converter) changes(d *document, filters []gateway.HTTPRouteFilter, owne
 			d.leave(at.field("cors"), "cannot be converted: use Kong's plugin cors, by a KongPlugin that the annotation konghq.com/plugins names")
 		default:
 			d.leave(at.field("type"), "a filter of the type %s cannot be converted", f.Type)
+			out.broken = true
 		}
 	}
 	return out
@@ -131,6 +140,9 @@ func (c *converter) changes(d *document, filters []gateway.HTTPRouteFilter, owne
 // noHost takes changes of the Host header out of those of a request.
 func (c *converter) noHost(d *document, h headers, f *gateway.HTTPHeaderFilter, at *trail, out *changes) headers {
 	if i := findHeader(h.set, "Host"); i >= 0 {
+		if out.hostname != "" && out.hostname != h.set[i].value {
+			d.leave(at.field("set"), "the Host is set to %s already", quote(out.hostname))
+		}
 		out.hostname = h.set[i].value
 		h.set = without(h.set, "Host")
 	}
@@ -175,6 +187,7 @@ func addedOnly(d *document, h headers, f *gateway.HTTPHeaderFilter, at *trail) h
 
 // extension reads a reference to a KongPlugin.
 func (c *converter) extension(d *document, ref *gateway.LocalObjectReference, at *trail, ofBackend bool, out *changes) {
+	out.broken = true
 	switch {
 	case ofBackend:
 		d.leave(at, "a plugin cannot be a single backend's; put the filter into the rule")
@@ -183,12 +196,13 @@ func (c *converter) extension(d *document, ref *gateway.LocalObjectReference, at
 	default:
 		if p := c.plugin(d, string(ref.Name), at.field("name")); p != nil {
 			out.plugins = append(out.plugins, p)
+			out.broken = false
 		}
 	}
 }
 
 // plugin finds a KongPlugin of a route's namespace, or of another one (NAMESPACE:NAME), or
-// one of the cluster. It returns nil for one that is disabled.
+// one of the cluster. It returns nil if there is none.
 func (c *converter) plugin(d *document, plugin string, at *trail) *kongPlugin {
 	namespaces := []string{d.namespace, ""}
 	if namespace, rest, ok := strings.Cut(plugin, ":"); ok {
@@ -200,9 +214,6 @@ func (c *converter) plugin(d *document, plugin string, at *trail) *kongPlugin {
 	}
 	for _, namespace := range namespaces {
 		if p := c.objects.plugins[name{namespace, plugin}]; p != nil {
-			if p.name == "" { // disabled
-				return nil
-			}
 			return p
 		}
 	}

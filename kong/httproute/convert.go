@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 )
 
 // A Target is what routes are converted to.
@@ -93,7 +92,7 @@ func (c *converter) plans() []*plan {
 				for _, group := range attached.hosts {
 					for _, hostnames := range byClass(group.hostnames) {
 						e := &entry{rule: rule, match: &rule.matches[i], hostnames: hostnames, protocols: protocols(group.protocols, r.grpc)}
-						e.name = rule.name() + "." + strconv.Itoa(i)
+						e.name, e.all = rule.name()+"."+strconv.Itoa(i), p.stripAll
 						p.entries = append(p.entries, e)
 					}
 				}
@@ -151,17 +150,11 @@ func oneKindAHost(r *route, attached attachment, first map[string]*route) attach
 	return attached
 }
 
-// parseDuration reads a duration of the Gateway API, which is one of Go's.
-func parseDuration(s string) (time.Duration, bool) {
-	d, err := time.ParseDuration(s)
-	return d, err == nil
-}
-
 // flavor decides on the flavor of the router, and reports what a wanted one cannot do.
 func (c *converter) flavor(plans []*plan) string {
 	var entries []*entry
 	for _, p := range plans {
-		entries = append(entries, p.entries...)
+		entries = append(entries, p.kept()...)
 	}
 	switch c.options.Flavor {
 	case Expressions:
@@ -190,7 +183,7 @@ func (p *plan) kept() []*entry {
 	return slices.DeleteFunc(slices.Clone(p.entries), func(e *entry) bool { return e.dropped })
 }
 
-// CheckOptions reports what is wrong with options.
+// Check reports what is wrong with options.
 func (o Options) Check() error {
 	if !slices.Contains([]Target{"", Kong, Splits, KIC, Native}, o.To) {
 		return fmt.Errorf("to: %s is not one of kong, splits, kic, native", quote(string(o.To)))

@@ -2,8 +2,8 @@ package httproute
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
-	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -102,13 +102,22 @@ func (t *trail) String() string {
 		return ""
 	case t.key == "":
 		return t.parent.String() + "[" + strconv.Itoa(t.index) + "]"
-	case strings.ContainsAny(t.key, "./[") && t.parent != nil:
-		return t.parent.String() + "[" + t.key + "]"
+	case !plainKey.MatchString(t.key):
+		key := t.key
+		if !printable.MatchString(key) {
+			key = quote(key)
+		}
+		return t.parent.String() + "[" + key + "]"
 	case t.parent == nil:
 		return t.key
 	}
 	return t.parent.String() + "." + t.key
 }
+
+var (
+	plainKey  = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+	printable = regexp.MustCompile(`^[!-~]{1,320}$`)
+)
 
 // node finds where the trail leads: the value of a field, or the nearest thing above it
 // that is there.

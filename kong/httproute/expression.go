@@ -31,10 +31,9 @@ func mixed(plans []*plan) bool {
 	return false
 }
 
-// expression is an entry in the language of Kong's router. all takes the whole path for
-// what matched, so that all of it can be stripped; mixed says that there are entries of
-// other protocols.
-func (e *entry) expression(all, mixed bool) string {
+// expression is an entry in the language of Kong's router; mixed says that there are
+// entries of other protocols.
+func (e *entry) expression(mixed bool) string {
 	var and []string
 	if len(e.protocols) == 1 {
 		protocol := "http"
@@ -55,7 +54,7 @@ func (e *entry) expression(all, mixed bool) string {
 		}
 	}
 	and = append(and, either(hosts)...)
-	and = append(and, either(e.paths(all))...)
+	and = append(and, either(e.paths())...)
 	if e.match.method != "" {
 		and = append(and, "http.method == "+literal(e.match.method))
 	}
@@ -76,8 +75,8 @@ func either(predicates []string) []string {
 }
 
 // paths are predicates of the path, of which one has to hold. A prefix is one by whole
-// elements.
-func (e *entry) paths(all bool) []string {
+// elements. Where the whole path is stripped, the whole of it has to match.
+func (e *entry) paths() []string {
 	m := e.match
 	path := declarative.NormalizePath(m.path)
 	prefix := strings.TrimSuffix(path, "/")
@@ -86,11 +85,11 @@ func (e *entry) paths(all bool) []string {
 		return []string{"http.path == " + literal(path)}
 	case m.pathType == gateway.PathMatchRegularExpression:
 		pattern := "^(?:" + strings.TrimPrefix(m.path, "^") + ")"
-		if all {
+		if e.all {
 			pattern += ".*"
 		}
 		return []string{"http.path ~ " + literal(pattern)}
-	case all:
+	case e.all:
 		return []string{"http.path ~ " + literal("^"+regexp.QuoteMeta(prefix)+"(?:/.*)?$")}
 	case prefix == "":
 		return []string{`http.path ^= "/"`}

@@ -1,6 +1,7 @@
 package httproute
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
@@ -11,8 +12,7 @@ import (
 func grpcMatch(m gateway.GRPCRouteMatch, at *trail) match {
 	out := match{at: at, pathType: gateway.PathMatchPathPrefix, path: "/"}
 	for i, h := range m.Headers {
-		equal := func(a, b string) bool { return a == b }
-		out.headers = appendOnce(out.headers, condition{at.field("headers").item(i), string(h.Name), h.Value, *h.Type == gateway.GRPCHeaderMatchRegularExpression}, equal)
+		out.headers = appendOnce(out.headers, condition{at.field("headers").item(i), string(h.Name), h.Value, *h.Type == gateway.GRPCHeaderMatchRegularExpression}, strings.EqualFold)
 	}
 	if m.Method == nil {
 		return out

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
@@ -36,7 +37,7 @@ func (c *converter) write(plans []*plan) *Output {
 		if len(p.kept()) == 0 {
 			continue
 		}
-		if p.changes.redirect != nil || p.answer != 0 {
+		if p.changes.redirect != nil || c.answersByKong(p) {
 			routes = append(routes, c.answering(p, out.Flavor)...)
 			continue
 		}
@@ -65,6 +66,12 @@ func (c *converter) write(plans []*plan) *Output {
 		out.Splits = b.Bytes()
 	}
 	return out
+}
+
+// answersByKong reports whether Kong answers all requests of a rule by itself. In a split
+// file the weights may come back.
+func (c *converter) answersByKong(p *plan) bool {
+	return p.answer != 0 && (c.options.To != Splits || len(p.backends) == 0 || p.changes.broken)
 }
 
 // head is what the file says of itself.
@@ -125,11 +132,11 @@ func (c *converter) route(p *plan, e *entry, flavor string) object {
 	}
 	o := object{{"name", e.name}, {"protocols", protocols}}
 	if flavor == Expressions {
-		o.put("expression", e.expression(p.stripAll, c.mixed))
+		o.put("expression", e.expression(c.mixed))
 		o.put("priority", e.priority)
 	} else {
 		o.putSome("hosts", e.hostnames)
-		o.put("paths", e.traditionalPaths(p.stripAll))
+		o.put("paths", e.traditionalPaths())
 		if e.match.method != "" {
 			o.put("methods", []string{e.match.method})
 		}
@@ -175,7 +182,7 @@ func (c *converter) rows(p *plan, needed ...object) (rows []object) {
 	}
 	rows = needed
 	for _, plugin := range slices.Concat(p.changes.plugins, p.annotations) {
-		if plugin.name == pluginName {
+		if plugin.name == pluginName || plugin.name == "" {
 			continue
 		}
 		if slices.ContainsFunc(rows, func(row object) bool { return row[0].value == plugin.name }) {
@@ -289,7 +296,7 @@ func (c *converter) session(p *plan) (o object) {
 		o.put("cookie", *s.SessionName)
 	}
 	if s.AbsoluteTimeout != nil {
-		age, _ := parseDuration(string(*s.AbsoluteTimeout))
+		age, _ := time.ParseDuration(string(*s.AbsoluteTimeout)) // the schema has checked it
 		permanent := s.CookieConfig != nil && s.CookieConfig.LifetimeType != nil && *s.CookieConfig.LifetimeType == gateway.PermanentCookieLifetimeType
 		switch {
 		case !permanent:

@@ -60,7 +60,7 @@ type grant struct {
 // kongPlugin is a KongPlugin or a KongClusterPlugin.
 type kongPlugin struct {
 	doc    *document
-	name   string // of the plugin
+	name   string // of the plugin; empty: it is disabled
 	config *yaml.Node
 }
 
@@ -104,12 +104,12 @@ func (o *objects) problems() (all []Problem) {
 	byFile := map[string][]Problem{}
 	var files []string
 	for _, d := range o.documents {
-		if byFile[d.file] == nil {
+		if _, known := byFile[d.file]; !known {
 			files = append(files, d.file)
 		}
 		byFile[d.file] = append(byFile[d.file], d.problems...)
 	}
-	for _, file := range slices.Compact(files) {
+	for _, file := range files {
 		all = append(all, slices.Compact(sorted(byFile[file]))...) // what is named twice is said once
 	}
 	return all
@@ -171,6 +171,9 @@ func (d *document) checkHead() {
 		}
 	}
 	d.kind = text(d.root, "kind")
+	if group, _, _ := strings.Cut(text(d.root, "apiVersion"), "/"); group != gatewayGroup && group != kongGroup && known[version{group, d.kind}] == nil {
+		return // it is ignored
+	}
 	at := none.field("metadata")
 	metadata := get(d.root, "metadata")
 	if metadata == nil || metadata.Kind != yaml.MappingNode {
@@ -224,7 +227,7 @@ func (d *document) checkHead() {
 	}
 }
 
-// strings returns a mapping of strings.
+// stringsOf returns a mapping of strings.
 func stringsOf(n *yaml.Node) map[string]string {
 	out := map[string]string{}
 	if n == nil {

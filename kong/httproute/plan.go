@@ -2,11 +2,12 @@ package httproute
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 )
@@ -53,20 +54,25 @@ func (c *converter) plan(r *rule) *plan {
 	c.annotate(p)
 	if p.changes.redirect != nil {
 		c.onlyRedirects(p)
+		if p.changes.broken && d.partial {
+			p.changes.redirect = nil
+			p.answers()
+		}
 		return p
 	}
 	for i := range r.refs {
-		p.add(c.resolve(r, &r.refs[i]), c.changes(d, r.refs[i].filters, r.refs[i].at, true))
+		t, ch := c.resolve(r, &r.refs[i]), c.changes(d, r.refs[i].filters, r.refs[i].at, true)
+		t.missing = t.missing || ch.broken
+		p.add(t, ch)
 	}
 	p.nameBackends()
 	c.limits(p)
 	c.rewrite(p)
+	p.chooseService()
+	c.oneProtocol(p)
+	c.oneHand(p)
 	p.answers()
-	if p.answer == 0 {
-		p.chooseService()
-		c.oneProtocol(p)
-		p.ownConfig = c.ownPluginConfig(p)
-	}
+	p.ownConfig = c.ownPluginConfig(p)
 	return p
 }
 
@@ -100,7 +106,10 @@ func (c *converter) annotate(p *plan) {
 				problems := len(d.problems)
 				if found := c.plugin(d, plugin, at); found != nil {
 					p.annotations = append(p.annotations, found)
-				} else if !first {
+					continue
+				}
+				p.changes.broken = true
+				if !first {
 					d.problems = d.problems[:problems]
 				}
 			}
@@ -129,15 +138,7 @@ func (p *plan) add(t target, ch changes) {
 // equal reports whether the filters of two backendRefs do the same.
 func (c changes) equal(other changes) bool {
 	c.at, other.at = nil, nil
-	return fmt.Sprintf("%v %v", c, deref(c.path)) == fmt.Sprintf("%v %v", other, deref(other.path))
-}
-
-// deref is what a modifier of a path does.
-func deref(m *gateway.HTTPPathModifier) string {
-	if m == nil || m.ReplacePrefixMatch == nil {
-		return ""
-	}
-	return "=" + *m.ReplacePrefixMatch
+	return reflect.DeepEqual(c, other)
 }
 
 // nameBackends calls each backend by its Service, as far as that is enough.
@@ -181,6 +182,8 @@ func (p *plan) answers() {
 		}
 	}
 	switch {
+	case p.changes.broken && p.rule.route.doc.partial: // otherwise nothing is written
+		p.answer, p.reason = 500, "a filter of the rule cannot be converted"
 	case len(p.backends) == 0:
 		p.answer, p.reason = 500, "the rule has no backendRefs"
 	case weights == 0:
@@ -201,7 +204,7 @@ func (p *plan) chooseService() {
 	isName := func(b *backend) bool { _, err := netip.ParseAddr(b.host); return err != nil }
 	needsName := slices.ContainsFunc(p.backends, func(b backend) bool { return !b.missing && isName(&b) })
 	missing := slices.ContainsFunc(p.backends, func(b backend) bool { return b.missing })
-	p.foreign = missing && !needsName
+	p.foreign = missing && !needsName // the host is an IP address, or there is none
 	best, most := 0, -1
 	for i := range p.backends {
 		b := &p.backends[i]
@@ -227,9 +230,10 @@ func (p *plan) hostname(b *backend) string { return cmp.Or(b.changes.hostname, p
 
 // oneProtocol reports backends that Kong cannot reach from one Service.
 func (c *converter) oneProtocol(p *plan) {
-	protocol := p.backends[p.service].protocol
-	for _, b := range p.backends {
+	for i := range p.backends {
+		b, protocol := &p.backends[i], p.backends[p.service].protocol
 		if !b.missing && b.protocol != protocol && p.rule.route.grpc {
+			b.missing = true
 			p.rule.route.doc.leave(b.ref.at, "is reached by %s and another backend of the rule by %s: Kong can do one of them only", b.protocol, protocol)
 		}
 	}
@@ -237,12 +241,22 @@ func (c *converter) oneProtocol(p *plan) {
 
 // needsPlugin reports whether Kong alone cannot do what the rule asks for.
 func (p *plan) needsPlugin() bool {
-	if p.answer != 0 {
-		return false
-	}
 	b := &p.backends[0]
-	return len(p.backends) > 1 || len(p.ownConfig) > 0 || b.weight == 0 || b.path != "" || p.hostname(b) != "" ||
+	return len(p.backends) > 1 || len(p.ownConfig) > 0 || b.weight == 0 || b.missing || b.path != "" || p.hostname(b) != "" ||
 		!p.changes.request.then(b.changes.request).empty() || len(b.changes.response.add) > 0
+}
+
+// oneHand reports response headers that a rule sets or removes and a backend adds: what is
+// added in access is there when Kong's plugin for the rule's headers runs.
+func (c *converter) oneHand(p *plan) {
+	for _, b := range p.backends {
+		for _, h := range b.changes.response.add {
+			if findHeader(p.changes.response.set, h.name) >= 0 || slices.ContainsFunc(p.changes.response.remove, func(n string) bool { return strings.EqualFold(n, h.name) }) {
+				at := b.changes.at[gateway.HTTPRouteFilterResponseHeaderModifier].field("responseHeaderModifier")
+				p.rule.route.doc.leave(at, "%s is a header that the rule's own filter sets or removes, for this backend, too", h.name)
+			}
+		}
+	}
 }
 
 // limits converts timeouts and retries.
@@ -281,8 +295,8 @@ func (c *converter) limits(p *plan) {
 const maxTimeout = 2147483646
 
 func milliseconds(d gateway.Duration) int {
-	limit, ok := parseDuration(string(d))
-	if ms := limit.Milliseconds(); ok && ms > 0 && ms < maxTimeout {
+	limit, err := time.ParseDuration(string(d))
+	if ms := limit.Milliseconds(); err == nil && ms > 0 && ms < maxTimeout {
 		return int(ms)
 	}
 	return maxTimeout
@@ -295,12 +309,14 @@ func (c *converter) rewrite(p *plan) {
 		return ch.at[gateway.HTTPRouteFilterURLRewrite].fields("urlRewrite", "path")
 	}
 	if m := p.changes.path; m != nil {
-		switch {
-		case m.ReplacePrefixMatch != nil:
-			p.path = c.plainPath(d, *m.ReplacePrefixMatch, urlRewrite(p.changes).field("replacePrefixMatch"))
-		case m.ReplaceFullPath != nil:
+		path, field := m.ReplacePrefixMatch, "replacePrefixMatch"
+		if path == nil {
 			p.stripAll = true
-			p.path = c.plainPath(d, *m.ReplaceFullPath, urlRewrite(p.changes).field("replaceFullPath"))
+			path, field = m.ReplaceFullPath, "replaceFullPath"
+		}
+		var ok bool
+		if p.path, ok = plainPathOf(d, *path, urlRewrite(p.changes).field(field)); !ok {
+			p.changes.broken = true
 		}
 	}
 	own := slices.ContainsFunc(p.backends, func(b backend) bool { return b.changes.path != nil })
@@ -315,7 +331,9 @@ func (c *converter) rewrite(p *plan) {
 			b := &p.backends[i]
 			switch m := b.changes.path; {
 			case m != nil:
-				b.path = c.plainPath(d, *m.ReplacePrefixMatch, urlRewrite(b.changes).field("replacePrefixMatch"))
+				var ok bool
+				b.path, ok = plainPathOf(d, *m.ReplacePrefixMatch, urlRewrite(b.changes).field("replacePrefixMatch"))
+				b.missing = b.missing || !ok
 			case !p.strip: // it gets what was taken off
 				b.path = strings.TrimSuffix(p.rule.matches[0].path, "/")
 			}
@@ -324,15 +342,15 @@ func (c *converter) rewrite(p *plan) {
 	p.strip = p.strip || own || p.changes.path != nil
 }
 
-// plainPath checks a path that takes the place of another, and returns it without the
+// plainPathOf checks a path that takes the place of another, and returns it without the
 // slash at its end.
-func (c *converter) plainPath(d *document, path string, at *trail) string {
+func plainPathOf(d *document, path string, at *trail) (plain string, ok bool) {
 	if path == "" || path == "/" {
-		return ""
+		return "", true
 	}
 	if !plainPath.MatchString(path) || !strings.HasPrefix(path, "/") || strings.Contains(path, "//") {
 		d.leave(at, "%s is no path that Kong takes: it starts with a slash and has letters, digits, %%XX and -._~!$&'()*+,;=:@ between single ones", quote(path))
-		return ""
+		return "", false
 	}
-	return strings.TrimSuffix(path, "/")
+	return strings.TrimSuffix(path, "/"), true
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,6 +41,13 @@ func read(s Source) []*document {
 	data := s.Data
 	if json.Valid(data) { // a tab is white space there, but not in YAML
 		data = bytes.ReplaceAll(data, []byte("\t"), []byte(" "))
+		data = surrogates.ReplaceAllFunc(data, func(pair []byte) []byte {
+			var s string
+			if json.Unmarshal([]byte(`"`+string(pair)+`"`), &s) != nil {
+				return pair
+			}
+			return []byte(s)
+		})
 	}
 	chunks := split(data)
 	parsed := make([][]*document, len(chunks))
@@ -68,6 +76,9 @@ func read(s Source) []*document {
 	}
 	return out
 }
+
+// surrogates are two escapes that stand for one character in JSON, and for none in YAML.
+var surrogates = regexp.MustCompile(`(?i)\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}`)
 
 // chunk is a part of a file that begins with a document.
 type chunk struct {
@@ -221,6 +232,9 @@ func (e *expander) expand(n *yaml.Node, depth int) *yaml.Node {
 		return e.expand(n.Alias, depth+1)
 	}
 	out := &yaml.Node{Kind: n.Kind, Tag: tagOf(n), Value: n.Value, Line: n.Line + e.line, Column: n.Column}
+	if out.Tag == "!!bool" {
+		out.Value = strconv.FormatBool(slices.Contains([]string{"y", "yes", "on", "true"}, strings.ToLower(n.Value)))
+	}
 	if n.Kind != yaml.MappingNode {
 		for _, item := range n.Content {
 			out.Content = append(out.Content, e.expand(item, depth+1))

@@ -26,8 +26,10 @@ func (c *converter) onlyRedirects(p *plan) {
 	case m == nil:
 	case m.ReplacePrefixMatch != nil:
 		d.leave(at.field("path"), "a redirect cannot replace a prefix: Kong's plugin redirect takes the whole path of a request or none of it; use ReplaceFullPath")
+		p.changes.broken = true
 	case strings.ContainsAny(*m.ReplaceFullPath, "?#") || !strings.HasPrefix(*m.ReplaceFullPath, "/"):
 		d.leave(at.fields("path", "replaceFullPath"), "%s is not a path: it starts with a slash and has neither ? nor #", quote(*m.ReplaceFullPath))
+		p.changes.broken = true
 	}
 }
 
@@ -64,7 +66,7 @@ func (c *converter) redirects(p *plan) (entries []*entry) {
 			}
 			if hosts == nil {
 				p.rule.route.doc.leave(p.redirectAt(), "a redirect needs a hostname here, as the route has not only hostnames without a wildcard: Kong's plugin redirect has one URL to lead to")
-				return nil
+				continue
 			}
 		}
 		protocols := [][]string{e.protocols}

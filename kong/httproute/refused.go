@@ -19,7 +19,11 @@ func (c *converter) checkSplit(p *plan, split object) {
 		p.rule.route.doc.refuse(p.rule.at, "the plugin would refuse the split: %v", err)
 		return
 	}
-	_, problems := config.DecodeRow(n, config.References)
+	var options []config.Option
+	if c.options.To == Kong {
+		options = append(options, config.References)
+	}
+	_, problems := config.DecodeRow(n, options...)
 	for _, problem := range problems {
 		key, _, _ := strings.Cut(problem.Path, ".")
 		if plugin := p.ownFrom[key]; plugin != nil {

@@ -122,8 +122,11 @@ func (c *converter) resolve(r *rule, ref *backendRef) target {
 		d.leave(ref.at.field("port"), "the Service %s has no port %d", t.service, t.port)
 		return t
 	}
-	if known && !c.protocol(s, r, ref, &t) {
-		return t
+	if known {
+		s.checkAnnotations()
+		if !c.protocol(s, r, ref, &t) {
+			return t
+		}
 	}
 	t.missing = false
 	switch {
@@ -143,6 +146,16 @@ func (c *converter) resolve(r *rule, ref *backendRef) target {
 // clusterName is a Service's name in the cluster's DNS.
 func (c *converter) clusterName(service name) string {
 	return service.name + "." + service.namespace + ".svc." + c.options.ClusterDomain
+}
+
+// checkAnnotations reports what Kong's ingress controller would read of a Service, and is
+// not converted. What is reported twice is said once.
+func (s *service) checkAnnotations() {
+	for _, key := range sortedKeys(s.annotations) {
+		if annotation, ours := strings.CutPrefix(key, "konghq.com/"); ours && annotation != "protocol" {
+			s.doc.leave((*trail)(nil).fields("metadata", "annotations", key), "this annotation cannot be converted; protocol can")
+		}
+	}
 }
 
 // headless finds the port of the pods of a Service without an address of its own.

@@ -46,20 +46,20 @@ func (e *entry) regexPriority() int {
 }
 
 // traditionalPaths are the paths of a route of this flavor.
-func (e *entry) traditionalPaths(all bool) []string {
+func (e *entry) traditionalPaths() []string {
 	m := e.match
 	path := declarative.NormalizePath(m.path)
 	prefix := strings.TrimSuffix(path, "/")
 	switch {
-	case m.pathType == gateway.PathMatchRegularExpression && all:
+	case m.pathType == gateway.PathMatchRegularExpression && e.all:
 		return []string{"~" + strings.TrimPrefix(m.path, "^") + ".*"}
 	case m.pathType == gateway.PathMatchRegularExpression:
 		return []string{"~" + strings.TrimPrefix(m.path, "^")}
 	case m.pathType == gateway.PathMatchExact:
 		return []string{"~" + regexp.QuoteMeta(path) + "$"}
-	case all && prefix == "":
+	case e.all && prefix == "":
 		return []string{"~/.*$"}
-	case all:
+	case e.all:
 		return []string{"~" + regexp.QuoteMeta(prefix) + "(?:/.*)?$"}
 	case prefix == "":
 		return []string{"/"}
@@ -96,7 +96,7 @@ func (e *entry) traditionalPriority(kind partKind, path string) (p uint64) {
 		p |= 1 << 60
 	}
 	p |= uint64(len(e.match.headers)) << 52
-	if kind == prefixPath {
+	if kind == prefixPath && !e.all { // otherwise it is a regular expression, too
 		return p | uint64(len(path))
 	}
 	return p | 1<<51 | uint64(e.regexPriority())<<19
@@ -223,8 +223,8 @@ func conflicts(entries []*entry, all bool) (problems []traditionalProblem) {
 	return problems
 }
 
-// meet calls f for the parts of a bucket whose paths a request to x can have. Of its own
-// bucket, those below x meet x by themselves.
+// meet calls f for the parts of a bucket whose paths a request to x can have. In x's own
+// bucket it leaves out those below x: they find x when it is their turn.
 func (b *bucket) meet(x part, own bool, f func(part)) {
 	if x.kind == regexPath {
 		for _, list := range [][]part{b.sorted, b.regex} {

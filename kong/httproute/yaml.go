@@ -14,7 +14,7 @@ type object []member
 
 type member struct {
 	key   string
-	value any // object, []object, []string, string, bool, int or uint64
+	value any // object, []object, []string, string, bool, int, uint64 or json.RawMessage
 }
 
 func (o *object) put(key string, value any) { *o = append(*o, member{key, value}) }

@@ -14,7 +14,8 @@ import (
 // who write it with [Lock] are waited for.
 func Write(ctx context.Context, path, content string, limit int) (changed bool, err error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return true, create(path, content)
+		err := create(path, content)
+		return err == nil, err
 	}
 	l, err := Lock(ctx, path, limit)
 	if err != nil {
@@ -24,20 +25,23 @@ func Write(ctx context.Context, path, content string, limit int) (changed bool, 
 	if l.Content == content {
 		return false, nil
 	}
-	return true, l.Replace(content)
+	err = l.Replace(content)
+	return err == nil, err
 }
 
-// create makes a file that is not there.
+// create makes a file that is not there, with the mode that the user's umask leaves.
 func create(path, content string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.new")
+	draft := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%d.new", filepath.Base(path), os.Getpid()))
+	f, err := os.OpenFile(draft, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
 		return fmt.Errorf("%s: cannot be made: %w", path, withoutPath(err))
 	}
-	defer os.Remove(f.Name()) // unless it was renamed
+	defer os.Remove(draft) // unless it was renamed
 	_, err = f.WriteString(content)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
+	for _, step := range []func() error{f.Sync, f.Close, func() error { return os.Rename(draft, path) }} {
+		if wrong := step(); err == nil {
+			err = wrong
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%s: cannot be made: %w", path, withoutPath(err))
