@@ -293,7 +293,13 @@ func isStream(protocols []string) bool {
 }
 
 func nameOf(r *declarative.Route) string {
-	if r.Name == "" {
+	switch {
+	case r.Name != "":
+	case len(r.Paths) > 0:
+		return fmt.Sprintf("route without a name on %q", r.Paths[0])
+	case len(r.Hosts) > 0:
+		return fmt.Sprintf("route without a name on %q", r.Hosts[0])
+	default:
 		return "route " + r.ID
 	}
 	return fmt.Sprintf("route %q", r.Name)
