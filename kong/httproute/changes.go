@@ -197,6 +197,8 @@ func (c *converter) extension(d *document, ref *gateway.LocalObjectReference, at
 		if p := c.plugin(d, string(ref.Name), at.field("name")); p != nil {
 			out.plugins = append(out.plugins, p)
 			out.broken = false
+		} else if c.options.To == KIC {
+			out.broken = false
 		}
 	}
 }
@@ -217,6 +219,8 @@ func (c *converter) plugin(d *document, plugin string, at *trail) *kongPlugin {
 			return p
 		}
 	}
-	d.leave(at, "there is no KongPlugin %s/%s in the manifests", namespaces[0], plugin)
+	if c.options.To != KIC { // else it may be in the cluster
+		d.leave(at, "there is no KongPlugin %s/%s in the manifests", namespaces[0], plugin)
+	}
 	return nil
 }

@@ -53,7 +53,9 @@ func (c *converter) plan(r *rule) *plan {
 	p.changes = c.changes(d, r.filters, r.at, false)
 	c.annotate(p)
 	if p.changes.redirect != nil {
-		c.onlyRedirects(p)
+		if c.options.To != KIC {
+			c.onlyRedirects(p)
+		}
 		if p.changes.broken && d.partial {
 			p.changes.redirect = nil
 			p.answers()
@@ -108,13 +110,13 @@ func (c *converter) annotate(p *plan) {
 					p.annotations = append(p.annotations, found)
 					continue
 				}
-				p.changes.broken = true
+				p.changes.broken = c.options.To != KIC
 				if !first {
 					d.problems = d.problems[:problems]
 				}
 			}
 		default:
-			if first {
+			if first && c.options.To != KIC {
 				d.leave(at, "this annotation cannot be converted; strip-path, preserve-host and plugins can")
 			}
 		}

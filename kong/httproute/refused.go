@@ -20,7 +20,7 @@ func (c *converter) checkSplit(p *plan, split object) {
 		return
 	}
 	var options []config.Option
-	if c.options.To == Kong {
+	if c.options.To != Splits {
 		options = append(options, config.References)
 	}
 	_, problems := config.DecodeRow(n, options...)

@@ -180,7 +180,9 @@ func (s *schema) checkObject(d *document, n *yaml.Node, at *trail) {
 	}
 	for _, value := range s.defaults {
 		if get(n, value.name) == nil {
-			n.Content = append(n.Content, scalar(value.name, n), placed(value.value, n))
+			key := scalar(value.name, n)
+			key.HeadComment = addedByDefault
+			n.Content = append(n.Content, key, placed(value.value, n))
 		}
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -201,6 +203,9 @@ func (s *schema) checkObject(d *document, n *yaml.Node, at *trail) {
 		}
 	}
 }
+
+// addedByDefault marks the key of a field that nobody has written.
+const addedByDefault = "default"
 
 // withoutNulls drops the fields without a value, as an API server does before it adds
 // what is there by default.
