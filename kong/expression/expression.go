@@ -64,6 +64,7 @@ func (n not) eval(values func(string) []Value, m *Match) bool { return !n.inner.
 func (n and) predicates() []*predicate {
 	return slices.Concat(n.left.predicates(), n.right.predicates())
 }
+
 func (n or) predicates() []*predicate {
 	return slices.Concat(n.left.predicates(), n.right.predicates())
 }

@@ -109,9 +109,11 @@ func (c *converter) kongPluginOf(p *plan, manifest *yaml.Node, split object) obj
 		}
 	}
 	return object{
-		{"apiVersion", kongGroup + "/v1"}, {"kind", "KongPlugin"},
+		{"apiVersion", kongGroup + "/v1"},
+		{"kind", "KongPlugin"},
 		{"metadata", object{{"name", plugin}, {"namespace", d.namespace}}},
-		{"plugin", pluginName}, {"config", split},
+		{"plugin", pluginName},
+		{"config", split},
 	}
 }
 

@@ -60,9 +60,9 @@ func TestAdminRoot(t *testing.T) {
 			"key-auth": map[string]any{"version": "3.9.3", "priority": 1250.0},
 			"file-log": map[string]any{"version": "3.9.3", "priority": 9.0},
 
-			"redirect": map[string]any{"version": "3.9.3", "priority": 779.0},
-			"request-termination": map[string]any{"version": "3.9.3", "priority": 2.0},
-			"request-transformer": map[string]any{"version": "3.9.3", "priority": 801.0},
+			"redirect":             map[string]any{"version": "3.9.3", "priority": 779.0},
+			"request-termination":  map[string]any{"version": "3.9.3", "priority": 2.0},
+			"request-transformer":  map[string]any{"version": "3.9.3", "priority": 801.0},
 			"response-transformer": map[string]any{"version": "3.9.3", "priority": 800.0},
 		},
 	}

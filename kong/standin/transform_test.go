@@ -93,8 +93,10 @@ func TestRequestTransformer(t *testing.T) {
 			continue
 		}
 		r := <-b.last
-		got := strings.Join([]string{r.RequestURI, r.Host, "[" + strings.Join(r.Header.Values("X-One"), " ") + "]",
-			"[" + strings.Join(r.Header.Values("X-New"), " ") + "]"}, " ")
+		got := strings.Join([]string{
+			r.RequestURI, r.Host, "[" + strings.Join(r.Header.Values("X-One"), " ") + "]",
+			"[" + strings.Join(r.Header.Values("X-New"), " ") + "]",
+		}, " ")
 		if got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.config, got, tt.want)
 		}
