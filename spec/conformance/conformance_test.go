@@ -1,0 +1,74 @@
+package conformance
+
+import (
+	"io/fs"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/gateway-api/conformance"
+	"sigs.k8s.io/gateway-api/conformance/tests"
+	"sigs.k8s.io/gateway-api/conformance/utils/config"
+	"sigs.k8s.io/gateway-api/conformance/utils/kubernetes"
+	"sigs.k8s.io/gateway-api/conformance/utils/roundtripper"
+	"sigs.k8s.io/gateway-api/conformance/utils/suite"
+)
+
+// passes are the tests of the suite that have to pass.
+var passes = []string{
+	"HTTPRouteWeight",
+	"HTTPRouteSimpleSameNamespace",
+	"HTTPRouteMatching",
+	"HTTPRouteMatchingAcrossRoutes",
+	"HTTPRouteExactPathMatching",
+	"HTTPRoutePathMatchOrder",
+	"HTTPRouteHeaderMatching",
+	"HTTPRouteMethodMatching",
+	"HTTPRouteQueryParamMatching",
+	"HTTPRouteRequestHeaderModifier",
+	"HTTPRouteRequestHeaderModifierBackendWeights",
+	"HTTPRouteResponseHeaderModifier",
+	"HTTPRouteRewritePath",
+	"HTTPRouteRewriteHost",
+	"HTTPRouteInvalidNonExistentBackendRef",
+	"HTTPRouteInvalidBackendRefUnknownKind",
+	"HTTPRouteInvalidCrossNamespaceBackendRef",
+	"HTTPRouteReferenceGrant",
+	"HTTPRouteCrossNamespace",
+	"HTTPRouteInvalidReferenceGrant",
+	"HTTPRoutePartiallyInvalidViaInvalidReferenceGrant",
+	"HTTPRouteRedirectHostAndStatus",
+	"HTTPRouteRedirectScheme",
+	"HTTPRouteNamedRule",
+}
+
+// patience is how long the suite waits for what does not come.
+const patience = 10 * time.Second
+
+func TestConformance(t *testing.T) {
+	c := newCluster(t)
+	timeouts := config.DefaultTimeoutConfig()
+	// Statuses are there with the change that they answer.
+	timeouts.RouteMustHaveParents, timeouts.HTTPRouteMustHaveCondition = patience, patience
+	timeouts.GatewayMustHaveAddress, timeouts.GatewayListenersMustHaveConditions = patience, patience
+	timeouts.MaxTimeToConsistency = patience
+	s := &suite.ConformanceTestSuite{
+		Client: c, RoundTripper: &roundtripper.DefaultRoundTripper{TimeoutConfig: timeouts, CustomDialContext: c.dial},
+		GatewayClassName: "kong", ControllerName: controllerName, TimeoutConfig: timeouts,
+		CleanupTestResources: true, BaseManifests: "base/manifests.yaml", DisableParallelTests: true,
+		ManifestFS: []fs.FS{&conformance.Manifests},
+		Applier:    kubernetes.Applier{GatewayClass: "kong", ControllerName: controllerName, ManifestFS: []fs.FS{&conformance.Manifests}},
+	}
+	s.Applier.MustApplyWithCleanup(t, c, timeouts, s.BaseManifests, false)
+	for _, name := range passes {
+		t.Run(name, func(t *testing.T) {
+			for i := range tests.ConformanceTests {
+				if test := &tests.ConformanceTests[i]; test.ShortName == name {
+					s.RunTest = name // whatever features it says it needs
+					test.Run(t, s)
+					return
+				}
+			}
+			t.Error("the suite has no such test")
+		})
+	}
+}
