@@ -210,7 +210,7 @@ func (c *converter) plugin(d *document, plugin string, at *trail) *kongPlugin {
 	if namespace, rest, ok := strings.Cut(plugin, ":"); ok {
 		plugin, namespaces = rest, []string{namespace}
 		if namespace != d.namespace && !c.objects.granted(d, kongGroup, "KongPlugin", name{namespace, plugin}) {
-			d.leave(at, "no ReferenceGrant in the namespace %s lets a %s of %s refer to the KongPlugin %s", namespace, d.kind, d.namespace, plugin)
+			d.leave(at, "no ReferenceGrant in the namespace %s lets %ss of %s refer to the KongPlugin %s", namespace, d.kind, d.namespace, plugin)
 			return nil
 		}
 	}

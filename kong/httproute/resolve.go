@@ -109,7 +109,7 @@ func (c *converter) resolve(r *rule, ref *backendRef) target {
 		return t
 	}
 	if t.service.namespace != d.namespace && !c.objects.granted(d, "", "Service", t.service) {
-		d.leave(ref.at.field("namespace"), "no ReferenceGrant in the namespace %s lets a %s of %s refer to the Service %s", t.service.namespace, d.kind, d.namespace, t.service.name)
+		d.leave(ref.at.field("namespace"), "no ReferenceGrant in the namespace %s lets %ss of %s refer to the Service %s", t.service.namespace, d.kind, d.namespace, t.service.name)
 		return t
 	}
 	s, known := c.objects.services[t.service]
