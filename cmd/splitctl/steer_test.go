@@ -48,7 +48,7 @@ func TestRampThatWaits(t *testing.T) {
 		{"widen after a rollback", `{"share":0,"rolled_back":"2026-12-01T08:05:00Z"}`, false, "50", "was rolled back at 2026-12-01T08:05:00Z"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			answer = `{"splits":[{"split":"shop","ramp":` + tt.ramp + `}]}`
+			answer = `{"version":"1","splits":[{"split":"shop","ramp":` + tt.ramp + `}]}`
 			now := start.Add(15 * time.Minute)
 			change, err := rollout.Hold(c, now)
 			if err != nil {
@@ -129,7 +129,7 @@ func TestServersAreAskedBeforeAnythingIsLocked(t *testing.T) {
 			return
 		}
 		locked.Close()
-		fmt.Fprint(w, `{"splits":[{"split":"shop","ramp":{"share":0}}]}`)
+		fmt.Fprint(w, `{"version":"1","splits":[{"split":"shop","ramp":{"share":0}}]}`)
 	}))
 	defer server.Close()
 	cmd := rootCommand()

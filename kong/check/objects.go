@@ -28,11 +28,23 @@ func (c *checker) readObjects(name, text string) {
 		}
 		tree := index.Locate(map[string]any(parsed))
 		place(tree, func(line, column int) (int, int) { return line + d.Line, column })
-		switch kind, _ := parsed["kind"].(string); kind {
-		case "KongPlugin", "KongClusterPlugin":
-			c.readKongPlugin(name, parsed, tree)
-		case "ConfigMap":
-			c.readConfigMap(name, lines, parsed, tree)
+		c.readObject(name, lines, parsed, tree)
+	}
+}
+
+func (c *checker) readObject(name string, lines []string, parsed declarative.File, tree *config.Node) {
+	switch kind, _ := parsed["kind"].(string); kind {
+	case "KongPlugin", "KongClusterPlugin":
+		c.readKongPlugin(name, parsed, tree)
+	case "ConfigMap":
+		c.readConfigMap(name, lines, parsed, tree)
+	case "List": // as kubectl prints it
+		items, _ := parsed["items"].([]any)
+		at := tree.Get("items")
+		for i, item := range items {
+			if object, ok := item.(map[string]any); ok && at != nil && i < len(at.Items) && object["kind"] != "List" {
+				c.readObject(name, lines, object, at.Items[i])
+			}
 		}
 	}
 }

@@ -174,9 +174,17 @@ func foreign(t *parse.Tree) parse.Node {
 func known(pipe *parse.PipeNode) bool {
 	for _, command := range pipe.Cmds {
 		for _, argument := range command.Args {
-			name, isName := argument.(*parse.IdentifierNode)
-			inner, isPipe := argument.(*parse.PipeNode)
-			if isName && !slices.Contains(decksFunctions, name.Ident) || isPipe && !known(inner) {
+			switch n := argument.(type) {
+			case *parse.IdentifierNode:
+				if !slices.Contains(decksFunctions, n.Ident) {
+					return false
+				}
+			case *parse.PipeNode:
+				if !known(n) {
+					return false
+				}
+			case *parse.StringNode, *parse.NumberNode, *parse.BoolNode:
+			default:
 				return false
 			}
 		}

@@ -138,7 +138,7 @@ func gather(ctx context.Context, o Options) *facts {
 func (f *facts) renew() {
 	for i := range f.servers {
 		for _, r := range f.sent.after {
-			if f.servers[i].report != nil && f.servers[i].report.Started.Equal(r.Started) {
+			if r != nil && f.servers[i].report != nil && f.servers[i].report.Started.Equal(r.Started) {
 				f.servers[i].report = r
 			}
 		}

@@ -101,7 +101,9 @@ func (s *Send) one(ctx context.Context, client *http.Client, header string) (nam
 	for key, values := range s.Headers {
 		r.Header[key] = values
 	}
-	r.Host = s.Host
+	if r.Host = s.Host; r.Host == "" {
+		r.Host = s.Headers.Get("Host")
+	}
 	answer, err := client.Do(r)
 	if err != nil {
 		return "", "no answer", err.Error()
@@ -153,12 +155,20 @@ func (s *Send) header(f *facts) string {
 	return header
 }
 
+// fetch returns the reports of the servers in their order, nil for one that does not answer;
+// none if there is no report at all.
 func fetch(ctx context.Context, f *facts) []*status.Report {
 	var all []*status.Report
+	some := false
 	for address := range f.others {
-		if r, err := status.Fetch(ctx, address); err == nil {
-			all = append(all, r)
+		r, err := status.Fetch(ctx, address)
+		if err != nil {
+			r = nil
 		}
+		all, some = append(all, r), some || r != nil
+	}
+	if !some {
+		return nil
 	}
 	return all
 }
@@ -208,9 +218,12 @@ type delta struct {
 func deltas(before, after []*status.Report) map[string]*delta {
 	out := map[string]*delta{}
 	for i, r := range after {
+		if r == nil {
+			continue
+		}
 		for _, s := range r.Splits {
 			was := plugin.SplitStatus{}
-			if i < len(before) {
+			if i < len(before) && before[i] != nil {
 				for _, other := range before[i].Splits {
 					if other.Split == s.Split || s.ID != "" && other.ID == s.ID {
 						was = other

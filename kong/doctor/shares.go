@@ -39,6 +39,9 @@ func checkSent(f *facts, found report) {
 	if failed == f.Send.Requests {
 		return // that comes first
 	}
+	if f.Send.Header != "" && len(s.named) == 0 {
+		found(Error, "name the split's response_header, or set one", "no answer has the header %s", f.Send.Header)
+	}
 	if len(s.after) > 0 {
 		f.checkCounted(found)
 	} else if len(s.named) > 0 {

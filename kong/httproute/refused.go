@@ -10,6 +10,10 @@ import (
 	"kong-traffic-split/plugin/config"
 )
 
+// RefusedByPlugin is how the message of a problem begins that the plugin would have with a
+// split.
+const RefusedByPlugin = "the plugin would refuse this: "
+
 // checkSplit reports what the plugin would refuse of the config of a split.
 func (c *converter) checkSplit(p *plan, split object) {
 	var text strings.Builder
@@ -27,14 +31,14 @@ func (c *converter) checkSplit(p *plan, split object) {
 	for _, problem := range problems {
 		key, _, _ := strings.Cut(problem.Path, ".")
 		if plugin := p.ownFrom[key]; plugin != nil {
-			plugin.doc.leave((*trail)(nil).fields("config", key), "the plugin would refuse this: %v", problem)
+			plugin.doc.leave((*trail)(nil).fields("config", key), RefusedByPlugin+"%v", problem)
 			continue
 		}
 		if problem.Path == "" && len(p.ownConfig) > 0 {
-			p.ownFrom[p.ownConfig[0].key].doc.leave((*trail)(nil).field("config"), "the plugin would refuse this: %v", problem)
+			p.ownFrom[p.ownConfig[0].key].doc.leave((*trail)(nil).field("config"), RefusedByPlugin+"%v", problem)
 			continue
 		}
-		p.rule.route.doc.leave(p.cause(problem.Path), "the plugin would refuse this: %v", problem)
+		p.rule.route.doc.leave(p.cause(problem.Path), RefusedByPlugin+"%v", problem)
 	}
 }
 

@@ -73,6 +73,9 @@ func Fetch(ctx context.Context, address string) (*Report, error) {
 	if err := json.NewDecoder(http.MaxBytesReader(nil, response.Body, limit)).Decode(&r); err != nil {
 		return nil, fmt.Errorf("GET /status is not answered by a plugin server: %w", err)
 	}
+	if r.Version == "" {
+		return nil, errors.New("GET /status is not answered by a plugin server, but by something else that speaks JSON")
+	}
 	return &r, nil
 }
 

@@ -83,6 +83,11 @@ func (c *Cluster) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	for _, w := range c.watches {
 		running.Go(func() { w.informer.RunWithContext(ctx) })
+		running.Go(func() { // a kind without objects has no event that would tell
+			if cache.WaitForCacheSync(ctx.Done(), w.informer.HasSynced) {
+				c.notify()
+			}
+		})
 	}
 	running.Wait()
 }

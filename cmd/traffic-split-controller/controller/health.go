@@ -3,6 +3,7 @@ package controller
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -79,7 +80,7 @@ func (c *Controller) describe(w http.ResponseWriter) {
 	c.mu.Lock()
 	s := c.state
 	c.mu.Unlock()
-	wrong := s.problems
+	wrong := slices.Clone(s.problems) // others read them at the same time
 	if err := c.Ready(); err != nil {
 		wrong = append(wrong, err.Error())
 	}

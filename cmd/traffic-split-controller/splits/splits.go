@@ -123,8 +123,10 @@ func (m *Maker) convert(in input, plugin *unstructured.Unstructured, out *Route)
 		To: httproute.KIC, Partial: true, Strict: true,
 		ClusterDomain: m.options.ClusterDomain, SessionSecret: m.options.SessionSecret,
 	})
+	refused := false // by the plugin, which is told already
 	for _, p := range problems {
 		out.report(shown(p))
+		refused = refused || strings.HasPrefix(p.Message, httproute.RefusedByPlugin)
 	}
 	if converted == nil {
 		return nil, true
@@ -135,6 +137,9 @@ func (m *Maker) convert(in input, plugin *unstructured.Unstructured, out *Route)
 	}
 	// One split that the plugin server refuses would keep it from all others.
 	if err := Check(converted.Splits, options...); err != nil {
+		if refused {
+			return nil, true
+		}
 		for line := range strings.Lines(err.Error()) {
 			out.report(strings.TrimSpace(line))
 		}

@@ -143,7 +143,7 @@ func TestRoutes(t *testing.T) {
 		},
 		{
 			name: "a config that the plugin would refuse", text: documents(one, two, strings.Replace(pluginText, "plugin: traffic-split", "plugin: traffic-split, config: {algorithm: best}", 1), route(ours, both)),
-			problems: `splits["httproute.web.shop.0.0"].algorithm: "best" is not one of smooth, random`,
+			problems: `KongPlugin web/split: config.algorithm: the plugin would refuse this: algorithm: "best" is not one of smooth, random`,
 		},
 		{
 			name: "backends of its own", text: documents(one, two, strings.Replace(pluginText, "plugin: traffic-split", "plugin: traffic-split, config: {backends: [{service: true}]}", 1), route(ours, both)),
