@@ -59,6 +59,9 @@ type patcher struct {
 	changes    []change // of the text, in order
 }
 
+// maxObject bounds an object, in bytes of JSON: an API server takes no more than 3 MiB.
+const maxObject = 8 << 20
+
 func (p *patcher) apply(o jsonpatch.Operation) error {
 	before := decode(p.json)
 	if o.Kind() == "test" {
@@ -67,6 +70,9 @@ func (p *patcher) apply(o jsonpatch.Operation) error {
 	after, err := applied(p.json, o)
 	if err != nil {
 		return reason(before, o, err)
+	}
+	if len(after) > maxObject { // "copy" doubles what it is told to, each time
+		return fmt.Errorf("makes the object larger than %d MiB", maxObject>>20)
 	}
 	edits, err := editsOf(before, o)
 	if err != nil {

@@ -383,7 +383,7 @@ func capturesOf(groups map[string]string) *captures {
 	for name, group := range groups {
 		number, err := strconv.Atoi(name)
 		switch {
-		case err != nil:
+		case err != nil || number >= len(groups): // a name that is a number, which Kong's router has not
 			c.named[name] = group
 		case number > 0:
 			c.unnamed = append(c.unnamed, make([]string, max(number-len(c.unnamed), 0))...)
