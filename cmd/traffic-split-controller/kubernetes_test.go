@@ -302,7 +302,7 @@ func TestAWrongObjectIsTold(t *testing.T) {
 	c.has(t, "httproute.default.echo.0.0: echo=1 echo2=1")
 	until(t, func() error {
 		events, err := client.Events(t.Context(), "default")
-		if err == nil && !strings.Contains(events, `HTTPRoute echo: Warning TrafficSplitWrong: The last good splits stay in use: KongPlugin default/traffic-split: config.algorithm: the plugin would refuse this: algorithm: "best" is not one of smooth, random`) {
+		if err == nil && !strings.Contains(events, `HTTPRoute echo: Warning TrafficSplitWrong: Its last good splits stay in use, and without any its requests get 500: KongPlugin default/traffic-split: config.algorithm: the plugin would refuse this: algorithm: "best" is not one of smooth, random`) {
 			err = fmt.Errorf("events: %s", events)
 		}
 		return err

@@ -170,7 +170,7 @@ func (c *Controller) tell(routes []splits.Route) {
 			c.Log.Info("a route is converted without problems again", "route", key)
 			c.Events.Event(r.Object, "Normal", "TrafficSplitConverted", "Its weights are in effect.")
 		case r.Wrong:
-			c.Log.Error("a route is wrong; its last good splits stay in use", "route", key, "problems", message)
+			c.Log.Error("a route is wrong; its last good splits stay in use, and without any its requests get 500", "route", key, "problems", message)
 			c.Events.Event(r.Object, "Warning", "TrafficSplitWrong", message)
 		default:
 			c.Log.Warn("not all of a route can be converted", "route", key, "problems", message)
@@ -203,7 +203,7 @@ func messageOf(r splits.Route) string {
 		message += "; " + p
 	}
 	if r.Wrong {
-		message = "The last good splits stay in use: " + message
+		message = "Its last good splits stay in use, and without any its requests get 500: " + message
 	}
 	return cut(message, maxMessage)
 }

@@ -263,7 +263,7 @@ func TestAWrongRouteKeepsItsLastGoodSplits(t *testing.T) {
 		if !strings.HasPrefix(events, "Warning TrafficSplitWrong: ") || !strings.Contains(events, "novelty") {
 			t.Errorf("events: %s", events)
 		}
-		if !strings.Contains(c.log.String(), "a route is wrong; its last good splits stay in use") {
+		if !strings.Contains(c.log.String(), "a route is wrong; its last good splits stay in use, and without any its requests get 500") {
 			t.Errorf("log: %s", c.log)
 		}
 		c.notify()
