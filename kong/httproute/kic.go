@@ -78,7 +78,12 @@ func (c *converter) kongPluginOf(p *plan, manifest *yaml.Node, split object) obj
 	if c.objects.plugins[name{d.namespace, plugin}] != nil {
 		d.leave(p.rule.at, "the KongPlugin %s is there already, by whose name the rule's split would go", plugin)
 	}
-	rule := items(manifest, "spec", "rules")[p.rule.index]
+	spec := get(manifest, "spec")
+	if len(items(spec, "rules")) == 0 { // there is one by default
+		drop(spec, "rules")
+		spec.Content = append(spec.Content, scalar("rules", spec), &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{mapping()}})
+	}
+	rule := items(spec, "rules")[p.rule.index]
 	drop(rule, "sessionPersistence")
 	for _, ref := range items(rule, "backendRefs") {
 		drop(ref, "filters")
