@@ -54,11 +54,13 @@ var (
 	}
 	streamNeedsHTTP = &Check{
 		ID: "stream-needs-http", Severity: Error, refusal: true,
-		Doc: "A parameter that needs HTTP, such as a session, on a route for TCP or TLS: the plugin refuses each connection.",
+		Doc:   "A parameter that needs HTTP, such as a session, on a route for TCP or TLS: the plugin refuses each connection.",
+		split: entryNeedsHTTP,
 	}
 	backendUnreachable = &Check{
 		ID: "backend-unreachable", Severity: Error, refusal: true,
-		Doc: "A backend to which Kong cannot go over from the route's Service: a name or an Upstream where the Service's host is an IP address, `protocol` or `path` where it speaks gRPC.",
+		Doc:   "A backend to which Kong cannot go over from the route's Service: a name or an Upstream where the Service's host is an IP address, `protocol` or `path` where it speaks gRPC.",
+		split: entryUnreachable,
 	}
 	routeWithoutService = &Check{
 		ID: "route-without-service", Severity: Error, refusal: true,

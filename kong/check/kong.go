@@ -264,7 +264,7 @@ func (k *Kong) refusedOnRoutes(row *Row, report func(*Check, string)) {
 	for _, route := range row.Routes {
 		name := nameOf(route)
 		if needs != "" && isStream(route.Protocols) {
-			refuse(streamNeedsHTTP, "%s: Kong does not look into the TCP or TLS connections of the %s: leave it out, or put the plugin on another route", needs, name)
+			refuse(streamNeedsHTTP, noHTTP, needs, name)
 		}
 		if route.Service == nil {
 			if row.loaded.Route != nil {

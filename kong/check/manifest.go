@@ -45,7 +45,9 @@ func (c *checker) readManifests() {
 			continue
 		}
 		check := refusedRoute
-		if p.Warning {
+		if p.Message == httproute.NoWeight {
+			check = noWeight
+		} else if p.Warning {
 			if check = otherInKong; p.Path == "kind" { // such as a Deployment, which routes do not need
 				continue
 			}

@@ -12,6 +12,7 @@ import (
 // A use is a split with what is known of where it runs.
 type use struct {
 	*config.Config
+	entry  bool // of a split file
 	file   string
 	tree   *config.Node // of the file
 	place  []any        // of the config in the file
@@ -91,7 +92,7 @@ func (c *checker) uses() (all []*use) {
 	for _, f := range c.splits {
 		for _, name := range slices.Sorted(maps.Keys(f.splits)) {
 			all = append(all, &use{
-				Config: f.splits[name], file: f.name, tree: f.tree, place: append(slices.Clip(f.place), "splits", name), kongs: c.kongs,
+				Config: f.splits[name], entry: true, file: f.name, tree: f.tree, place: append(slices.Clip(f.place), "splits", name), kongs: c.kongs,
 				routes: entries[name],
 			})
 		}

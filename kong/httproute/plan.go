@@ -58,7 +58,7 @@ func (c *converter) plan(r *rule) *plan {
 		}
 		if p.changes.broken && d.partial {
 			p.changes.redirect = nil
-			p.answers()
+			p.answers(c.options.To)
 		}
 		return p
 	}
@@ -73,7 +73,7 @@ func (c *converter) plan(r *rule) *plan {
 	p.chooseService()
 	c.oneProtocol(p)
 	c.oneHand(p)
-	p.answers()
+	p.answers(c.options.To)
 	p.ownConfig = c.ownPluginConfig(p)
 	return p
 }
@@ -174,8 +174,11 @@ func (p *plan) nameBackends() {
 	}
 }
 
+// NoWeight is the message about a rule whose requests nobody gets.
+const NoWeight = "all weights are 0, so that each request gets a 500"
+
 // answers finds out whether no request of the rule can reach a backend.
-func (p *plan) answers() {
+func (p *plan) answers(to Target) {
 	weights, usable := 0, 0
 	for _, b := range p.backends {
 		weights += b.weight
@@ -190,6 +193,9 @@ func (p *plan) answers() {
 		p.answer, p.reason = 500, "the rule has no backendRefs"
 	case weights == 0:
 		p.answer, p.reason = 500, "all weights are 0"
+		if to != KIC { // whose controller would make an event of it each time a rollout is at 0
+			p.rule.route.doc.warn(p.rule.at.field("backendRefs"), NoWeight)
+		}
 	case usable == 0:
 		p.answer, p.reason = 500, "no backendRef of the rule leads to a Service"
 	}
