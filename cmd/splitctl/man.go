@@ -22,7 +22,7 @@ func manCommand() *cobra.Command {
 				return err
 			}
 			root := cmd.Root()
-			root.DisableAutoGenTag = true // the same commands give the same pages
+			root.DisableAutoGenTag = true // no line about the library
 			return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "splitctl " + plugin.Version, Manual: "Kong Traffic Split"}, args[0])
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
