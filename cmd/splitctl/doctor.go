@@ -112,7 +112,7 @@ func writeDiagnosis(to io.Writer, d *doctor.Diagnosis) error {
 		fmt.Fprintln(&b)
 	}
 	if len(d.Findings) == 0 {
-		fmt.Fprintln(&b, "nothing is wrong")
+		fmt.Fprintln(&b, "nothing is wrong in what was checked")
 	}
 	fmt.Fprintf(&b, "checked: %s\n", strings.Join(d.Checked, ", "))
 	reasons := map[string][]string{}

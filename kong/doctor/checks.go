@@ -98,7 +98,11 @@ var checks = []check{
 func (f *facts) diagnose() *Diagnosis {
 	d := &Diagnosis{Findings: []Finding{}, Checked: []string{}, Skipped: []Skipped{}}
 	for _, c := range checks {
-		if lacks := c.needs(f); lacks != "" {
+		lacks := c.needs(f)
+		if lacks == "" && f.kong != nil && f.kong.lacks[c.name] != nil {
+			lacks = "Kong does not say what it needs: " + f.kong.lacks[c.name].Error()
+		}
+		if lacks != "" {
 			d.Skipped = append(d.Skipped, Skipped{c.name, lacks})
 			continue
 		}

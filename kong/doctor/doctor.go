@@ -100,6 +100,7 @@ type kongFacts struct {
 	lua         []string                  // plugins with Lua of their own that have rows
 	upstreams   map[string][]admin.Health // that the rows name; nil: Kong has no such Upstream
 	unknown     map[string]error          // whose health Kong does not say
+	lacks       map[string]error          // what Kong has not answered for a check, by its name
 }
 
 // row is a row of ours with its config; nil: it is not one that the plugin takes.
@@ -150,8 +151,14 @@ func (k *kongFacts) gather(ctx context.Context, client *admin.Client, plugin str
 	if k.node == nil {
 		return
 	}
-	k.connections, _ = client.Connections(ctx) // 0: it is not known
-	k.schema, _ = client.Schema(ctx, plugin)
+	k.lacks = map[string]error{}
+	var err error
+	if k.connections, err = client.Connections(ctx); err != nil {
+		k.lacks["pool"] = err
+	}
+	if k.schema, err = client.Schema(ctx, plugin); err != nil {
+		k.lacks["schema"] = err
+	}
 	rows, err := client.Rows(ctx, plugin)
 	if err != nil {
 		k.rowsErr = err
@@ -163,7 +170,10 @@ func (k *kongFacts) gather(ctx context.Context, client *admin.Client, plugin str
 		}
 	}
 	for _, name := range []string{"pre-function", "post-function"} {
-		if rows, err := client.Rows(ctx, name); err == nil && len(rows) > 0 {
+		rows, err := client.Rows(ctx, name)
+		if err != nil {
+			k.lacks["untrusted_lua"] = err
+		} else if len(rows) > 0 {
 			k.lua = append(k.lua, name)
 		}
 	}

@@ -177,3 +177,15 @@ func TestSkipped(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 }
+
+// What could not be asked is not called checked.
+func TestNotAnswered(t *testing.T) {
+	for _, name := range []string{"schema", "pool", "untrusted_lua"} {
+		f := sound(t)
+		f.kong.lacks = map[string]error{name: errors.New("Kong answers with 502")}
+		d := f.diagnose()
+		if slices.Contains(d.Checked, name) || len(d.Skipped) != 1 || d.Skipped[0] != (Skipped{name, "Kong does not say what it needs: Kong answers with 502"}) {
+			t.Errorf("%s: checked %q, skipped %v", name, d.Checked, d.Skipped)
+		}
+	}
+}
