@@ -172,6 +172,7 @@ func FuzzEdit(f *testing.F) {
 		"splits:\n  shop:\n    ramp:\n      hold: 'a\n\n  b'\n      x: |+\n\n       a\n\n    backends: [ ? {weight : 1 , } ]\r# x",
 		"splits:\n  shop: &x\n    ramp: !t {? [a] : b, hold: a\n     b}\n    <<: *x\n    backends:\n    -\n     weight:\n     # y\n     \"x\": 1\n",
 		"splits:\n  shop:\n    ramp:\n      ? hold\n      : |\n      00:",
+		"splits:\n shop:\n  ramp:\n   ? hold\n",
 		"\uFEFFsplits:\u0085  shop:\u0085    backends: [{weight: 1\u2028}]",
 	} {
 		f.Add(text, 7, false)
@@ -216,7 +217,7 @@ func check(t interface {
 	}
 	out, in := before[start:len(before)-end], after[start:len(after)-end]
 	switch {
-	case value == nil && in != "":
+	case value == nil && in != "" && strings.TrimSpace(in) != "{}": // what is left of a map that had nothing else
 		t.Fatalf("%q became %q: %q was put in", before, after, in)
 	case value != nil && strings.ContainsAny(in, "\r\n") && strings.ContainsAny(out, "\r\n"):
 		t.Fatalf("%q became %q: lines were written anew", before, after)
