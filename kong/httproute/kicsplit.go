@@ -40,9 +40,6 @@ func (c *converter) kicSplit(p *plan) object {
 	}
 	o := object{{"backends", backends}}
 	o.putSome("session", c.session(p))
-	if p.answer != 0 { // then plan has not read it
-		p.ownConfig = c.ownPluginConfig(p)
-	}
 	return append(o, p.ownConfig...)
 }
 
