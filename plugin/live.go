@@ -13,26 +13,27 @@ import (
 // its tally it never changes; its state is shared with every revision that has the
 // same weights and ramp, and what befalls backends and ramps with all of them.
 type live struct {
-	split             *split.Split
-	state             *split.State
-	since             time.Time                                  // it is in use
-	seq               int64                                      // of a row's config: higher with each that a worker of Kong's loads; 0: not known
-	stateKey          string                                     // the key of its saved state
-	backends          []backend                                  // in the order of split.Backends
-	wanted            wants                                      // what any of them depends on
-	wantedByAll       wants                                      // likewise, what every one with a share does
-	probed            bool                                       // some of them are
-	facts, more       []fact                                     // that a decision depends on, and what only one that no session makes does
-	reads, laterReads []call                                     // of these
-	allHeaders        bool                                       // all headers that the client has sent are among these
-	needsHTTP         string                                     // parameters that a TCP or TLS connection cannot have
-	service           int                                        // the index of the backend that is the route's own Service; -1: none is
-	observed          bool                                       // the outcomes of its requests matter
-	entry             string                                     // its name in the split files; empty: it is a row's own
-	marks             []atomic.Pointer[keyedCall[split.Subject]] // for the log phase then, in the order of the backends
-	logs              bool                                       // decisions are added to what log plugins write
-	watches           watches
-	tally             tally
+	split       *split.Split
+	state       *split.State
+	since       time.Time                                  // it is in use
+	seq         int64                                      // of a row's config: higher with each that a worker of Kong's loads; 0: not known
+	stateKey    string                                     // the key of its saved state
+	backends    []backend                                  // in the order of split.Backends
+	wanted      wants                                      // what any of them depends on
+	wantedByAll wants                                      // likewise, what every one with a share does
+	probed      bool                                       // some of them are
+	facts, more []fact                                     // that a decision depends on, and what only one that no session makes does
+	reads       []call                                     // of facts
+	laterReads  [][]call                                   // of more
+	allHeaders  bool                                       // all headers that the client has sent are among these
+	needsHTTP   string                                     // parameters that a TCP or TLS connection cannot have
+	service     int                                        // the index of the backend that is the route's own Service; -1: none is
+	observed    bool                                       // the outcomes of its requests matter
+	entry       string                                     // its name in the split files; empty: it is a row's own
+	marks       []atomic.Pointer[keyedCall[split.Subject]] // for the log phase then, in the order of the backends
+	logs        bool                                       // decisions are added to what log plugins write
+	watches     watches
+	tally       tally
 
 	config      *config.Config
 	used        atomic.Int64 // of one in the split files: when a row on a route last used it, in Unix seconds, to the hour
@@ -53,7 +54,10 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 		l.stateKey = fileStates + name
 	}
 	l.facts, l.more = factsOf(s.Needs())
-	l.reads, l.laterReads = readsOf(l.facts), readsOf(l.more)
+	l.reads = readsOf(l.facts)
+	if reads := readsOf(l.more); reads != nil {
+		l.laterReads = append(l.laterReads, reads)
+	}
 	l.allHeaders = slices.ContainsFunc(l.reads, func(c call) bool { return c.Method == "kong.request.get_headers" })
 	for i := range c.Backends {
 		l.backends[i].prepare(c, i)

@@ -59,7 +59,7 @@ func wantsOf(b *config.Backend) (w wants) {
 // First come the facts that any decision may depend on, and what is not remembered of
 // what all the backends depend on: to ask for more would cost every request what few of
 // them need. Later comes what only a client without a session needs.
-func (i *Instance) Reads(phase string, now time.Time) (first, later []call) {
+func (i *Instance) Reads(phase string, now time.Time) (first []call, later [][]call) {
 	if phase == "log" {
 		return i.outcomeReads(now), nil
 	}

@@ -79,9 +79,9 @@ func TestReadsAreWhatTheHandlerAsksFor(t *testing.T) {
 				first, later := i.Reads("access", time.Now())
 				listed := namesOf(first)
 				got := fmt.Sprint(listed)
-				if later != nil {
-					listed = append(listed, namesOf(later)...)
-					got += "; " + fmt.Sprint(namesOf(later))
+				for _, reads := range later {
+					listed = append(listed, namesOf(reads)...)
+					got += "; " + fmt.Sprint(namesOf(reads))
 				}
 				k := web()
 				k.upstreams = []string{"up"}

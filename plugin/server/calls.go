@@ -46,10 +46,10 @@ type calls struct {
 	net.Conn // addresses and deadlines, which go-pdk does not use
 	conn     *conn
 
-	written int    // where in conn.out the calls end whose reply go-pdk has begun to read
-	later   []Call // what is read together once the handler asks for one of these
-	reply   []byte // what go-pdk has not read yet of a reply
-	err     error  // why the connection cannot be used any more
+	written int      // where in conn.out the calls end whose reply go-pdk has begun to read
+	later   [][]Call // each of these is read together once the handler asks for one of its calls
+	reply   []byte   // what go-pdk has not read yet of a reply
+	err     error    // why the connection cannot be used any more
 	over    atomic.Bool
 }
 
@@ -112,13 +112,16 @@ func (k *calls) call() error {
 		k.reply = c.facts[i].reply
 		return nil
 	}
-	if i := slices.IndexFunc(k.later, isThis); i >= 0 {
+	for _, reads := range k.later {
+		i := slices.IndexFunc(reads, isThis)
+		if i < 0 {
+			continue
+		}
 		c.out = c.out[:k.written]
 		i += len(c.facts)
-		if err := k.readAll(k.later); err != nil {
+		if err := k.readAll(reads); err != nil {
 			return err
 		}
-		k.later = nil
 		k.reply = c.facts[i].reply
 		return nil
 	}

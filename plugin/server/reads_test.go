@@ -13,10 +13,11 @@ import (
 // A reading instance has its reads sent before its handler runs.
 type reading struct {
 	handler
-	first, later []Call
+	first []Call
+	later [][]Call
 }
 
-func (r reading) Reads(string, time.Time) (first, later []Call) { return r.first, r.later }
+func (r reading) Reads(string, time.Time) (first []Call, later [][]Call) { return r.first, r.later }
 
 func TestReadsAnswerTheHandlersCalls(t *testing.T) {
 	path := socketPath(t)
@@ -79,8 +80,8 @@ func TestReadsAnswerTheHandlersCalls(t *testing.T) {
 	}
 }
 
-// What may be asked for later is read together, once one of it is, behind what the
-// handler has told before; and not at all where none of it is asked for.
+// What may be asked for later is read list by list, once one of a list is asked for, behind
+// what the handler has told before; and not at all where none of it is asked for.
 func TestLaterReads(t *testing.T) {
 	path := socketPath(t)
 	l, err := Listen(path, Access{Mode: 0o600}, quiet)
@@ -97,7 +98,7 @@ func TestLaterReads(t *testing.T) {
 				if phase == "rewrite" {
 					return kong.ServiceRequest.SetPath("X")
 				}
-				for _, header := range []string{"first", "C", "B", "first", "B"} {
+				for _, header := range []string{"first", "C", "B", "first", "F", "E"} {
 					if err := kong.ServiceRequest.SetPath("X-" + header); err != nil {
 						return err
 					}
@@ -110,10 +111,14 @@ func TestLaterReads(t *testing.T) {
 				return nil
 			},
 			[]Call{{"kong.request.get_header", []byte("\x0a\x05first")}},
-			[]Call{
-				{"kong.request.get_header", []byte("\x0a\x01A")},
-				{"kong.request.get_header", []byte("\x0a\x01B")},
-				{"kong.request.get_header", []byte("\x0a\x01C")},
+			[][]Call{
+				{{"kong.request.get_header", []byte("\x0a\x01D")}},
+				{
+					{"kong.request.get_header", []byte("\x0a\x01A")},
+					{"kong.request.get_header", []byte("\x0a\x01B")},
+					{"kong.request.get_header", []byte("\x0a\x01C")},
+				},
+				{{"kong.request.get_header", []byte("\x0a\x01E")}, {"kong.request.get_header", []byte("\x0a\x01F")}},
 			},
 		}, nil
 	}
@@ -127,7 +132,7 @@ func TestLaterReads(t *testing.T) {
 		writes int
 		got    []string
 	}{
-		{"access", []string{"first", "X-first", "X-C", "A", "B", "C", "X-B", "X-first", "X-B"}, 3, []string{"of first", "of C", "of B", "of first", "of B"}},
+		{"access", []string{"first", "X-first", "X-C", "A", "B", "C", "X-B", "X-first", "X-F", "E", "F", "X-E"}, 4, []string{"of first", "of C", "of B", "of first", "of F", "of E"}},
 		{"rewrite", []string{"first", "X"}, 2, nil},
 	} {
 		tap.writes = nil
@@ -193,7 +198,7 @@ func TestALaterReadThatFailsEndsTheExchange(t *testing.T) {
 				return failed
 			},
 			nil,
-			[]Call{{"kong.request.get_query_arg", []byte("\x0a\x04flag")}, {"kong.request.get_host", nil}},
+			[][]Call{{{"kong.request.get_query_arg", []byte("\x0a\x04flag")}, {"kong.request.get_host", nil}}},
 		}, nil
 	}
 	s := serve(t, plugin)

@@ -78,11 +78,11 @@ type Row interface {
 // Kong for.
 type Reader interface {
 	// Reads lists calls that are sent to Kong together before Handle runs, and
-	// whose replies answer the same calls of the handler. Those of later are sent
-	// together as soon as the handler makes one of them. It is asked before
+	// whose replies answer the same calls of the handler. Each list of later is sent
+	// together as soon as the handler makes one of its calls. It is asked before
 	// each event, which came at now, by several goroutines at once; the server changes nothing of
 	// what it returns. A call that is not listed costs a round trip of its own.
-	Reads(phase string, now time.Time) (first, later []Call)
+	Reads(phase string, now time.Time) (first []Call, later [][]Call)
 }
 
 // A Call is a call of Kong's PDK. It is an alias so that a plugin can be a Reader and, as

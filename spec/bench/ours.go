@@ -40,7 +40,9 @@ func newOurs(config []byte) (server.Instance, error) {
 func (o *ours) Handle(_ string, _ time.Time, kong *pdk.PDK) error { return o.access(kong) }
 
 // Reads lets the server ask for all of them together.
-func (o *ours) Reads(string, time.Time) (first, later []server.Call) { return o.asked, nil }
+func (o *ours) Reads(string, time.Time) (first []server.Call, later [][]server.Call) {
+	return o.asked, nil
+}
 
 func (o *ours) Close() {}
 
