@@ -50,6 +50,7 @@ type converter struct {
 	addresses   map[addressKey]Address
 	hasServices map[string]bool // namespaces of which the manifests have Services
 	mixed       bool            // some routes take requests by other protocols than others
+	splits      []*checkedSplit // of what is written
 }
 
 // Convert converts the routes of some manifests. It returns no output if a problem is more
@@ -68,6 +69,7 @@ func Convert(sources []Source, options Options) (*Output, []Problem) {
 	}
 	plans := c.plans()
 	out := c.write(plans)
+	c.checkSplits()
 	problems := c.objects.problems()
 	if Failed(problems) {
 		return nil, problems

@@ -27,7 +27,7 @@ func (c *converter) writeKIC(plans []*plan) *Output {
 				continue
 			}
 			split := c.kicSplit(p)
-			c.checkSplit(p, split)
+			c.splits = append(c.splits, &checkedSplit{plan: p, config: split})
 			plugins = append(plugins, c.kongPluginOf(p, manifest, split))
 		}
 		if manifest = withoutStatus(manifest); len(plugins) == 0 && len(byRoute[r]) == 0 {

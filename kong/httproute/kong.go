@@ -234,7 +234,7 @@ func (c *converter) split(p *plan) object {
 	o := object{{"backends", backends}}
 	o.putSome("session", c.session(p))
 	o = append(o, p.ownConfig...)
-	c.checkSplit(p, o)
+	c.splits = append(c.splits, &checkedSplit{plan: p, config: o})
 	return o
 }
 

@@ -221,28 +221,28 @@ func (e *expander) problem(n *yaml.Node, format string, args ...any) {
 	e.problems = append(e.problems, place{max(n.Line+e.line, 1), max(n.Column, 1), fmt.Sprintf(format, args...)})
 }
 
+// expand expands a value in place. What an alias stands for was expanded before it, as it
+// comes before it in the file.
 func (e *expander) expand(n *yaml.Node, depth int) *yaml.Node {
-	if e.left--; e.left < 0 || depth > maxDepth {
-		if len(e.problems) == 0 {
-			e.problem(n, "is nested too deeply, or grows too much by its aliases: at most %d levels, and %d values for each byte", maxDepth, maxGrowth)
-		}
+	if n.Kind == yaml.AliasNode {
+		return e.copy(n.Alias, n, depth+1)
+	}
+	if e.full(n, depth) {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
 	}
-	if n.Kind == yaml.AliasNode {
-		return e.expand(n.Alias, depth+1)
-	}
-	out := &yaml.Node{Kind: n.Kind, Tag: tagOf(n), Value: n.Value, Line: n.Line + e.line, Column: n.Column}
-	if out.Tag == "!!bool" {
-		out.Value = strconv.FormatBool(slices.Contains([]string{"y", "yes", "on", "true"}, strings.ToLower(n.Value)))
+	n.Tag, n.Line = tagOf(n), n.Line+e.line
+	if n.Tag == "!!bool" {
+		n.Value = strconv.FormatBool(slices.Contains([]string{"y", "yes", "on", "true"}, strings.ToLower(n.Value)))
 	}
 	if n.Kind != yaml.MappingNode {
-		for _, item := range n.Content {
-			out.Content = append(out.Content, e.expand(item, depth+1))
+		for i, item := range n.Content {
+			n.Content[i] = e.expand(item, depth+1)
 		}
-		return out
+		return n
 	}
-	seen := map[string]bool{}
+	seen := make(map[string]bool, len(n.Content)/2)
 	var merged []*yaml.Node
+	kept := n.Content[:0]
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], e.expand(n.Content[i+1], depth+1)
 		switch {
@@ -257,7 +257,7 @@ func (e *expander) expand(n *yaml.Node, depth int) *yaml.Node {
 			continue
 		}
 		seen[key.Value] = true
-		out.Content = append(out.Content, e.expand(key, depth+1), value)
+		kept = append(kept, e.expand(key, depth+1), value)
 	}
 	for _, value := range merged {
 		if value.Kind == yaml.MappingNode {
@@ -267,12 +267,41 @@ func (e *expander) expand(n *yaml.Node, depth int) *yaml.Node {
 			for i := 0; i+1 < len(from.Content); i += 2 {
 				if key := from.Content[i]; !seen[key.Value] {
 					seen[key.Value] = true
-					out.Content = append(out.Content, key, from.Content[i+1])
+					kept = append(kept, key, from.Content[i+1])
 				}
 			}
 		}
 	}
-	return out
+	n.Content = kept
+	return n
+}
+
+// copy copies a value for an alias. It is expanded, unless the alias stands in what it
+// names: then this ends because there are too many levels.
+func (e *expander) copy(n, alias *yaml.Node, depth int) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if e.full(alias, depth) {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
+	}
+	out := *n
+	out.Content = make([]*yaml.Node, len(n.Content))
+	for i, item := range n.Content {
+		out.Content[i] = e.copy(item, alias, depth+1)
+	}
+	return &out
+}
+
+// full counts a value, and reports whether there are too many, or too many levels.
+func (e *expander) full(at *yaml.Node, depth int) bool {
+	if e.left--; e.left >= 0 && depth <= maxDepth {
+		return false
+	}
+	if len(e.problems) == 0 {
+		e.problem(at, "is nested too deeply, or grows too much by its aliases: at most %d levels, and %d values for each byte", maxDepth, maxGrowth)
+	}
+	return true
 }
 
 // tagOf is a value's type as kubectl reads it, by YAML 1.1: there yes and off are booleans.

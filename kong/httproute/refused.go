@@ -14,21 +14,40 @@ import (
 // split.
 const RefusedByPlugin = "the plugin would refuse this: "
 
-// checkSplit reports what the plugin would refuse of the config of a split.
-func (c *converter) checkSplit(p *plan, split object) {
-	var text strings.Builder
-	split.json(&text)
-	n, err := config.ParseKong([]byte(text.String()))
-	if err != nil {
-		p.rule.route.doc.refuse(p.rule.at, "the plugin would refuse the split: %v", err)
-		return
-	}
+// checkedSplit is the config of a split, and what the plugin would refuse of it.
+type checkedSplit struct {
+	plan     *plan
+	config   object
+	err      error
+	problems []config.Problem
+}
+
+// checkSplits reports what the plugin would refuse of the configs of splits. It checks
+// several at a time, and reports in their order.
+func (c *converter) checkSplits() {
 	var options []config.Option
 	if c.options.To != Splits {
 		options = append(options, config.References)
 	}
-	_, problems := config.DecodeRow(n, options...)
-	for _, problem := range problems {
+	each(c.splits, func(s *checkedSplit) {
+		var text strings.Builder
+		s.config.json(&text)
+		var n *config.Node
+		if n, s.err = config.ParseKong([]byte(text.String())); s.err == nil {
+			_, s.problems = config.DecodeRow(n, options...)
+		}
+	})
+	for _, s := range c.splits {
+		s.report()
+	}
+}
+
+func (s *checkedSplit) report() {
+	p := s.plan
+	if s.err != nil {
+		p.rule.route.doc.refuse(p.rule.at, "the plugin would refuse the split: %v", s.err)
+	}
+	for _, problem := range s.problems {
 		key, _, _ := strings.Cut(problem.Path, ".")
 		if plugin := p.ownFrom[key]; plugin != nil {
 			plugin.doc.leave((*trail)(nil).fields("config", key), RefusedByPlugin+"%v", problem)

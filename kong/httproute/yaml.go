@@ -83,19 +83,27 @@ func (o object) write(b *bytes.Buffer, indent int) {
 	}
 }
 
-// plainText is what needs no quotes in YAML, whatever reads it.
-var (
-	plainText    = regexp.MustCompile(`^[A-Za-z_/][A-Za-z0-9_./-]*$`)
-	singleQuoted = regexp.MustCompile(`^[ -&(-~]*["\\][ -&(-~]*$`) // quotes or backslashes, but no '
-)
+// isPlain reports whether a text needs no quotes in YAML, whatever reads it.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c == '/'
+		if !letter && (i == 0 || c != '.' && c != '-' && (c < '0' || c > '9')) {
+			return false
+		}
+	}
+	switch strings.ToLower(s) {
+	case "", "y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf":
+		return false
+	}
+	return true
+}
+
+var singleQuoted = regexp.MustCompile(`^[ -&(-~]*["\\][ -&(-~]*$`) // quotes or backslashes, but no '
 
 func plain(s string) string {
-	if plainText.MatchString(s) {
-		switch strings.ToLower(s) {
-		case "y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf":
-		default:
-			return s
-		}
+	if isPlain(s) {
+		return s
 	}
 	if singleQuoted.MatchString(s) {
 		return "'" + s + "'"
