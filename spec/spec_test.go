@@ -55,7 +55,7 @@ var built struct {
 }
 
 func TestMain(m *testing.M) {
-	_ = flag.Set("test.parallel", "3") // scripts wait for processes and for time more than they work
+	_ = flag.Set("test.parallel", "6") // scripts wait for processes and for time more than they work
 	code := m.Run()
 	if built.bin != "" {
 		_ = os.RemoveAll(built.bin)
