@@ -238,10 +238,12 @@ func TestRefused(t *testing.T) {
 		},
 		{
 			name: "all that cannot be done",
-			config: `"backends":[{"host":"a"},{"host":"b","health":{"active":{}}}],"hash_on":"uri_capture","hash_on_uri_capture":"x",
+			config: `"backends":[{"host":"a","timeouts":{"read":5},"retries":0},{"host":"b","health":{"active":{}}}],"hash_on":"uri_capture","hash_on_uri_capture":"x",
 				"ramp":{"backend":"a:80","start":"2020-01-01T00:00:00Z","duration":60,"guard":{"max_error_ratio":0.1}}`,
 			want: misconfigured,
-			reason: "backends[1].health: is not there on Kong 2.x: leave it out, or take an upstream, which has health checks of its own; " +
+			reason: "backends[0].timeouts: are the Service's on Kong 2.x, for all backends: leave them out, and set them there; " +
+				"backends[0].retries: are the Service's on Kong 2.x, for all backends: leave it out, and set it there; " +
+				"backends[1].health: is not there on Kong 2.x: leave it out, or take an upstream, which has health checks of its own; " +
 				"ramp.guard: is not there on Kong 2.x, where the plugin is not told what becomes of requests: leave it out; " +
 				`hash_on: "uri_capture" is not there on Kong 2.x, which does not tell the captures: take another`,
 		},
@@ -269,7 +271,7 @@ func TestRefused(t *testing.T) {
 		{
 			name: "a Service with an address", config: `"backends":[{"host":"a"}]`,
 			kong: func(r *request28) { r.service["host"] = "10.0.0.9" },
-			want: misconfigured, reason: `backend "a:80": the Service's host is the IP address 10.0.0.9, from which Kong cannot go over to a name or an Upstream: give the Service a host name (it need not resolve)`,
+			want: misconfigured, reason: `backend "a:80": the Service's host is the IP address 10.0.0.9, from which Kong 2.x cannot go over to a name or an Upstream: give the Service a host name (it need not resolve)`,
 		},
 	}
 	for _, test := range tests {

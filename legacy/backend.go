@@ -25,6 +25,9 @@ func (r *request) send(b *config.Backend) (found bool, err error) {
 	if wrong := s.Refuse(b); wrong != nil {
 		return false, misconfigured{wrong}
 	}
+	if s.IsIP && b.Named() {
+		return false, misconfigured{fmt.Errorf("backend %q: the Service's host is the IP address %s, from which Kong 2.x cannot go over to a name or an Upstream: give the Service a host name (it need not resolve)", b.Name, s.Host)}
+	}
 	host, err := r.hostHeader(b, s)
 	if err != nil {
 		return false, err

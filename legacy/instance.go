@@ -69,8 +69,15 @@ func impossible(c *config.Config) error {
 		refuse("backends", "is required on Kong 2.x, where there are no split files to take them from")
 	}
 	for i := range c.Backends {
-		if c.Backends[i].Health != nil {
-			refuse(fmt.Sprintf("backends[%d].health", i), "is not there on Kong 2.x: leave it out, or take an upstream, which has health checks of its own")
+		b, at := &c.Backends[i], fmt.Sprintf("backends[%d].", i)
+		if b.Timeouts != (config.Timeouts{}) {
+			refuse(at+"timeouts", "are the Service's on Kong 2.x, for all backends: leave them out, and set them there")
+		}
+		if b.Retries != nil {
+			refuse(at+"retries", "are the Service's on Kong 2.x, for all backends: leave it out, and set it there")
+		}
+		if b.Health != nil {
+			refuse(at+"health", "is not there on Kong 2.x: leave it out, or take an upstream, which has health checks of its own")
 		}
 	}
 	if c.Ramp != nil && c.Ramp.Guard != nil {

@@ -8,15 +8,22 @@ package main
 // Kong 2.x therefore checks keys and types; defaults and the rest are the table's.
 type Plugin struct {
 	Backends []struct {
-		Name           string `json:"name"`
-		Service        bool   `json:"service"`
-		Upstream       string `json:"upstream"`
-		Host           string `json:"host"`
-		Port           int    `json:"port"`
-		Weight         int    `json:"weight"`
-		Protocol       string `json:"protocol"`
-		Path           string `json:"path"`
-		HostHeader     string `json:"host_header"`
+		Name          string `json:"name"`
+		Service       bool   `json:"service"`
+		Upstream      string `json:"upstream"`
+		Host          string `json:"host"`
+		Port          int    `json:"port"`
+		Weight        int    `json:"weight"`
+		Protocol      string `json:"protocol"`
+		Path          string `json:"path"`
+		ReplacePrefix string `json:"replace_prefix"`
+		HostHeader    string `json:"host_header"`
+		Timeouts      struct {
+			Connect float64 `json:"connect"`
+			Write   float64 `json:"write"`
+			Read    float64 `json:"read"`
+		} `json:"timeouts"`
+		Retries        int `json:"retries"`
 		RequestHeaders struct {
 			Set    map[string]string `json:"set"`
 			Add    map[string]string `json:"add"`

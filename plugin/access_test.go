@@ -237,7 +237,21 @@ func TestRefusals(t *testing.T) {
 			config:  `"backends":[{"host":"a.internal"}]`,
 			kong:    func(k *kong) { k.service["host"] = "10.0.0.7" },
 			message: "The traffic split of this route is not configured correctly",
-			reason:  `backend "a.internal:80": the Service's host is the IP address 10.0.0.7, from which Kong cannot go over to a name or an Upstream: give the Service a host name (it need not resolve)`,
+			reason:  `backend "a.internal:80": the Service's host is the IP address 10.0.0.7, and this Kong's balancer_data is not that of Kong 3.9, by which requests go over from there to a name or an Upstream: it lacks all that is known of it: give the Service a host name (it need not resolve)`,
+		},
+		{
+			name:    "the same and an Upstream, where a Kong has another table",
+			config:  `"backends":[{"upstream":"up"}]`,
+			kong:    func(k *kong) { k.service["host"] = "10.0.0.7"; k.balancer(map[string]any{"tries": nil, "port": "80"}) },
+			message: "The traffic split of this route is not configured correctly",
+			reason:  `backend "up": the Service's host is the IP address 10.0.0.7, and this Kong's balancer_data is not that of Kong 3.9, by which requests go over from there to a name or an Upstream: it lacks port, tries: give the Service a host name (it need not resolve)`,
+		},
+		{
+			name:    "timeouts, where a Kong has another table",
+			config:  `"backends":[{"service":true,"timeouts":{"read":1}}]`,
+			kong:    func(k *kong) { k.balancer(map[string]any{"send_timeout": nil}) },
+			message: "The traffic split of this route is not configured correctly",
+			reason:  `backend "service": this Kong's balancer_data is not that of Kong 3.9, by which timeouts and retries of a backend are set: it lacks send_timeout: leave them out`,
 		},
 		{
 			name:    "a protocol on a gRPC Service",

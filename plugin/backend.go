@@ -16,6 +16,7 @@ type backend struct {
 	config.Backend
 	target      string // the host, as Kong takes it
 	named       bool   // the destination is one that Kong looks up
+	overrides   overrides
 	setUpstream call
 	headers     []byte // that its requests have set or removed, as set_headers takes them
 	withoutHost call   // sets these, and leaves the Host alone; none where there are none
@@ -30,6 +31,7 @@ func (b *backend) prepare(c *config.Config, i int) {
 	if strings.Contains(b.target, ":") { // without brackets, a Service with an IP address as its host goes nowhere
 		b.target = "[" + b.target + "]"
 	}
+	b.overrides.prepare(&b.Backend, b.target)
 	b.setUpstream = textCall("kong.service.set_upstream", b.Upstream)
 	if b.headers = changedHeaders(&b.RequestHeaders); len(b.headers) > 0 {
 		b.withoutHost = setHeaders(b.headers)
@@ -39,60 +41,55 @@ func (b *backend) prepare(c *config.Config, i int) {
 
 // direct tells Kong to send the request to b, wherever it was told to before. found
 // is false where Kong has no Upstream of that name; then nothing of the request has
-// changed.
-func (r *request) direct(b *backend) (found bool, err error) {
+// changed. Where b is not chosen, it finds out no more than that.
+func (r *request) direct(b *backend, chosen bool) (found bool, err error) {
 	if b.Service {
+		if b.overrides.limits {
+			return true, r.override(b)
+		}
 		return true, r.restoreDestination()
 	}
 	if err := r.check(b); err != nil {
 		return false, err
 	}
-	switch {
-	case b.Upstream == "":
-		return true, r.kong.Service.SetTarget(b.target, b.Port)
-	case r.stream: // where Kong takes an Upstream as a target only, and does not say whether there is one
-		return true, r.kong.Service.SetTarget(b.Upstream, 0)
-	}
-	var known kong_plugin_protocol.Bool
-	err = ask(r.kong, b.setUpstream, &known)
-	return known.V, err
-}
-
-// saveDestination saves where the route by itself sends the request, before Kong is asked
-// whether it has an Upstream by telling it to send the request there. No other call of
-// Kong's says so. saved is false where Kong does not tell what can be restored.
-func (r *request) saveDestination() (saved bool, err error) {
-	if r.destination != nil {
-		return true, nil
-	}
-	v, err := r.kong.Nginx.GetCtxAny(balancerKey)
+	overridden, err := r.overrides(b)
 	if err != nil {
 		return false, err
 	}
-	table, _ := v.(map[string]any)
-	if table["host"] == nil || table["tries"] == nil {
-		const reason = "this Kong has no balancer_data as 3.9 has it: Upstreams beside service: true that were missing are not looked for again"
-		if r.row.mayLog(reason, r.now) {
-			r.plugin.Log.Error(reason)
+	if b.Upstream != "" && !r.stream { // on which Kong does not say whether there is one
+		var known kong_plugin_protocol.Bool
+		if err := ask(r.kong, b.setUpstream, &known); err != nil || !known.V || !chosen {
+			return known.V, err
 		}
-		return false, nil
 	}
-	r.destination = table
+	switch r.overridden = overridden; {
+	case overridden:
+		return true, r.override(b)
+	case b.Upstream == "":
+		return true, r.kong.Service.SetTarget(b.target, b.Port)
+	case r.stream: // where Kong takes an Upstream as a target only
+		return true, r.kong.Service.SetTarget(b.Upstream, 0)
+	}
 	return true, nil
+}
+
+// overrides reports whether what b asks for takes more than the calls by which Kong is told
+// a destination: limits of its own, or a name where the Service's host is an IP address.
+func (r *request) overrides(b *backend) (bool, error) {
+	if b.overrides.limits || !b.named {
+		return b.overrides.limits, nil
+	}
+	s, err := r.askService()
+	return s.IsIP, err
 }
 
 // restoreDestination restores what was saved.
 func (r *request) restoreDestination() error {
-	if r.destination == nil {
+	if !r.saved {
 		return nil
 	}
-	return r.kong.Nginx.SetCtx(balancerKey, r.destination)
+	return r.tell(setBalancer(r.balancer))
 }
-
-// balancerKey is where Kong keeps in a request's context where it is to go. It is a
-// table of Kong's own, which is written back as it was read, but for what is no data:
-// that is the callback for retries that a plugin in front may have set.
-const balancerKey = "balancer_data"
 
 // apply tells Kong what else there is to a request that it sends to b.
 func (r *request) apply(b *backend) error {
@@ -116,9 +113,10 @@ func (r *request) apply(b *backend) error {
 	return nil
 }
 
-// check refuses what Kong cannot do. It asks for the Service only where that matters.
+// check refuses what Kong cannot do. It asks for the Service and the route only where those
+// matter.
 func (r *request) check(b *backend) error {
-	if !b.named && b.Protocol == "" && b.Path == "" {
+	if b.Protocol == "" && b.Path == "" && b.ReplacePrefix == "" {
 		return nil
 	}
 	s, err := r.askService()
@@ -126,6 +124,16 @@ func (r *request) check(b *backend) error {
 		return err
 	}
 	if wrong := s.Refuse(&b.Backend); wrong != nil {
+		return misconfigured("%w", wrong)
+	}
+	if b.ReplacePrefix == "" {
+		return nil
+	}
+	m, err := r.askMatching()
+	if err != nil {
+		return err
+	}
+	if wrong := m.Refuse(&b.Backend); wrong != nil {
 		return misconfigured("%w", wrong)
 	}
 	return nil
@@ -140,45 +148,6 @@ func (r *request) setScheme(b *backend) error {
 		return err
 	}
 	return r.kong.ServiceRequest.SetScheme(b.Protocol)
-}
-
-// setPath puts the backend's path before the one that Kong computed from the
-// Service's path, the route and strip_path. The query stays as it is.
-func (r *request) setPath(b *backend) error {
-	if b.Path == "" {
-		return nil
-	}
-	uri, err := r.askText(getURI)
-	if err != nil {
-		return err
-	}
-	path := strings.TrimSuffix(b.Path, "/") + uri
-	if uri == "/" {
-		// Which it is whether the client has sent a slash there or not. Few requests
-		// are for it, and so the path is not among the reads.
-		asked, err := r.askText(getPath)
-		if err != nil {
-			return err
-		}
-		path = servicePath(b.Path, asked)
-	}
-	return r.tell(textCall("kong.service.request.set_path", path))
-}
-
-// servicePath is what Kong makes of a Service's path for a request of which nothing is
-// left once the route's prefix is taken off: a slash at the end comes from the client,
-// or, where the client has asked for nothing else, from the Service.
-func servicePath(path, asked string) string {
-	slash := strings.HasSuffix(asked, "/")
-	switch {
-	case path == "/":
-		return path
-	case strings.HasSuffix(path, "/") && !slash:
-		return strings.TrimSuffix(path, "/")
-	case !strings.HasSuffix(path, "/") && slash && asked != "/":
-		return path + "/"
-	}
-	return path
 }
 
 // logged adds the decision to what Kong's log plugins write.

@@ -1,6 +1,8 @@
 package plugin
 
 import (
+	"math"
+
 	pdk "github.com/Kong/go-pdk"
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -66,13 +68,25 @@ const (
 	kvKey, kvValue         = 1, 2
 	structFields           = 1
 	entryKey, entryValue   = 1, 2
-	valueString, valueList = 3, 6
+	valueNumber            = 2
+	valueString            = 3
+	valueStruct, valueList = 5, 6
 	listValues             = 1
 )
 
 // appendField adds a field to an encoded message.
 func appendField[T string | []byte](to []byte, number protowire.Number, content T) []byte {
 	return protowire.AppendString(protowire.AppendTag(to, number, protowire.BytesType), string(content))
+}
+
+// structEntry is an entry of an encoded Struct, with an encoded Value.
+func structEntry(name string, value []byte) []byte {
+	return appendField(nil, structFields, appendField(appendField(nil, entryKey, name), entryValue, value))
+}
+
+// numberValue is an encoded Value.
+func numberValue(number float64) []byte {
+	return protowire.AppendFixed64(protowire.AppendTag(nil, valueNumber, protowire.Fixed64Type), math.Float64bits(number))
 }
 
 // eachField calls take with each field of that number in an encoded message, as far as

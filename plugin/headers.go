@@ -30,17 +30,12 @@ func headerCalls(b *config.Backend, responseHeader string) []call {
 // the Host; a header with an empty list is removed.
 func changedHeaders(h *config.RequestHeaders) (entries []byte) {
 	for _, name := range slices.Sorted(maps.Keys(h.Set)) {
-		entries = append(entries, headerEntry(name, appendField(nil, valueString, h.Set[name]))...)
+		entries = append(entries, structEntry(name, appendField(nil, valueString, h.Set[name]))...)
 	}
 	for _, name := range h.Remove {
-		entries = append(entries, headerEntry(name, appendField(nil, valueList, ""))...)
+		entries = append(entries, structEntry(name, appendField(nil, valueList, ""))...)
 	}
 	return entries
-}
-
-// headerEntry is one of them, with an encoded Value.
-func headerEntry(name string, value []byte) []byte {
-	return appendField(nil, structFields, appendField(appendField(nil, entryKey, name), entryValue, value))
 }
 
 // setHeaders is the call that sets and removes headers, of these entries.
@@ -51,7 +46,7 @@ func setHost(host string, entries []byte) call {
 	if len(entries) == 0 {
 		return pairCall("kong.service.request.set_header", "Host", host)
 	}
-	return setHeaders(append(headerEntry("Host", appendField(nil, valueString, host)), entries...))
+	return setHeaders(append(structEntry("Host", appendField(nil, valueString, host)), entries...))
 }
 
 // setHeaders sets and removes what b has other headers for than the client has sent, by
@@ -62,7 +57,7 @@ func (r *request) setHeaders(b *backend) error {
 	if err != nil {
 		return err
 	}
-	if host == "" || host == b.target {
+	if host == "" || host == b.target && !r.overridden {
 		if b.withoutHost.Method == "" {
 			return nil
 		}
@@ -79,12 +74,13 @@ func (r *request) setHeaders(b *backend) error {
 }
 
 // hostHeader is the Host header that b is to receive, empty where that is
-// Kong's business, and whether it is the one that the client has sent.
+// Kong's business, and whether it is the one that the client has sent. By what is in
+// balancer_data, Kong makes it of a host as it does of a Service's.
 func (r *request) hostHeader(b *backend) (host string, isClients bool, err error) {
 	switch {
 	case b.HostHeader != "" && b.HostHeader != "preserve":
 		return b.HostHeader, false, nil
-	case b.HostHeader == "" && b.Host == "":
+	case b.HostHeader == "" && (b.Host == "" || r.overridden):
 		return "", false, nil
 	}
 	preserve := b.HostHeader == "preserve"

@@ -37,8 +37,9 @@ type Instance struct {
 	streams atomic.Bool // it has had TCP or TLS connections, and so has no requests
 	begun   atomic.Bool // it has had one of either
 
-	route   remembered[route]
-	service remembered[service]
+	route    remembered[route]
+	matching remembered[config.Route]
+	service  remembered[service]
 }
 
 // serving is the config by which an instance decides: its own, or the last good one of

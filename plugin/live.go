@@ -25,6 +25,7 @@ type live struct {
 	facts, more []fact                                     // that a decision depends on, and what only one that no session makes does
 	reads       []call                                     // of facts
 	laterReads  [][]call                                   // of more
+	path        bool                                       // the path is among these
 	allHeaders  bool                                       // all headers that the client has sent are among these
 	needsHTTP   string                                     // parameters that a TCP or TLS connection cannot have
 	service     int                                        // the index of the backend that is the route's own Service; -1: none is
@@ -58,6 +59,7 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 	if reads := readsOf(l.more); reads != nil {
 		l.laterReads = append(l.laterReads, reads)
 	}
+	l.path = slices.ContainsFunc(l.reads, func(c call) bool { return c.Method == getPath.Method })
 	l.allHeaders = slices.ContainsFunc(l.reads, func(c call) bool { return c.Method == "kong.request.get_headers" })
 	for i := range c.Backends {
 		l.backends[i].prepare(c, i)

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/types/known/structpb"
-
 	"kong-traffic-split/plugin"
 	"kong-traffic-split/plugin/config"
 )
@@ -162,9 +160,6 @@ func TestAskingAgainLeavesTheServiceAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := start(t, plugin.New(options), onRoute+`"on_unavailable":"redistribute","force_header":"X-Force","backends":[`+
 			`{"upstream":"up"},{"service":true}]`)
-		before := structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{
-			"host": structpb.NewStringValue("web.internal"), "tries": structpb.NewStructValue(new(structpb.Struct)),
-		}})
 		for n, at := range []struct {
 			upstreams []string
 			want      []string
@@ -172,7 +167,7 @@ func TestAskingAgainLeavesTheServiceAlone(t *testing.T) {
 			{nil, []string{"service.set_upstream up"}}, // not there, so nothing has changed
 			{nil, nil},
 			{[]string{"up"}, nil}, // it is not asked for again within the second
-			{[]string{"up"}, []string{"service.set_upstream up", `nginx.set_ctx balancer_data={"host":"web.internal","tries":{}}`}},
+			{[]string{"up"}, []string{"service.set_upstream up", "nginx.set_ctx balancer_data=" + balancerText(nil)}},
 			{[]string{"up"}, nil},
 		} {
 			if n == 3 {
@@ -180,7 +175,7 @@ func TestAskingAgainLeavesTheServiceAlone(t *testing.T) {
 			}
 			k := web()
 			k.upstreams, k.headers = at.upstreams, map[string]string{"X-Force": "service"}
-			k.ctx = map[string]*structpb.Value{"balancer_data": before}
+			k.balancer(nil)
 			if n == 0 {
 				k.headers = nil
 			}

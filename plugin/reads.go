@@ -19,7 +19,7 @@ var (
 )
 
 // wants is what a backend depends on, as direct and apply ask for it.
-type wants uint8
+type wants uint16
 
 const (
 	wantsRoute               wants = 1 << iota
@@ -29,14 +29,23 @@ const (
 	wantsHostIfPreserved           // likewise, where the route preserves it
 	wantsHostUnlessPreserved       // likewise, where it does not
 	wantsURI
+	wantsBalancer
+	wantsMatching // what of the path the route has matched
 )
 
 func wantsOf(b *config.Backend) (w wants) {
-	if b.Named() {
+	limits := b.HasLimits()
+	switch {
+	case limits:
+		w |= wantsBalancer
+	case b.Named():
 		w |= wantsService | wantsServiceHost
 	}
 	if b.Protocol != "" || b.Path != "" {
 		w |= wantsService
+	}
+	if b.ReplacePrefix != "" {
+		w |= wantsService | wantsRoute | wantsMatching
 	}
 	if b.Path != "" {
 		w |= wantsURI
@@ -46,7 +55,7 @@ func wantsOf(b *config.Backend) (w wants) {
 		w |= wantsRoute | wantsHostUnlessPreserved
 	case b.HostHeader == "preserve":
 		w |= wantsHost
-	case b.HostHeader == "" && b.Host != "":
+	case b.HostHeader == "" && b.Host != "" && !limits:
 		w |= wantsRoute | wantsHostIfPreserved
 		if b.Protocol == "" && (b.Port == 80 || b.Port == 443) { // of which one is implied
 			w |= wantsService
@@ -71,7 +80,16 @@ func (i *Instance) Reads(phase string, now time.Time) (first []call, later [][]c
 		w |= i.placement.namedBy()
 	}
 	rt, routeKnown := i.route.known(now)
-	_, serviceKnown := i.service.known(now)
+	s, serviceKnown := i.service.known(now)
+	if s.IsIP && l != nil && l.wantedByAll&wantsServiceHost != 0 {
+		w |= wantsBalancer
+	}
+	var stripped, unstripped wants
+	if m, known := i.matching.known(now); known && m.StripPath {
+		stripped = wantsMatching
+	} else if known {
+		unstripped = wantsMatching
+	}
 	ifPreserved := wantsHostUnlessPreserved
 	if rt.preserveHost {
 		ifPreserved = wantsHostIfPreserved
@@ -83,7 +101,9 @@ func (i *Instance) Reads(phase string, now time.Time) (first []call, later [][]c
 		{w&wantsRoute != 0 && !routeKnown, getRoute},
 		{w&wantsService != 0 && !serviceKnown, getService},
 		{w&(wantsHost|ifPreserved) != 0 && (l == nil || !l.allHeaders), getHost},
-		{w&wantsURI != 0, getURI},
+		{w&(wantsURI|stripped) != 0, getURI},
+		{w&unstripped != 0 && (l == nil || !l.path), getPath},
+		{w&wantsBalancer != 0, getBalancer},
 	} {
 		if r.wanted {
 			first = append(first[:len(first):len(first)], r.call)
@@ -165,6 +185,7 @@ func (r *request) rememberEntities(w wants) error {
 type route struct {
 	name         string
 	preserveHost bool
+	fields       map[string]*structpb.Value
 }
 
 // askRoute returns the route of the request: always the same one for a row
@@ -178,9 +199,31 @@ func (r *request) askRoute() (route, error) {
 	if err != nil {
 		return v, err
 	}
-	v = route{name: entity["name"].GetStringValue(), preserveHost: entity["preserve_host"].GetBoolValue()}
+	v = route{name: entity["name"].GetStringValue(), preserveHost: entity["preserve_host"].GetBoolValue(), fields: entity}
 	if r.placement.RouteID != "" {
 		r.route.set(v, r.now)
+	}
+	return v, nil
+}
+
+// askMatching returns what of a path the route of the request matches: always the same for
+// a row that is on a route.
+func (r *request) askMatching() (config.Route, error) {
+	v, isKnown := r.matching.known(r.now)
+	if isKnown {
+		return v, nil
+	}
+	rt, err := r.askRoute()
+	if err != nil {
+		return v, err
+	}
+	var paths []string
+	for _, path := range rt.fields["paths"].GetListValue().GetValues() {
+		paths = append(paths, path.GetStringValue())
+	}
+	v = config.NewRoute(rt.fields["strip_path"].GetBoolValue(), paths, rt.fields["expression"].GetStringValue())
+	if r.placement.RouteID != "" {
+		r.matching.set(v, r.now)
 	}
 	return v, nil
 }
@@ -203,6 +246,7 @@ func (r *request) askService() (service, error) {
 		return v, err
 	}
 	v = service{config.NewService(entity["protocol"].GetStringValue(), entity["host"].GetStringValue()), entity["name"].GetStringValue()}
+	v.Path = entity["path"].GetStringValue()
 	if r.placement.RouteID != "" || r.placement.ServiceID != "" {
 		r.service.set(v, r.now)
 	}

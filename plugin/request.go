@@ -14,11 +14,13 @@ import (
 // request is one request, or connection, in the phase that Kong has called for it.
 type request struct {
 	*Instance
-	kong        *pdk.PDK
-	now         time.Time      // when it came, or in the log phase, when that did
-	stream      bool           // it is a TCP or TLS connection: Kong does not look into it
-	host        *string        // the Host header that the client has sent; nil: not known yet
-	destination map[string]any // where Kong sends it by itself; nil: Kong was told nothing else yet
+	kong       *pdk.PDK
+	now        time.Time // when it came, or in the log phase, when that did
+	stream     bool      // it is a TCP or TLS connection: Kong does not look into it
+	host       *string   // the Host header that the client has sent; nil: not known yet
+	balancer   []byte    // balancer_data, an encoded Value; nil: not read
+	saved      bool      // it is to be written back where the request goes to the Service
+	overridden bool      // Kong was told by it where the request goes
 }
 
 // decide has the request decided, and records how it went.
@@ -135,7 +137,7 @@ func (r *request) send(l *live) error {
 				return false, failed
 			}
 		}
-		if found, failed = r.direct(asked); failed == nil {
+		if found, failed = r.direct(asked, chosen); failed == nil {
 			r.logMissing(l, i, found)
 		}
 		return found, failed

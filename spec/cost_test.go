@@ -95,6 +95,7 @@ type kongSide struct {
 type replies struct {
 	preserveHost bool   // the route does
 	grpc         bool   // the Service speaks it
+	ipService    bool   // the Service's host is an IP address
 	returns      bool   // the client sends the cookie that it was given
 	cookie       string // that one
 }
@@ -216,7 +217,14 @@ func (k *kongSide) replyTo(method, name string) []byte {
 	if k.grpc {
 		protocol = "grpc"
 	}
-	entity, err := structpb.NewStruct(map[string]any{"protocol": protocol, "host": "a.internal", "name": "web", "preserve_host": k.preserveHost})
+	host := "a.internal"
+	if k.ipService {
+		host = "10.0.0.7"
+	}
+	entity, err := structpb.NewStruct(map[string]any{ // a route, a Service, and balancer_data
+		"protocol": protocol, "host": host, "name": "web", "preserve_host": k.preserveHost,
+		"type": "name", "port": 80, "retries": 5, "connect_timeout": 60000, "send_timeout": 60000, "read_timeout": 60000, "try_count": 0, "tries": map[string]any{},
+	})
 	if err != nil {
 		k.Fatal(err)
 	}

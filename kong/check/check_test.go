@@ -28,10 +28,7 @@ func TestRefused(t *testing.T) {
 		`{name: traffic-split, protocols: [http, tcp], service: web, config: ` + session + `}`:       nil,
 		`{name: traffic-split, protocols: [http, tcp], service: db, config: ` + session + `}`:        {needs},
 		`{name: traffic-split, protocols: [tcp], route: db, config: {backends: [{host: 10.0.0.2}]}}`: nil,
-		`{name: traffic-split, protocols: [tcp], route: db, config: {backends: [{host: a}, {name: b, host: b}]}}`: {
-			`backend "a:80": the Service's host is the IP address 10.0.0.1, from which Kong cannot go over to a name or an Upstream: give the Service a host name (it need not resolve) (on the route "db")`,
-			`backend "b": the Service's host is the IP address 10.0.0.1, from which Kong cannot go over to a name or an Upstream: give the Service a host name (it need not resolve) (on the route "db")`,
-		},
+		`{name: traffic-split, protocols: [tcp], route: db, config: {backends: [{host: a}, {upstream: b}]}}`: nil, // from an IP address
 		`{name: traffic-split, route: db, config: {backends: [{host: 10.0.0.2}]}}`: {`its protocols, http, https, grpc, grpcs, are not those of the route "db", tcp, so that it never runs there: set the row's protocols`},
 		`{name: traffic-split, route: lost, config: {backends: [{host: a}]}}`:      {`the route "lost" has no Service, so that Kong answers with 503 whatever the plugin does: give it one`},
 		`{name: traffic-split, service: alone, config: {backends: [{host: a}]}}`:   nil,

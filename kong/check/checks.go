@@ -59,7 +59,7 @@ var (
 	}
 	backendUnreachable = &Check{
 		ID: "backend-unreachable", Severity: Error, refusal: true,
-		Doc:   "A backend to which Kong cannot go over from the route's Service: a name or an Upstream where the Service's host is an IP address, `protocol` or `path` where it speaks gRPC.",
+		Doc:   "A backend to which Kong cannot go over from the route's Service: `protocol` or `path` where it speaks gRPC.",
 		split: entryUnreachable,
 	}
 	routeWithoutService = &Check{

@@ -192,7 +192,10 @@ func (x *exchange) proxyStream() {
 // dialService connects, with TLS where the Service says so and what is passed on
 // is not TLS itself.
 func (x *exchange) dialService(address string) (net.Conn, error) {
-	d := destination{address: address, serverName: serverName(x.upstreamHost), timeouts: x.balancer.timeouts}
+	t := x.balancer.timeouts
+	t.write = max(t.write, t.read) // of both, nginx has one for streams
+	t.read = t.write
+	d := destination{address: address, serverName: serverName(x.upstreamHost), timeouts: t}
 	conn, err := d.dial(x.context())
 	if err != nil || x.upstreamScheme != "tls" || x.stream.passthrough {
 		return conn, err

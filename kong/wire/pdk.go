@@ -50,7 +50,7 @@ var Methods = []Method{
 
 	{"kong.nginx.get_ctx", text, value},
 	{"kong.nginx.get_var", text, text},
-	{"kong.nginx.set_ctx", keyValue, text},
+	{"kong.nginx.set_ctx", keyValue, nil}, // a String that Kong's function never returns
 
 	{"kong.request.get_forwarded_scheme", none, text},
 	{"kong.request.get_header", text, text},

@@ -51,11 +51,17 @@ type Backend struct {
 	Weight          int    // a share, relative to the sum of the weights
 	Protocol        string // http or https; empty: the Service's
 	Path            string // put before the path that Kong computed; empty: nothing
+	ReplacePrefix   string // takes the place of what the route has matched; empty: nothing does
 	HostHeader      string // preserve or a literal; empty: as Kong does for a Service
+	Timeouts        Timeouts
+	Retries         *int // nil: the Service's
 	RequestHeaders  RequestHeaders
 	ResponseHeaders ResponseHeaders
 	Health          *Health // of a host only; nil: no health checks
 }
+
+// Timeouts are how long Kong waits for a backend; 0: as long as for the Service.
+type Timeouts struct{ Connect, Write, Read float64 }
 
 // Health has the health checks of a backend.
 type Health struct {

@@ -129,6 +129,27 @@ backends[1].name: "service" is the name of backends[0] already; give one of them
 		{`{"backends": [{"host": "a", "host_header": "300.1.1.1"}]}`, `backends[0].host_header: "300.1.1.1" must be an IPv4 address, as it ends in a number`},
 
 		// headers
+		// backends[].replace_prefix
+		{`{"backends": [{"host": "a", "path": "/v1", "replace_prefix": "/v2"}]}`, `backends[0]: has path and replace_prefix; keep one of them`},
+		{`{"backends": [{"host": "a", "replace_prefix": "v2"}]}`, `backends[0].replace_prefix: "v2" must start with /`},
+		{`{"backends": [{"host": "a", "replace_prefix": ""}]}`, `backends[0].replace_prefix: is an empty string; give it a value or leave it out`},
+		{`{"backends": [{"host": "a", "replace_prefix": "/v2?x"}]}`, `backends[0].replace_prefix: "/v2?x" must not have a query in it`},
+		{`{"backends": [{"host": "a", "replace_prefix": "/a%2"}]}`, `backends[0].replace_prefix: "/a%2" must have two hexadecimal digits behind each %`},
+		{`{"backends": [{"service": true, "replace_prefix": "/v2"}]}`, `backends[0].replace_prefix: goes with host and upstream only; the Service has a path of its own`},
+
+		// backends[].timeouts, retries
+		{`{"backends": [{"host": "a", "timeouts": 5}]}`, `backends[0].timeouts: expected a map, not 5; for example {connect: 1, read: 5}`},
+		{`{"backends": [{"host": "a", "timeouts": {}}]}`, `backends[0].timeouts: has none of connect, write, read; it needs one`},
+		{`{"backends": [{"host": "a", "timeouts": {"read": 0}}]}`, `backends[0].timeouts.read: 0 is not in 0.001..2147483.646`},
+		{`{"backends": [{"host": "a", "timeouts": {"write": -1}}]}`, `backends[0].timeouts.write: -1 is not in 0.001..2147483.646`},
+		{`{"backends": [{"host": "a", "timeouts": {"connect": 0.0001}}]}`, `backends[0].timeouts.connect: 0.0001 has more than 3 decimals`},
+		{`{"backends": [{"host": "a", "timeouts": {"connect": 2147484}}]}`, `backends[0].timeouts.connect: 2147484 is not in 0.001..2147483.646`},
+		{`{"backends": [{"service": true, "timeouts": {"read": "5s"}}]}`, `backends[0].timeouts.read: expected a number, not the string "5s"; it is in seconds: 5`},
+		{`{"backends": [{"host": "a", "timeouts": {"send": 5}}]}`, `backends[0].timeouts: unknown key "send"; did you mean "read"?`},
+		{`{"backends": [{"host": "a", "retries": -1}]}`, `backends[0].retries: -1 is not in 0..32767`},
+		{`{"backends": [{"upstream": "a", "retries": 32768}]}`, `backends[0].retries: 32768 is not in 0..32767`},
+		{`{"backends": [{"service": true, "retries": 1.5}]}`, `backends[0].retries: expected an integer, not 1.5`},
+
 		{`{"backends": [{"host": "a", "request_headers": ["x"]}]}`, `backends[0].request_headers: expected a map, not an array; for example {set: {X-Env: canary}}`},
 		{`{"backends": [{"host": "a", "request_headers": {"sett": {}}}]}`, `backends[0].request_headers: unknown key "sett"; did you mean "set"?`},
 		{`{"backends": [{"host": "a", "request_headers": {"set": ["X-A"]}}]}`, `backends[0].request_headers.set: expected a map, not an array; for example {X-Env: canary}`},

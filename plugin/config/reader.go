@@ -234,6 +234,10 @@ func (r *reader) readInteger(f *field, n *Node, path string, to reflect.Value) {
 	case v < f.min || v > f.max:
 		r.report(n, path, "%sis not in %d..%d", r.shown(f, n), f.min, f.max)
 	default:
+		if to.Kind() == reflect.Pointer { // nil where it is absent
+			to.Set(reflect.New(to.Type().Elem()))
+			to = to.Elem()
+		}
 		to.SetInt(int64(v))
 	}
 }

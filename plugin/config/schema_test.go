@@ -67,7 +67,7 @@ func TestParametersHaveGoFields(t *testing.T) {
 	}
 	var check func(path string, f *field, of reflect.Type)
 	check = func(path string, f *field, of reflect.Type) {
-		if (f.kind == kindRecord || f.kind == kindNumber) && of.Kind() == reflect.Pointer {
+		if (f.kind == kindRecord || f.kind == kindNumber || f.kind == kindInteger) && of.Kind() == reflect.Pointer {
 			of = of.Elem()
 		}
 		if of.Kind() != types[f.kind] {

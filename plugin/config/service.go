@@ -12,12 +12,15 @@ import (
 // reach.
 type Service struct {
 	Protocol string // http, https, grpc, grpcs; tcp, tls and more for connections
-	host     string
-	isIP     bool
+	Host     string
+	IsIP     bool   // the host is an IP address
+	Path     string // empty: none
 }
 
 // NewService returns the Service with that protocol and host.
-func NewService(protocol, host string) Service { return Service{protocol, host, isIP(host)} }
+func NewService(protocol, host string) Service {
+	return Service{Protocol: protocol, Host: host, IsIP: isIP(host)}
+}
 
 // IsGRPC reports whether the Service speaks gRPC.
 func (s *Service) IsGRPC() bool { return s.Protocol == "grpc" || s.Protocol == "grpcs" }
@@ -31,11 +34,14 @@ func (s *Service) Refuse(b *Backend) error {
 		return fmt.Errorf("backend %q: protocol %s: Kong cannot change the protocol of a %s Service: leave it out", b.Name, b.Protocol, s.Protocol)
 	case grpc && b.Path != "":
 		return fmt.Errorf("backend %q: path %s: Kong cannot change the path on a %s Service: leave it out", b.Name, b.Path, s.Protocol)
-	case s.isIP && b.Named():
-		return fmt.Errorf("backend %q: the Service's host is the IP address %s, from which Kong cannot go over to a name or an Upstream: give the Service a host name (it need not resolve)", b.Name, s.host)
+	case grpc && b.ReplacePrefix != "":
+		return fmt.Errorf("backend %q: replace_prefix %s: Kong cannot change the path on a %s Service: leave it out", b.Name, b.ReplacePrefix, s.Protocol)
 	}
 	return nil
 }
+
+// HasLimits reports whether the backend has timeouts or retries of its own.
+func (b *Backend) HasLimits() bool { return b.Timeouts != Timeouts{} || b.Retries != nil }
 
 // Named reports whether Kong has to look up the backend's destination by a name.
 func (b *Backend) Named() bool { return b.Upstream != "" || b.Host != "" && !isIP(b.Host) }

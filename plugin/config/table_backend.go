@@ -39,9 +39,36 @@ var backend = field{
 			doc: "Put before the path that Kong computed, as a Service's path is. It starts with a slash and has no query. Not on a gRPC Service.",
 		},
 		{
+			name: "replace_prefix", kind: kindString, http: true, max: maxPath, none: pathNot, match: uriPath, valid: validPath, derived: "none",
+			doc: "Takes the place of the part of the path that the route has matched: with `/v2`, a route on `/shop` sends `/shop/cart` on as `/v2/cart`. What `strip_path` and the Service's path are does not matter. It starts with a slash and has no query. Not with `path`, nor on a gRPC Service.",
+		},
+		{
 			name: "host_header", kind: kindString, http: true, max: maxAuthority, none: hostHeaderNot, match: hostHeader, valid: validHostHeader,
 			derived: "of a host, as Kong does for a Service: the client's where the route says `preserve_host`, else the host, with its port unless that is the protocol's own",
 			doc:     "The Host header that this backend receives: `preserve` for the client's own, or a literal host, with a port or without. Over TLS the server name follows it.",
+		},
+		{
+			name: "timeouts", kind: kindRecord, example: `{connect: 1, read: 5}`, derived: "the Service's",
+			doc: "How long Kong waits for this backend, in the place of the Service's timeouts. What is left out is the Service's.",
+			fields: []field{
+				{
+					name: "connect", kind: kindNumber, unit: unitSeconds, low: 0.001, high: maxTimeout, decimals: 3, derived: "the Service's `connect_timeout`",
+					doc: "Seconds until a connection has to be there.",
+				},
+				{
+					name: "write", kind: kindNumber, unit: unitSeconds, low: 0.001, high: maxTimeout, decimals: 3, derived: "the Service's `write_timeout`",
+					doc: "Seconds for which this backend may take nothing of the request, from one write to the next.",
+				},
+				{
+					name: "read", kind: kindNumber, unit: unitSeconds, low: 0.001, high: maxTimeout, decimals: 3, derived: "the Service's `read_timeout`",
+					doc: "Seconds for which this backend may send nothing of its answer, from one read to the next.",
+				},
+			},
+			checks: []check{{atLeastOneOf: []string{"connect", "write", "read"}}},
+		},
+		{
+			name: "retries", kind: kindInteger, unit: unitCount, min: 0, max: 32767, derived: "the Service's",
+			doc: "How often Kong tries again when this backend cannot be reached or times out, in the place of the Service's `retries`: an Upstream's next target, or the same host. 0: not at all.",
 		},
 		{
 			name: "request_headers", kind: kindRecord, http: true, example: `{set: {X-Env: canary}}`,
@@ -79,6 +106,8 @@ var backend = field{
 		notOfService("port", "goes with host only; the Service has a port of its own"),
 		notOfService("protocol", "goes with host and upstream only; the Service has a protocol of its own"),
 		notOfService("path", "goes with host and upstream only; the Service has a path of its own"),
+		notOfService("replace_prefix", "goes with host and upstream only; the Service has a path of its own"),
+		{mutuallyExclusive: []string{"path", "replace_prefix"}},
 		notOfService("host_header", "goes with host and upstream only; the Service receives what the route's preserve_host says"),
 		notOfService("health", "goes with host only; an Upstream has health checks of its own, also where it is the Service's host"),
 		{
@@ -96,6 +125,9 @@ var backend = field{
 	},
 	also: finishBackend,
 }
+
+// maxTimeout is Kong's longest timeout, in seconds.
+const maxTimeout = 2147483.646
 
 // notOfService refuses a field of a backend that is the route's own Service.
 func notOfService(name, message string) check {

@@ -171,11 +171,11 @@ func TestOnlySilentMethodsAreNotAwaited(t *testing.T) {
 		"kong.service.set_target":          true,
 		"kong.service.request.set_headers": true,
 		"kong.ctx.shared.set":              true,
+		"kong.nginx.set_ctx":               true,
 		"kong.log.err":                     true,
 
 		"kong.response.exit":        false, // Kong closes the connection instead of a reply
 		"kong.service.set_upstream": false, // whether there is one
-		"kong.nginx.set_ctx":        false,
 		"kong.response.get_status":  false,
 		"kong.response.set_headers": false, // the plugin does not call it
 		"kong.no.such_method":       false,

@@ -1,0 +1,184 @@
+package plugin
+
+import (
+	"strings"
+	"sync/atomic"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"kong-traffic-split/plugin/config"
+)
+
+// balancerKey is where Kong keeps in a request's context where it is to go, how long it
+// waits there and how often it tries again. It is a table of Kong's own, and what no call
+// changes can be changed there. It is written back as this request had it but for that: a
+// plugin in front may have changed the rest. What is no data is lost, which is the callback
+// for retries that a plugin in front may have set.
+const balancerKey = "balancer_data"
+
+var getBalancer = textCall("kong.nginx.get_ctx", balancerKey)
+
+// balancerFields are what Kong goes by there.
+var balancerFields = []struct {
+	name string
+	kind protowire.Number // of its Value
+}{
+	{"type", valueString}, {"host", valueString}, {"port", valueNumber},
+	{"retries", valueNumber}, {"connect_timeout", valueNumber}, {"send_timeout", valueNumber}, {"read_timeout", valueNumber},
+	{"try_count", valueNumber}, {"tries", valueStruct},
+}
+
+// overrides are what a backend has other there than the route's own Service. Safe for
+// concurrent use.
+type overrides struct {
+	entries []byte // of a Struct
+	limits  bool   // timeouts or retries are among them
+	// last is the call that writes them, by what was read.
+	last atomic.Pointer[keyedCall[string]]
+}
+
+func (o *overrides) prepare(b *config.Backend, target string) {
+	put := func(name string, value []byte) {
+		o.entries = append(o.entries, structEntry(name, value)...)
+	}
+	putText := func(name, text string) { put(name, appendField(nil, valueString, text)) }
+	putNumber := func(name string, number float64) { put(name, numberValue(number)) }
+	if !b.Service {
+		// Of an IP address, too: Kong finds it by itself, and what it takes for one it
+		// never asks a callback about before a retry.
+		putText("type", "name")
+	}
+	switch {
+	case b.Upstream != "":
+		putText("host", b.Upstream)
+	case b.Host != "":
+		putText("host", target)
+		putNumber("port", float64(b.Port))
+	}
+	for _, timeout := range []struct {
+		name    string
+		seconds float64
+	}{{"connect_timeout", b.Timeouts.Connect}, {"send_timeout", b.Timeouts.Write}, {"read_timeout", b.Timeouts.Read}} {
+		if timeout.seconds > 0 {
+			o.limits = true
+			putNumber(timeout.name, float64(config.Seconds(timeout.seconds).Milliseconds()))
+		}
+	}
+	if b.Retries != nil {
+		o.limits = true
+		putNumber("retries", float64(*b.Retries))
+	}
+}
+
+// askBalancer reads balancer_data, as it was before Kong was told anything: an encoded
+// Value.
+func (r *request) askBalancer() ([]byte, error) {
+	if r.balancer == nil {
+		var reply emptypb.Empty // what a message does not know, it keeps as it is
+		if err := ask(r.kong, getBalancer, &reply); err != nil {
+			return nil, err
+		}
+		r.balancer = append([]byte{}, reply.ProtoReflect().GetUnknown()...)
+	}
+	return r.balancer, nil
+}
+
+// override has Kong go by the overrides of a backend.
+func (r *request) override(b *backend) error {
+	read, err := r.askBalancer()
+	if err != nil {
+		return err
+	}
+	last := b.overrides.last.Load()
+	if last == nil || last.key != string(read) {
+		if lacks := lackingFields(read); lacks != "" {
+			return r.cannotOverride(b, lacks)
+		}
+		last = &keyedCall[string]{string(read), setBalancer(replaceFields(read, b.overrides.entries))}
+		b.overrides.last.Store(last)
+	}
+	return r.tell(last.call)
+}
+
+// cannotOverride refuses what a backend asks for where Kong's table is another one.
+func (r *request) cannotOverride(b *backend, lacks string) error {
+	if b.overrides.limits {
+		return misconfigured("backend %q: this Kong's %s is not that of Kong 3.9, by which timeouts and retries of a backend are set: it lacks %s: leave them out", b.Name, balancerKey, lacks)
+	}
+	s, err := r.askService()
+	if err != nil {
+		return err
+	}
+	return misconfigured("backend %q: the Service's host is the IP address %s, and this Kong's %s is not that of Kong 3.9, by which requests go over from there to a name or an Upstream: it lacks %s: give the Service a host name (it need not resolve)", b.Name, s.Host, balancerKey, lacks)
+}
+
+// saveDestination saves where the route by itself sends the request, before Kong is asked
+// whether it has an Upstream by telling it to send the request there. No other call of
+// Kong's says so. saved is false where Kong does not tell what can be restored.
+func (r *request) saveDestination() (saved bool, err error) {
+	read, err := r.askBalancer()
+	if err != nil {
+		return false, err
+	}
+	if lackingFields(read) != "" {
+		const reason = "this Kong has no balancer_data as 3.9 has it: Upstreams beside service: true that were missing are not looked for again"
+		if r.row.mayLog(reason, r.now) {
+			r.plugin.Log.Error(reason)
+		}
+		return false, nil
+	}
+	r.saved = true
+	return true, nil
+}
+
+// setBalancer is the call that writes balancer_data, an encoded Value.
+func setBalancer(value []byte) call {
+	return call{"kong.nginx.set_ctx", appendField(appendField(nil, kvKey, balancerKey), kvValue, value)}
+}
+
+// replaceFields returns an encoded Value, which is a Struct, with other entries in the
+// place of those of the same names.
+func replaceFields(value, entries []byte) []byte {
+	replaced := map[string]bool{}
+	eachField(entries, structFields, func(entry []byte) { replaced[string(entryName(entry))] = true })
+	var kept []byte
+	eachField(value, valueStruct, func(table []byte) {
+		eachField(table, structFields, func(entry []byte) {
+			if !replaced[string(entryName(entry))] {
+				kept = appendField(kept, structFields, entry)
+			}
+		})
+	})
+	return appendField(nil, valueStruct, append(kept, entries...))
+}
+
+func entryName(entry []byte) (name []byte) {
+	eachField(entry, entryKey, func(key []byte) { name = key })
+	return name
+}
+
+// lackingFields names those of balancerFields that an encoded Value does not have, or not
+// of their kind; empty: it has all.
+func lackingFields(value []byte) string {
+	found := map[string]protowire.Number{}
+	eachField(value, valueStruct, func(table []byte) {
+		eachField(table, structFields, func(entry []byte) {
+			eachField(entry, entryValue, func(v []byte) {
+				if number, _, n := protowire.ConsumeTag(v); n > 0 {
+					found[string(entryName(entry))] = number
+				}
+			})
+		})
+	})
+	var lacks []string
+	for _, f := range balancerFields {
+		if found[f.name] != f.kind && (f.name != "tries" || found[f.name] != valueList) {
+			lacks = append(lacks, f.name)
+		}
+	}
+	if len(lacks) == len(balancerFields) {
+		return "all that is known of it"
+	}
+	return strings.Join(lacks, ", ")
+}
