@@ -24,9 +24,15 @@ var balancerFields = []struct {
 	name string
 	kind protowire.Number // of its Value
 }{
-	{"type", valueString}, {"host", valueString}, {"port", valueNumber},
-	{"retries", valueNumber}, {"connect_timeout", valueNumber}, {"send_timeout", valueNumber}, {"read_timeout", valueNumber},
-	{"try_count", valueNumber}, {"tries", valueStruct},
+	{"type", valueString},
+	{"host", valueString},
+	{"port", valueNumber},
+	{"retries", valueNumber},
+	{"connect_timeout", valueNumber},
+	{"send_timeout", valueNumber},
+	{"read_timeout", valueNumber},
+	{"try_count", valueNumber},
+	{"tries", valueStruct},
 }
 
 // overrides are what a backend has other there than the route's own Service. Safe for

@@ -23,15 +23,15 @@ func TestRefused(t *testing.T) {
 	const session = `{backends: [{host: 10.0.0.2}], session: {secret: 0123456789abcdef}}`
 	needs := `session: Kong does not look into the TCP or TLS connections of the route "db": leave it out, or put the plugin on another route`
 	for row, want := range map[string][]string{
-		`{name: traffic-split, config: ` + session + `}`:                                             nil, // of HTTP only, by default
-		`{name: traffic-split, protocols: [http, tcp], config: ` + session + `}`:                     {needs},
-		`{name: traffic-split, protocols: [http, tcp], service: web, config: ` + session + `}`:       nil,
-		`{name: traffic-split, protocols: [http, tcp], service: db, config: ` + session + `}`:        {needs},
-		`{name: traffic-split, protocols: [tcp], route: db, config: {backends: [{host: 10.0.0.2}]}}`: nil,
+		`{name: traffic-split, config: ` + session + `}`:                                                     nil, // of HTTP only, by default
+		`{name: traffic-split, protocols: [http, tcp], config: ` + session + `}`:                             {needs},
+		`{name: traffic-split, protocols: [http, tcp], service: web, config: ` + session + `}`:               nil,
+		`{name: traffic-split, protocols: [http, tcp], service: db, config: ` + session + `}`:                {needs},
+		`{name: traffic-split, protocols: [tcp], route: db, config: {backends: [{host: 10.0.0.2}]}}`:         nil,
 		`{name: traffic-split, protocols: [tcp], route: db, config: {backends: [{host: a}, {upstream: b}]}}`: nil, // from an IP address
-		`{name: traffic-split, route: db, config: {backends: [{host: 10.0.0.2}]}}`: {`its protocols, http, https, grpc, grpcs, are not those of the route "db", tcp, so that it never runs there: set the row's protocols`},
-		`{name: traffic-split, route: lost, config: {backends: [{host: a}]}}`:      {`the route "lost" has no Service, so that Kong answers with 503 whatever the plugin does: give it one`},
-		`{name: traffic-split, service: alone, config: {backends: [{host: a}]}}`:   nil,
+		`{name: traffic-split, route: db, config: {backends: [{host: 10.0.0.2}]}}`:                           {`its protocols, http, https, grpc, grpcs, are not those of the route "db", tcp, so that it never runs there: set the row's protocols`},
+		`{name: traffic-split, route: lost, config: {backends: [{host: a}]}}`:                                {`the route "lost" has no Service, so that Kong answers with 503 whatever the plugin does: give it one`},
+		`{name: traffic-split, service: alone, config: {backends: [{host: a}]}}`:                             nil,
 
 		// Where another row takes its place, nothing is refused.
 		`{name: traffic-split, protocols: [http, tcp], config: ` + session + `}` + onDB("service: db"):                  nil,
