@@ -70,6 +70,9 @@ func impossible(c *config.Config) error {
 	}
 	for i := range c.Backends {
 		b, at := &c.Backends[i], fmt.Sprintf("backends[%d].", i)
+		if b.ReplacePrefix != "" {
+			refuse(at+"replace_prefix", "is not there on Kong 2.x: let the route strip its path, and take path")
+		}
 		if b.Timeouts != (config.Timeouts{}) {
 			refuse(at+"timeouts", "are the Service's on Kong 2.x, for all backends: leave them out, and set them there")
 		}

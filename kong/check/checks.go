@@ -59,7 +59,7 @@ var (
 	}
 	backendUnreachable = &Check{
 		ID: "backend-unreachable", Severity: Error, refusal: true,
-		Doc:   "A backend to which Kong cannot go over from the route's Service: `protocol` or `path` where it speaks gRPC.",
+		Doc:   "A backend to which Kong cannot go over from the route's Service: `protocol` or `path` where it speaks gRPC, `replace_prefix` where it is not known what the route matches.",
 		split: entryUnreachable,
 	}
 	routeWithoutService = &Check{

@@ -1,7 +1,5 @@
 package check
 
-import "kong-traffic-split/plugin/config"
-
 // What the plugin refuses of a split depends on the routes that use it. That of a row is
 // looked at with the row, see [Kong.refusedOnRoutes]; that of a split file here.
 
@@ -27,9 +25,8 @@ func entryUnreachable(u *use, r report) {
 		if route.service == nil {
 			continue
 		}
-		service := config.NewService(route.service.Protocol, route.service.Host)
 		for i := range u.Backends {
-			if err := service.Refuse(&u.Backends[i]); err != nil {
+			if err := cannotReach(route.service, route.Route, &u.Backends[i]); err != nil {
 				r(at("backends", i), "%v (on the %s)", err, nameOf(route.Route))
 			}
 		}

@@ -276,13 +276,26 @@ func (k *Kong) refusedOnRoutes(row *Row, report func(*Check, string)) {
 		if s == nil {
 			continue
 		}
-		service := config.NewService(s.Protocol, s.Host)
 		for i := range row.Config.Backends {
-			if err := service.Refuse(&row.Config.Backends[i]); err != nil {
+			if err := cannotReach(s, route, &row.Config.Backends[i]); err != nil {
 				refuse(backendUnreachable, "%v (on the %s)", err, name)
 			}
 		}
 	}
+}
+
+// cannotReach returns an error if Kong would fail to do on a route what a backend asks for.
+func cannotReach(s *declarative.Service, r *declarative.Route, b *config.Backend) error {
+	service := config.NewService(s.Protocol, s.Host)
+	if err := service.Refuse(b); err != nil {
+		return err
+	}
+	expression := ""
+	if r.Expression != nil {
+		expression = *r.Expression
+	}
+	route := config.NewRoute(r.StripPath, r.Paths, expression)
+	return route.Refuse(b)
 }
 
 // isStream reports whether a route with these protocols is for TCP or TLS connections.
