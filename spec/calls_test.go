@@ -31,6 +31,7 @@ var features = []struct {
 	{what: "an `upstream` with `host_header: preserve`, where the route does not", config: `"backends":[{"upstream":"up","host_header":"preserve"}]`},
 	{what: "a `host` with `protocol`, where the Service has another", config: `"backends":[{"host":"a.internal","protocol":"https"}]`},
 	{what: "a `host` with `path`", config: `"backends":[{"host":"a.internal","path":"/v2"}]`},
+	{what: "the same with `replace_prefix`", config: `"backends":[{"host":"a.internal","replace_prefix":"/v2"}]`},
 	{what: "`timeouts` or `retries`", config: `"backends":[{"service":true,"timeouts":{"read":5}}]`},
 	{what: "the same of a `host`", config: `"backends":[{"host":"a.internal","port":8080,"retries":0}]`},
 	{what: "the same of an `upstream`", config: `"backends":[{"upstream":"up","retries":0}]`},
