@@ -86,13 +86,9 @@ func (c *converter) head(flavor string) string {
 func (c *converter) service(p *plan, flavor string, splits *object) object {
 	b := &p.backends[p.service]
 	o := object{{"name", p.rule.name()}, {"protocol", b.protocol}}
-	switch {
-	case c.options.To == Native && len(p.backends) > 1:
+	if c.options.To == Native && len(p.backends) > 1 {
 		o.put("host", p.rule.name())
-	case p.foreign:
-		o.put("host", c.clusterName(b.target.service))
-		o.put("port", b.port)
-	default:
+	} else {
 		o.put("host", b.host)
 		o.put("port", b.hostPort)
 	}
@@ -249,7 +245,7 @@ func (c *converter) backend(p *plan, i int) object {
 		o.put("upstream", "missing."+b.target.service.namespace+"."+b.target.service.name)
 		o.put("weight", b.weight)
 		return o
-	case i == p.service && !p.foreign && b.path == "" && hostname == "":
+	case i == p.service && b.path == "" && hostname == "":
 		o.put("service", true)
 	default:
 		o.put("host", b.host)

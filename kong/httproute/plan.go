@@ -32,7 +32,6 @@ type plan struct {
 	annotations []*kongPlugin
 	ownConfig   object                 // of the split, beside backends and session
 	ownFrom     map[string]*kongPlugin // the KongPlugin that has a key of it
-	foreign     bool                   // the Kong Service is none of the backends, only a name
 }
 
 // backend is where a part of the requests goes: the backendRefs that lead to one place.
@@ -205,18 +204,15 @@ func (p *plan) answers(to Target) {
 }
 
 // chooseService chooses the backend that the plugin has least to do for: Kong's own
-// Service, if it has no changes of its own. Where one backend is a name, or an Upstream that
-// is missing, the Service's host has to be a name, too: Kong cannot go from an IP address to
-// a name.
+// Service, if it has no changes of its own. Where one backend is a name, the Service's host
+// is one, too: from an IP address it takes the plugin more to go to a name.
 func (p *plan) chooseService() {
 	isName := func(b *backend) bool { _, err := netip.ParseAddr(b.host); return err != nil }
-	needsName := slices.ContainsFunc(p.backends, func(b backend) bool { return !b.missing && isName(&b) })
-	missing := slices.ContainsFunc(p.backends, func(b backend) bool { return b.missing })
-	p.foreign = missing && !needsName // the host is an IP address, or there is none
+	hasName := slices.ContainsFunc(p.backends, func(b backend) bool { return !b.missing && isName(&b) })
 	best, most := 0, -1
 	for i := range p.backends {
 		b := &p.backends[i]
-		if b.missing || needsName && !isName(b) {
+		if b.missing || hasName && !isName(b) {
 			continue
 		}
 		score := 0
