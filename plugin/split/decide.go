@@ -98,6 +98,7 @@ type choice struct {
 	weights  *stage // of turns, with all backends
 	unusable Set    // backends that cannot be used
 	absent   Set    // of these, those that do not exist
+	kept     Set    // backends that health checks would put out, but for MaxEjected
 	pins     bool   // a choice by hash or weight begins a session
 	renews   bool   // the session goes on, with a cookie signed by the new secret
 	replaced int    // the backend in whose place the fallback is
@@ -141,16 +142,16 @@ func (c *choice) decide() (backend int, reason Reason, err error) {
 		if key, ok, err := c.key(); err != nil {
 			return -1, "", err
 		} else if ok {
-			return c.take(rendezvous(c.s.Backends, c.weights.weights, 0, &key), ByHash)
+			return c.take(c.byKey(&key, 0), ByHash)
 		}
 	}
 	if c.s.Algorithm == Random {
-		return c.take(draw(c.weights.weights, 0, c.f.Random), ByWeight)
+		return c.take(draw(c.slowly(c.weights).weights, 0, c.f.Random), ByWeight)
 	}
 	if unusable := c.weights.weighted & c.unusable; c.s.OnUnavailable == Redistribute && unusable != 0 && unusable != c.weights.weighted {
 		return c.redistribute(unusable)
 	}
-	return c.take(c.next(c.weights), ByWeight)
+	return c.take(c.next(c.slowly(c.weights)), ByWeight)
 }
 
 // conclude returns the decision for what was chosen, with a cookie if the client's
@@ -160,7 +161,7 @@ func (c *choice) conclude(backend int, reason Reason, err error) (Decision, erro
 		c.addFailure(err)
 		return Decision{}, err
 	}
-	d := Decision{Backend: backend, Reason: reason, Revision: c.s.Revision, pins: c.pins, replaced: c.replaced, others: c.others, stage: c.stage, Subject: c.st.Subject(backend)}
+	d := Decision{Backend: backend, Reason: reason, Revision: c.s.Revision, pins: c.pins, replaced: c.replaced, others: c.others, stage: c.stage, Subject: c.st.Subject(backend), Kept: c.kept}
 	if c.s.Ramp != nil {
 		d.RolledBack = c.st.rolledBack()
 	}
@@ -217,7 +218,8 @@ func (c *choice) weigh() {
 	if c.s.OnUnavailable == Redistribute {
 		c.absent |= c.st.Missing()
 	}
-	c.unusable = c.absent | c.f.Unhealthy | c.st.ejected(c.f.Now)
+	c.unusable, c.kept = c.st.out(c.f)
+	c.unusable |= c.absent
 	if c.unusable == 0 || c.s.OnUnavailable != Redistribute {
 		return
 	}
@@ -352,13 +354,13 @@ func (c *choice) redistribute(unusable Set) (int, Reason, error) {
 		if key, ok, err := c.key(); err != nil {
 			return -1, "", err
 		} else if ok {
-			return rendezvous(c.s.Backends, c.weights.weights, c.unusable, &key), ByHash, nil
+			return c.byKey(&key, c.unusable), ByHash, nil
 		}
 	}
 	if c.s.Algorithm == Random {
-		return draw(c.weights.weights, c.unusable, remix(c.f.Random, c.unusable)), ByWeight, nil
+		return draw(c.slowly(c.weights).weights, c.unusable, remix(c.f.Random, c.unusable)), ByWeight, nil
 	}
-	return c.next(c.turns.without(c.weights, c.unusable)), ByWeight, nil
+	return c.next(c.slowly(c.turns.without(c.weights, c.unusable))), ByWeight, nil
 }
 
 // next takes the next turn of a stage.

@@ -164,7 +164,7 @@ func (st *State) judge(o Outcome, now time.Time) (incidents []Incident) {
 	}
 	if over == none {
 		c.blocked = time.Time{}
-	} else if st.hasAlternative(o.Unusable, now) {
+	} else if st.hasAlternative(&o, now) {
 		c.since, c.blocked, c.why = now, time.Time{}, g.why(over, &e)
 		c.share.Store(int64(g.RollbackTo))
 		c.rolledBack.Store(true)
@@ -185,11 +185,12 @@ func (st *State) incident(kind IncidentKind, why string, e *evidence) Incident {
 
 // hasAlternative reports whether a backend other than the ramp's can take its share. The
 // caller holds the history's lock.
-func (st *State) hasAlternative(unusable Set, now time.Time) bool {
+func (st *State) hasAlternative(o *Outcome, now time.Time) bool {
 	s := st.split
+	ejected := st.ejectedAt(now)
+	_, kept := st.limit(&Facts{Now: now, Unhealthy: o.Unhealthy, Changed: o.Changed}, o.Unhealthy|ejected)
 	canTake := func(i int) bool {
-		c := st.conditions[i]
-		return i != s.Ramp.Backend && !unusable.Has(i) && (c == nil || !now.Before(c.until))
+		return i != s.Ramp.Backend && (!(o.Unusable | ejected).Has(i) || kept.Has(i))
 	}
 	weighted := false
 	for i, b := range s.Backends {

@@ -81,6 +81,17 @@ func (k *key) write(to *xxhash.Digest) {
 	_, _ = to.WriteString("\x00")
 }
 
+// point returns a number between 0 and 1 that is the key's at that backend: another one than
+// that by which the backend has the key.
+func (k *key) point(backend string) float64 {
+	var digest xxhash.Digest
+	digest.Reset()
+	k.write(&digest)
+	_, _ = digest.WriteString(backend)
+	_, _ = digest.WriteString("\x00")
+	return fraction(digest.Sum64())
+}
+
 // keyOf returns the key of a request, and whether there is one. An empty one is ignored.
 func keyOf(k *Key, f *Facts) (key, bool) {
 	var text string

@@ -47,12 +47,7 @@ func (m *missing) due(now time.Time) Set {
 // inherit takes over the missing backends of another split, in which backend i has the
 // index indexes[i], or -1. They are due at once.
 func (m *missing) inherit(other *missing, indexes []int) {
-	before := Set(other.backends.Load())
-	for i, j := range indexes {
-		if j >= 0 && before.Has(j) {
-			m.backends.Or(uint64(Set(0).With(i)))
-		}
-	}
+	m.backends.Or(uint64(Set(other.backends.Load()).at(indexes)))
 }
 
 // Missing returns the backends that did not exist when they were last asked for.

@@ -14,7 +14,7 @@ import (
 // which ramps are rolled back. All states that go on from one another share one, so that
 // an ejection or a rollback holds in each of them. It is safe for concurrent use.
 type history struct {
-	anyEjected atomic.Bool // false: no backend is ejected
+	anyEjected atomic.Bool // false: no backend is ejected, nor in a slow start since
 
 	mu       sync.Mutex            // of all that is below
 	backends map[string]*condition // by name and destination
@@ -24,7 +24,8 @@ type history struct {
 // condition is what is known of one backend at one destination.
 type condition struct {
 	failures  int           // in a row
-	until     time.Time     // until when it is ejected; zero: it is not
+	until     time.Time     // until when it is, or was last ejected; zero: it never was
+	slow      time.Duration // its slow start after that
 	ejections atomic.Uint32 // so far
 }
 
@@ -41,6 +42,7 @@ func (h *history) track(s *Split) ([]*condition, *course) {
 	for i, b := range s.Backends {
 		if b.Passive != nil {
 			conditions[i] = entry(h.backends, b.identity())
+			conditions[i].slow = b.SlowStart
 		}
 	}
 	if s.Ramp == nil || s.Ramp.Guard == nil {
@@ -91,6 +93,7 @@ type Incident struct {
 	Why      string    // in what way a limit of the guard is exceeded
 	Failed   int       // requests that failed, in a row or in the guard's window
 	Requests int       // requests in the guard's window
+	Kept     bool      // it takes requests all the same, as MaxEjected has no room for it
 
 	// Of a step that has begun: the shares before it and of it, in hundredths of a
 	// percent, its number counted from 1, of how many, and by how much it is later than it
@@ -129,6 +132,9 @@ func (e Incident) String() string {
 		}
 		return text
 	}
+	if e.Kept {
+		return fmt.Sprintf("%q is not ejected, as too much of the weights would be out (max_ejected): %d requests in a row failed", e.Backend, e.Failed)
+	}
 	return fmt.Sprintf("%q is ejected until %s: %d requests in a row failed",
 		e.Backend, e.Until.UTC().Format(time.RFC3339), e.Failed)
 }
@@ -140,6 +146,10 @@ type Outcome struct {
 	Failed   bool
 	Latency  time.Duration // until the backend began to answer; below 0: it is not known, or there was no answer
 	Unusable Set           // backends that cannot take requests now, as far as the caller knows
+
+	// Of the backends that are probed, as in [Facts]; they matter only with MaxEjected.
+	Unhealthy Set
+	Changed   func(backend int) time.Time
 }
 
 // Observe counts an outcome at now, and returns what it has led to. It ignores the
@@ -161,7 +171,8 @@ func (st *State) Observe(o Outcome, now time.Time) (incidents []Incident) {
 				c.failures, c.until = 0, now.Add(p.Ejection)
 				c.ejections.Add(1)
 				h.anyEjected.Store(true)
-				incidents = append(incidents, Incident{Backend: s.Backends[o.Backend].Name, Until: c.until, Failed: p.Failures})
+				_, kept := st.limit(&Facts{Now: now, Unhealthy: o.Unhealthy, Changed: o.Changed}, o.Unhealthy|st.ejectedAt(now))
+				incidents = append(incidents, Incident{Backend: s.Backends[o.Backend].Name, Until: c.until, Failed: p.Failures, Kept: kept.Has(o.Backend)})
 			}
 		}
 	}
@@ -179,17 +190,22 @@ func (st *State) ejected(now time.Time) (out Set) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if out = st.ejectedAt(now); out == 0 {
+		some := false
+		for _, c := range h.backends { // another state may have others
+			some = some || now.Before(c.until.Add(c.slow))
+		}
+		h.anyEjected.Store(some)
+	}
+	return out
+}
+
+// ejectedAt returns the same. The caller holds the history's lock.
+func (st *State) ejectedAt(now time.Time) (out Set) {
 	for i, c := range st.conditions {
 		if c != nil && now.Before(c.until) {
 			out = out.With(i)
 		}
-	}
-	if out == 0 {
-		some := false
-		for _, c := range h.backends { // another state may have others
-			some = some || now.Before(c.until)
-		}
-		h.anyEjected.Store(some)
 	}
 	return out
 }
@@ -217,7 +233,7 @@ func Prune(states ...*State) (changed bool) {
 
 // memory is the saved state.
 type memory struct {
-	Ejected    map[string]time.Time `json:"ejected,omitempty"`     // until when, by [Backend.identity]
+	Ejected    map[string]time.Time `json:"ejected,omitempty"`     // until when they are or, if they are in a slow start, were, by [Backend.identity]
 	At         time.Time            `json:"at,omitzero"`           // when Ejected was saved
 	RolledBack map[string]rollback  `json:"rolled_back,omitempty"` // by [Split.rampText]
 	Steps      map[string]savedPace `json:"steps,omitempty"`       // of ramps that wait, likewise
@@ -247,7 +263,7 @@ func (st *State) Memory(now time.Time) []byte {
 	defer h.mu.Unlock()
 	m := memory{Ejected: map[string]time.Time{}, RolledBack: map[string]rollback{}, Steps: map[string]savedPace{}}
 	for name, c := range h.backends {
-		if now.Before(c.until) {
+		if now.Before(c.until.Add(c.slow)) {
 			m.Ejected[name] = c.until
 			m.At = now
 		}

@@ -35,6 +35,7 @@ type Split struct {
 	Session     *Session // nil: clients are not pinned
 	HashOn      []Key    // hash_on, then hash_fallback; empty: by weight alone
 	Ramp        *Ramp    // nil: the weights are constant
+	MaxEjected  *int     // how much of the weights health checks may put out at once, in hundredths of a percent; nil: all
 }
 
 // index returns the index of the backend of that name, or -1.
@@ -54,7 +55,8 @@ type Backend struct {
 	// Destination is where it is. An ejection ends when it changes.
 	Destination string
 
-	Passive *Passive // nil: it has no passive health checks
+	Passive   *Passive      // nil: it has no passive health checks
+	SlowStart time.Duration // in which its share grows to its own after it was unhealthy; 0: it has it at once
 }
 
 // Passive ejects a backend whose requests fail.
@@ -222,6 +224,10 @@ type Facts struct {
 	Random    uint64 // uniformly distributed bits; only algorithm random reads them
 	Down      Set    // backends that do not exist
 	Unhealthy Set    // backends that their probes have found unhealthy
+	// Changed returns when the probes of a backend found it to be as it is; zero: it has been
+	// so from the start, or is not probed. Only splits with slow starts or MaxEjected call
+	// it. Nil: none is probed.
+	Changed func(backend int) time.Time
 
 	Method   string
 	Path     string // Kong's normalised one
@@ -255,6 +261,7 @@ type Decision struct {
 	SetCookie  string  // the value of a Set-Cookie header that pins the client; empty: set none
 	RolledBack bool    // the guard has rolled the ramp back
 	Subject    Subject // of the request's [Outcome]
+	Kept       Set     // backends that health checks would put out, but for MaxEjected
 
 	pins     bool   // it begins a session, also if another backend takes its place
 	others   bool   // it takes turns of [turns].others
@@ -270,6 +277,16 @@ func (s Set) Has(i int) bool { return s>>i&1 == 1 }
 
 // With returns the set with backend i added.
 func (s Set) With(i int) Set { return s | 1<<i }
+
+// at returns the set of those i for which s has indexes[i].
+func (s Set) at(indexes []int) (out Set) {
+	for i, j := range indexes {
+		if j >= 0 && s.Has(j) {
+			out = out.With(i)
+		}
+	}
+	return out
+}
 
 // first returns the lowest index in the set, which must not be empty.
 func (s Set) first() int { return bits.TrailingZeros64(uint64(s)) }

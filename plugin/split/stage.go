@@ -16,7 +16,10 @@ type stage struct {
 	unusable Set    // backends that full has and this one has not
 
 	share int       // of the ramp's backend
-	since time.Time // when the share began; zero: there is no ramp
+	since time.Time // when the share began; zero: there is no ramp. Of a stage of slow starts, when that was made
+
+	pool  Set     // of a stage of slow starts, the backends that they are about
+	parts *growth // likewise, how far these are; nil: it is none
 }
 
 func newStage(names []string, weights []int64) *stage {
@@ -34,6 +37,7 @@ func newStage(names []string, weights []int64) *stage {
 type turns struct {
 	full    atomic.Pointer[stage] // with all backends
 	partial atomic.Pointer[stage] // the latest stage without some of them
+	grown   atomic.Pointer[stage] // the latest stage of slow starts
 
 	// own are the choices that the weights alone decide; of a split with sessions,
 	// only those that begin one. Their shares are exact.

@@ -3,6 +3,7 @@ package split
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -19,6 +20,8 @@ type State struct {
 	rules    []*turns   // by the weights of each rule; nil for a rule without weights
 	stepping sync.Mutex // held to go on to another share of the ramp
 	missing  missing
+	slow     Set           // the backends that have slow starts
+	kept     atomic.Uint64 // a Set: the backends that MaxEjected kept when they were last found unhealthy
 
 	history    *history
 	conditions []*condition // of history, by backend; nil for one without passive health checks
@@ -41,6 +44,9 @@ func newState(s *Split, from *State) *State {
 	st.identities, st.ramp = make([]uint32, len(s.Backends)), hash32(s.rampText())
 	for i := range s.Backends {
 		st.identities[i] = hash32(s.Backends[i].identity())
+		if s.Backends[i].SlowStart > 0 {
+			st.slow = st.slow.With(i)
+		}
 	}
 	names := make([]string, len(s.Backends))
 	for i, b := range s.Backends {
@@ -67,11 +73,12 @@ func newState(s *Split, from *State) *State {
 
 // Fits reports whether s can use st itself: whether both have the same backends in the
 // same order, with the same proportions in the split and in each rule, the same passive
-// health checks and the same ramp.
+// health checks, slow starts and MaxEjected, and the same ramp.
 func (st *State) Fits(s *Split) bool {
 	return slices.EqualFunc(st.split.Backends, s.Backends, func(a, b Backend) bool {
-		return sameName(a, b) && a.Destination == b.Destination && equal(a.Passive, b.Passive)
+		return sameName(a, b) && a.Destination == b.Destination && equal(a.Passive, b.Passive) && a.SlowStart == b.SlowStart
 	}) &&
+		equal(st.split.MaxEjected, s.MaxEjected) &&
 		slices.Equal(reduced(weightsOf(st.split.Backends), 0), reduced(weightsOf(s.Backends), 0)) &&
 		slices.EqualFunc(st.split.Rules, s.Rules, sameWeights) &&
 		sameRamp(st.split, s)
@@ -88,7 +95,9 @@ func (st *State) For(s *Split) *State {
 		return st
 	}
 	next := newState(s, st)
-	next.missing.inherit(&st.missing, indexes(st.split.Backends, s.Backends))
+	before := indexes(st.split.Backends, s.Backends)
+	next.missing.inherit(&st.missing, before)
+	next.kept.Store(uint64(Set(st.kept.Load()).at(before)))
 	return next
 }
 
