@@ -45,6 +45,7 @@ type Plugin struct {
 				Ejection float64 `json:"ejection"`
 			} `json:"passive"`
 		} `json:"health"`
+		SlowStart float64 `json:"slow_start"`
 	} `json:"backends"`
 	Algorithm              string `json:"algorithm"`
 	HashOn                 string `json:"hash_on"`
@@ -106,11 +107,12 @@ type Plugin struct {
 			Wait           bool    `json:"wait"`
 		} `json:"guard"`
 	} `json:"ramp"`
-	OnUnavailable  string `json:"on_unavailable"`
-	Fallback       string `json:"fallback"`
-	ResponseHeader string `json:"response_header"`
-	LogDecision    bool   `json:"log_decision"`
-	Split          string `json:"split"`
+	OnUnavailable  string  `json:"on_unavailable"`
+	Fallback       string  `json:"fallback"`
+	MaxEjected     float64 `json:"max_ejected"`
+	ResponseHeader string  `json:"response_header"`
+	LogDecision    bool    `json:"log_decision"`
+	Split          string  `json:"split"`
 
 	instance *instance // as a pointer it is no part of the schema
 }

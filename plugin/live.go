@@ -22,6 +22,7 @@ type live struct {
 	wanted      wants                                      // what any of them depends on
 	wantedByAll wants                                      // likewise, what every one with a share does
 	probed      bool                                       // some of them are
+	changed     func(backend int) time.Time                // [split.Facts.Changed]; nil: nothing depends on it
 	facts, more []fact                                     // that a decision depends on, and what only one that no session makes does
 	reads       []call                                     // of facts
 	laterReads  [][]call                                   // of more
@@ -37,10 +38,11 @@ type live struct {
 	tally       tally
 
 	config      *config.Config
-	used        atomic.Int64 // of one in the split files: when a row on a route last used it, in Unix seconds, to the hour
-	missed      atomic.Int64 // of one that has vanished from there: when a row on a route last used it since, in Unix seconds
-	missedSince atomic.Int64 // when that began
-	lacksSecret bool         // it is one of an earlier process, whose secrets are not saved
+	used        atomic.Int64  // of one in the split files: when a row on a route last used it, in Unix seconds, to the hour
+	missed      atomic.Int64  // of one that has vanished from there: when a row on a route last used it since, in Unix seconds
+	missedSince atomic.Int64  // when that began
+	kept        atomic.Uint64 // a [split.Set]: the unhealthy backends that max_ejected kept when that was last logged
+	lacksSecret bool          // it is one of an earlier process, whose secrets are not saved
 }
 
 // newLive makes a revision live. name is the split's in the split files; empty: it
@@ -74,6 +76,9 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 		l.probed = l.probed || isProbed(&c.Backends[i])
 	}
 	l.wantedByAll &= l.wanted // where none has a share
+	if l.probed {
+		l.changed = l.watches.changed
+	}
 	if l.observed {
 		l.marks = make([]atomic.Pointer[keyedCall[split.Subject]], len(l.backends))
 	}

@@ -121,8 +121,10 @@ func (r *request) observe() error {
 	if err != nil || what == nothing {
 		return err
 	}
+	unhealthy := l.watches.unhealthy()
 	events := l.state.Observe(split.Outcome{
-		Backend: i, Subject: subject, Failed: what.failed(), Latency: latency, Unusable: l.watches.unhealthy() | l.state.Missing(),
+		Backend: i, Subject: subject, Failed: what.failed(), Latency: latency, Unusable: unhealthy | l.state.Missing(),
+		Unhealthy: unhealthy, Changed: l.changed,
 	}, r.now)
 	l.tally.observed(i, what, latency) // whoever sees the count sees what follows from it
 	return r.report(l, events)
@@ -247,7 +249,7 @@ func (r *request) report(l *live, events []split.Incident) error {
 			r.logStep(l, e)
 			continue
 		}
-		if e.Kind == split.Ejected {
+		if e.Kind == split.Ejected && !e.Kept {
 			l.tally.backends[l.index(e.Backend)].ejections.Add(1)
 		}
 		r.plugin.Log.Warn(e.String(), "split", l.split.Identity)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/health"
@@ -55,6 +56,15 @@ func (w *watches) unhealthy() (unhealthy split.Set) {
 		}
 	}
 	return unhealthy
+}
+
+// changed returns when the probes of a backend found it to be as it is; zero: it has been so
+// from the start, or is not probed.
+func (w *watches) changed(backend int) (at time.Time) {
+	if all := w.byBackend.Load(); all != nil && (*all)[backend] != nil {
+		at = (*all)[backend].Changed()
+	}
+	return at
 }
 
 // start starts the watches of backends behind a Service of that protocol, unless they

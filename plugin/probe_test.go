@@ -17,6 +17,7 @@ type probers struct {
 	log       []string
 	targets   []health.Target
 	unhealthy map[string]bool
+	changed   map[string]time.Time // since when they are as they are
 }
 
 func (p *probers) Watch(t health.Target) health.Watch {
@@ -30,7 +31,8 @@ type watch struct {
 	host    string
 }
 
-func (w *watch) Healthy() bool { return !w.probers.unhealthy[w.host] }
+func (w *watch) Healthy() bool      { return !w.probers.unhealthy[w.host] }
+func (w *watch) Changed() time.Time { return w.probers.changed[w.host] }
 func (w *watch) Condition() health.Condition {
 	return health.Condition{Target: w.host, Healthy: w.Healthy(), Since: time.Unix(0, 0)}
 }

@@ -103,7 +103,7 @@ func (r *request) send(l *live) error {
 	if err := r.rememberEntities(l.wanted); err != nil {
 		return err
 	}
-	f := split.Facts{Now: r.now}
+	f := split.Facts{Now: r.now, Changed: l.changed}
 	if err := r.learn(&f, l.facts); err != nil {
 		return err
 	}
@@ -147,6 +147,7 @@ func (r *request) send(l *live) error {
 		if err := r.apply(asked); err != nil {
 			return err
 		}
+		r.logKept(l, d.Kept&f.Unhealthy)
 		return r.conclude(l, d)
 	case err == failed:
 		return err
@@ -168,6 +169,20 @@ func (r *request) logMissing(l *live, i int, found bool) {
 		r.plugin.Log.Info("Kong has the Upstream of a backend again", args...)
 	} else {
 		r.plugin.Log.Warn("Kong does not have the Upstream of a backend: create it, or mend the name", args...)
+	}
+}
+
+// logKept logs which backends take requests although their probes find them unhealthy, once
+// for as long as these are the same. What the log phase keeps is an incident of its own.
+func (r *request) logKept(l *live, kept split.Set) {
+	before := l.kept.Load()
+	if before == uint64(kept) || !l.kept.CompareAndSwap(before, uint64(kept)) {
+		return
+	}
+	for i, b := range l.split.Backends {
+		if kept.Has(i) && !split.Set(before).Has(i) {
+			r.plugin.Log.Warn("a backend is unhealthy, and takes requests all the same: too much of the weights would be out (max_ejected)", "split", l.split.Identity, "backend", b.Name)
+		}
 	}
 }
 

@@ -107,8 +107,8 @@ type GuardStatus struct {
 type BackendStatus struct {
 	Name   string `json:"name"`
 	Weight int    `json:"weight"`
-	// Share of new clients, from 0 to 1, by the weights and the ramp. It does not count
-	// that others take the share of a backend that is not up.
+	// Share of new clients, from 0 to 1, by the weights, the ramp and slow starts. It does
+	// not count that others take the share of a backend that is not up.
 	Share float64 `json:"share"`
 	// Up is false while it is missing, ejected or found unhealthy by its probes. It is
 	// nil while that is not known, as probes begin with the first request.
@@ -117,6 +117,11 @@ type BackendStatus struct {
 	Missing bool `json:"missing,omitempty"`
 	// EjectedUntil is zero if it is not ejected.
 	EjectedUntil time.Time `json:"ejected_until,omitzero"`
+	// Kept is true if it takes requests although it is not up, as otherwise more than
+	// max_ejected of the weights would be out.
+	Kept bool `json:"kept,omitempty"`
+	// SlowStart is nil if it is in none.
+	SlowStart *SlowStartStatus `json:"slow_start,omitempty"`
 	// Ejections is how often it was ejected.
 	Ejections uint64 `json:"ejections"`
 	// Probe is nil if it is not probed, or had no request yet.
@@ -126,6 +131,13 @@ type BackendStatus struct {
 	Recent   *RecentBackend          `json:"recent,omitempty"`
 	// Outcomes is nil if they do not matter, and so are not counted.
 	Outcomes *Outcomes `json:"outcomes,omitempty"`
+}
+
+// SlowStartStatus is how far a backend has come in a slow start.
+type SlowStartStatus struct {
+	Since time.Time `json:"since"` // when it could be used again
+	Until time.Time `json:"until"` // when it has its whole share
+	Part  float64   `json:"part"`  // of its share, from 0 to 1
 }
 
 // Outcomes are the numbers of a backend's requests that succeeded, and of those that
@@ -167,6 +179,7 @@ func (p *Plugin) Status(now time.Time) []SplitStatus {
 // status returns the state at now, with what has happened since start.
 func (l *live) status(start, now time.Time) SplitStatus {
 	state := l.state.Status(now)
+	healthy := l.state.Health(&split.Facts{Now: now, Unhealthy: l.watches.unhealthy(), Changed: l.changed, Down: l.state.Missing()})
 	s := SplitStatus{
 		Split: l.split.Identity, Revision: l.split.Revision, Since: l.since,
 		Backends: make([]BackendStatus, len(l.backends)), Unavailable: l.tally.unavailable.Load(),
@@ -186,12 +199,15 @@ func (l *live) status(start, now time.Time) SplitStatus {
 	}
 	for i := range l.backends {
 		b := BackendStatus{
-			Name: l.split.Backends[i].Name, Weight: l.split.Backends[i].Weight, Share: state.Shares[i], Probe: l.watches.condition(i),
+			Name: l.split.Backends[i].Name, Weight: l.split.Backends[i].Weight, Share: healthy.Shares[i], Kept: healthy.Kept.Has(i), Probe: l.watches.condition(i),
 			Ejections: l.tally.backends[i].ejections.Load(), Requests: map[split.Reason]uint64{}, Recent: recent[i],
 		}
 		b.EjectedUntil, b.Missing = state.Ejected[b.Name], l.state.Missing().Has(i)
 		if ejected := !b.EjectedUntil.IsZero(); ejected || b.Probe != nil || !isProbed(&l.backends[i].Backend) {
 			b.Up = new(!ejected && !b.Missing && (b.Probe == nil || b.Probe.Healthy))
+		}
+		if slow := healthy.SlowStarts[i]; slow != nil {
+			b.SlowStart = &SlowStartStatus{slow.Since, slow.Until, float64(slow.Part) / 10000}
 		}
 		t := l.tally.backends[i]
 		for j, reason := range split.Reasons {

@@ -88,7 +88,7 @@ func TestConfigurationsOfDocs(t *testing.T) {
 			if strings.HasPrefix(text, "ramp:") {
 				text = "backends: [{name: stable, host: stable}, {name: canary, host: canary}]\n" + text
 			}
-			if strings.HasPrefix(text, "backends:") {
+			if strings.HasPrefix(text, "backends:") || strings.HasPrefix(text, "max_ejected:") {
 				text = "splits:\n  shop:\n    " + strings.ReplaceAll(text, "\n", "\n    ")
 			}
 			write(t, "shown.yml", text)

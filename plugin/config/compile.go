@@ -44,6 +44,9 @@ func (c *Config) Compile(identity string) *split.Split {
 	if c.Ramp != nil {
 		s.Ramp = c.Ramp.compile(c)
 	}
+	if c.MaxEjected != nil {
+		s.MaxEjected = new(hundredths(*c.MaxEjected))
+	}
 	return s
 }
 
@@ -60,7 +63,7 @@ func (c *Config) revision() string {
 }
 
 func (b *Backend) compile() split.Backend {
-	out := split.Backend{Name: b.Name, Weight: b.Weight, Destination: b.destination()}
+	out := split.Backend{Name: b.Name, Weight: b.Weight, Destination: b.destination(), SlowStart: Seconds(b.SlowStart)}
 	if b.Health != nil && b.Health.Passive != nil {
 		p := b.Health.Passive
 		out.Passive = &split.Passive{Failures: p.Failures, Ejection: Seconds(p.Ejection)}

@@ -33,9 +33,10 @@ type Config struct {
 	ForceHeader string // empty: none
 	Ramp        *Ramp  // nil: the weights are constant
 
-	OnUnavailable  string // fail, redistribute or fallback
-	Fallback       string // a backend's name; ignored unless OnUnavailable is fallback
-	ResponseHeader string // empty: the client is not told
+	OnUnavailable  string   // fail, redistribute or fallback
+	Fallback       string   // a backend's name; ignored unless OnUnavailable is fallback
+	MaxEjected     *float64 // percent of the weights; nil: all
+	ResponseHeader string   // empty: the client is not told
 	LogDecision    bool
 	Split          string // the name of the entry in the split files to use; empty: the Kong route's name
 }
@@ -58,6 +59,7 @@ type Backend struct {
 	RequestHeaders  RequestHeaders
 	ResponseHeaders ResponseHeaders
 	Health          *Health // of a host only; nil: no health checks
+	SlowStart       float64 // in which its share grows after it was unhealthy; 0: it has it at once
 }
 
 // Timeouts are how long Kong waits for a backend; 0: as long as for the Service.

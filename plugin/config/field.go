@@ -106,6 +106,7 @@ type check struct {
 	ifField, ifEquals, thenField string
 	ifMatch                      *regexp.Regexp
 	thenAbsent                   bool
+	thenRecord                   bool // the field that is required is a record
 	thenOneOf                    []string
 
 	message string // about thenField, or the second of distinct

@@ -59,14 +59,18 @@ type kongCheck struct {
 	MutuallyExclusive []string         `json:"mutually_exclusive,omitempty"`
 	Distinct          []string         `json:"distinct,omitempty"`
 	Conditional       *kongConditional `json:"conditional,omitempty"`
+
+	ConditionalAtLeastOneOf *kongConditional `json:"conditional_at_least_one_of,omitempty"`
 }
 
 type kongConditional struct {
 	IfField   string         `json:"if_field"`
 	IfMatch   map[string]any `json:"if_match"`
-	ThenField string         `json:"then_field"`
-	ThenMatch map[string]any `json:"then_match"`
+	ThenField string         `json:"then_field,omitempty"`
+	ThenMatch map[string]any `json:"then_match,omitempty"`
 	ThenErr   string         `json:"then_err"`
+
+	ThenAtLeastOneOf []string `json:"then_at_least_one_of,omitempty"`
 }
 
 // kong returns what Kong's schemas can express of a field.
@@ -138,6 +142,9 @@ func (c *check) kong() kongCheck {
 		conditional.IfMatch = map[string]any{"match": luaPattern(c.ifMatch.String()), "required": true} // else it holds where there is none
 	}
 	switch {
+	case c.thenRecord: // Kong fails on a schema that requires a record
+		conditional.ThenAtLeastOneOf, conditional.ThenField, conditional.ThenMatch = []string{c.thenField}, "", nil
+		return kongCheck{ConditionalAtLeastOneOf: conditional}
 	case c.thenAbsent:
 		conditional.ThenMatch = map[string]any{"eq": nil}
 	case c.thenOneOf != nil:

@@ -19,7 +19,7 @@ func TestProblems(t *testing.T) {
 		{`[1]`, `expected a map, not an array; for example {backends: [{host: a.example.com}]}`},
 		{`"x"`, `expected a map, not the string "x"; for example {backends: [{host: a.example.com}]}`},
 		{`null`, `expected a map, not nothing; for example {backends: [{host: a.example.com}]}`},
-		{`{"colour": "blue"}`, `unknown key "colour"; the keys here are backends, algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, response_header, log_decision, split`},
+		{`{"colour": "blue"}`, `unknown key "colour"; the keys here are backends, algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, max_ejected, response_header, log_decision, split`},
 		{`{"algoritm": "smooth"}`, `unknown key "algoritm"; did you mean "algorithm"?`},
 		{`{"split": "a", "split": "b"}`, `split: is there twice; keep one`},
 		{`{"backends": [{"host": "a"}], "split": "b"}`, `has backends and split; keep one of them`},
@@ -129,6 +129,19 @@ backends[1].name: "service" is the name of backends[0] already; give one of them
 		{`{"backends": [{"host": "a", "host_header": "300.1.1.1"}]}`, `backends[0].host_header: "300.1.1.1" must be an IPv4 address, as it ends in a number`},
 
 		// headers
+		// backends[].slow_start
+		{`{"backends": [{"host": "a", "slow_start": 30}]}`, `backends[0].health: is required where there is a slow_start: without it, no backend is ever found unhealthy`},
+		{`{"backends": [{"host": "a", "slow_start": 0, "health": {"active": {}}}]}`, `backends[0].slow_start: 0 is not in 0.001..86400`},
+		{`{"backends": [{"host": "a", "slow_start": "30s", "health": {"active": {}}}]}`, `backends[0].slow_start: expected a number, not the string "30s"; it is in seconds: 30`},
+		{`{"backends": [{"service": true, "slow_start": 30}]}`, `backends[0].slow_start: goes with host only; when the Service recovers is not known here
+backends[0].health: is required where there is a slow_start: without it, no backend is ever found unhealthy`},
+		{`{"backends": [{"upstream": "a", "slow_start": 30}]}`, `backends[0].slow_start: goes with host only; Kong does not say when the targets of an Upstream recover
+backends[0].health: is required where there is a slow_start: without it, no backend is ever found unhealthy`},
+
+		// max_ejected
+		{`{"backends": [{"host": "a"}], "max_ejected": 101}`, `max_ejected: 101 is not in 0..100`},
+		{`{"backends": [{"host": "a"}], "max_ejected": "half"}`, `max_ejected: expected a number, not the string "half"`},
+
 		// backends[].replace_prefix
 		{`{"backends": [{"host": "a", "path": "/v1", "replace_prefix": "/v2"}]}`, `backends[0]: has path and replace_prefix; keep one of them`},
 		{`{"backends": [{"host": "a", "replace_prefix": "v2"}]}`, `backends[0].replace_prefix: "v2" must start with /`},
@@ -190,7 +203,7 @@ backends[0].port: 70000 is not in 1..65535
 backends[1].host: "d:1" must not have a port in it; that goes into port
 backends[1]: has upstream and host; keep one of them
 algorithm: "none" is not one of smooth, random
-unknown key "x"; the keys here are backends, algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, response_header, log_decision, split`,
+unknown key "x"; the keys here are backends, algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, max_ejected, response_header, log_decision, split`,
 		},
 	}
 	for _, tt := range tests {

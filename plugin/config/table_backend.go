@@ -100,6 +100,10 @@ var backend = field{
 			},
 		},
 		health,
+		{
+			name: "slow_start", kind: kindNumber, unit: unitSeconds, low: 0.001, high: 86400, decimals: 3, derived: "off",
+			doc: "Seconds over which the backend's share grows from 0 to its own once its `health` has found it healthy again, or its ejection has ended. The others have what it leaves, by their weights. Only with `health`.",
+		},
 	},
 	checks: []check{
 		{onlyOneOf: []string{"service", "upstream", "host"}},
@@ -110,6 +114,15 @@ var backend = field{
 		{mutuallyExclusive: []string{"path", "replace_prefix"}},
 		notOfService("host_header", "goes with host and upstream only; the Service receives what the route's preserve_host says"),
 		notOfService("health", "goes with host only; an Upstream has health checks of its own, also where it is the Service's host"),
+		notOfService("slow_start", "goes with host only; when the Service recovers is not known here"),
+		{
+			ifField: "upstream", thenField: "slow_start", thenAbsent: true,
+			message: "goes with host only; Kong does not say when the targets of an Upstream recover",
+		},
+		{
+			ifField: "slow_start", thenField: "health", thenRecord: true,
+			message: "is required where there is a slow_start: without it, no backend is ever found unhealthy",
+		},
 		{
 			ifField: "upstream", thenField: "port", thenAbsent: true,
 			message: "goes with host only; the targets of an Upstream have ports of their own",

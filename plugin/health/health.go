@@ -192,6 +192,9 @@ type Watch interface {
 	// Healthy reports whether the target is healthy. It takes no lock, so that it can
 	// be called for every request, even after Stop.
 	Healthy() bool
+	// Changed returns when the target became healthy or unhealthy; zero: it has been as it
+	// is from the start. It takes no lock either.
+	Changed() time.Time
 	// Condition returns what the probes have found so far.
 	Condition() Condition
 	// Stop ends the watch, and with the last watch of a target its prober. It does not
@@ -216,6 +219,13 @@ type watch struct {
 }
 
 func (w *watch) Healthy() bool { return w.prober.healthy.Load() }
+
+func (w *watch) Changed() (at time.Time) {
+	if became := w.prober.became.Load(); became != 0 {
+		at = time.Unix(0, became)
+	}
+	return at
+}
 
 func (w *watch) Condition() Condition { return w.prober.condition() }
 

@@ -24,8 +24,9 @@ type prober struct {
 	done    chan struct{}
 
 	healthy atomic.Bool
-	probed  atomic.Bool // a probe could be judged
-	against int         // probes in a row that contradict healthy; only run uses it
+	became  atomic.Int64 // when it became healthy or unhealthy, in Unix nanoseconds; 0: it has been so from the start
+	probed  atomic.Bool  // a probe could be judged
+	against int          // probes in a row that contradict healthy; only run uses it
 
 	mu        sync.Mutex
 	since     time.Time
@@ -104,6 +105,7 @@ func (r *prober) change(healthy bool, err error) {
 	r.mu.Lock()
 	before := now.Sub(r.since)
 	r.since = now
+	r.became.Store(now.UnixNano())
 	r.healthy.Store(healthy)
 	r.mu.Unlock()
 	if healthy {

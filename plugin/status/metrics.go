@@ -46,6 +46,7 @@ var (
 	drift      = described("drift_requests", "By how many requests the backend that is furthest from its share is off, of those that the weights decide: below 2. None with algorithm random.", "split")
 	ejections  = described("ejections_total", "How often a backend of a split with a guard or passive health was ejected.", "split", "backend")
 	up         = described("backend_up", "0 while a backend is ejected, its probes find it unhealthy, or Kong does not have its Upstream. None while that is not known, before the first request that it may be for.", "split", "backend")
+	keptUp     = described("backend_kept", "1 while a backend takes requests although it is ejected or its probes find it unhealthy, as otherwise more than max_ejected of the weights would be out. None otherwise.", "split", "backend")
 	rolledBack = described("ramp_rolled_back", "1 where the guard has rolled the ramp of a backend back.", "split", "backend")
 	rampShare  = described("ramp_share", "The share of a ramp's backend, from 0 to 1.", "split", "backend")
 	rampStep   = described("ramp_step", "The step of a ramp that is under way. None for a continuous ramp.", "split", "backend")
@@ -62,7 +63,7 @@ type collector struct{ Source }
 
 // Describe implements [prometheus.Collector].
 func (collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, splitInfo, filesGood, filesRead, configError, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, processDeaths, linesDropped, requests, unavailable, missing, outcomes, responses, latency, share, weight, observed, drift, ejections, up, rolledBack, blocked, rampShare, rampStep, rampSteps, rampWaits, rampHeld, guardSaw, guardLeast} {
+	for _, d := range []*prometheus.Desc{buildInfo, splitInfo, filesGood, filesRead, configError, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, processDeaths, linesDropped, requests, unavailable, missing, outcomes, responses, latency, share, weight, observed, drift, ejections, up, keptUp, rolledBack, blocked, rampShare, rampStep, rampSteps, rampWaits, rampHeld, guardSaw, guardLeast} {
 		to <- d
 	}
 }
@@ -146,6 +147,9 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 			}
 			if b.Up != nil {
 				gauge(up, number(*b.Up), s.Split, b.Name)
+			}
+			if b.Kept {
+				gauge(keptUp, 1, s.Split, b.Name)
 			}
 			for _, reason := range slices.Sorted(maps.Keys(b.Requests)) {
 				counter(requests, b.Requests[reason], s.Split, b.Name, string(reason))
