@@ -34,6 +34,7 @@ func TestMetricsOfDocs(t *testing.T) {
 // that is not there.
 func TestMetricsThatAreNamed(t *testing.T) {
 	metrics := known()
+	maps.Copy(metrics, ofController(t))
 	labels := regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)\s*\\?"`)
 	found := 0
 	for _, path := range []string{
@@ -63,6 +64,20 @@ func TestMetricsThatAreNamed(t *testing.T) {
 	if found < 200 {
 		t.Errorf("found %d metrics, so they are not looked for in the right way", found)
 	}
+}
+
+// ofController are the metrics of the controller in Kubernetes, by its source: it is a module
+// of its own.
+func ofController(t *testing.T) map[string][]string {
+	text, err := os.ReadFile("../../cmd/traffic-split-controller/controller/health.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics := map[string][]string{}
+	for _, m := range regexp.MustCompile(`NewDesc\("(\w+)".*, (?:nil|\[\]string\{(.*)\}), nil\)`).FindAllStringSubmatch(string(text), -1) {
+		metrics[m[1]] = strings.Split(strings.ReplaceAll(m[2], `"`, ""), ", ")
+	}
+	return metrics
 }
 
 // known are the metrics that there are, each with its labels.
