@@ -66,6 +66,7 @@ type Plugin struct {
 		Secure         string `json:"secure"`
 		HttpOnly       bool   `json:"http_only"`
 		SameSite       string `json:"same_site"`
+		Partitioned    bool   `json:"partitioned"`
 		Secret         string `json:"secret"`
 		PreviousSecret string `json:"previous_secret"`
 		Generation     int    `json:"generation"`

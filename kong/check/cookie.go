@@ -58,7 +58,7 @@ var cookiePath = &Check{
 
 var cookieSecure = &Check{
 	ID: "cookie-secure", Severity: Warning,
-	Doc: "A session's cookie for https alone (`secure: always`, `same_site: None`, or a name with `__Host-` or `__Secure-`) on a route that has the protocol http only: browsers drop it, unless something before Kong ends TLS.",
+	Doc: "A session's cookie for https alone (`secure: always`, `same_site: None`, `partitioned`, or a name with `__Host-` or `__Secure-`) on a route that has the protocol http only: browsers drop it, unless something before Kong ends TLS.",
 	split: func(u *use, r report) {
 		if u.Session == nil {
 			return
@@ -67,6 +67,8 @@ var cookieSecure = &Check{
 		switch s := u.Session; {
 		case s.Secure == "always":
 			place = at("session", "secure")
+		case s.Partitioned:
+			place = at("session", "partitioned")
 		case s.SameSite == "None":
 			place = at("session", "same_site")
 		case strings.HasPrefix(strings.ToLower(s.Cookie), "__host-"), strings.HasPrefix(strings.ToLower(s.Cookie), "__secure-"):

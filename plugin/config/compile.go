@@ -102,15 +102,16 @@ func (c *Config) hashKeys() (keys []split.Key) {
 
 func (s *Session) compile(identity string) *split.Session {
 	out := &split.Session{
-		Cookie:     s.Cookie,
-		MaxAge:     time.Duration(s.MaxAge) * time.Second,
-		Path:       s.Path,
-		Domain:     s.Domain,
-		Secure:     split.Secure(s.Secure),
-		HTTPOnly:   s.HTTPOnly,
-		SameSite:   s.SameSite,
-		Secrets:    [][]byte{[]byte(s.Secret)},
-		Generation: s.Generation,
+		Cookie:      s.Cookie,
+		MaxAge:      time.Duration(s.MaxAge) * time.Second,
+		Path:        s.Path,
+		Domain:      s.Domain,
+		Secure:      split.Secure(s.Secure),
+		HTTPOnly:    s.HTTPOnly,
+		SameSite:    s.SameSite,
+		Partitioned: s.Partitioned,
+		Secrets:     [][]byte{[]byte(s.Secret)},
+		Generation:  s.Generation,
 	}
 	if out.Secure == split.SecureAuto && s.needsSecure() {
 		out.Secure = split.SecureAlways
@@ -127,7 +128,7 @@ func (s *Session) compile(identity string) *split.Session {
 // needsSecure reports whether browsers reject the cookie unless it is for https alone. A
 // load balancer in front of Kong may terminate TLS, so that Kong sees http.
 func (s *Session) needsSecure() bool {
-	return s.SameSite == "None" || hostPrefix.MatchString(s.Cookie) || securePrefix.MatchString(s.Cookie)
+	return s.SameSite == "None" || s.Partitioned || hostPrefix.MatchString(s.Cookie) || securePrefix.MatchString(s.Cookie)
 }
 
 func (r *Rule) compile(c *Config) split.Rule {

@@ -92,6 +92,7 @@ type Session struct {
 	Secure         string // auto, always or never
 	HTTPOnly       bool
 	SameSite       string // Lax, Strict or None
+	Partitioned    bool
 	Secret         Secret // signs cookies
 	PreviousSecret Secret // has signed older cookies, which stay valid; empty: none
 	Generation     int

@@ -129,6 +129,10 @@ backends[1].name: "service" is the name of backends[0] already; give one of them
 		{`{"backends": [{"host": "a", "host_header": "300.1.1.1"}]}`, `backends[0].host_header: "300.1.1.1" must be an IPv4 address, as it ends in a number`},
 
 		// headers
+		// session.partitioned
+		{`{"backends": [{"host": "a"}], "session": {"secret": "0123456789abcdef", "partitioned": true, "secure": "never"}}`, `session.secure: must not be "never" where the cookie is partitioned: browsers drop such a cookie`},
+		{`{"backends": [{"host": "a"}], "session": {"secret": "0123456789abcdef", "partitioned": false}}`, `session.partitioned: must be true; leave it out otherwise`},
+
 		// backends[].slow_start
 		{`{"backends": [{"host": "a", "slow_start": 30}]}`, `backends[0].health: is required where there is a slow_start: without it, no backend is ever found unhealthy`},
 		{`{"backends": [{"host": "a", "slow_start": 0, "health": {"active": {}}}]}`, `backends[0].slow_start: 0 is not in 0.001..86400`},

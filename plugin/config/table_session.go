@@ -25,7 +25,7 @@ var session = field{
 		},
 		{
 			name: "secure", kind: kindString, def: "auto", oneOf: []string{"auto", "always", "never"},
-			doc: "Whether clients send the cookie by https only. `auto`: if they came by https, or if browsers would drop the cookie otherwise (`same_site: None`, or a name that begins with `__Secure-` or `__Host-`). `never` is refused where browsers would drop it.",
+			doc: "Whether clients send the cookie by https only. `auto`: if they came by https, or if browsers would drop the cookie otherwise (`same_site: None`, `partitioned`, or a name that begins with `__Secure-` or `__Host-`). `never` is refused where browsers would drop it.",
 		},
 		{
 			name: "http_only", kind: kindBoolean, def: true,
@@ -34,6 +34,10 @@ var session = field{
 		{
 			name: "same_site", kind: kindString, def: "Lax", oneOf: []string{"Lax", "Strict", "None"},
 			doc: "Whether clients send the cookie when another site leads to this one.",
+		},
+		{
+			name: "partitioned", kind: kindBoolean, onlyTrue: true, derived: "off",
+			doc: "`true`: where another site embeds this one, a browser keeps a cookie of its own for each such site (CHIPS), also if it blocks third-party cookies. Together with `same_site: None`. The cookie is for https only.",
 		},
 		{
 			name: "secret", kind: kindString, required: true, secret: true, min: minSecret, max: 1024, valid: validSecret,
@@ -52,6 +56,10 @@ var session = field{
 		{
 			ifField: "same_site", ifEquals: "None", thenField: "secure", thenOneOf: []string{"auto", "always"},
 			message: `must not be "never" where same_site is "None": browsers drop such a cookie`,
+		},
+		{
+			ifField: "partitioned", thenField: "secure", thenOneOf: []string{"auto", "always"},
+			message: `must not be "never" where the cookie is partitioned: browsers drop such a cookie`,
 		},
 		{
 			ifField: "cookie", ifMatch: hostPrefix, thenField: "secure", thenOneOf: []string{"auto", "always"},

@@ -143,5 +143,8 @@ func (s *Split) setCookie(backend int, f *Facts) string {
 		b.WriteString("; HttpOnly")
 	}
 	attribute("SameSite", ses.SameSite)
+	if ses.Partitioned {
+		b.WriteString("; Partitioned")
+	}
 	return b.String()
 }

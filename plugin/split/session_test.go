@@ -55,6 +55,7 @@ func TestSetCookie(t *testing.T) {
 		{"never secure", split.Session{Secure: split.SecureNever}, true, "pin=" + plain},
 		{"http only", split.Session{HTTPOnly: true}, false, "pin=" + plain + "; HttpOnly"},
 		{"same site", split.Session{SameSite: "Strict"}, false, "pin=" + plain + "; SameSite=Strict"},
+		{"partitioned", split.Session{Partitioned: true, Secure: split.SecureAlways}, false, "pin=" + plain + "; Secure; Partitioned"},
 		{
 			"all",
 			split.Session{

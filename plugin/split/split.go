@@ -111,15 +111,16 @@ const (
 
 // A Session pins a client to its first backend by a cookie.
 type Session struct {
-	Cookie     string        // its name
-	MaxAge     time.Duration // 0: until the browser closes
-	Path       string
-	Domain     string
-	Secure     Secure
-	HTTPOnly   bool
-	SameSite   string   // Lax, Strict or None
-	Secrets    [][]byte // the first one signs, all of them verify
-	Generation int      // sessions of another generation are ignored
+	Cookie      string        // its name
+	MaxAge      time.Duration // 0: until the browser closes
+	Path        string
+	Domain      string
+	Secure      Secure
+	HTTPOnly    bool
+	SameSite    string   // Lax, Strict or None
+	Partitioned bool     // one for each site that embeds this one
+	Secrets     [][]byte // the first one signs, all of them verify
+	Generation  int      // sessions of another generation are ignored
 }
 
 // Secure is when a session's cookie is for https alone.
