@@ -2,6 +2,7 @@ package config
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -59,7 +60,8 @@ func (n *Node) orItself(key string) *Node {
 }
 
 // set reports whether a key of a map has a value that is not empty, as Kong counts it
-// in checks between fields.
+// in checks between fields. A map in which everything is null is empty: so it arrives from
+// Kong, and is saved.
 func (n *Node) set(key string) bool {
 	v := n.Get(key)
 	if v == nil {
@@ -73,7 +75,7 @@ func (n *Node) set(key string) bool {
 	case List:
 		return len(v.Items) > 0
 	case Map:
-		return len(v.Members) > 0
+		return slices.ContainsFunc(v.Members, func(m Member) bool { return m.Value.Kind != Null })
 	}
 	return true
 }

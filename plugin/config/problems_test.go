@@ -135,6 +135,7 @@ backends[1].name: "service" is the name of backends[0] already; give one of them
 
 		// backends[].slow_start
 		{`{"backends": [{"host": "a", "slow_start": 30}]}`, `backends[0].health: is required where there is a slow_start: without it, no backend is ever found unhealthy`},
+		{`{"backends": [{"host": "a", "slow_start": 30, "health": {"active": null}}]}`, `backends[0].health: is required where there is a slow_start: without it, no backend is ever found unhealthy`},
 		{`{"backends": [{"host": "a", "slow_start": 0, "health": {"active": {}}}]}`, `backends[0].slow_start: 0 is not in 0.001..86400`},
 		{`{"backends": [{"host": "a", "slow_start": "30s", "health": {"active": {}}}]}`, `backends[0].slow_start: expected a number, not the string "30s"; it is in seconds: 30`},
 		{`{"backends": [{"service": true, "slow_start": 30}]}`, `backends[0].slow_start: goes with host only; when the Service recovers is not known here
