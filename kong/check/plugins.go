@@ -119,6 +119,9 @@ var consumerUnknown = &Check{
 			if len(rule.Match.Consumers) > 0 {
 				places = append(places, at("rules", i, "match", "consumers"))
 			}
+			if not := rule.Match.Not; not != nil && len(not.Consumers) > 0 {
+				places = append(places, at("rules", i, "match", "not", "consumers"))
+			}
 		}
 		for i := range u.routes {
 			if places != nil && !u.lack("plugins") && !u.routes[i].guarded(authenticates) {
@@ -138,11 +141,17 @@ var consumerMissing = &Check{
 		if !u.inKong(func(k *Kong) bool { return len(k.config.Consumers) > 0 }) || u.lack("consumers") {
 			return
 		}
-		for i, rule := range u.Rules {
-			for j, name := range rule.Match.Consumers {
+		missing := func(consumers []string, place ...any) {
+			for j, name := range consumers {
 				if !u.inKong(func(k *Kong) bool { return k.HasConsumer(name) }) {
-					r(at("rules", i, "match", "consumers", j), "%q is neither the username, nor the custom_id, nor the id of a consumer: write one of these", name)
+					r(append(place, "consumers", j), "%q is neither the username, nor the custom_id, nor the id of a consumer: write one of these", name)
 				}
+			}
+		}
+		for i, rule := range u.Rules {
+			missing(rule.Match.Consumers, "rules", i, "match")
+			if not := rule.Match.Not; not != nil {
+				missing(not.Consumers, "rules", i, "match", "not")
 			}
 		}
 	},

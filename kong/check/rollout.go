@@ -2,13 +2,11 @@ package check
 
 import (
 	"fmt"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 
 	"kong-traffic-split/kong/declarative"
-	"kong-traffic-split/plugin/config"
 )
 
 var rampSessions = &Check{
@@ -67,77 +65,6 @@ var guardIdle = &Check{
 			r(at("ramp", "guard", "rollback_to"), "is %v, and the ramp's largest share is %v, so that a rollback changes nothing: write a smaller one", to, largest)
 		}
 	},
-}
-
-var ruleNever = &Check{
-	ID: "rule-never", Severity: Warning,
-	Doc: "A rule that never decides: an earlier one holds whenever it does, or its path or methods are none of the routes that use the split.",
-	split: func(u *use, r report) {
-		for i := range u.Rules {
-			match := &u.Rules[i].Match
-			for j := range i {
-				if earlier := &u.Rules[j].Match; u.alwaysHolds(earlier) || reflect.DeepEqual(earlier, match) {
-					r(at("rules", i), "never decides, as rules[%d] holds whenever it does: take one of them out, or change their order", j)
-					break
-				}
-			}
-			if u.noPath(match.PathPrefix) {
-				r(at("rules", i, "match", "path_prefix"), "%q is on no path of the %s, so that the rule never holds: write the path as the client asks for it", match.PathPrefix, u.routeNames())
-			}
-			if u.noMethod(match.Methods) {
-				r(at("rules", i, "match", "methods"), "the %s has none of these methods, so that the rule never holds", u.routeNames())
-			}
-		}
-	},
-}
-
-// alwaysHolds reports whether a match holds for all requests of the split's routes.
-func (u *use) alwaysHolds(m *config.Match) bool {
-	rest := *m
-	if prefix := config.NormalPath(m.PathPrefix); prefix == "/" || len(u.routes) > 0 && u.allRoutes(func(r *declarative.Route) bool {
-		return len(r.Paths) > 0 && !slices.ContainsFunc(r.Paths, func(p string) bool { return !strings.HasPrefix(p, prefix) })
-	}) {
-		rest.PathPrefix = ""
-	}
-	if len(u.routes) > 0 && u.allRoutes(func(r *declarative.Route) bool {
-		return len(r.Methods) > 0 && !slices.ContainsFunc(r.Methods, func(method string) bool { return !slices.Contains(m.Methods, method) })
-	}) {
-		rest.Methods = nil
-	}
-	if slices.Contains(m.ClientIPs, "0.0.0.0/0") && slices.Contains(m.ClientIPs, "::/0") {
-		rest.ClientIPs = nil
-	}
-	return reflect.ValueOf(rest).IsZero() || reflect.DeepEqual(rest, config.Match{})
-}
-
-func (u *use) allRoutes(holds func(*declarative.Route) bool) bool {
-	return !slices.ContainsFunc(u.routes, func(r onRoute) bool { return !holds(r.Route) })
-}
-
-// noPath reports whether no path of the routes begins with a prefix.
-func (u *use) noPath(prefix string) bool {
-	prefix = config.NormalPath(prefix)
-	return len(u.routes) > 0 && prefix != "" && u.allRoutes(func(r *declarative.Route) bool {
-		return len(r.Paths) > 0 && !slices.ContainsFunc(r.Paths, func(p string) bool {
-			return strings.HasPrefix(p, "~") || strings.HasPrefix(p, prefix) || strings.HasPrefix(prefix, p)
-		})
-	})
-}
-
-// noMethod reports whether the routes have none of some methods.
-func (u *use) noMethod(methods []string) bool {
-	return len(u.routes) > 0 && len(methods) > 0 && u.allRoutes(func(r *declarative.Route) bool {
-		return len(r.Methods) > 0 && !slices.ContainsFunc(r.Methods, func(m string) bool { return slices.Contains(methods, m) })
-	})
-}
-
-// routeNames returns the names of the routes, for a message.
-func (u *use) routeNames() string {
-	var routes []*declarative.Route
-	for _, r := range u.routes {
-		routes = append(routes, r.Route)
-	}
-	return names(routes)
 }
 
 var captureMissing = &Check{
