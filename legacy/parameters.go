@@ -80,6 +80,15 @@ type Plugin struct {
 			PathPrefix string              `json:"path_prefix"`
 			Consumers  []string            `json:"consumers"`
 			ClientIps  []string            `json:"client_ips"`
+			Not        struct {
+				Headers    map[string][]string `json:"headers"`
+				Cookies    map[string][]string `json:"cookies"`
+				QueryArgs  map[string][]string `json:"query_args"`
+				Methods    []string            `json:"methods"`
+				PathPrefix string              `json:"path_prefix"`
+				Consumers  []string            `json:"consumers"`
+				ClientIps  []string            `json:"client_ips"`
+			} `json:"not"`
 		} `json:"match"`
 		Backend string         `json:"backend"`
 		Weights map[string]int `json:"weights"`

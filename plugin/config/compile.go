@@ -133,6 +133,9 @@ func (s *Session) needsSecure() bool {
 
 func (r *Rule) compile(c *Config) split.Rule {
 	out := split.Rule{Match: r.Match.compile(), Backend: c.index(r.Backend)}
+	if r.Match.Not != nil {
+		out.Not = r.Match.Not.compile()
+	}
 	if r.Weights != nil {
 		out.Backend, out.Weights = 0, make([]int, len(c.Backends))
 		for i, b := range c.Backends {
@@ -142,7 +145,7 @@ func (r *Rule) compile(c *Config) split.Rule {
 	return out
 }
 
-func (m *Match) compile() split.Match {
+func (m *Conditions) compile() split.Match {
 	out := split.Match{
 		Headers:    patterns(m.Headers),
 		Cookies:    patterns(m.Cookies),

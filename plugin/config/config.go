@@ -124,8 +124,14 @@ type Rule struct {
 	Weights map[string]int // by the backend's name; those that are missing have 0
 }
 
-// Match holds if all of its parts do. An empty part always holds.
+// Match holds if all of its conditions do, and none of those of Not.
 type Match struct {
+	Conditions
+	Not *Conditions // nil: there are none
+}
+
+// Conditions are parts of a request to look for. An empty part is none.
+type Conditions struct {
 	Headers, Cookies, QueryArgs map[string][]string // by name: exact values, and regular expressions after a ~
 	Methods                     []string
 	PathPrefix                  string

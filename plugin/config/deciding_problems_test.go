@@ -117,8 +117,8 @@ func TestProblemsOfWhatDecides(t *testing.T) {
 		// rules
 		{`"rules": {"a": 1}`, `rules: expected an array, not a map; for example [{match: {headers: {X-Beta: ["1"]}}, backend: canary}]`},
 		{`"rules": [{"backend": "v1"}]`, `rules[0].match: is required: conditions on the request, all of which have to hold`},
-		{inMatch(`{}`), `rules[0].match: has none of headers, cookies, query_args, methods, path_prefix, consumers, client_ips; it needs one`},
-		{inMatch(`{"headers": {}, "methods": []}`), `rules[0].match: has none of headers, cookies, query_args, methods, path_prefix, consumers, client_ips; it needs one`},
+		{inMatch(`{}`), `rules[0].match: has none of headers, cookies, query_args, methods, path_prefix, consumers, client_ips, not; it needs one`},
+		{inMatch(`{"headers": {}, "methods": []}`), `rules[0].match: has none of headers, cookies, query_args, methods, path_prefix, consumers, client_ips, not; it needs one`},
 		{inMatch(`{"header": {"X-A": ["1"]}}`), `rules[0].match: unknown key "header"; did you mean "headers"?`},
 		{inMatch(`{"path": "/x"}`), `rules[0].match: unknown key "path"; the beginning of the path goes into path_prefix`},
 		{`"rules": [{"match": {"methods": ["GET"]}}]`, `rules[0]: has none of backend, weights; it needs one`},
@@ -156,6 +156,17 @@ func TestProblemsOfWhatDecides(t *testing.T) {
 		{inMatch(`{"client_ips": ["10.0.0.0/33"]}`), `rules[0].match.client_ips[0]: "10.0.0.0/33" must be an address or a network, such as 10.0.0.1 or 10.0.0.0/8`},
 		{inMatch(`{"client_ips": ["10.0.0.256"]}`), `rules[0].match.client_ips[0]: "10.0.0.256" must be an address or a network, such as 10.0.0.1 or 10.0.0.0/8`},
 		{inMatch(`{"client_ips": ["fe80::1%eth0"]}`), `rules[0].match.client_ips[0]: "fe80::1%eth0" must be an address or a network, such as 10.0.0.1 or 10.0.0.0/8`},
+
+		// rules[].match.not
+		{inMatch(`{"not": {}}`), "rules[0].match.not: has none of headers, cookies, query_args, methods, path_prefix, consumers, client_ips; it needs one\nrules[0].match: has none of headers, cookies, query_args, methods, path_prefix, consumers, client_ips, not; it needs one"},
+		{inMatch(`{"not": {"header": {"X-A": ["1"]}}}`), `rules[0].match.not: unknown key "header"; did you mean "headers"?`},
+		{inMatch(`{"not": {"path": "/x"}}`), `rules[0].match.not: unknown key "path"; the beginning of the path goes into path_prefix`},
+		{inMatch(`{"not": {"not": {"methods": ["GET"]}}}`), `rules[0].match.not: unknown key "not"; what has to hold goes beside the first not`},
+		{inMatch(`{"not": ["GET"]}`), `rules[0].match.not: expected a map, not an array; for example {headers: {X-Beta: ["~"]}}`},
+		{inMatch(`{"not": {"headers": {"X-A": ["1"], "x-a": ["2"]}}}`), `rules[0].match.not.headers.x-a: is the same header as "X-A"; keep one`},
+		{inMatch(`{"not": {"headers": {"X-A": []}}}`), `rules[0].match.not.headers.X-A: has no elements; at least 1 is needed`},
+		{inMatch(`{"not": {"cookies": {"a": ["~[z-a]"]}}}`), `rules[0].match.not.cookies.a[0]: "~[z-a]" is not a regular expression (RE2) behind the ~: invalid character class range: "z-a"`},
+		{inMatch(`{"not": {"client_ips": ["10.0.0.256"]}}`), `rules[0].match.not.client_ips[0]: "10.0.0.256" must be an address or a network, such as 10.0.0.1 or 10.0.0.0/8`},
 
 		// force_header
 		{`"force_header": "X Backend"`, "force_header: \"X Backend\" must be the name of a header: letters, digits and ! # $ % & ' * + - . ^ _ ` | ~"},

@@ -30,7 +30,8 @@ const everything = `{
 		{"match": {
 			"headers": {"X-B": ["b"], "X-A": ["1", "~^[2-4]$", "~"]}, "cookies": {"c": ["~x"]}, "query_args": {"q=ä": ["1 2"]},
 			"methods": ["GET", "PURGE"], "path_prefix": "/shop/%c3%a9%2f%7E", "consumers": ["anna", "7"],
-			"client_ips": ["10.1.2.3/8", "10.0.0.1", "::ffff:10.0.0.2", "::ffff:10.0.0.0/104", "2001:db8::1/32"]},
+			"client_ips": ["10.1.2.3/8", "10.0.0.1", "::ffff:10.0.0.2", "::ffff:10.0.0.0/104", "2001:db8::1/32"],
+			"not": {"headers": {"X-A": ["2"], "X-C": ["~"]}, "cookies": {}, "path_prefix": "/%7Ea", "client_ips": ["10.0.0.3"]}},
 		 "backend": "v2"},
 		{"match": {"methods": ["POST"]}, "weights": {"v3": 1.0, "v1": 0}}],
 	"force_header": "X-Backend",
@@ -66,15 +67,18 @@ func TestEverythingThatDecides(t *testing.T) {
 		},
 		Rules: []Rule{
 			{
-				Match: Match{
+				Match: Match{Conditions: Conditions{
 					Headers: map[string][]string{"X-A": {"1", "~^[2-4]$", "~"}, "X-B": {"b"}},
 					Cookies: map[string][]string{"c": {"~x"}}, QueryArgs: map[string][]string{"q=ä": {"1 2"}},
 					Methods: []string{"GET", "PURGE"}, PathPrefix: "/shop/%c3%a9%2f%7E", Consumers: []string{"anna", "7"},
 					ClientIPs: []string{"10.1.2.3/8", "10.0.0.1", "::ffff:10.0.0.2", "::ffff:10.0.0.0/104", "2001:db8::1/32"},
-				},
+				}, Not: &Conditions{
+					Headers:    map[string][]string{"X-A": {"2"}, "X-C": {"~"}},
+					PathPrefix: "/%7Ea", ClientIPs: []string{"10.0.0.3"},
+				}},
 				Backend: "v2",
 			},
-			{Match: Match{Methods: []string{"POST"}}, Weights: map[string]int{"v1": 0, "v3": 1}},
+			{Match: Match{Conditions: Conditions{Methods: []string{"POST"}}}, Weights: map[string]int{"v1": 0, "v3": 1}},
 		},
 		ForceHeader: "X-Backend",
 		Ramp: &Ramp{
@@ -123,6 +127,14 @@ func TestCompile(t *testing.T) {
 						netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("10.0.0.2/32"),
 						netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32"),
 					},
+				},
+				Not: split.Match{
+					Headers: []split.Pattern{
+						{Name: "X-A", Exact: []string{"2"}},
+						{Name: "X-C", Regexps: []*regexp.Regexp{regexp.MustCompile("")}},
+					},
+					PathPrefix: "/~a",
+					ClientIPs:  []netip.Prefix{netip.MustParsePrefix("10.0.0.3/32")},
 				},
 				Backend: 1,
 			},

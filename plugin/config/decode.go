@@ -212,7 +212,7 @@ type parser struct {
 
 // Limits of a configuration, so that decoding it takes little time and memory.
 const (
-	maxDepth  = 64 // levels; the table needs 6
+	maxDepth  = 64 // levels; the table needs 7
 	maxValues = 100_000
 	maxText   = 1 << 20 // bytes
 )

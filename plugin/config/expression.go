@@ -69,6 +69,20 @@ func sizeOf(tree *syntax.Regexp) int {
 	return inside + 2 // a capture, a loop, or one of the others, which are 1
 }
 
+// instructions returns how many the values of conditions are compiled to. One that is
+// wrong is not in it.
+func (c *Conditions) instructions() (sum int) {
+	for _, byName := range []map[string][]string{c.Headers, c.Cookies, c.QueryArgs} {
+		for _, values := range byName {
+			for _, value := range values {
+				size, _ := instructions(value)
+				sum += size
+			}
+		}
+	}
+	return sum
+}
+
 // boundExpressions reports the first rule whose regular expressions, together with those
 // of the rules before it, are too large.
 func (r *reader) boundExpressions(c *Config, n *Node, path string) {
@@ -76,13 +90,9 @@ func (r *reader) boundExpressions(c *Config, n *Node, path string) {
 	for i := range c.Rules {
 		m := &c.Rules[i].Match
 		before := sum
-		for _, byName := range []map[string][]string{m.Headers, m.Cookies, m.QueryArgs} {
-			for _, values := range byName {
-				for _, value := range values {
-					size, _ := instructions(value) // one that is wrong is not in it
-					sum += size
-				}
-			}
+		sum += m.instructions()
+		if m.Not != nil {
+			sum += m.Not.instructions()
 		}
 		rule, at := n.Get("rules").Items[i], path+"["+strconv.Itoa(i)+"]"
 		switch r.instructions += sum - before; {

@@ -1,6 +1,10 @@
 package config
 
-import "kong-traffic-split/plugin/split"
+import (
+	"fmt"
+
+	"kong-traffic-split/plugin/split"
+)
 
 var routingRule = field{
 	kind: kindRecord, example: `{match: {headers: {X-Beta: ["1"]}}, backend: canary}`,
@@ -23,8 +27,36 @@ var routingRule = field{
 
 var match = field{
 	name: "match", kind: kindRecord, example: `{headers: {X-Beta: ["1"]}}`, required: true,
-	doc: "Conditions on the request, all of which have to hold.",
-	fields: []field{
+	doc:    "Conditions on the request, all of which have to hold.",
+	fields: append(conditions(), not),
+	checks: []check{{atLeastOneOf: append(names(conditions()), not.name)}},
+	hints:  map[string]string{"path": hintOfPath},
+	also:   finishMatch,
+}
+
+var not = field{
+	name: "not", kind: kindRecord, example: `{headers: {X-Beta: ["~"]}}`,
+	doc:    "Conditions on the request, none of which may hold: each of them, and each name in one of them, keeps the rule from holding by itself, and so does a value too long for the expressions. `{headers: {X-Beta: [\"~\"]}}` is for requests without that header.",
+	fields: excluding(conditions()),
+	checks: []check{{atLeastOneOf: names(conditions())}},
+	hints:  map[string]string{"path": hintOfPath, "not": "what has to hold goes beside the first not"},
+	also:   finishMatch,
+}
+
+// excluding returns conditions as those of a not.
+func excluding(conditions []field) []field {
+	for i := range conditions {
+		c := &conditions[i]
+		c.doc = fmt.Sprintf("As `%s` in `match`, for requests that the rule is not for.", c.name)
+	}
+	return conditions
+}
+
+const hintOfPath = "the beginning of the path goes into path_prefix"
+
+// conditions are the fields of a match, and of its not.
+func conditions() []field {
+	return []field{
 		{
 			name: "headers", kind: kindMap, example: `{X-Beta: ["1"]}`, keys: &field{kind: kindString, max: maxName, match: headerName, doc: "The name of a request header."}, values: values,
 			doc: "Request headers by name, each with a list of values, of which one has to match: exact ones, or regular expressions (RE2) behind a `~`. An expression matches anywhere in the value, unless it has ^ and $. `~` alone matches any value. Expressions are tried on values of up to 8 KiB, and all of them together are bounded.",
@@ -53,10 +85,7 @@ var match = field{
 			name: "client_ips", kind: kindArray, example: `[10.0.0.0/8]`, elements: &field{kind: kindString, max: 64, match: clientIP, valid: validClientIP, doc: "An address or a network."},
 			doc: "Addresses and networks, such as 10.0.0.0/8. The client's address has to be in one of them: the forwarded address, as far as Kong's `trusted_ips` allow it.",
 		},
-	},
-	checks: []check{{atLeastOneOf: []string{"headers", "cookies", "query_args", "methods", "path_prefix", "consumers", "client_ips"}}},
-	hints:  map[string]string{"path": "the beginning of the path goes into path_prefix"},
-	also:   finishMatch,
+	}
 }
 
 var values = &field{

@@ -140,10 +140,10 @@ func (a *account) stepOf(p part) (split.Step, bool) {
 // because returns the parts of a rule that do not hold.
 func because(r *split.Rule, f *split.Facts) string {
 	var missing []string
-	try := func(name string, m split.Match) {
+	try := func(name string, r split.Rule) {
 		alone := &split.Split{
 			Backends: []split.Backend{{Name: name, Weight: 1}}, Algorithm: split.Smooth, OnUnavailable: split.Fail,
-			Rules: []split.Rule{{Match: m}},
+			Rules: []split.Rule{r},
 		}
 		// If it does not hold, the weight decides.
 		if d, _ := split.Decide(alone, split.NewState(alone), &split.Facts{
@@ -152,21 +152,26 @@ func because(r *split.Rule, f *split.Facts) string {
 			missing = append(missing, name)
 		}
 	}
-	m := r.Match
-	try("methods", split.Match{Methods: m.Methods})
-	try("path_prefix", split.Match{PathPrefix: m.PathPrefix})
-	try("consumers", split.Match{Consumers: m.Consumers})
-	try("client_ips", split.Match{ClientIPs: m.ClientIPs})
+	eachPart(&r.Match, func(name string, part split.Match) { try(name, split.Rule{Match: part}) })
+	eachPart(&r.Not, func(name string, part split.Match) { try("not "+name, split.Rule{Not: part}) })
+	return strings.Join(missing, ", ")
+}
+
+// eachPart calls do with each part of a match.
+func eachPart(m *split.Match, do func(name string, part split.Match)) {
+	do("methods", split.Match{Methods: m.Methods})
+	do("path_prefix", split.Match{PathPrefix: m.PathPrefix})
+	do("consumers", split.Match{Consumers: m.Consumers})
+	do("client_ips", split.Match{ClientIPs: m.ClientIPs})
 	for _, p := range m.Headers {
-		try("header "+p.Name, split.Match{Headers: []split.Pattern{p}})
+		do("header "+p.Name, split.Match{Headers: []split.Pattern{p}})
 	}
 	for _, p := range m.Cookies {
-		try("cookie "+p.Name, split.Match{Cookies: []split.Pattern{p}})
+		do("cookie "+p.Name, split.Match{Cookies: []split.Pattern{p}})
 	}
 	for _, p := range m.QueryArgs {
-		try("query_arg "+p.Name, split.Match{QueryArgs: []split.Pattern{p}})
+		do("query_arg "+p.Name, split.Match{QueryArgs: []split.Pattern{p}})
 	}
-	return strings.Join(missing, ", ")
 }
 
 // sentences explain the reasons of decisions.

@@ -1,6 +1,7 @@
 package simulate_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -22,6 +23,20 @@ func everything() *split.Split {
 	}
 	s.Session = &split.Session{Cookie: "at", Path: "/", Secrets: [][]byte{[]byte("0123456789abcdef")}}
 	s.HashOn = []split.Key{{On: split.OnConsumer}, {On: split.OnHeader, Name: "X-User"}}
+	return s
+}
+
+// excluding has rules with what must not hold.
+func excluding() *split.Split {
+	present := func(cookie string) []split.Pattern {
+		return []split.Pattern{{Name: cookie, Regexps: []*regexp.Regexp{regexp.MustCompile("")}}}
+	}
+	s := weighted(1, 1)
+	s.Rules = []split.Rule{
+		{Not: split.Match{Methods: []string{"PUT"}, PathPrefix: "/old", Cookies: present("beta")}},
+		{Match: split.Match{PathPrefix: "/new"}, Not: split.Match{Cookies: present("new")}},
+		{Not: split.Match{Methods: []string{"GET"}}, Backend: 1},
+	}
 	return s
 }
 
@@ -92,6 +107,16 @@ a hash, sets a cookie`},
   on_unavailable: "a" cannot be used: redistribute
 * hash: "b", which has 50 % by weight
 b hash, sets a cookie`},
+		{"what must not hold", excluding(), split.Facts{Method: "PUT", Cookies: "beta=1; new=2"}, `
+  force_header: not configured
+  rules[0]: does not hold, because of not methods, not cookie beta
+  rules[1]: does not hold, because of path_prefix, not cookie new
+* rules[2]: "b"
+  session: not configured
+  hash_on: not configured
+  hash_fallback: not configured
+  weight: not asked, it is decided
+b rule`},
 		{"nobody is left", weighted(1, 1), split.Facts{Unhealthy: 3}, `
   force_header: not configured
   rules: not configured

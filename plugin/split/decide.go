@@ -192,7 +192,7 @@ func (c *choice) forced() int {
 // matchingRule returns the first rule that matches, or -1.
 func (c *choice) matchingRule() int {
 	for i := range c.s.Rules {
-		if c.s.Rules[i].Match.holds(c.f) {
+		if c.s.Rules[i].holds(c.f) {
 			return i
 		}
 		if c.explains() {

@@ -5,8 +5,11 @@ import (
 	"strings"
 )
 
-// holds reports whether all parts of a match hold.
-func (m *Match) holds(f *Facts) bool {
+// holds reports whether the rule matches a request.
+func (r *Rule) holds(f *Facts) bool { return r.Match.allHold(f) && !r.Not.anyHolds(f) }
+
+// allHold reports whether all parts of a match hold.
+func (m *Match) allHold(f *Facts) bool {
 	return (len(m.Methods) == 0 || slices.Contains(m.Methods, f.Method)) &&
 		strings.HasPrefix(f.Path, m.PathPrefix) &&
 		(len(m.Consumers) == 0 || m.consumer(&f.Consumer)) &&
@@ -14,6 +17,17 @@ func (m *Match) holds(f *Facts) bool {
 		allHold(inHeaders, m.Headers, f) &&
 		allHold(inCookies, m.Cookies, f) &&
 		allHold(inQuery, m.QueryArgs, f)
+}
+
+// anyHolds reports whether some part of a match holds.
+func (m *Match) anyHolds(f *Facts) bool {
+	return slices.Contains(m.Methods, f.Method) ||
+		m.PathPrefix != "" && strings.HasPrefix(f.Path, m.PathPrefix) ||
+		m.consumer(&f.Consumer) ||
+		m.clientIP(f) ||
+		anyHolds(inHeaders, m.Headers, f) ||
+		anyHolds(inCookies, m.Cookies, f) ||
+		anyHolds(inQuery, m.QueryArgs, f)
 }
 
 func (m *Match) consumer(c *Consumer) bool {
@@ -61,6 +75,18 @@ func allHold(from source, patterns []Pattern, f *Facts) bool {
 		}
 	}
 	return true
+}
+
+// anyHolds reports whether some pattern holds. One whose expressions are not tried on a
+// value, as that is too long, does: else a client could get around it.
+func anyHolds(from source, patterns []Pattern, f *Facts) bool {
+	for i := range patterns {
+		p := &patterns[i]
+		if v, ok := from.value(f, p.Name); ok && (p.holds(v) || len(p.Regexps) > 0 && len(v) > longestMatched) {
+			return true
+		}
+	}
+	return false
 }
 
 // longestMatched is the length, in bytes, of the longest value on which regular

@@ -14,6 +14,7 @@ func (s *Split) Needs() (n, more Needs) {
 	}
 	for i := range s.Rules {
 		n.match(&s.Rules[i].Match)
+		n.match(&s.Rules[i].Not)
 	}
 	if s.Session == nil {
 		n.keys(s.HashOn)

@@ -50,6 +50,7 @@ func TestNeeds(t *testing.T) {
 		{"rule by path", rule(split.Match{PathPrefix: "/"}), split.Needs{Path: true}, split.Needs{}},
 		{"rule by consumer", rule(split.Match{Consumers: []string{"ann"}}), split.Needs{Consumer: true}, split.Needs{}},
 		{"rule by address", rule(split.Match{ClientIPs: []netip.Prefix{{}}}), split.Needs{IP: true}, split.Needs{}},
+		{"rule by what must not hold", split.Split{Rules: []split.Rule{{Not: split.Match{Headers: one("X-Beta"), Methods: []string{"GET"}}}}}, split.Needs{Headers: []string{"X-Beta"}, Method: true}, split.Needs{}},
 		{"key of the consumer", key(split.OnConsumer, ""), split.Needs{Consumer: true}, split.Needs{}},
 		{"key of the address", key(split.OnIP, ""), split.Needs{IP: true}, split.Needs{}},
 		{"key of a header", key(split.OnHeader, "X-User"), split.Needs{Headers: []string{"X-User"}}, split.Needs{}},

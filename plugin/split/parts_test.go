@@ -73,6 +73,9 @@ func parts() map[string]func() (*split.Split, split.Facts) {
 		"hash/uri_capture": key(split.OnURICapture, "tenant"),
 		"hash/absent":      key(split.OnHeader, "x-none"),
 		"rules":            part(func(s, all *split.Split, _ *split.Facts) { s.Rules = all.Rules }),
+		"rules/not": part(func(s, all *split.Split, _ *split.Facts) {
+			s.Rules = []split.Rule{{Match: split.Match{Methods: []string{"GET"}}, Not: all.Rules[1].Match, Backend: 1}}
+		}),
 		"force": part(func(s, all *split.Split, f *split.Facts) {
 			s.ForceHeader = all.ForceHeader
 			f.Headers = append(f.Headers, split.Header{Name: "x-backend", Value: "9"})

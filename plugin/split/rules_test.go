@@ -3,28 +3,36 @@ package split_test
 import (
 	"net/netip"
 	"regexp"
+	"strings"
 	"testing"
 
 	"kong-traffic-split/plugin/split"
 )
 
+// Parts of a rule and of a request.
+
+func exact(name string, values ...string) []split.Pattern {
+	return []split.Pattern{{Name: name, Exact: values}}
+}
+
+func like(name, expr string) []split.Pattern {
+	return []split.Pattern{{Name: name, Regexps: []*regexp.Regexp{regexp.MustCompile(expr)}}}
+}
+
+func header(name, value string) split.Facts {
+	return split.Facts{Headers: []split.Header{{Name: "Accept", Value: "*/*"}, {Name: name, Value: value}}}
+}
+
+func ip(text string) split.Facts { return split.Facts{IP: netip.MustParseAddr(text)} }
+
+func networks(texts ...string) (m split.Match) {
+	for _, text := range texts {
+		m.ClientIPs = append(m.ClientIPs, netip.MustParsePrefix(text))
+	}
+	return m
+}
+
 func TestRules(t *testing.T) {
-	exact := func(name string, values ...string) []split.Pattern {
-		return []split.Pattern{{Name: name, Exact: values}}
-	}
-	like := func(name, expr string) []split.Pattern {
-		return []split.Pattern{{Name: name, Regexps: []*regexp.Regexp{regexp.MustCompile(expr)}}}
-	}
-	header := func(name, value string) split.Facts {
-		return split.Facts{Headers: []split.Header{{Name: "Accept", Value: "*/*"}, {Name: name, Value: value}}}
-	}
-	ip := func(text string) split.Facts { return split.Facts{IP: netip.MustParseAddr(text)} }
-	networks := func(texts ...string) (m split.Match) {
-		for _, text := range texts {
-			m.ClientIPs = append(m.ClientIPs, netip.MustParsePrefix(text))
-		}
-		return m
-	}
 	const no, yes = false, true
 	for _, test := range []struct {
 		name  string
@@ -88,6 +96,54 @@ func TestRules(t *testing.T) {
 		s.Rules = []split.Rule{{Match: test.match, Backend: 1}}
 		d, err := split.Decide(s, split.NewState(s), &test.facts)
 		if err != nil || (d.Reason == split.ByRule) != test.holds || d.Backend == 1 != test.holds {
+			t.Errorf("%s: %d by %s, holds should be %t (%v)", test.name, d.Backend, d.Reason, test.holds, err)
+		}
+	}
+}
+
+// One part of what must not hold is enough to keep a rule from holding.
+func TestNot(t *testing.T) {
+	const no, yes = false, true
+	for _, test := range []struct {
+		name       string
+		match, not split.Match
+		facts      split.Facts
+		holds      bool
+	}{
+		{"another value", split.Match{}, split.Match{Headers: exact("X-Beta", "no")}, header("x-beta", "yes"), yes},
+		{"that value", split.Match{}, split.Match{Headers: exact("X-Beta", "no", "off")}, header("x-beta", "off"), no},
+		{"no header", split.Match{}, split.Match{Headers: like("X-Beta", "")}, split.Facts{}, yes},
+		{"an empty header", split.Match{}, split.Match{Headers: like("X-Beta", "")}, header("X-Beta", ""), yes},
+		{"some header", split.Match{}, split.Match{Headers: like("X-Beta", "")}, header("X-Beta", "a"), no},
+		{"a header that matches", split.Match{}, split.Match{Headers: like("X-Beta", "^[0-9]+$")}, header("X-Beta", "42"), no},
+		{"a header that does not match", split.Match{}, split.Match{Headers: like("X-Beta", "^[0-9]+$")}, header("X-Beta", "42a"), yes},
+		{"a header too long to be tried", split.Match{}, split.Match{Headers: like("X-Beta", "^b")}, header("X-Beta", strings.Repeat("a", 8<<10+1)), no},
+		{"a long header, by value", split.Match{}, split.Match{Headers: exact("X-Beta", "b")}, header("X-Beta", strings.Repeat("a", 8<<10+1)), yes},
+		{"one of two headers", split.Match{}, split.Match{Headers: append(exact("a", "1"), exact("b", "2")...)}, header("b", "2"), no},
+		{"neither of two headers", split.Match{}, split.Match{Headers: append(exact("a", "1"), exact("b", "2")...)}, header("b", "1"), yes},
+		{"no cookie", split.Match{}, split.Match{Cookies: like("beta", "")}, split.Facts{Cookies: "a=b"}, yes},
+		{"an empty cookie", split.Match{}, split.Match{Cookies: like("beta", "")}, split.Facts{Cookies: "beta="}, no},
+		{"no query argument", split.Match{}, split.Match{QueryArgs: like("v", "")}, split.Facts{Query: "w=1"}, yes},
+		{"a flag", split.Match{}, split.Match{QueryArgs: like("v", "")}, split.Facts{Query: "v"}, no},
+		{"method", split.Match{}, split.Match{Methods: []string{"PUT", "POST"}}, split.Facts{Method: "POST"}, no},
+		{"another method", split.Match{}, split.Match{Methods: []string{"PUT", "POST"}}, split.Facts{Method: "GET"}, yes},
+		{"path", split.Match{}, split.Match{PathPrefix: "/api/"}, split.Facts{Path: "/api/v1"}, no},
+		{"another path", split.Match{}, split.Match{PathPrefix: "/api/"}, split.Facts{Path: "/shop"}, yes},
+		{"consumer", split.Match{}, split.Match{Consumers: []string{"ann"}}, split.Facts{Consumer: split.Consumer{Username: "ann"}}, no},
+		{"nobody", split.Match{}, split.Match{Consumers: []string{"ann"}}, split.Facts{}, yes},
+		{"address", split.Match{}, networks("10.0.0.0/8"), ip("10.1.2.3"), no},
+		{"another address", split.Match{}, networks("10.0.0.0/8"), ip("11.1.2.3"), yes},
+		{"no address", split.Match{}, networks("0.0.0.0/0", "::/0"), split.Facts{}, yes},
+		{"one of several", split.Match{}, split.Match{Methods: []string{"PUT"}, Cookies: exact("c", "1")}, split.Facts{Method: "GET", Cookies: "c=1"}, no},
+		{"none of several", split.Match{}, split.Match{Methods: []string{"PUT"}, Cookies: exact("c", "1")}, split.Facts{Method: "GET", Cookies: "c=2"}, yes},
+		{"a method, and not a path", split.Match{Methods: []string{"GET"}}, split.Match{PathPrefix: "/a"}, split.Facts{Method: "GET", Path: "/b"}, yes},
+		{"a method, and not a path, which it is", split.Match{Methods: []string{"GET"}}, split.Match{PathPrefix: "/a"}, split.Facts{Method: "GET", Path: "/a"}, no},
+		{"another method, and not a path", split.Match{Methods: []string{"PUT"}}, split.Match{PathPrefix: "/a"}, split.Facts{Method: "GET", Path: "/b"}, no},
+	} {
+		s := smooth(1, 0)
+		s.Rules = []split.Rule{{Match: test.match, Not: test.not, Backend: 1}}
+		d, err := split.Decide(s, split.NewState(s), &test.facts)
+		if err != nil || (d.Reason == split.ByRule) != test.holds {
 			t.Errorf("%s: %d by %s, holds should be %t (%v)", test.name, d.Backend, d.Reason, test.holds, err)
 		}
 	}

@@ -67,12 +67,13 @@ type Passive struct {
 
 // A Rule decides about the requests that it matches.
 type Rule struct {
-	Match   Match
+	Match   Match // all of its parts have to hold
+	Not     Match // none of its parts may
 	Backend int   // index in Backends; ignored if there are Weights
 	Weights []int // one for each backend, instead of the split's; nil: Backend decides
 }
 
-// A Match holds if all of its parts do. An empty part always holds.
+// A Match is parts of a request to look for. An empty part is ignored.
 type Match struct {
 	Headers, Cookies, QueryArgs []Pattern
 	Methods                     []string
