@@ -196,6 +196,40 @@ func TestHash(t *testing.T) {
 	}
 }
 
+// Where there is no consumer, hash_on: consumer takes the credential.
+func TestHashOfCredential(t *testing.T) {
+	w := newWorker(t)
+	i := w.start(sent(t, `"backends":[{"host":"a"},{"host":"b"}],"hash_on":"consumer"`))
+	with := func(consumer, credential string) *request28 {
+		r := plain()
+		if consumer != "" {
+			r.consumer = map[string]any{"id": consumer}
+		}
+		if credential != "" {
+			r.credential = map[string]any{"id": credential, "username": "ann"}
+		}
+		return w.access(i, r)
+	}
+	counts := map[string]int{}
+	for n := range 50 {
+		id := fmt.Sprint("id", n)
+		first := with(id, "").backend
+		if asked := with("", id); asked.backend != first || !slices.Contains(asked.asked, "client.get_credential") {
+			t.Fatalf("%s: %s as a consumer, %s as a credential, of %v", id, first, asked.backend, asked.asked)
+		}
+		if both := with(id, "another"); both.backend != first || slices.Contains(both.asked, "client.get_credential") {
+			t.Fatalf("%s: %s alone, %s beside a credential, of %v", id, first, both.backend, both.asked)
+		}
+		counts[first]++
+	}
+	if len(counts) != 2 {
+		t.Errorf("all get the same backend: %v", counts)
+	}
+	if nobody := with("", ""); nobody.backend == "" {
+		t.Errorf("nobody gets nothing: %s %q", nobody.exited, nobody.logged)
+	}
+}
+
 func TestSession(t *testing.T) {
 	w := newWorker(t)
 	i := w.start(sent(t, `"backends":[{"host":"a"},{"host":"b"}],"session":{"secret":"0123456789abcdef","cookie":"pin"}`))

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/Kong/go-pdk/client"
+
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/split"
 )
@@ -51,6 +53,12 @@ func (r *request) ask(f *split.Facts, n *split.Needs) error {
 	if n.Consumer && failed == nil {
 		c, err := r.kong.Client.GetConsumer()
 		f.Consumer, failed = split.Consumer{ID: c.Id, CustomID: c.CustomId, Username: c.Username}, err
+	}
+	if n.Credential && failed == nil && r.split.NeedsCredential(f) {
+		// Not Client.GetCredential, which prints what it gets.
+		reply, err := r.kong.Client.Ask("kong.client.get_credential")
+		c, _ := reply.(client.AuthenticatedCredential)
+		f.Credential, failed = c.Id, err
 	}
 	if failed != nil {
 		return fmt.Errorf("asking Kong for what the split depends on: %w", failed)

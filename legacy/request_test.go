@@ -11,16 +11,17 @@ import (
 // request28 is a request in Kong 2.8: what its PDK tells of it, and what it is
 // told, in words.
 type request28 struct {
-	headers   map[string]string // names in lower case
-	cookie    string
-	path      string // as the client sent it
-	query     string
-	ip        string
-	consumer  map[string]any
-	preserves string // the Host, where the route preserves it
-	uri       string // that Kong computed
-	service   map[string]any
-	upstreams []string
+	headers    map[string]string // names in lower case
+	cookie     string
+	path       string // as the client sent it
+	query      string
+	ip         string
+	consumer   map[string]any
+	credential map[string]any
+	preserves  string // the Host, where the route preserves it
+	uri        string // that Kong computed
+	service    map[string]any
+	upstreams  []string
 
 	asked, told, logged []string
 	backend             string // the destination
@@ -74,6 +75,12 @@ func (r *request28) answer(t *testing.T, method string, args []any) (result any,
 			return value("")
 		}
 		return r.consumer, ""
+	case "client.get_credential":
+		if r.credential == nil {
+			return value("")
+		}
+		r.asked = append(r.asked, method)
+		return r.credential, ""
 	case "nginx.get_var":
 		vars := map[string]string{"http_cookie": r.cookie, "upstream_host": r.preserves, "upstream_uri": r.uri}
 		s, ok := vars[text(0)]

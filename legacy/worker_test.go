@@ -95,6 +95,8 @@ func (w *worker) access(instance int, r *request28) *request28 {
 			by, back["Data"] = "plugin.StepError", problem
 		case method == "kong.client.get_consumer":
 			by = "plugin.StepConsumer"
+		case method == "kong.client.get_credential":
+			by = "plugin.StepCredential"
 		}
 		if result != nil { // in Lua, nil is no value of a table
 			back["Data"] = result

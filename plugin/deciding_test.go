@@ -67,8 +67,11 @@ func TestKeys(t *testing.T) {
 		give   func(k *kong, key string)
 		keys   []string
 	}{
-		"capture": {`"hash_on":"uri_capture","hash_on_uri_capture":"user",` + even, func(k *kong, key string) { k.captures = map[string]string{"user": key} }, []string{"user-1", "user-2"}},
-		"address": {`"hash_on":"ip",` + even, func(k *kong, key string) { k.text["client.get_forwarded_ip"] = key }, []string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"}},
+		"capture":                              {`"hash_on":"uri_capture","hash_on_uri_capture":"user",` + even, func(k *kong, key string) { k.captures = map[string]string{"user": key} }, []string{"user-1", "user-2"}},
+		"consumer":                             {`"hash_on":"consumer",` + even, func(k *kong, key string) { k.consumer = &kong_plugin_protocol.Consumer{Id: key} }, []string{"user-1", "user-2"}},
+		"credential":                           {`"hash_on":"consumer",` + even, func(k *kong, key string) { k.text["client.get_credential"] = key }, []string{"user-1\xff", "user-2\xff", "user-3\xff"}},
+		"credential, where there is no header": {`"hash_on":"header","hash_on_header":"X-User","hash_fallback":"consumer","session":{"secret":"sixteen letters!"},` + even, func(k *kong, key string) { k.text["client.get_credential"] = key }, []string{"user-1", "user-2"}},
+		"address":                              {`"hash_on":"ip",` + even, func(k *kong, key string) { k.text["client.get_forwarded_ip"] = key }, []string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"}},
 	} {
 		i := start(t, plugin.New(options), onRoute+tt.config)
 		got := map[string]bool{}

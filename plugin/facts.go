@@ -16,8 +16,8 @@ import (
 // for it, so that it can be asked together with others, and what makes it.
 type fact struct {
 	call
-	learn     func(r *request, f *split.Facts) error
-	preflight bool // it is asked for only where the request may be a CORS preflight
+	learn func(r *request, f *split.Facts) error
+	when  func(f *split.Facts) bool // whether it is asked for, by the facts before it; nil: always
 }
 
 // textFact is a fact that is a string of any bytes.
@@ -29,10 +29,11 @@ func textFact(c call, take func(f *split.Facts, text string)) fact {
 	}}
 }
 
-// factsOf are the facts that a split needs, and what more of them is asked for later.
+// factsOf are the facts that a split needs, and what more of them only some decisions do.
 // On a TCP or TLS route Kong knows the client's address alone, and plugin rows there need
 // nothing else.
-func factsOf(n, more split.Needs) (facts, later []fact) {
+func factsOf(s *split.Split) (facts, later []fact) {
+	n, more := s.Needs()
 	if needsAllHeaders(&n) {
 		names := slices.Concat(n.Headers, more.Headers)
 		if more.Preflight {
@@ -48,14 +49,21 @@ func factsOf(n, more split.Needs) (facts, later []fact) {
 	if more.Preflight && !n.Method {
 		later = append(later, ofPreflight(methodFact))
 	}
-	return append(facts, otherFacts(&n)...), append(later, otherFacts(&more)...)
+	facts, later = append(facts, otherFacts(&n)...), append(later, otherFacts(&more)...)
+	if more.Credential {
+		later = append(later, only(s.NeedsCredential, credentialFact))
+	}
+	return facts, later
+}
+
+// only returns f as one that is asked for only when that holds.
+func only(when func(*split.Facts) bool, f fact) fact {
+	f.when = when
+	return f
 }
 
 // ofPreflight returns f as one that is asked for only where it may be a CORS preflight.
-func ofPreflight(f fact) fact {
-	f.preflight = true
-	return f
-}
+func ofPreflight(f fact) fact { return only((*split.Facts).MayBePreflight, f) }
 
 // otherFacts are those that are no headers.
 func otherFacts(n *split.Needs) (facts []fact) {
@@ -107,12 +115,14 @@ var (
 		f.Consumer = split.Consumer{ID: c.Id, CustomID: c.CustomId, Username: c.Username}
 		return err
 	}}
+	// Of the reply, the first field is the id. It is another plugin's, and may have any bytes.
+	credentialFact = textFact(call{Method: "kong.client.get_credential"}, func(f *split.Facts, text string) { f.Credential = text })
 )
 
 // readsOf are the calls that ask for facts, but for those that few requests need.
 func readsOf(facts []fact) (reads []call) {
 	for i := range facts {
-		if !facts[i].preflight {
+		if facts[i].when == nil {
 			reads = append(reads, facts[i].call)
 		}
 	}
@@ -122,7 +132,7 @@ func readsOf(facts []fact) (reads []call) {
 // learn asks Kong for facts of the request.
 func (r *request) learn(f *split.Facts, facts []fact) error {
 	for i := range facts {
-		if facts[i].preflight && !f.MayBePreflight() {
+		if facts[i].when != nil && !facts[i].when(f) {
 			continue
 		}
 		if err := facts[i].learn(r, f); err != nil {

@@ -145,6 +145,9 @@ func (k *kong) answer(method string, args []byte) ([]byte, error) {
 			return []byte(raw), nil
 		}
 		return proto.Marshal(k.consumer)
+	case "client.get_credential":
+		k.asked = append(k.asked, name)
+		return stringReply(k.text[name]), nil
 	case "response.get_status":
 		k.asked = append(k.asked, name)
 		return proto.Marshal(&kong_plugin_protocol.Int{V: k.status})

@@ -56,7 +56,7 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 	if name != "" {
 		l.stateKey = fileStates + name
 	}
-	l.facts, l.more = factsOf(s.Needs())
+	l.facts, l.more = factsOf(s)
 	l.reads = readsOf(l.facts)
 	if reads := readsOf(l.more); reads != nil {
 		l.laterReads = append(l.laterReads, reads)

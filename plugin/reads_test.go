@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"github.com/google/go-cmp/cmp"
 
 	"kong-traffic-split/plugin"
@@ -85,6 +86,7 @@ func TestReadsAreWhatTheHandlerAsksFor(t *testing.T) {
 				}
 				k := web()
 				k.upstreams = []string{"up"}
+				k.consumer = &kong_plugin_protocol.Consumer{Id: "1"}
 				if err := k.access(t, i); err != nil {
 					t.Fatal(err)
 				}
@@ -101,6 +103,35 @@ func TestReadsAreWhatTheHandlerAsksFor(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The credential is asked for where there is nothing else to hash, and not listed, as few
+// requests need it.
+func TestCredentialIsAskedForWhereNothingElseIsThere(t *testing.T) {
+	known := &kong_plugin_protocol.Consumer{Id: "1"}
+	for _, tt := range []struct {
+		name, config string
+		consumer     *kong_plugin_protocol.Consumer
+		header       string
+		want         []string
+	}{
+		{"a consumer", `"hash_on":"consumer",`, known, "", []string{"client.get_consumer"}},
+		{"none", `"hash_on":"consumer",`, nil, "", []string{"client.get_consumer", "client.get_credential"}},
+		{"a header", `"hash_on":"header","hash_on_header":"X-User","hash_fallback":"consumer",`, nil, "ann", []string{"header X-User", "client.get_consumer"}},
+		{"no header, and a consumer", `"hash_on":"header","hash_on_header":"X-User","hash_fallback":"consumer",`, known, "", []string{"header X-User", "client.get_consumer"}},
+		{"no header, and none", `"hash_on":"header","hash_on_header":"X-User","hash_fallback":"consumer",`, nil, "", []string{"header X-User", "client.get_consumer", "client.get_credential"}},
+		{"what a rule decides", `"rules":[{"match":{"not":{"headers":{"X-User":["~"]}}},"backend":"10.0.0.1:80"}],"hash_on":"consumer",`, nil, "", []string{"header X-User", "client.get_consumer"}},
+	} {
+		i := start(t, plugin.New(options), onRoute+tt.config+address)
+		k := web()
+		k.consumer, k.headers = tt.consumer, map[string]string{"X-User": tt.header}
+		if err := k.access(t, i); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, k.asked); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
 	}
 }
 

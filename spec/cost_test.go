@@ -96,6 +96,7 @@ type replies struct {
 	preserveHost bool   // the route does
 	grpc         bool   // the Service speaks it
 	ipService    bool   // the Service's host is an IP address
+	consumer     bool   // there is one
 	returns      bool   // the client sends the cookie that it was given
 	cookie       string // that one
 }
@@ -247,11 +248,15 @@ func (k *kongSide) replyTo(method, name string) []byte {
 		"request.get_forwarded_scheme": text("https"),
 		"client.get_forwarded_ip":      text("127.0.0.1"),
 		"client.get_consumer":          &pb.Consumer{},
+		"client.get_credential":        &pb.AuthenticatedCredential{Id: "7"},
 		"request.get_uri_captures":     &pb.UriCapturesResult{},
 		"service.set_upstream":         &pb.Bool{V: true},
 		"ctx.shared.get":               structpb.NewStringValue("/0000000000000000/b"),
 		"response.get_source":          text("service"),
 		"response.get_status":          &pb.Int{V: 200},
+	}
+	if k.consumer {
+		replies["client.get_consumer"] = &pb.Consumer{Id: "1"}
 	}
 	switch {
 	case replies[method] == nil:

@@ -35,6 +35,7 @@ func (r *requestFlags) add(cmd *cobra.Command) {
 	f.StringArrayVar(&r.request.Cookies, "cookie", nil, "a cookie, `name=value`; may be repeated")
 	f.StringArrayVar(&r.request.Captures, "capture", nil, "a capture of the route's path, `name=value`; may be repeated")
 	f.StringVar(&r.consumer, "consumer", "", "the authenticated consumer, by its `name` or id")
+	f.StringVar(&r.request.Credential, "credential", "", "the `id` of the credential of a request without a consumer")
 	f.StringVar(&r.request.IP, "ip", "", "the client's `address`")
 	f.BoolVar(&r.request.HTTPS, "https", false, "the client comes by https")
 }
@@ -64,7 +65,7 @@ func (r *requestFlags) read(cmd *cobra.Command, splits *splitsFile, chosen []nam
 
 // said returns what the flags that are given say of the request.
 func (r *requestFlags) said(cmd *cobra.Command, request simulate.Request) (said check.Request) {
-	for _, name := range []string{"method", "path", "query", "header", "cookie", "capture", "consumer", "https"} {
+	for _, name := range []string{"method", "path", "query", "header", "cookie", "capture", "consumer", "credential", "https"} {
 		if cmd.Flags().Changed(name) && said.HTTP == "" {
 			said.HTTP = name
 		}

@@ -34,6 +34,7 @@ var (
 // pdkMethods are those of wire.Methods.
 var pdkMethods = map[string]pdkMethod{
 	"kong.client.get_consumer":     {phasesOfClient, true, handle(getConsumer)},
+	"kong.client.get_credential":   {phasesOfClient, true, handle(getCredential)},
 	"kong.client.get_forwarded_ip": {anyPhase, false, text(func(x *exchange) string { return x.clientIP })},
 
 	"kong.ctx.shared.get": {anyPhase, true, handle(getShared)},

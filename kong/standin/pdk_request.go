@@ -98,6 +98,14 @@ func getConsumer(x *exchange, _ none) (any, error) {
 	return proto.Marshal(message)
 }
 
+// getCredential is what the consumer was authenticated by, or empty. Of an anonymous one
+// there is none.
+func getCredential(x *exchange, _ none) (any, error) {
+	message := &pb.AuthenticatedCredential{}
+	message.Id, _ = x.credential["id"].(string) // of its consumer there is a record, not the id
+	return proto.Marshal(message)
+}
+
 // getVar is a variable of nginx. Of its many there are the path that the Service
 // gets and the client's headers; another is an error, so that nobody takes
 // it for an empty one.

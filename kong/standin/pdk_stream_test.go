@@ -117,6 +117,7 @@ func TestCallsThatEndAStream(t *testing.T) {
 	}
 	for method, want := range map[string]string{
 		"service.set_upstream":       only("access"),
+		"client.get_credential":      only("access, response, header_filter, body_filter, log"),
 		"client.get_consumer":        only("access, response, header_filter, body_filter, log"),
 		"log.set_serialize_value":    only("rewrite, access, response, header_filter, body_filter, log"),
 		"request.get_path":           only("rewrite, access, balancer, response, cluster_listener, header_filter, body_filter, log, error, admin_api"),
@@ -241,7 +242,7 @@ func TestCallsInTheLogPhaseOfStreams(t *testing.T) {
 	g := startGateway(t, tcpPlugin(serviceAt(lineServer(t, "own", false))), streamOptions(p))
 	for method, ends := range map[string]bool{
 		"kong.nginx.get_ctx": false, "kong.ctx.shared.get": false, "kong.response.get_source": false,
-		"kong.client.get_consumer": false, "kong.request.get_uri_captures": false,
+		"kong.client.get_consumer": false, "kong.client.get_credential": false, "kong.request.get_uri_captures": false,
 		"kong.nginx.get_var": true, "kong.request.get_header": true, "kong.request.get_headers": true,
 		"kong.request.get_path": true, "kong.service.set_target": true,
 	} {

@@ -66,9 +66,9 @@ func TestWhatPluginsAsk(t *testing.T) {
 // TestFactsForADecision asks, in access, for what a plugin may choose by.
 func TestFactsForADecision(t *testing.T) {
 	type facts struct {
-		Method, Path, Query, IP, Scheme, Cookies, Consumer string
-		Unnamed                                            []string
-		Named                                              map[string]string
+		Method, Path, Query, IP, Scheme, Cookies, Consumer, Credential string
+		Unnamed                                                        []string
+		Named                                                          map[string]string
 	}
 	b, p := startBackend(t, "b"), servePlugin(t, nil)
 	var got facts
@@ -85,6 +85,11 @@ func TestFactsForADecision(t *testing.T) {
 			t.Error(err)
 		}
 		got.Consumer = consumer.Username + "/" + consumer.CustomId
+		credential, err := kong.Client.GetCredential()
+		if err != nil {
+			t.Error(err)
+		}
+		got.Credential = credential.Id + credential.ConsumerId
 		unnamed, named, err := kong.Request.GetUriCaptures()
 		if err != nil {
 			t.Error(err)
@@ -105,7 +110,7 @@ services: [{url: "%s", routes: [
   {paths: [/r], plugins: [{name: fake}]},
   {paths: ["~/u/(?<user>[^/]+)/(\\d+)$"], plugins: [{name: fake}]},
   {paths: [/k], plugins: [{name: fake}, {name: key-auth}]}]}]
-consumers: [{username: ann, custom_id: "7", keyauth_credentials: [{key: secret}]}]
+consumers: [{username: ann, custom_id: "7", keyauth_credentials: [{key: secret, id: 33333333-3333-4333-8333-333333333333}]}]
 `, b.URL)
 	for _, tt := range []struct {
 		name, target string
@@ -143,7 +148,7 @@ consumers: [{username: ann, custom_id: "7", keyauth_credentials: [{key: secret}]
 		{
 			"a consumer", "/k", nil,
 			[]string{"apikey: secret"},
-			facts{Method: "GET", Path: "/k", IP: "127.0.0.1", Scheme: "http", Consumer: "ann/7"},
+			facts{Method: "GET", Path: "/k", IP: "127.0.0.1", Scheme: "http", Consumer: "ann/7", Credential: "33333333-3333-4333-8333-333333333333"},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -332,7 +337,7 @@ func TestCallsInTheLogPhase(t *testing.T) {
 	g := startGateway(t, fakeRoute(b), Options{PluginServers: p.server()})
 	for method, ends := range map[string]bool{
 		"kong.nginx.get_ctx": false, "kong.ctx.shared.get": false, "kong.request.get_header": false,
-		"kong.client.get_consumer": false, "kong.request.get_uri_captures": false,
+		"kong.client.get_consumer": false, "kong.client.get_credential": false, "kong.request.get_uri_captures": false,
 		"kong.nginx.get_var": true, "kong.node.get_id": true, "kong.request.get_raw_query": true,
 		"kong.client.get_forwarded_ip": true, "kong.service.set_target": true, "kong.response.set_header": true,
 	} {

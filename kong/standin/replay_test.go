@@ -301,6 +301,9 @@ func stableFields(method string, body []byte) map[string]int {
 		if method == "kong.client.get_consumer" && f.tag == 2 {
 			f.number = 0 // created_at
 		}
+		if method == "kong.client.get_credential" && f.tag == 1 {
+			f.bytes = nil // the id, which Kong draws
+		}
 		fields[fmt.Sprintf("%d: %d %q", f.tag, f.number, f.bytes)]++
 	}
 	if err != nil {

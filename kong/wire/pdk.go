@@ -39,6 +39,7 @@ var (
 // the stand-in gateway offers. A call of another method is added here first.
 var Methods = []Method{
 	{"kong.client.get_consumer", none, (*pb.Consumer)(nil)},
+	{"kong.client.get_credential", none, (*pb.AuthenticatedCredential)(nil)},
 	{"kong.client.get_forwarded_ip", none, text},
 
 	{"kong.ctx.shared.get", text, value},

@@ -13,7 +13,7 @@ var (
 )
 
 var hashFields = slices.Concat(
-	hashKey("hash_on", "Sends the same client to the same backend, by a hash of this. The result is the same on every node, and a weight that grows moves clients only to its own backend."),
+	hashKey("hash_on", "Sends the same client to the same backend, by a hash of this. `consumer` is the consumer's id, or the credential's where there is no consumer. The result is the same on every node, and a weight that grows moves clients only to its own backend."),
 	hashKey("hash_fallback", "What is hashed if a request lacks what `hash_on` says. If it lacks this too, or this is `none`, the backend is chosen by weight."),
 )
 

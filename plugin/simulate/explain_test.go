@@ -81,7 +81,7 @@ c rule`},
   rules[1]: holds: its weights count in place of the backends' own
   rules[2]: not asked, a rule before it holds
   session: the request has no valid cookie at
-  hash_on: the request has no consumer
+  hash_on: the request has no consumer and no credential
   hash_fallback: the request has no header X-User
 * weight: "c", which has 75 % by weight of rules[1]
 c weight, sets a cookie`},
@@ -91,8 +91,18 @@ c weight, sets a cookie`},
   rules[1]: does not hold, because of path_prefix
   rules[2]: does not hold, because of methods
   session: the request has no valid cookie at
-  hash_on: the request has no consumer
+  hash_on: the request has no consumer and no credential
 * hash_fallback: "a", which has 50 % by weight
+  weight: not asked, it is decided
+a hash, sets a cookie`},
+		{"the key of a credential", everything(), split.Facts{Credential: "ann"}, `
+  force_header: the request has no header X-Force
+  rules[0]: does not hold, because of methods, cookie beta
+  rules[1]: does not hold, because of path_prefix
+  rules[2]: does not hold, because of methods
+  session: the request has no valid cookie at
+* hash_on: "a", which has 50 % by weight
+  hash_fallback: not asked, it is decided
   weight: not asked, it is decided
 a hash, sets a cookie`},
 		{"the key of a backend that is down", everything(), split.Facts{Headers: []split.Header{{Name: "X-User", Value: "ann"}}, Down: 1}, `
@@ -101,7 +111,7 @@ a hash, sets a cookie`},
   rules[1]: does not hold, because of path_prefix
   rules[2]: does not hold, because of methods
   session: the request has no valid cookie at
-  hash_on: the request has no consumer
+  hash_on: the request has no consumer and no credential
   hash_fallback: has chosen a backend that cannot be used
   weight: not asked, it is decided
   on_unavailable: "a" cannot be used: redistribute

@@ -17,8 +17,11 @@ type Request struct {
 	Cookies  []string // name=value
 	Captures []string // name=value, of the route's path
 	Consumer Consumer
-	IP       string // empty: none
-	HTTPS    bool
+	// Credential is the id of what the request was authenticated by, which counts where there
+	// is no consumer; empty: none.
+	Credential string
+	IP         string // empty: none
+	HTTPS      bool
 }
 
 // Consumer is the Kong consumer of a request; empty: there is none.
@@ -26,7 +29,7 @@ type Consumer = split.Consumer
 
 // Facts returns the facts of the request. An error names the part that is wrong.
 func (r Request) Facts() (f split.Facts, err error) {
-	f = split.Facts{Method: r.Method, Consumer: r.Consumer, HTTPS: r.HTTPS}
+	f = split.Facts{Method: r.Method, Consumer: r.Consumer, Credential: r.Credential, HTTPS: r.HTTPS}
 	if err := r.refused(); err != nil {
 		return f, err
 	}

@@ -55,6 +55,9 @@ func (c *choice) addMissingKey(i int) {
 	}
 	k := c.s.HashOn[i]
 	step := Step{Part: part, Verdict: "the request has no " + strings.TrimSpace(string(k.On)+" "+k.Name)}
+	if k.On == OnConsumer {
+		step.Verdict += " and no credential"
+	}
 	if !slices.Contains(*c.steps, step) { // redistribute looks for it again
 		*c.steps = append(*c.steps, step)
 	}

@@ -1,6 +1,7 @@
 package split
 
 import (
+	"cmp"
 	"math"
 
 	"github.com/cespare/xxhash/v2"
@@ -92,12 +93,26 @@ func (k *key) point(backend string) float64 {
 	return fraction(digest.Sum64())
 }
 
+// NeedsCredential reports whether the key of a request depends on its credential, as far
+// as its other facts say: it has no consumer, and nothing that is hashed instead of one.
+func (s *Split) NeedsCredential(f *Facts) bool {
+	for i := range s.HashOn {
+		if _, found := keyOf(&s.HashOn[i], f); found {
+			return false
+		}
+		if s.HashOn[i].On == OnConsumer {
+			return true
+		}
+	}
+	return false
+}
+
 // keyOf returns the key of a request, and whether there is one. An empty one is ignored.
 func keyOf(k *Key, f *Facts) (key, bool) {
 	var text string
 	switch k.On {
-	case OnConsumer:
-		text = f.Consumer.ID
+	case OnConsumer: // as Kong's Upstreams
+		text = cmp.Or(f.Consumer.ID, f.Credential)
 	case OnIP:
 		if !f.IP.IsValid() {
 			return key{}, false

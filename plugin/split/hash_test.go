@@ -61,6 +61,8 @@ func TestKeysGoWhereTheyAlwaysWent(t *testing.T) {
 		want  string
 	}{
 		{Key{OnConsumer, ""}, Facts{Consumer: Consumer{ID: "0c7d1d4e-94b5-4b41-9a4c-1d3e7f1a2b3c", Username: "ann"}}, "10.0.0.1:8080"},
+		{Key{OnConsumer, ""}, Facts{Consumer: Consumer{ID: "0c7d1d4e-94b5-4b41-9a4c-1d3e7f1a2b3c"}, Credential: "5b0a7a8e-2f0c-4d59-8f8e-0d8a3a3c9e11"}, "10.0.0.1:8080"},
+		{Key{OnConsumer, ""}, Facts{Credential: "5b0a7a8e-2f0c-4d59-8f8e-0d8a3a3c9e11"}, "canary"},
 		{Key{OnConsumer, ""}, Facts{Consumer: Consumer{ID: "5b0a7a8e-2f0c-4d59-8f8e-0d8a3a3c9e11"}}, "canary"},
 		{Key{OnIP, ""}, Facts{IP: netip.MustParseAddr("203.0.113.7")}, "10.0.0.1:8080"},
 		{Key{OnIP, ""}, Facts{IP: netip.MustParseAddr("::ffff:203.0.113.7")}, "10.0.0.1:8080"},

@@ -7,7 +7,7 @@ import (
 
 // Needs returns the facts that a decision of the split depends on, besides the time, the
 // random bits and the condition of its backends: n for every decision, and more only if
-// no session decides.
+// no session decides, nor what comes before one.
 func (s *Split) Needs() (n, more Needs) {
 	if s.ForceHeader != "" {
 		n.header(s.ForceHeader)
@@ -16,6 +16,7 @@ func (s *Split) Needs() (n, more Needs) {
 		n.match(&s.Rules[i].Match)
 		n.match(&s.Rules[i].Not)
 	}
+	more.Credential = slices.ContainsFunc(s.HashOn, func(k Key) bool { return k.On == OnConsumer })
 	if s.Session == nil {
 		n.keys(s.HashOn)
 		return n, more

@@ -51,7 +51,13 @@ func TestNeeds(t *testing.T) {
 		{"rule by consumer", rule(split.Match{Consumers: []string{"ann"}}), split.Needs{Consumer: true}, split.Needs{}},
 		{"rule by address", rule(split.Match{ClientIPs: []netip.Prefix{{}}}), split.Needs{IP: true}, split.Needs{}},
 		{"rule by what must not hold", split.Split{Rules: []split.Rule{{Not: split.Match{Headers: one("X-Beta"), Methods: []string{"GET"}}}}}, split.Needs{Headers: []string{"X-Beta"}, Method: true}, split.Needs{}},
-		{"key of the consumer", key(split.OnConsumer, ""), split.Needs{Consumer: true}, split.Needs{}},
+		{"key of the consumer", key(split.OnConsumer, ""), split.Needs{Consumer: true}, split.Needs{Credential: true}},
+		{
+			"session, before a key of the consumer",
+			split.Split{Session: &split.Session{}, HashOn: []split.Key{{On: split.OnIP}, {On: split.OnConsumer}}},
+			split.Needs{Cookies: true},
+			split.Needs{Preflight: true, IP: true, Consumer: true, Credential: true},
+		},
 		{"key of the address", key(split.OnIP, ""), split.Needs{IP: true}, split.Needs{}},
 		{"key of a header", key(split.OnHeader, "X-User"), split.Needs{Headers: []string{"X-User"}}, split.Needs{}},
 		{"key of a cookie", key(split.OnCookie, "uid"), split.Needs{Cookies: true}, split.Needs{}},
@@ -72,6 +78,32 @@ func TestNeeds(t *testing.T) {
 		needs, more := test.s.Needs()
 		if diff := cmp.Diff([]split.Needs{test.want, test.more}, []split.Needs{needs, more}, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
+
+// The credential counts where there is neither a consumer nor a key before that.
+func TestNeedsCredential(t *testing.T) {
+	consumer, ip := split.Key{On: split.OnConsumer}, split.Key{On: split.OnIP}
+	known := split.Consumer{ID: "1"}
+	from := netip.MustParseAddr("10.0.0.1")
+	for _, test := range []struct {
+		keys []split.Key
+		f    split.Facts
+		want bool
+	}{
+		{nil, split.Facts{}, false},
+		{[]split.Key{ip}, split.Facts{}, false},
+		{[]split.Key{consumer}, split.Facts{}, true},
+		{[]split.Key{consumer}, split.Facts{Consumer: known}, false},
+		{[]split.Key{consumer, ip}, split.Facts{IP: from}, true},
+		{[]split.Key{ip, consumer}, split.Facts{IP: from}, false},
+		{[]split.Key{ip, consumer}, split.Facts{}, true},
+		{[]split.Key{ip, consumer}, split.Facts{Consumer: known}, false},
+	} {
+		s := split.Split{HashOn: test.keys}
+		if got := s.NeedsCredential(&test.f); got != test.want {
+			t.Errorf("%v of %+v: %t", test.keys, test.f, got)
 		}
 	}
 }

@@ -239,7 +239,10 @@ type Facts struct {
 	Captures []Header   // of the route's path, by name
 	IP       netip.Addr // the forwarded one, as far as it is trusted
 	Consumer Consumer
-	HTTPS    bool // the client came by https
+	// Credential is the id of the credential that the request was authenticated by; empty:
+	// there is none. Only [Split.NeedsCredential] says whether it is needed.
+	Credential string
+	HTTPS      bool // the client came by https
 }
 
 // A Header is a header, or a capture, with its first value.
@@ -252,6 +255,7 @@ type Consumer struct{ ID, CustomID, Username string }
 type Needs struct {
 	Headers                                                     []string
 	Preflight                                                   bool // PreflightHeader, and if the request has it, OriginHeader and the method
+	Credential                                                  bool // where [Split.NeedsCredential] holds of the other facts
 	Method, Path, Query, Cookies, Captures, IP, Consumer, HTTPS bool
 }
 
