@@ -61,6 +61,7 @@ type Plugin struct {
 	Session                struct {
 		Cookie         string `json:"cookie"`
 		MaxAge         int    `json:"max_age"`
+		Renew          bool   `json:"renew"`
 		Path           string `json:"path"`
 		Domain         string `json:"domain"`
 		Secure         string `json:"secure"`

@@ -11,7 +11,7 @@ import (
 
 var rampSessions = &Check{
 	ID: "ramp-sessions", Severity: Warning,
-	Doc: "A ramp on a split with a `session` that lasts as long as the ramp or longer: who has come before stays at the old backend, so that the canary does not get its share.",
+	Doc: "A ramp on a split with a `session` that lasts as long as the ramp or longer, or is renewed: who has come before stays at the old backend, so that the canary does not get its share.",
 	split: func(u *use, r report) {
 		if u.Ramp == nil || u.Session == nil || u.Ramp.Hold != nil {
 			return
@@ -20,14 +20,17 @@ var rampSessions = &Check{
 		for _, step := range u.Ramp.Plan {
 			lasts += step.For
 		}
-		if lasts == 0 || u.Session.MaxAge > 0 && float64(u.Session.MaxAge) < lasts {
+		if lasts == 0 || u.Session.MaxAge > 0 && float64(u.Session.MaxAge) < lasts && !u.Session.Renew {
 			return
 		}
-		age := "until the browser closes, as max_age is 0"
-		if u.Session.MaxAge > 0 {
+		age, way := "until the browser closes, as max_age is 0", ""
+		switch {
+		case u.Session.Renew:
+			age, way = "for as long as it comes, by renew", " without renew"
+		case u.Session.MaxAge > 0:
 			age = fmt.Sprintf("for max_age, %d s", u.Session.MaxAge)
 		}
-		r(at("session"), "pins a client %s, and the ramp is over after %v s: clients that return stay where they are, so that %q gets less than its share; write a max_age that is short beside the ramp, or hash_on in the place of session", age, lasts, u.Ramp.Backend)
+		r(at("session"), "pins a client %s, and the ramp is over after %v s: clients that return stay where they are, so that %q gets less than its share; write a max_age that is short beside the ramp%s, or hash_on in the place of session", age, lasts, u.Ramp.Backend, way)
 	},
 }
 

@@ -104,6 +104,7 @@ func (s *Session) compile(identity string) *split.Session {
 	out := &split.Session{
 		Cookie:      s.Cookie,
 		MaxAge:      time.Duration(s.MaxAge) * time.Second,
+		Renew:       s.Renew,
 		Path:        s.Path,
 		Domain:      s.Domain,
 		Secure:      split.Secure(s.Secure),

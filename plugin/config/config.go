@@ -88,6 +88,7 @@ type Passive struct {
 type Session struct {
 	Cookie         string // its name; empty: one derived from the split's identity
 	MaxAge         int    // 0: until the browser closes
+	Renew          bool   // MaxAge, which is above 0, counts from the last visit
 	Path, Domain   string
 	Secure         string // auto, always or never
 	HTTPOnly       bool

@@ -24,7 +24,7 @@ const everything = `{
 		{"name": "v4", "upstream": "d"}],
 	"hash_on": "header", "hash_on_header": "X-User", "hash_on_cookie": "unread", "hash_fallback": "cookie", "hash_fallback_cookie": "user",
 	"session": {
-		"cookie": "pinned", "max_age": 3.6e3, "path": "/shop", "domain": ".example.com", "secure": "always", "http_only": false,
+		"cookie": "pinned", "max_age": 3.6e3, "renew": true, "path": "/shop", "domain": ".example.com", "secure": "always", "http_only": false,
 		"same_site": "None", "secret": "{braces and spaces}", "previous_secret": "0123456789abcdef", "generation": 7, "$refs": {"secret": "{vault://env/s}"}},
 	"rules": [
 		{"match": {
@@ -62,7 +62,7 @@ func TestEverythingThatDecides(t *testing.T) {
 		Algorithm: "smooth",
 		HashOn:    "header", HashOnHeader: "X-User", HashOnCookie: "unread", HashFallback: "cookie", HashFallbackCookie: "user",
 		Session: &Session{
-			Cookie: "pinned", MaxAge: 3600, Path: "/shop", Domain: ".example.com", Secure: "always", SameSite: "None",
+			Cookie: "pinned", MaxAge: 3600, Renew: true, Path: "/shop", Domain: ".example.com", Secure: "always", SameSite: "None",
 			Secret: "{braces and spaces}", PreviousSecret: "0123456789abcdef", Generation: 7,
 		},
 		Rules: []Rule{
@@ -141,7 +141,7 @@ func TestCompile(t *testing.T) {
 			{Match: split.Match{Methods: []string{"POST"}}, Weights: []int{0, 0, 1, 0}},
 		},
 		Session: &split.Session{
-			Cookie: "pinned", MaxAge: time.Hour, Path: "/shop", Domain: ".example.com", Secure: split.SecureAlways, SameSite: "None",
+			Cookie: "pinned", MaxAge: time.Hour, Renew: true, Path: "/shop", Domain: ".example.com", Secure: split.SecureAlways, SameSite: "None",
 			Secrets: [][]byte{[]byte("{braces and spaces}"), []byte("0123456789abcdef")}, Generation: 7,
 		},
 		HashOn: []split.Key{{On: split.OnHeader, Name: "X-User"}, {On: split.OnCookie, Name: "user"}},

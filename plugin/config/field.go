@@ -101,13 +101,14 @@ type check struct {
 	distinct          []string // these two strings are not the same
 
 	// If ifField is set to ifEquals, or to what ifMatch matches (without both: to
-	// anything), thenField is required; with thenAbsent it must be absent; with thenOneOf
-	// it has to be one of these, or absent.
-	ifField, ifEquals, thenField string
-	ifMatch                      *regexp.Regexp
-	thenAbsent                   bool
-	thenRecord                   bool // the field that is required is a record
-	thenOneOf                    []string
+	// anything), thenField is required; with thenPositive it has to be above 0; with
+	// thenAbsent it must be absent; with thenOneOf it has to be one of these, or absent.
+	ifField, thenField       string
+	ifEquals                 any // a string or a boolean
+	ifMatch                  *regexp.Regexp
+	thenAbsent, thenPositive bool
+	thenRecord               bool // the field that is required is a record
+	thenOneOf                []string
 
 	message string // about thenField, or the second of distinct
 }

@@ -125,13 +125,15 @@ func (c *check) jsonSchema() object {
 		return object{"not": object{"allOf": present}}
 	}
 	condition := object{"required": []string{c.ifField}}
-	if c.ifEquals != "" {
+	if c.ifEquals != nil {
 		condition["properties"] = object{c.ifField: object{"const": c.ifEquals}}
 	} else if c.ifMatch != nil {
 		condition["properties"] = object{c.ifField: object{"pattern": c.ifMatch.String()}}
 	}
 	then := object{"required": []string{c.thenField}}
 	switch {
+	case c.thenPositive:
+		then["properties"] = object{c.thenField: object{"exclusiveMinimum": 0}}
 	case c.thenAbsent:
 		then = object{"not": then}
 	case c.thenOneOf != nil:

@@ -136,7 +136,7 @@ func (c *check) kong() kongCheck {
 		ThenErr: c.thenField + ": " + c.message,
 	}
 	switch {
-	case c.ifEquals != "":
+	case c.ifEquals != nil:
 		conditional.IfMatch = map[string]any{"eq": c.ifEquals}
 	case c.ifMatch != nil:
 		conditional.IfMatch = map[string]any{"match": luaPattern(c.ifMatch.String()), "required": true} // else it holds where there is none
@@ -145,6 +145,8 @@ func (c *check) kong() kongCheck {
 	case c.thenRecord: // Kong fails on a schema that requires a record
 		conditional.ThenAtLeastOneOf, conditional.ThenField, conditional.ThenMatch = []string{c.thenField}, "", nil
 		return kongCheck{ConditionalAtLeastOneOf: conditional}
+	case c.thenPositive:
+		conditional.ThenMatch = map[string]any{"gt": 0}
 	case c.thenAbsent:
 		conditional.ThenMatch = map[string]any{"eq": nil}
 	case c.thenOneOf != nil:

@@ -9,6 +9,12 @@ import (
 // exactDigits is how many digits of a decimal number a float64 keeps, whatever it is.
 const exactDigits = 15
 
+// isZero reports whether a number of JSON's grammar is 0.
+func isZero(text string) bool {
+	n, ok := parseDecimal(text, 0)
+	return ok && n == 0
+}
+
 // parseDecimal parses a number of JSON's grammar exactly, in time that does not depend on
 // its exponent. It returns the number times 10^decimals, or the nearest int; ok is false
 // if the number has more decimals than that. 3.0 and 1e2 have none, 1.5 has one.

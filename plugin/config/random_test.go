@@ -119,7 +119,7 @@ func heed(t *rapid.T, f *field, c *check, record map[string]any) {
 		if value == nil {
 			value = f.field(c.ifField).def
 		}
-		if value == nil || c.ifEquals != "" && value != c.ifEquals {
+		if value == nil || c.ifEquals != nil && value != c.ifEquals {
 			return
 		}
 		if !c.requires() {

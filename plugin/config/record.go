@@ -127,12 +127,12 @@ func (c *check) applies(f *field, n *Node) bool {
 	switch v := n.Get(c.ifField); {
 	case c.ifMatch != nil:
 		return n.set(c.ifField) && v.Kind == String && c.ifMatch.MatchString(v.Text)
-	case c.ifEquals == "":
+	case c.ifEquals == nil:
 		return n.set(c.ifField)
 	case v == nil || v.Kind == Null:
 		return f.field(c.ifField).def == c.ifEquals
 	default:
-		return v.Kind == String && v.Text == c.ifEquals
+		return v.Kind == String && c.ifEquals == v.Text || v.Kind == Bool && c.ifEquals == v.Bool
 	}
 }
 
@@ -146,6 +146,8 @@ func (r *reader) consequence(c *check, n *Node, path string) {
 		wrong = there
 	case c.thenOneOf != nil:
 		wrong = there && at.Kind == String && !slices.Contains(c.thenOneOf, at.Text)
+	case c.thenPositive && there:
+		wrong = at.Kind == Number && isZero(at.Text)
 	default:
 		at, wrong = n, !n.set(c.thenField)
 	}

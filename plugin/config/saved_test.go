@@ -16,7 +16,7 @@ func TestSavedHasNoSecret(t *testing.T) {
 	}
 	saved := c.Saved()
 	const want = `{"algorithm":"smooth","backends":[{"host":"a","name":"a:80","port":80,"weight":0}],"hash_fallback":"none","hash_on":"none",` +
-		`"log_decision":false,"on_unavailable":"fail","session":{"generation":0,"http_only":false,"max_age":0,"path":"/","same_site":"Lax","secure":"auto"}}`
+		`"log_decision":false,"on_unavailable":"fail","session":{"generation":0,"http_only":false,"max_age":0,"path":"/","renew":false,"same_site":"Lax","secure":"auto"}}`
 	if string(saved) != want {
 		t.Errorf("got  %s\nwant %s", saved, want)
 	}

@@ -16,6 +16,10 @@ var session = field{
 			doc: "Seconds that a client stays pinned, 400 days at most, as browsers have it. 0: until the browser closes.",
 		},
 		{
+			name: "renew", kind: kindBoolean, def: false,
+			doc: "A session lasts while it is used: a client that comes when more than half of `max_age` has passed is given the cookie anew. Not at a backend that takes no new clients, such as one of weight 0: sessions there end after `max_age`.",
+		},
+		{
 			name: "path", kind: kindString, def: "/", max: maxPath, none: cookiePathNot, match: uriPath[:1],
 			doc: "The path below which clients send the cookie.",
 		},
@@ -53,6 +57,10 @@ var session = field{
 		},
 	},
 	checks: []check{
+		{
+			ifField: "renew", ifEquals: true, thenField: "max_age", thenPositive: true,
+			message: "has to be above 0 where sessions are renewed: say how many seconds one lasts without a visit, or leave renew out",
+		},
 		{
 			ifField: "same_site", ifEquals: "None", thenField: "secure", thenOneOf: []string{"auto", "always"},
 			message: `must not be "never" where same_site is "None": browsers drop such a cookie`,

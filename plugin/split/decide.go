@@ -100,7 +100,7 @@ type choice struct {
 	absent   Set    // of these, those that do not exist
 	kept     Set    // backends that health checks would put out, but for MaxEjected
 	pins     bool   // a choice by hash or weight begins a session
-	renews   bool   // the session goes on, with a cookie signed by the new secret
+	renews   bool   // the session goes on, with a new cookie
 	replaced int    // the backend in whose place the fallback is
 
 	others bool   // it takes turns of [turns].others
@@ -238,7 +238,8 @@ func (c *choice) weighsByRule() bool { return c.rule >= 0 && c.s.Rules[c.rule].W
 // resume returns the backend of the client's session, or -1 if it has none or its
 // session cannot go on.
 func (c *choice) resume() int {
-	i, current := c.s.pinned(c.f)
+	p := c.s.pinned(c.f)
+	i := p.backend
 	switch {
 	case i < 0:
 		c.add("session", "the request has no valid cookie %s", c.s.Session.Cookie)
@@ -251,7 +252,7 @@ func (c *choice) resume() int {
 	case c.rampRolledBack(i):
 		c.add("session", "the cookie names %q, whose ramp was rolled back", c.s.Backends[i].Name)
 	default:
-		c.renews = !current
+		c.renews = !p.current || c.s.Session.Renew && p.aged && c.weights.weighted.Has(i)
 		return i
 	}
 	return -1

@@ -19,8 +19,11 @@ import (
 // the first two as variable-length integers of encoding/binary. The code is over the
 // split's identity too, so that no split accepts another one's cookies. A cookie is set
 // only when it changes, not for every request: so a session ends at its expiry, however
-// often the client comes. A cookie that the previous secret has signed is replaced by
-// one that the new secret signs.
+// often the client comes. With Renew, it is set anew when more than half of MaxAge has
+// passed, which is rare for clients that come often: so a session ends when the client has
+// not come for MaxAge, or for half of it at the least. One at a backend that takes no new
+// clients is not renewed, so that weight 0 drains it within MaxAge. A cookie that the
+// previous secret has signed is replaced by one that the new secret signs.
 
 const (
 	codeSize = sha256.Size
@@ -34,50 +37,62 @@ const (
 
 var encoding = base64.RawURLEncoding
 
-// pinned returns the backend that a client's cookies pin it to, or -1, and whether the
-// first secret has signed that cookie.
-func (s *Split) pinned(f *Facts) (backend int, current bool) {
+// A pin is what a valid cookie says.
+type pin struct {
+	backend int  // or -1: there is no such cookie
+	current bool // the first secret has signed it
+	aged    bool // more than half of MaxAge has passed
+}
+
+var unpinned = pin{backend: -1}
+
+// pinned returns what a client's cookies pin it to.
+func (s *Split) pinned(f *Facts) pin {
 	header := f.Cookies
 	for range mostCookies {
 		value, rest, found := nextCookie(header, s.Session.Cookie)
 		if !found {
 			break
 		}
-		if backend, current = s.verify(value, f.Now); backend >= 0 {
-			return backend, current
+		if p := s.verify(value, f.Now); p.backend >= 0 {
+			return p
 		}
 		header = rest
 	}
-	return -1, false
+	return unpinned
 }
 
 // verify decodes a cookie's value. One that is forged, expired, of another generation or
 // of no backend is ignored: the backend is -1 then.
-func (s *Split) verify(value string, now time.Time) (backend int, current bool) {
+func (s *Split) verify(value string, now time.Time) pin {
 	if len(value) > longestCookie {
-		return -1, false
+		return unpinned
 	}
 	raw, err := encoding.DecodeString(value)
 	if err != nil || len(raw) < codeSize {
-		return -1, false
+		return unpinned
 	}
 	content, code := raw[:len(raw)-codeSize], raw[len(raw)-codeSize:]
 	signer := slices.IndexFunc(s.Session.Secrets, func(secret []byte) bool {
 		return hmac.Equal(code, s.code(secret, content))
 	})
 	if signer < 0 {
-		return -1, false
+		return unpinned
 	}
 	generation, n := binary.Uvarint(content)
 	if n <= 0 || generation != uint64(s.Session.Generation) {
-		return -1, false
+		return unpinned
 	}
 	content = content[n:]
 	expiry, n := binary.Uvarint(content)
 	if n <= 0 || expiry != 0 && now.Unix() >= int64(expiry) {
-		return -1, false
+		return unpinned
 	}
-	return s.index(string(content[n:])), signer == 0
+	return pin{
+		backend: s.index(string(content[n:])),
+		current: signer == 0,
+		aged:    expiry != 0 && time.Unix(int64(expiry), 0).Sub(now) < s.Session.MaxAge/2,
+	}
 }
 
 // A browser asks by a CORS preflight whether it may send a request to another origin. It

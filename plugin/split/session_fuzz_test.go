@@ -30,7 +30,7 @@ func FuzzCookie(f *testing.F) {
 		f.Add(cookies, "1")
 	}
 	f.Fuzz(func(t *testing.T, cookies, name string) {
-		backend, _ := s.pinned(&Facts{Now: now, Cookies: cookies})
+		backend := s.pinned(&Facts{Now: now, Cookies: cookies}).backend
 		if backend >= 0 {
 			_, want := signed(backend)
 			found := false
@@ -51,8 +51,8 @@ func FuzzCookie(f *testing.F) {
 			return
 		}
 		pair, _, _ := strings.Cut(own.setCookie(1, &Facts{Now: now}), ";")
-		if backend, current := own.pinned(&Facts{Now: now, Cookies: cookies + "; " + pair}); backend != 1 || !current {
-			t.Fatalf("after %q the cookie of %q pins to %d", cookies, name, backend)
+		if p := own.pinned(&Facts{Now: now, Cookies: cookies + "; " + pair}); p != (pin{backend: 1, current: true}) {
+			t.Fatalf("after %q the cookie of %q says %+v", cookies, name, p)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"kong-traffic-split/plugin/split"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 const secret, otherSecret = "0123456789abcdef", "fedcba9876543210"
@@ -177,6 +178,82 @@ func TestSessions(t *testing.T) {
 			t.Errorf("%s: the cookie leads to %d by %s and sets %q (%v)", test.name, again.Backend, again.Reason, again.SetCookie, err)
 		}
 	}
+}
+
+// A session is renewed in the second half of its time, where its backend takes new clients.
+func TestRenew(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		after  time.Duration
+		change func(s *split.Split) // nil: none
+		reason split.Reason
+		sets   bool
+	}{
+		{"in the first half", 30 * time.Minute, nil, split.BySession, false},
+		{"in the second half", 30*time.Minute + 1, nil, split.BySession, true},
+		{"at the end", time.Hour - 1, nil, split.BySession, true},
+		{"too late", time.Hour, nil, split.ByWeight, true},
+		{"without renew", time.Hour - 1, func(s *split.Split) { s.Session.Renew = false }, split.BySession, false},
+		{"of another max_age", time.Minute, func(s *split.Split) { s.Session.MaxAge = 2 * time.Hour }, split.BySession, true},
+		{"that never expires", time.Hour, func(s *split.Split) { s.Session.MaxAge = 0 }, split.BySession, false},
+		{"at a backend that drains", time.Hour - 1, func(s *split.Split) { s.Backends[1].Weight = 0 }, split.BySession, false},
+		{"at one that drains, with a new secret", time.Hour - 1, func(s *split.Split) {
+			s.Backends[1].Weight, s.Session.Secrets = 0, [][]byte{[]byte(otherSecret), []byte(secret)}
+		}, split.BySession, true},
+		{"at the end of the other's ramp", time.Hour - 1, func(s *split.Split) {
+			s.Ramp = &split.Ramp{Backend: 0, To: 10000, Start: noon.Add(-time.Hour), Duration: time.Hour}
+		}, split.BySession, false},
+		{"at what a rule gives a weight", time.Hour - 1, func(s *split.Split) { s.Rules = []split.Rule{{Weights: []int{0, 1, 0}}} }, split.BySession, true},
+		{"in a CORS preflight", time.Hour - 1, nil, split.BySession, false},
+	} {
+		s := sessions()
+		s.Session.Renew = true
+		made := sessions()
+		if test.name == "that never expires" {
+			made.Session.MaxAge = 0
+		}
+		f := split.Facts{Cookies: pinTo(t, made, "1", noon), Now: noon.Add(test.after)}
+		if test.name == "in a CORS preflight" {
+			f.Method, f.Headers = "OPTIONS", []split.Header{{Name: split.OriginHeader, Value: "a"}, {Name: split.PreflightHeader, Value: "GET"}}
+		}
+		if test.change != nil {
+			test.change(s)
+		}
+		d, err := split.Decide(s, split.NewState(s), &f)
+		if err != nil || d.Reason != test.reason || (d.SetCookie != "") != test.sets || d.Reason == split.BySession && d.Backend != 1 {
+			t.Errorf("%s: %d by %s and sets %q (%v)", test.name, d.Backend, d.Reason, d.SetCookie, err)
+		}
+	}
+}
+
+// A session lasts as long as the client comes in time, and is set anew once in each half of
+// max_age at most, however often that is.
+func TestRenewedSessionsLast(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := sessions()
+		s.Session.Renew, s.Session.MaxAge = true, time.Duration(rapid.IntRange(4, 100).Draw(t, "max_age"))*time.Second
+		st, now := split.NewState(s), noon
+		first, err := split.Decide(s, st, &split.Facts{Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cookie, set := first.SetCookie, now
+		for range rapid.IntRange(1, 50).Draw(t, "visits") {
+			now = now.Add(time.Duration(rapid.Int64Range(1, int64(s.Session.MaxAge/2-time.Second)).Draw(t, "pause")))
+			pair, _, _ := strings.Cut(cookie, ";")
+			d, err := split.Decide(s, st, &split.Facts{Now: now, Cookies: pair})
+			if err != nil || d.Reason != split.BySession || d.Backend != first.Backend {
+				t.Fatalf("%v after it was set: %d by %s (%v)", now.Sub(set), d.Backend, d.Reason, err)
+			}
+			if d.SetCookie == "" {
+				continue
+			}
+			if age := now.Sub(set); age < s.Session.MaxAge/2-time.Second { // expiries are whole seconds
+				t.Fatalf("set anew after %v of %v", age, s.Session.MaxAge)
+			}
+			cookie, set = d.SetCookie, now
+		}
+	})
 }
 
 // A backend that turns out not to exist loses its sessions like one that is known not

@@ -114,6 +114,7 @@ const (
 type Session struct {
 	Cookie      string        // its name
 	MaxAge      time.Duration // 0: until the browser closes
+	Renew       bool          // MaxAge counts from the last visit, to within half of it; only where it is above 0
 	Path        string
 	Domain      string
 	Secure      Secure
