@@ -2,6 +2,7 @@ package httproute
 
 import (
 	"bytes"
+	"cmp"
 	"strconv"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
@@ -56,11 +57,15 @@ func (c *converter) kicBackend(p *plan, b *backend) object {
 		o.put("protocol", b.protocol)
 	}
 	if b.changes.path != nil {
-		if on, _ := strconv.ParseBool(p.rule.route.annotations["konghq.com/strip-path"]); on {
+		strips, _ := strconv.ParseBool(p.rule.route.annotations["konghq.com/strip-path"])
+		switch {
+		case strips:
 			o.putSome("path", b.path)
-		} else {
+		case c.options.Flavor == Expressions: // with which Kong does not tell what has matched
 			at := b.changes.at[gateway.HTTPRouteFilterURLRewrite].fields("urlRewrite", "path")
-			p.rule.route.doc.leave(at, "Kong's ingress controller makes routes that keep the path, in which the prefix cannot be replaced: see the annotation konghq.com/strip-path")
+			p.rule.route.doc.leave(at, "with the router's flavor expressions, Kong's ingress controller makes routes that keep the path and do not tell the plugin what of it they match: annotate the route with konghq.com/strip-path: \"true\"")
+		default:
+			o.put("replace_prefix", cmp.Or(b.path, "/"))
 		}
 	}
 	o.putSome("host_header", p.hostname(b))

@@ -93,7 +93,7 @@ spec:
 `, `spec.rules[0].backendRefs[1].name: warning: there is no Service web/gone`,
 		},
 		{
-			"what the routes that the controller makes do not allow", `
+			"the prefix of a backend, of which the controller's routes keep the path", `
   - matches: [{path: {value: /a}}]
     backendRefs:
     - name: one
@@ -104,8 +104,9 @@ spec:
     - name: one
       host: one.web.svc.cluster.local
       port: 80
+      replace_prefix: /b
       weight: 1
-`, `spec.rules[0].backendRefs[0].filters[0].urlRewrite.path: warning: Kong's ingress controller makes routes that keep the path`,
+`, "",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -126,5 +127,65 @@ spec:
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// The prefix of a single backend is replaced by the plugin, unless Kong takes off what the
+// route has matched, or does not tell what that was.
+func TestKICPrefixes(t *testing.T) {
+	const manifest = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop, namespace: web, annotations: {konghq.com/strip-path: "STRIP"}}
+spec:
+  parentRefs: [{name: kong}]
+  rules:
+  - matches: [{path: {value: /a}}]
+    backendRefs:
+    - {name: one, port: 80}
+    - name: two
+      port: 80
+      filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: PREFIX}}}]
+---
+{apiVersion: v1, kind: Service, metadata: {name: one, namespace: web}, spec: {ports: [{port: 80}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: two, namespace: web}, spec: {ports: [{port: 80}]}}
+`
+	const refused = `spec.rules[0].backendRefs[1].filters[0].urlRewrite.path: with the router's flavor expressions, Kong's ingress controller makes routes that keep the path and do not tell the plugin what of it they match: annotate the route with konghq.com/strip-path: "true"`
+	for _, test := range []struct{ strip, prefix, flavor, want, problem string }{
+		{"false", "/b/c", "", "replace_prefix: /b/c", ""},
+		{"false", "/b/", "", "replace_prefix: /b", ""},
+		{"false", "/", "", "replace_prefix: /", ""},
+		{"false", `""`, Traditional, "replace_prefix: /", ""},
+		{"false", "/b", Expressions, "", refused},
+		{"true", "/b", "", "path: /b", ""},
+		{"true", "/b", Expressions, "path: /b", ""},
+		{"true", "/", "", "", ""},
+	} {
+		text := strings.NewReplacer("STRIP", test.strip, "PREFIX", test.prefix).Replace(manifest)
+		out, problems := Convert([]Source{{Name: "x.yaml", Data: []byte(text)}}, Options{To: KIC, Flavor: test.flavor})
+		if test.problem != "" {
+			if len(problems) != 1 || !strings.HasSuffix(problems[0].String(), test.problem) {
+				t.Errorf("%+v: %v", test, problems)
+			}
+			continue
+		}
+		if len(problems) > 0 {
+			t.Errorf("%+v: %v", test, problems)
+			continue
+		}
+		_, two, _ := strings.Cut(string(out.Splits), "- name: two\n")
+		var got []string
+		for line := range strings.SplitSeq(two, "\n") {
+			if line = strings.TrimSpace(line); strings.Contains(line, "path: ") || strings.Contains(line, "replace_prefix: ") {
+				got = append(got, line)
+			}
+		}
+		if strings.Join(got, ", ") != test.want {
+			t.Errorf("%+v: %q", test, got)
+		}
+		if one, _, _ := strings.Cut(string(out.Splits), "- name: two\n"); strings.Contains(one, "path: ") || strings.Contains(one, "prefix") {
+			t.Errorf("%+v: the other backend is changed, too: %s", test, one)
+		}
 	}
 }

@@ -119,8 +119,12 @@ func (m *Maker) convert(in input, plugin *unstructured.Unstructured, out *Route)
 		out.report(err.Error())
 		return nil, true
 	}
+	flavor := ""
+	if m.options.Expressions {
+		flavor = httproute.Expressions
+	}
 	converted, problems := httproute.Convert([]httproute.Source{{Name: "cluster", Data: data}}, httproute.Options{
-		To: httproute.KIC, Partial: true, Strict: true,
+		To: httproute.KIC, Flavor: flavor, Partial: true, Strict: true,
 		ClusterDomain: m.options.ClusterDomain, SessionSecret: m.options.SessionSecret,
 	})
 	refused := false // by the plugin, which is told already

@@ -169,6 +169,13 @@ func TestRoutes(t *testing.T) {
 			problems: "novelty",
 		},
 		{
+			name: "the prefix of a single backend, with the router that does not tell it", expressions: true,
+			text: documents(one, pluginText, route(ours, `  - matches: [{path: {value: /a}}]
+    backendRefs: [{name: one, port: 80, filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /b}}}]}]`)),
+			want:     []string{"httproute.web.shop._.0.0: one=1"},
+			problems: "with the router's flavor expressions",
+		},
+		{
 			name: "a redirect needs none", text: documents(pluginText, route(ours, `  - filters: [{type: RequestRedirect, requestRedirect: {hostname: other.example}}]`)),
 		},
 		{
