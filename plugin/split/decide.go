@@ -161,7 +161,7 @@ func (c *choice) conclude(backend int, reason Reason, err error) (Decision, erro
 		c.addFailure(err)
 		return Decision{}, err
 	}
-	d := Decision{Backend: backend, Reason: reason, Revision: c.s.Revision, pins: c.pins, replaced: c.replaced, others: c.others, stage: c.stage, Subject: c.st.Subject(backend), Kept: c.kept}
+	d := Decision{Backend: backend, Reason: reason, Revision: c.s.Revision, pins: c.pins, replaced: c.replaced, others: c.others, stage: c.stage, Subject: c.st.Subject(backend), Kept: c.kept, weights: c.weights, unusable: c.unusable}
 	if c.s.Ramp != nil {
 		d.RolledBack = c.st.rolledBack()
 	}

@@ -36,6 +36,7 @@ type Split struct {
 	HashOn      []Key    // hash_on, then hash_fallback; empty: by weight alone
 	Ramp        *Ramp    // nil: the weights are constant
 	MaxEjected  *int     // how much of the weights health checks may put out at once, in hundredths of a percent; nil: all
+	Retry       *Retry   // nil: no request is tried on another backend
 }
 
 // index returns the index of the backend of that name, or -1.
@@ -211,10 +212,13 @@ const (
 	ByWeight Reason = "weight"
 	// ByFallback: it takes the place of a backend that could not be used.
 	ByFallback Reason = "fallback"
+	// ByRetry: the request has failed on another backend. No decision has it, as it comes
+	// after one.
+	ByRetry Reason = "retry"
 )
 
 // Reasons are all of them. It must not be changed.
-var Reasons = [...]Reason{ByForce, BySession, ByRule, ByHash, ByWeight, ByFallback}
+var Reasons = [...]Reason{ByForce, BySession, ByRule, ByHash, ByWeight, ByFallback, ByRetry}
 
 // Facts are what a decision may depend on apart from the split and its state.
 // [Split.Needs] returns which of them a split reads; the others need not be set.
@@ -274,6 +278,8 @@ type Decision struct {
 	others   bool   // it takes turns of [turns].others
 	replaced int    // the backend in whose place the fallback is
 	stage    *stage // by which it took a turn; nil: it took none
+	weights  *stage // those that counted, with all backends
+	unusable Set    // backends that could not be used
 }
 
 // A Set is a set of backends, one bit for each index.

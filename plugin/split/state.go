@@ -18,6 +18,7 @@ type State struct {
 	split    *Split
 	own      *turns     // by the split's own weights
 	rules    []*turns   // by the weights of each rule; nil for a rule without weights
+	retries  []*turns   // after the failures of each backend; nil: there are no retries
 	stepping sync.Mutex // held to go on to another share of the ramp
 	missing  missing
 	slow     Set           // the backends that have slow starts
@@ -68,17 +69,18 @@ func newState(s *Split, from *State) *State {
 			st.rules[i] = heir(nil, int64s(r.Weights))
 		}
 	}
+	st.retries = retriesOf(s, names, from)
 	return st
 }
 
 // Fits reports whether s can use st itself: whether both have the same backends in the
 // same order, with the same proportions in the split and in each rule, the same passive
-// health checks, slow starts and MaxEjected, and the same ramp.
+// health checks, slow starts, MaxEjected and retries, and the same ramp.
 func (st *State) Fits(s *Split) bool {
 	return slices.EqualFunc(st.split.Backends, s.Backends, func(a, b Backend) bool {
 		return sameName(a, b) && a.Destination == b.Destination && equal(a.Passive, b.Passive) && a.SlowStart == b.SlowStart
 	}) &&
-		equal(st.split.MaxEjected, s.MaxEjected) &&
+		equal(st.split.MaxEjected, s.MaxEjected) && equal(st.split.Retry, s.Retry) &&
 		slices.Equal(reduced(weightsOf(st.split.Backends), 0), reduced(weightsOf(s.Backends), 0)) &&
 		slices.EqualFunc(st.split.Rules, s.Rules, sameWeights) &&
 		sameRamp(st.split, s)
@@ -108,8 +110,7 @@ func pruneTurns(states []*State) {
 		return slices.ContainsFunc(states, func(st *State) bool { return st.split.index(name) >= 0 })
 	}
 	for _, st := range slices.Backward(states) {
-		st.own.prune(has)
-		for _, t := range st.rules {
+		for _, t := range slices.Concat([]*turns{st.own}, st.rules, st.retries) {
 			if t != nil {
 				t.prune(has)
 			}
