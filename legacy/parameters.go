@@ -118,12 +118,16 @@ type Plugin struct {
 			Wait           bool    `json:"wait"`
 		} `json:"guard"`
 	} `json:"ramp"`
-	OnUnavailable  string  `json:"on_unavailable"`
-	Fallback       string  `json:"fallback"`
-	MaxEjected     float64 `json:"max_ejected"`
-	ResponseHeader string  `json:"response_header"`
-	LogDecision    bool    `json:"log_decision"`
-	Split          string  `json:"split"`
+	OnUnavailable string  `json:"on_unavailable"`
+	Fallback      string  `json:"fallback"`
+	MaxEjected    float64 `json:"max_ejected"`
+	Retry         struct {
+		Max     int    `json:"max"`
+		Backend string `json:"backend"`
+	} `json:"retry"`
+	ResponseHeader string `json:"response_header"`
+	LogDecision    bool   `json:"log_decision"`
+	Split          string `json:"split"`
 
 	instance *instance // as a pointer it is no part of the schema
 }

@@ -17,6 +17,7 @@ type backend struct {
 	target      string // the host, as Kong takes it
 	named       bool   // the destination is one that Kong looks up
 	overrides   overrides
+	another     another
 	setUpstream call
 	headers     []byte // that its requests have set or removed, as set_headers takes them
 	withoutHost call   // sets these, and leaves the Host alone; none where there are none
@@ -31,7 +32,10 @@ func (b *backend) prepare(c *config.Config, i int) {
 	if strings.Contains(b.target, ":") { // without brackets, a Service with an IP address as its host goes nowhere
 		b.target = "[" + b.target + "]"
 	}
-	b.overrides.prepare(&b.Backend, b.target)
+	b.overrides.prepare(&b.Backend, b.target, c.Retry != nil)
+	if c.Retry != nil {
+		b.another.prepare(c, &b.Backend, b.target)
+	}
 	b.setUpstream = textCall("kong.service.set_upstream", b.Upstream)
 	if b.headers = changedHeaders(&b.RequestHeaders); len(b.headers) > 0 {
 		b.withoutHost = setHeaders(b.headers)
@@ -74,10 +78,11 @@ func (r *request) direct(b *backend, chosen bool) (found bool, err error) {
 }
 
 // overrides reports whether what b asks for takes more than the calls by which Kong is told
-// a destination: limits of its own, or a name where the Service's host is an IP address.
+// a destination: limits of its own, other backends after it, or a name where the Service's
+// host is an IP address.
 func (r *request) overrides(b *backend) (bool, error) {
-	if b.overrides.limits || !b.named {
-		return b.overrides.limits, nil
+	if b.overrides.always || !b.named {
+		return b.overrides.always, nil
 	}
 	s, err := r.askService()
 	return s.IsIP, err

@@ -40,11 +40,12 @@ var balancerFields = []struct {
 type overrides struct {
 	entries []byte // of a Struct
 	limits  bool   // timeouts or retries are among them
+	always  bool   // the backend is told by them whatever the Service is
 	// last is the call that writes them, by what was read.
 	last atomic.Pointer[keyedCall[string]]
 }
 
-func (o *overrides) prepare(b *config.Backend, target string) {
+func (o *overrides) prepare(b *config.Backend, target string, retried bool) {
 	put := func(name string, value []byte) {
 		o.entries = append(o.entries, structEntry(name, value)...)
 	}
@@ -62,19 +63,21 @@ func (o *overrides) prepare(b *config.Backend, target string) {
 		putText("host", target)
 		putNumber("port", float64(b.Port))
 	}
-	for _, timeout := range []struct {
-		name    string
-		seconds float64
-	}{{"connect_timeout", b.Timeouts.Connect}, {"send_timeout", b.Timeouts.Write}, {"read_timeout", b.Timeouts.Read}} {
-		if timeout.seconds > 0 {
-			o.limits = true
-			putNumber(timeout.name, float64(config.Seconds(timeout.seconds).Milliseconds()))
+	o.limits = b.HasLimits()
+	o.always = o.limits || retried
+	for _, f := range timeoutFields {
+		if seconds := f.of(&b.Timeouts); seconds > 0 {
+			put(f.name, milliseconds(seconds))
 		}
 	}
 	if b.Retries != nil {
-		o.limits = true
 		putNumber("retries", float64(*b.Retries))
 	}
+}
+
+// milliseconds is an encoded Value of a number of seconds.
+func milliseconds(seconds float64) []byte {
+	return numberValue(float64(config.Seconds(seconds).Milliseconds()))
 }
 
 // askBalancer reads balancer_data, as it was before Kong was told anything: an encoded
@@ -111,6 +114,9 @@ func (r *request) override(b *backend) error {
 func (r *request) cannotOverride(b *backend, lacks string) error {
 	if b.overrides.limits {
 		return misconfigured("backend %q: this Kong's %s is not that of Kong 3.9, by which timeouts and retries of a backend are set: it lacks %s: leave them out", b.Name, balancerKey, lacks)
+	}
+	if b.overrides.always {
+		return misconfigured("retry: this Kong's %s is not that of Kong 3.9, by which requests are tried on another backend: it lacks %s: leave retry out", balancerKey, lacks)
 	}
 	s, err := r.askService()
 	if err != nil {
@@ -164,18 +170,34 @@ func entryName(entry []byte) (name []byte) {
 	return name
 }
 
+// fieldOf returns the Value of that name in an encoded Value, which is a Struct that has it.
+func fieldOf(value []byte, name string) (found []byte) {
+	eachEntry(value, func(entry string, v []byte) {
+		if entry == name {
+			found = v
+		}
+	})
+	return found
+}
+
+// eachEntry calls take with the name and the Value of each entry of an encoded Value, which
+// is a Struct.
+func eachEntry(value []byte, take func(name string, v []byte)) {
+	eachField(value, valueStruct, func(table []byte) {
+		eachField(table, structFields, func(entry []byte) {
+			eachField(entry, entryValue, func(v []byte) { take(string(entryName(entry)), v) })
+		})
+	})
+}
+
 // lackingFields names those of balancerFields that an encoded Value does not have, or not
 // of their kind; empty: it has all.
 func lackingFields(value []byte) string {
 	found := map[string]protowire.Number{}
-	eachField(value, valueStruct, func(table []byte) {
-		eachField(table, structFields, func(entry []byte) {
-			eachField(entry, entryValue, func(v []byte) {
-				if number, _, n := protowire.ConsumeTag(v); n > 0 {
-					found[string(entryName(entry))] = number
-				}
-			})
-		})
+	eachEntry(value, func(name string, v []byte) {
+		if number, _, n := protowire.ConsumeTag(v); n > 0 {
+			found[name] = number
+		}
 	})
 	var lacks []string
 	for _, f := range balancerFields {

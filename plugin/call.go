@@ -70,6 +70,7 @@ const (
 	entryKey, entryValue   = 1, 2
 	valueNumber            = 2
 	valueString            = 3
+	valueBool              = 4
 	valueStruct, valueList = 5, 6
 	listValues             = 1
 )

@@ -28,12 +28,14 @@ type fileRevision struct {
 	loaded   bool // there are split files
 	splits   map[string]*live
 	gone     map[string]*live // that have vanished, and stay in use
+	retried  bool             // requests of some are tried on other backends
 	observed bool             // the outcomes of some split's requests matter
 }
 
 func (r *fileRevision) add(splits map[string]*live, name string, l *live) {
 	splits[name] = l
 	r.observed = r.observed || l.observed
+	r.retried = r.retried || l.split.Retry != nil
 }
 
 // get returns the split of that name, or the one that has vanished; nil: there is none.

@@ -279,7 +279,7 @@ func decodeKV(args []byte) (key, value string, err error) {
 			_, _, n := protowire.ConsumeTag(raw)
 			bytes, _ := protowire.ConsumeBytes(raw[n:])
 			value = string(bytes)
-		} else if v.GetStructValue() != nil {
+		} else if v.GetStructValue() != nil || v.GetListValue() != nil {
 			text, _ := json.Marshal(v.AsInterface())
 			value = string(text)
 		} else {

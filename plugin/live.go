@@ -13,29 +13,31 @@ import (
 // its tally it never changes; its state is shared with every revision that has the
 // same weights and ramp, and what befalls backends and ramps with all of them.
 type live struct {
-	split       *split.Split
-	state       *split.State
-	since       time.Time                                  // it is in use
-	seq         int64                                      // of a row's config: higher with each that a worker of Kong's loads; 0: not known
-	stateKey    string                                     // the key of its saved state
-	backends    []backend                                  // in the order of split.Backends
-	wanted      wants                                      // what any of them depends on
-	wantedByAll wants                                      // likewise, what every one with a share does
-	probed      bool                                       // some of them are
-	changed     func(backend int) time.Time                // [split.Facts.Changed]; nil: nothing depends on it
-	facts, more []fact                                     // that a decision depends on, and what only one that no session makes does
-	reads       []call                                     // of facts
-	laterReads  [][]call                                   // of more
-	path        bool                                       // the path is among these
-	allHeaders  bool                                       // all headers that the client has sent are among these
-	needsHTTP   string                                     // parameters that a TCP or TLS connection cannot have
-	service     int                                        // the index of the backend that is the route's own Service; -1: none is
-	observed    bool                                       // the outcomes of its requests matter
-	entry       string                                     // its name in the split files; empty: it is a row's own
-	marks       []atomic.Pointer[keyedCall[split.Subject]] // for the log phase then, in the order of the backends
-	logs        bool                                       // decisions are added to what log plugins write
-	watches     watches
-	tally       tally
+	split          *split.Split
+	state          *split.State
+	since          time.Time                                  // it is in use
+	seq            int64                                      // of a row's config: higher with each that a worker of Kong's loads; 0: not known
+	stateKey       string                                     // the key of its saved state
+	backends       []backend                                  // in the order of split.Backends
+	wanted         wants                                      // what any of them depends on
+	wantedByAll    wants                                      // likewise, what every one with a share does
+	probed         bool                                       // some of them are
+	changed        func(backend int) time.Time                // [split.Facts.Changed]; nil: nothing depends on it
+	facts, more    []fact                                     // that a decision depends on, and what only one that no session makes does
+	reads          []call                                     // of facts
+	laterReads     [][]call                                   // of more
+	path           bool                                       // the path is among these
+	allHeaders     bool                                       // all headers that the client has sent are among these
+	needsHTTP      string                                     // parameters that a TCP or TLS connection cannot have
+	service        int                                        // the index of the backend that is the route's own Service; -1: none is
+	observed       bool                                       // the outcomes of its requests matter
+	judged         bool                                       // likewise, to a guard or to passive health checks
+	changesHeaders bool                                       // between two tries of a request
+	entry          string                                     // its name in the split files; empty: it is a row's own
+	marks          []atomic.Pointer[keyedCall[split.Subject]] // for the log phase then, in the order of the backends
+	logs           bool                                       // decisions are added to what log plugins write
+	watches        watches
+	tally          tally
 
 	config      *config.Config
 	used        atomic.Int64  // of one in the split files: when a row on a route last used it, in Unix seconds, to the hour
@@ -51,7 +53,7 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 	l := &live{
 		split: s, state: st, since: time.Now(), entry: name, stateKey: rowStates + s.Identity, backends: make([]backend, len(c.Backends)), tally: newTally(s, was),
 		wantedByAll: ^wants(0), service: -1, needsHTTP: c.NeedsHTTP(),
-		observed: isObserved(s), logs: c.LogDecision, config: c,
+		observed: isJudged(s) || s.Retry != nil, judged: isJudged(s), changesHeaders: c.RetryChangesHeaders(), logs: c.LogDecision, config: c,
 	}
 	if name != "" {
 		l.stateKey = fileStates + name
@@ -65,7 +67,13 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 	l.allHeaders = slices.ContainsFunc(l.reads, func(c call) bool { return c.Method == "kong.request.get_headers" })
 	for i := range c.Backends {
 		l.backends[i].prepare(c, i)
-		w := wantsOf(&c.Backends[i])
+		w := wantsOf(&c.Backends[i], c.Retry != nil)
+		if c.Retry != nil {
+			w |= wantsService
+		}
+		if l.changesHeaders {
+			w |= wantsRoute
+		}
 		l.wanted |= w
 		if c.Backends[i].Weight > 0 {
 			l.wantedByAll &= w

@@ -32,8 +32,9 @@ var (
 	getStatus = textCall("kong.response.get_header", "grpc-status")
 )
 
-// isObserved reports whether the outcomes of a split's requests matter.
-func isObserved(s *split.Split) bool {
+// isJudged reports whether a guard or passive health checks need the outcomes of a split's
+// requests.
+func isJudged(s *split.Split) bool {
 	return s.Ramp != nil && s.Ramp.Guard != nil ||
 		slices.ContainsFunc(s.Backends, func(b split.Backend) bool { return b.Passive != nil })
 }
@@ -58,6 +59,9 @@ func (i *Instance) outcomeReads(now time.Time) []call {
 		return nil
 	}
 	reads := outcomeReads
+	if i.retries() {
+		reads = append(reads[:len(reads):len(reads)], getTried)
+	}
 	if service, known := i.service.known(now); !known {
 		return append(reads[:len(reads):len(reads)], getService)
 	} else if service.IsGRPC() {
@@ -118,15 +122,28 @@ func (r *request) observe() error {
 		return nil
 	}
 	what, latency, err := r.outcome(service.IsGRPC())
-	if err != nil || what == nothing {
+	if err != nil {
 		return err
 	}
+	if l.split.Retry != nil {
+		if i, subject, err = r.observeTries(l, i, subject, what); err != nil || i < 0 {
+			return err
+		}
+	}
+	if what == nothing {
+		return nil
+	}
+	return r.judge(l, i, subject, what, latency)
+}
+
+// judge counts what has become of a request at a backend, and does what follows from it.
+func (r *request) judge(l *live, backend int, subject split.Subject, what class, latency time.Duration) error {
 	unhealthy := l.watches.unhealthy()
 	events := l.state.Observe(split.Outcome{
-		Backend: i, Subject: subject, Failed: what.failed(), Latency: latency, Unusable: unhealthy | l.state.Missing(),
+		Backend: backend, Subject: subject, Failed: what.failed(), Latency: latency, Unusable: unhealthy | l.state.Missing(),
 		Unhealthy: unhealthy, Changed: l.changed,
 	}, r.now)
-	l.tally.observed(i, what, latency) // whoever sees the count sees what follows from it
+	l.tally.observed(backend, what, latency) // whoever sees the count sees what follows from it
 	return r.report(l, events)
 }
 

@@ -33,10 +33,10 @@ const (
 	wantsMatching // what of the path the route has matched
 )
 
-func wantsOf(b *config.Backend) (w wants) {
-	limits := b.HasLimits()
+func wantsOf(b *config.Backend, retried bool) (w wants) {
+	overridden := b.HasLimits() || retried
 	switch {
-	case limits:
+	case overridden:
 		w |= wantsBalancer
 	case b.Named():
 		w |= wantsService | wantsServiceHost
@@ -55,7 +55,7 @@ func wantsOf(b *config.Backend) (w wants) {
 		w |= wantsRoute | wantsHostUnlessPreserved
 	case b.HostHeader == "preserve":
 		w |= wantsHost
-	case b.HostHeader == "" && b.Host != "" && !limits:
+	case b.HostHeader == "" && b.Host != "" && !overridden:
 		w |= wantsRoute | wantsHostIfPreserved
 		if b.Protocol == "" && (b.Port == 80 || b.Port == 443) { // of which one is implied
 			w |= wantsService

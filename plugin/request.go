@@ -147,6 +147,9 @@ func (r *request) send(l *live) error {
 		if err := r.apply(asked); err != nil {
 			return err
 		}
+		if err := r.offer(l, &f, &d); err != nil {
+			return err
+		}
 		r.logKept(l, d.Kept&f.Unhealthy)
 		return r.conclude(l, d)
 	case err == failed:
@@ -200,10 +203,10 @@ func (r *request) conclude(l *live, d split.Decision) error {
 			return err
 		}
 	}
-	if !l.observed {
+	if !l.observed || !r.plugin.Outcomes {
 		return nil
 	}
-	if !r.stream && l.tally.silence.decided(r.now) {
+	if l.judged && !r.stream && l.tally.silence.decided(r.now) {
 		r.plugin.Log.Error("Kong tells no outcomes of requests, so that neither guard nor passive health checks work: "+
 			"it has the dump of a server without -outcomes; write it anew and run kong reload", "split", l.split.Identity)
 	}

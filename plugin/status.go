@@ -35,8 +35,15 @@ type SplitStatus struct {
 	// the guard nor passive health checks work; zero: it reports them, or they do not
 	// matter.
 	OutcomesMissing time.Time `json:"outcomes_missing,omitzero"`
+	// Retry is nil unless requests are to be tried on other backends.
+	Retry *RetryStatus `json:"retry,omitempty"`
 	// Unavailable are the requests that no backend could take.
 	Unavailable uint64 `json:"unavailable"`
+}
+
+// RetryStatus is whether requests that fail are tried on other backends.
+type RetryStatus struct {
+	Companion Companion `json:"companion"`
 }
 
 // RampStatus is the state of a ramp. Shares are from 0 to 1.
@@ -191,8 +198,11 @@ func (l *live) status(start, now time.Time) SplitStatus {
 	if l.split.Algorithm != split.Random {
 		s.Drift = new(state.Drift)
 	}
-	if l.observed {
+	if l.judged {
 		s.OutcomesMissing = l.tally.silence.since(now)
+	}
+	if l.tally.companion != nil {
+		s.Retry = &RetryStatus{l.tally.companion.status()}
 	}
 	if state.Ramp != nil {
 		s.Ramp = l.rampStatus(state.Ramp)
@@ -211,6 +221,9 @@ func (l *live) status(start, now time.Time) SplitStatus {
 		}
 		t := l.tally.backends[i]
 		for j, reason := range split.Reasons {
+			if reason == split.ByRetry && l.split.Retry == nil {
+				continue
+			}
 			b.Requests[reason] = t.chosen[j].Load()
 		}
 		if l.observed {

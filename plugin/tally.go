@@ -17,6 +17,7 @@ type tally struct {
 	unavailable *atomic.Uint64   // requests that no backend could take
 	refused     *samples[uint64] // of unavailable
 	silence     *silence         // whether Kong reports outcomes
+	companion   *sighting        // whether requests are tried again; nil: they are not to be
 	backends    []*backendTally  // in the order of the split's
 }
 
@@ -37,8 +38,14 @@ func newTally(s *split.Split, before *live) tally {
 	t := tally{unavailable: new(atomic.Uint64), refused: new(samples[uint64]), silence: new(silence), backends: make([]*backendTally, len(s.Backends))}
 	if before != nil {
 		t.unavailable, t.refused = before.tally.unavailable, before.tally.refused
-		if before.observed {
+		if before.judged {
 			t.silence = before.tally.silence
+		}
+	}
+	if s.Retry != nil {
+		t.companion = new(sighting)
+		if before != nil && before.tally.companion != nil {
+			t.companion = before.tally.companion
 		}
 	}
 	for i, b := range s.Backends {

@@ -35,6 +35,7 @@ var features = []struct {
 	{what: "`timeouts` or `retries`", config: `"backends":[{"service":true,"timeouts":{"read":5}}]`},
 	{what: "the same of a `host`", config: `"backends":[{"host":"a.internal","port":8080,"retries":0}]`},
 	{what: "the same of an `upstream`", config: `"backends":[{"upstream":"up","retries":0}]`},
+	{what: "`retry`, between hosts", config: `"retry":{},"backends":[{"host":"a.internal","port":8080},{"host":"b.internal","port":8080}]`},
 	{what: "a `host` with a name, where the Service's host is an IP address", config: `"backends":[{"host":"a.internal","port":8080}]`, kong: replies{ipService: true}},
 	{what: "`request_headers`, `set` and `remove`", config: `"backends":[{"service":true,"request_headers":{"set":{"X-A":"1"},"remove":["X-B"]}}]`},
 	{what: "the same, where the Host has to be set too", config: `"backends":[{"host":"a.internal","port":8080,"request_headers":{"set":{"X-A":"1"},"remove":["X-B"]}}]`},

@@ -27,6 +27,8 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"backend":   (*scene).cmdBackend,
 		"counts":    (*scene).cmdCounts,
 		"dashboard": (*scene).cmdDashboard,
+		"dns":       (*scene).cmdDNS,
+		"expand":    (*scene).cmdExpand,
 		"load":      (*scene).cmdLoad,
 		"memory":    (*scene).cmdMemory,
 		"message":   (*scene).cmdMessage,

@@ -28,6 +28,9 @@
 //	    starts an echo, by default on a free port of 127.0.0.1 and with the
 //	    variable's name as its own; sets $variable to its address and
 //	    $variable_port to its port
+//	dns variable name=address...
+//	    starts a DNS server that knows these names, for a second each time; sets
+//	    $variable to its address
 //	backend stop variable | backend start variable
 //	    stops it, or starts it again where it was
 //	backend hang variable | backend resume variable
@@ -69,7 +72,7 @@
 //	    starts the gateway with a declarative file and waits until it serves;
 //	    $declarative is that file, $admin the address of its Admin API, $proxy that of its proxy;
 //	    beside ours, the plugins key-auth, request-termination, redirect,
-//	    request-transformer, response-transformer and file-log are enabled:
+//	    request-transformer, response-transformer, post-function and file-log are enabled:
 //	    key-auth comes before ours, refuses who has no key, and throws
 //	    where its config names an anonymous consumer that does not exist;
 //	    request-termination comes after ours;
@@ -93,6 +96,9 @@
 //	splits splits.yaml
 //	    replaces the split file and waits until the plugin server says of it
 //	    that it is in force or wrong
+//	expand file...
+//	    puts the values of variables into files, for commands that read these
+//	    themselves
 //	rewrite number splits.yaml
 //	    replaces the split file that often under load, each time when an answer
 //	    has named the revision before; {revision} in the file is the revision's

@@ -163,7 +163,7 @@ func newGateway(s *scene, file string, http2 bool, https string, settings []stri
 		"KONG_DECLARATIVE_CONFIG=" + file,
 		"KONG_LOG_LEVEL=info",
 		"KONG_NGINX_WORKER_PROCESSES=" + strconv.Itoa(s.workers),
-		"KONG_PLUGINS=key-auth,request-termination,redirect,request-transformer,response-transformer,file-log,traffic-split",
+		"KONG_PLUGINS=key-auth,request-termination,redirect,request-transformer,response-transformer,post-function,file-log,traffic-split",
 		"KONG_PLUGINSERVER_NAMES=traffic-split",
 		"KONG_PREFIX=" + g.prefix,
 		"KONG_PROXY_LISTEN=" + listen,

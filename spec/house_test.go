@@ -131,6 +131,9 @@ var house = []room{
 		name: "kong",
 	},
 	{
+		name: "kong/companion",
+	},
+	{
 		name: "kong/wire",
 	},
 	{
@@ -151,7 +154,7 @@ var house = []room{
 	},
 	{
 		name: "kong/check",
-		ours: []string{"kong/declarative", "kong/httproute", "plugin/config", "plugin/file"},
+		ours: []string{"kong/companion", "kong/declarative", "kong/httproute", "plugin/config", "plugin/file"},
 		never: map[string]string{
 			pdk + "/...": "files are checked without a plugin server",
 			"net/http":   "files are checked without a network",
@@ -159,7 +162,7 @@ var house = []room{
 	},
 	{
 		name: "kong/httproute",
-		ours: []string{"kong/declarative", "plugin/config"},
+		ours: []string{"kong/companion", "kong/declarative", "plugin/config"},
 		never: map[string]string{
 			pdk + "/...": "routes are converted without a gateway",
 			"net/http":   "routes are converted without a cluster",
@@ -185,7 +188,7 @@ var house = []room{
 	},
 	{
 		name:  "kong/standin",
-		ours:  []string{"kong/wire", "kong/declarative", "kong/expression"},
+		ours:  []string{"kong/wire", "kong/companion", "kong/declarative", "kong/expression"},
 		never: map[string]string{"kong-traffic-split/plugin/...": "it reaches the plugin only over the socket, as Kong does"},
 	},
 	{

@@ -114,6 +114,21 @@ func (s *scene) expand(file string) (string, error) {
 	return strings.ReplaceAll(text, "{revision}", fmt.Sprint(s.revisions.written.Load())), nil
 }
 
+// cmdExpand puts the values of variables into files of the script, for commands that read
+// these by themselves.
+func (s *scene) cmdExpand(args []string) error {
+	for _, file := range args {
+		text, err := s.expand(file)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(s.ts.MkAbs(file), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // moment is the time that a variable's name stands for, empty where it is none.
 func moment(now time.Time, name string) string {
 	const layout = time.RFC3339

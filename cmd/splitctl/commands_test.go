@@ -30,7 +30,7 @@ func TestCommands(t *testing.T) {
 	for _, c := range rootCommand().Commands() {
 		names = append(names, c.Name())
 	}
-	if diff := cmp.Diff([]string{"check", "convert", "demo", "doctor", "drain", "explain", "man", "patch", "ramp", "set", "simulate", "standin", "status", "top"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"check", "companion", "convert", "demo", "doctor", "drain", "explain", "man", "patch", "ramp", "set", "simulate", "standin", "status", "top"}, names); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

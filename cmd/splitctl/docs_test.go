@@ -36,7 +36,7 @@ func TestExamplesOfDocs(t *testing.T) {
 	text := read(t, page)
 	parts := strings.Split(text, fence) // every other one is a block, which begins with its language
 	files := []string{"splits.yaml", "ramp.yaml", "kong.yml"}
-	servers := regexp.MustCompile(`^(status|top|demo|doctor|patch)\b`) // what these show is about running servers, or a manifest
+	servers := regexp.MustCompile(`^(status|top|demo|doctor|patch|companion)\b`) // what these show is about running servers, or a file that they change
 	compared := 0
 	for i := 1; i < len(parts); i += 2 {
 		language, content, _ := strings.Cut(parts[i], "\n")

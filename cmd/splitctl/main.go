@@ -24,7 +24,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetVersionTemplate("splitctl {{.Version}}\n")
 	root.AddCommand(demo.Command(), explainCommand(), simulateCommand(), standinCommand())
-	root.AddCommand(checkCommand(), convertCommand(), setCommand(), drainCommand(), rampCommand(), statusCommand(), topCommand())
+	root.AddCommand(checkCommand(), convertCommand(), companionCommand(), setCommand(), drainCommand(), rampCommand(), statusCommand(), topCommand())
 	root.AddCommand(patchCommand(), doctorCommand(), manCommand())
 	return root
 }

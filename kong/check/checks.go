@@ -28,6 +28,7 @@ var checks = []*Check{
 	repeatedKey, secondDocument, pluginName,
 	noWeight, upstreamMissing, upstreamEmpty, hostIsUpstream, sameDestination, portOfOtherProtocol,
 	rowUnused, twoSplits, splitMissing, splitUnused, cachedAnswers, otherPlugin,
+	companionMissing, companionIdle,
 	rampSessions, rampRules, guardIdle, ruleNever,
 	cookieDomain, cookiePath, cookieSecure, cookieShared, cookieGRPC,
 	consumerMissing, consumerUnknown, captureMissing, responseHeaderPublic,

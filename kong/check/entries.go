@@ -25,6 +25,9 @@ func entryUnreachable(u *use, r report) {
 		if route.service == nil {
 			continue
 		}
+		if err := cannotRetry(route.service, route.Route, u.Config); err != nil {
+			r(at("retry"), "%v (on the %s)", err, nameOf(route.Route))
+		}
 		for i := range u.Backends {
 			if err := cannotReach(route.service, route.Route, &u.Backends[i]); err != nil {
 				r(at("backends", i), "%v (on the %s)", err, nameOf(route.Route))

@@ -276,6 +276,9 @@ func (k *Kong) refusedOnRoutes(row *Row, report func(*Check, string)) {
 		if s == nil {
 			continue
 		}
+		if err := cannotRetry(s, route, row.Config); err != nil {
+			refuse(backendUnreachable, "%v (on the %s)", err, name)
+		}
 		for i := range row.Config.Backends {
 			if err := cannotReach(s, route, &row.Config.Backends[i]); err != nil {
 				refuse(backendUnreachable, "%v (on the %s)", err, name)
@@ -296,6 +299,12 @@ func cannotReach(s *declarative.Service, r *declarative.Route, b *config.Backend
 	}
 	route := config.NewRoute(r.StripPath, r.Paths, expression)
 	return route.Refuse(b)
+}
+
+// cannotRetry returns an error if Kong would fail to do on a route what a retry asks for.
+func cannotRetry(s *declarative.Service, r *declarative.Route, c *config.Config) error {
+	service := config.NewService(s.Protocol, s.Host)
+	return c.RefuseRetry(&service, r.PreserveHost)
 }
 
 // isStream reports whether a route with these protocols is for TCP or TLS connections.

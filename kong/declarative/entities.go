@@ -34,7 +34,7 @@ func referring(entity string) string { return strings.TrimSuffix(entity, "s") }
 
 // bundled are the plugins of Kong's own that are known here.
 var bundled = []string{
-	"file-log", "key-auth", "redirect", "request-termination", "request-transformer", "response-transformer",
+	"file-log", "key-auth", "post-function", "redirect", "request-termination", "request-transformer", "response-transformer",
 }
 
 // schemas are those of a whole file, for a set of plugins.

@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"gopkg.in/yaml.v3"
+
+	"kong-traffic-split/kong/companion"
 )
 
 // writeKIC writes the routes for Kong's ingress controller, each rule that has a split with
@@ -65,6 +67,9 @@ func (c *converter) refuseKIC(p *plan) {
 	}
 	if p.rule.retry != nil {
 		d.leave(p.rule.at.field("retry"), "Kong's ingress controller ignores it")
+	}
+	if p.retried() {
+		p.ownFrom["retry"].doc.leave((*trail)(nil).fields("config", "retry"), "it takes a row of %s beside the plugin, which is not made here: splitctl companion shows it", companion.Plugin)
 	}
 	if p.rule.route.grpc && len(p.rule.filters) > 0 {
 		d.leave(p.rule.at.field("filters"), "Kong's ingress controller ignores the filters of a GRPCRoute")

@@ -10,6 +10,8 @@ import (
 
 	"gopkg.in/yaml.v3"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
+
+	"kong-traffic-split/kong/companion"
 )
 
 const pluginName = "traffic-split"
@@ -175,9 +177,15 @@ func (c *converter) rows(p *plan, needed ...object) (rows []object) {
 	if r := p.changes.response; !r.empty() && p.changes.redirect == nil && p.answer == 0 {
 		needed = append(needed, object{{"name", "response-transformer"}, {"config", responseTransformer(r)}})
 	}
+	retried := p.retried() && p.answer == 0
 	rows = needed
 	for _, plugin := range slices.Concat(p.changes.plugins, p.annotations) {
 		if plugin.name == pluginName || plugin.name == "" {
+			continue
+		}
+		if plugin.name == companion.Plugin && retried {
+			retried = false
+			rows = append(rows, companionRow(plugin))
 			continue
 		}
 		if slices.ContainsFunc(rows, func(row object) bool { return row[0].value == plugin.name }) {
@@ -190,7 +198,27 @@ func (c *converter) rows(p *plan, needed ...object) (rows []object) {
 		}
 		rows = append(rows, row)
 	}
+	if retried {
+		rows = append(rows, companionRow(nil))
+	}
 	return rows
+}
+
+// retried reports whether a KongPlugin of ours asks for retries.
+func (p *plan) retried() bool { return p.ownFrom["retry"] != nil }
+
+// companionRow is the row of post-function that retries need, with the functions of a
+// KongPlugin of the same name in front; nil: there is none.
+func companionRow(plugin *kongPlugin) object {
+	config := map[string][]any{}
+	if plugin != nil && plugin.config != nil {
+		_ = json.Unmarshal([]byte(jsonOf(plugin.config)), &config) // what is no list, Kong refuses
+	}
+	for _, f := range companion.Functions() {
+		config[f.Phase] = append(config[f.Phase], f.Text)
+	}
+	text, _ := json.Marshal(config) // of strings, and of what was JSON
+	return object{{"name", companion.Plugin}, {"config", json.RawMessage(text)}}
 }
 
 // namedAt is where a rule names a KongPlugin.
@@ -245,7 +273,7 @@ func (c *converter) backend(p *plan, i int) object {
 		o.put("upstream", "missing."+b.target.service.namespace+"."+b.target.service.name)
 		o.put("weight", b.weight)
 		return o
-	case i == p.service && b.path == "" && hostname == "":
+	case i == p.service && b.path == "" && hostname == "" && !p.retried():
 		o.put("service", true)
 	default:
 		o.put("host", b.host)

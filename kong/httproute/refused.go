@@ -34,7 +34,14 @@ func (c *converter) checkSplits() {
 		s.config.json(&text)
 		var n *config.Node
 		if n, s.err = config.ParseKong([]byte(text.String())); s.err == nil {
-			_, s.problems = config.DecodeRow(n, options...)
+			var decoded *config.Config
+			if decoded, s.problems = config.DecodeRow(n, options...); s.problems == nil {
+				service := config.NewService("http", "")
+				if s.plan.rule.route.grpc {
+					service.Protocol = "grpc"
+				}
+				s.err = decoded.RefuseRetry(&service, s.plan.preserve)
+			}
 		}
 	})
 	for _, s := range c.splits {

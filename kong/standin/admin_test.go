@@ -60,6 +60,7 @@ func TestAdminRoot(t *testing.T) {
 			"key-auth": map[string]any{"version": "3.9.3", "priority": 1250.0},
 			"file-log": map[string]any{"version": "3.9.3", "priority": 9.0},
 
+			"post-function":        map[string]any{"version": "3.9.3", "priority": -1000.0},
 			"redirect":             map[string]any{"version": "3.9.3", "priority": 779.0},
 			"request-termination":  map[string]any{"version": "3.9.3", "priority": 2.0},
 			"request-transformer":  map[string]any{"version": "3.9.3", "priority": 801.0},

@@ -31,6 +31,8 @@ type balancing struct {
 	preserveHost bool
 	try          peer
 	tries        []try
+	others       []*another // to try where this one fails, and those after the first
+	other        *another   // the one of others that is tried; nil: none is
 }
 
 // peer is what a request is sent to.
@@ -132,6 +134,10 @@ func (x *exchange) nextPeer() (peer, error) {
 	x.times.addressSought = time.Now()
 	if len(b.tries) == 0 {
 		b.balancer = x.view.balancers[b.host]
+	}
+	if b.balancer == nil && len(b.tries) > 0 {
+		x.tryAnother()
+		p.port, p.hostname = b.port, b.host
 	}
 	if b.balancer == nil {
 		ip, err := x.gateway.resolver.one(x.context(), b.host)

@@ -23,7 +23,8 @@
 // over a Unix socket (ProtoBuf:1), with one instance for each simulated worker,
 // subsystem and plugin row, in the phases access, preread and log; the bundled
 // plugins key-auth, request-termination, redirect, request-transformer,
-// response-transformer and file-log; the Admin API's GET / and
+// response-transformer and file-log, and of post-function the functions that splitctl
+// companion writes; the Admin API's GET / and
 // /status, GET and POST /config, schemas and POST /schemas/ENTITY/validate, and lists
 // of entities to read, with pages and tags: what decK's ping, dump, diff and validate ask.
 //
@@ -37,7 +38,7 @@
 //   - have the router's flavor traditional, or regular expressions other than Go's, which differ from Kong's in rare things;
 //   - verify the certificates of backends, whatever a Service says, or present one of its own;
 //   - check the health of targets, or balance other than by weighted round-robin;
-//   - use DNS beyond the system's resolver: no SRV records, no cache of its own;
+//   - use DNS beyond the system's resolver and one dns_resolver: no SRV records, no cache of its own;
 //   - buffer bodies: a request whose body was sent in part is not tried again;
 //   - keep the case or the order of headers, or pass on trailers other than gRPC's;
 //   - send a Host that is no host name: the Service gets an empty one;

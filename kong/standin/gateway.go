@@ -63,7 +63,7 @@ func New(o Options) (*Gateway, error) {
 		settings: s,
 		log:      &errorLog{w: s.ErrorLog, level: s.level},
 		nodeID:   declarative.NewUUID(),
-		resolver: newResolver(s.Resolve),
+		resolver: newResolver(s.Resolve, s.DNSResolver),
 		tunnels:  map[net.Conn]struct{}{},
 	}
 	g.ending, g.end = context.WithCancel(context.Background())

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"kong-traffic-split/kong/companion"
 )
 
 // A handler is a plugin that is enabled: one of the bundled ones, or one of a
@@ -22,7 +24,7 @@ type handler struct {
 
 // A filterFunc is the phase header_filter of a plugin, which changes the header of the
 // answer.
-type filterFunc func(row *pluginRow, header http.Header)
+type filterFunc func(x *exchange, row *pluginRow, header http.Header)
 
 // A phaseFunc runs a phase of a plugin, for one of its rows.
 type phaseFunc func(x *exchange, row *pluginRow) error
@@ -34,6 +36,8 @@ func (g *Gateway) newHandlers(enabled []string, external []externalPlugin) []*ha
 		switch name {
 		case "key-auth":
 			all = append(all, &handler{name: name, version: version, priority: 1250, access: keyAuth})
+		case companion.Plugin:
+			all = append(all, &handler{name: name, version: version, priority: -1000, access: runCompanion, filter: filterRetried})
 		case "redirect":
 			all = append(all, &handler{name: name, version: version, priority: 779, access: redirect})
 		case "request-transformer":
@@ -76,7 +80,7 @@ func newExternalHandler(p *externalPlugin) *handler {
 func (x *exchange) filterHeader(header http.Header) {
 	for _, c := range x.collected {
 		if c.plugin.filter != nil {
-			c.plugin.filter(c.row, header)
+			c.plugin.filter(x, c.row, header)
 		}
 	}
 	if _, given := header["Content-Type"]; !given {

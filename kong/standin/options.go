@@ -45,6 +45,8 @@ type Options struct {
 	ErrorLog io.Writer
 	// Resolve gives names the addresses that DNS would.
 	Resolve map[string]string
+	// DNSResolver is the address of a DNS server, ip:port; empty: the system's.
+	DNSResolver string
 	// TrustedIPs are addresses and CIDR blocks of proxies whose RealIPHeader
 	// (default X-Real-IP) and X-Forwarded-* are believed.
 	TrustedIPs   []string
@@ -87,6 +89,7 @@ func FromEnv(environ []string) (Options, error) {
 		LogLevel:          env["KONG_LOG_LEVEL"],
 		TrustedIPs:        list(env["KONG_TRUSTED_IPS"]),
 		RealIPHeader:      env["KONG_REAL_IP_HEADER"],
+		DNSResolver:       env["KONG_DNS_RESOLVER"],
 	}
 	if n := env["KONG_NGINX_WORKER_PROCESSES"]; n != "" && n != "auto" {
 		workers, err := strconv.Atoi(n)
@@ -180,6 +183,9 @@ func (o Options) check() (settings, error) {
 			return s, err
 		}
 		s.PluginServers = append(s.PluginServers, server)
+	}
+	if _, err := netip.ParseAddrPort(o.DNSResolver); o.DNSResolver != "" && err != nil {
+		return s, fmt.Errorf("dns_resolver: %q is not one address with a port, as in 127.0.0.1:53", o.DNSResolver)
 	}
 	for name, address := range o.Resolve {
 		if net.ParseIP(address) == nil {

@@ -16,11 +16,18 @@ var errNoName = errors.New("dns server error: 3 name error")
 // resolver finds the addresses of names.
 type resolver struct {
 	fixed map[string]string // Options.Resolve, lower case
+	dns   *net.Resolver
 	turn  atomic.Uint64
 }
 
-func newResolver(fixed map[string]string) *resolver {
-	r := &resolver{fixed: map[string]string{}}
+// newResolver makes one that asks the DNS server of an address; empty: the system's.
+func newResolver(fixed map[string]string, server string) *resolver {
+	r := &resolver{fixed: map[string]string{}, dns: net.DefaultResolver}
+	if server != "" {
+		r.dns = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, server)
+		}}
+	}
 	for name, address := range fixed {
 		r.fixed[strings.ToLower(name)] = address
 	}
@@ -39,7 +46,7 @@ func (r *resolver) lookup(ctx context.Context, host string) ([]string, error) {
 	if strings.HasSuffix(name, ".invalid") { // which no name is in, RFC 6761
 		return nil, errNoName
 	}
-	all, err := net.DefaultResolver.LookupHost(ctx, host)
+	all, err := r.dns.LookupHost(ctx, host)
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return nil, errNoName
 	} else if err != nil {

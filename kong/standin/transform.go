@@ -95,7 +95,7 @@ func refuseBodies(_ *exchange, row *pluginRow) error {
 }
 
 // transformResponse is Kong's plugin response-transformer, for headers.
-func transformResponse(row *pluginRow, header http.Header) {
+func transformResponse(_ *exchange, row *pluginRow, header http.Header) {
 	had := header.Clone() // Whether a header is there is asked of those that there were before.
 	for _, e := range entries(row.config, "remove", "headers") {
 		header.Del(e[0])

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"net"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -47,19 +48,46 @@ func (c *Config) Compile(identity string) *split.Split {
 	if c.MaxEjected != nil {
 		s.MaxEjected = new(hundredths(*c.MaxEjected))
 	}
+	if c.Retry != nil {
+		s.Retry = &split.Retry{Max: c.Retry.Max, Backend: c.index(c.Retry.Backend)}
+	}
 	return s
 }
 
 // revision returns a hash of the configuration, which is the same on every node. JSON is
-// the canonical form: it has the fields in the order of the struct, and the keys of maps
-// sorted. The secrets are left out, as a revision is public and guesses could be tried
-// on it.
+// the canonical form, with the keys of maps sorted. What is not set is left out, so that a
+// version that knows more parameters has the same hash where nobody uses these. The secrets
+// are left out, as a revision is public and guesses could be tried on it.
 func (c *Config) revision() string {
-	text, err := json.Marshal(c)
+	text, err := json.Marshal(canonical(reflect.ValueOf(c)))
 	if err != nil {
 		panic(err) // strings, numbers and booleans only
 	}
 	return fmt.Sprintf("%016x", xxhash.Sum64(text))[:12]
+}
+
+// canonical returns a value in which structs are maps of those of their fields that are not
+// zero.
+func canonical(v reflect.Value) any {
+	switch v.Kind() {
+	case reflect.Pointer:
+		return canonical(v.Elem())
+	case reflect.Struct:
+		fields := map[string]any{}
+		for i := range v.NumField() {
+			if !v.Field(i).IsZero() {
+				fields[v.Type().Field(i).Name] = canonical(v.Field(i))
+			}
+		}
+		return fields
+	case reflect.Slice:
+		items := make([]any, v.Len())
+		for i := range items {
+			items[i] = canonical(v.Index(i))
+		}
+		return items
+	}
+	return v.Interface()
 }
 
 func (b *Backend) compile() split.Backend {

@@ -36,6 +36,7 @@ type Config struct {
 	OnUnavailable  string   // fail, redistribute or fallback
 	Fallback       string   // a backend's name; ignored unless OnUnavailable is fallback
 	MaxEjected     *float64 // percent of the weights; nil: all
+	Retry          *Retry   // nil: no request is tried on another backend
 	ResponseHeader string   // empty: the client is not told
 	LogDecision    bool
 	Split          string // the name of the entry in the split files to use; empty: the Kong route's name
@@ -170,6 +171,12 @@ type Guard struct {
 	MinRequests    int
 	Window         float64
 	Wait           bool // no step begins before the one before it was judged
+}
+
+// Retry has requests that fail on one backend tried on others. All backends are hosts then.
+type Retry struct {
+	Max     int    // how many others at most; at least 1
+	Backend string // the name of the only other one; empty: all, by their weights
 }
 
 // RequestHeaders are the changes to the headers that a backend receives.

@@ -29,6 +29,9 @@ func finishConfig(r *reader, n *Node, path string, to any) {
 			r.report(at, path, "needs another backend with a weight above 0, for the rest of the requests")
 		}
 	}
+	if c.Retry != nil {
+		r.finishRetry(c, n, path)
+	}
 	if c.HashOn != "none" && c.HashOn != "" && !c.weighted("") {
 		r.report(n.Get("hash_on"), Join(path, "hash_on"), "needs a backend with a weight above 0")
 	}

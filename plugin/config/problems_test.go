@@ -19,7 +19,7 @@ func TestProblems(t *testing.T) {
 		{`[1]`, `expected a map, not an array; for example {backends: [{host: a.example.com}]}`},
 		{`"x"`, `expected a map, not the string "x"; for example {backends: [{host: a.example.com}]}`},
 		{`null`, `expected a map, not nothing; for example {backends: [{host: a.example.com}]}`},
-		{`{"colour": "blue"}`, `unknown key "colour"; the keys here are backends, algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, max_ejected, response_header, log_decision, split`},
+		{`{"colour": "blue"}`, `unknown key "colour"; the keys here are backends, algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, max_ejected, retry, response_header, log_decision, split`},
 		{`{"algoritm": "smooth"}`, `unknown key "algoritm"; did you mean "algorithm"?`},
 		{`{"split": "a", "split": "b"}`, `split: is there twice; keep one`},
 		{`{"backends": [{"host": "a"}], "split": "b"}`, `has backends and split; keep one of them`},
@@ -143,6 +143,27 @@ backends[0].health: is required where there is a slow_start: without it, no back
 		{`{"backends": [{"upstream": "a", "slow_start": 30}]}`, `backends[0].slow_start: goes with host only; Kong does not say when the targets of an Upstream recover
 backends[0].health: is required where there is a slow_start: without it, no backend is ever found unhealthy`},
 
+		// retry
+		{`{"backends": [{"host": "a"}, {"host": "b"}], "retry": {"max": 0}}`, `retry.max: 0 is not in 1..63`},
+		{`{"backends": [{"host": "a"}, {"host": "b"}], "retry": {"on": ["error"]}}`, `retry: unknown key "on"; the keys here are max, backend`},
+		{`{"backends": [{"host": "a"}], "retry": {}}`, `retry: needs another backend to try`},
+		{`{"backends": [{"host": "a"}, {"host": "b", "weight": 0}], "retry": {}}`, `retry: needs another backend with a weight above 0 to try, or the name of one in backend`},
+		{`{"backends": [{"host": "a"}, {"host": "b", "weight": 0}], "retry": {"backend": "c:80"}}`, `retry.backend: "c:80" is not the name of a backend; did you mean "a:80"?`},
+		{`{"backends": [{"host": "a"}, {"host": "b", "weight": 0}], "retry": {"backend": "a:80"}}`, `retry.backend: "a:80" gets all requests, so that none would be tried again; name another`},
+		{`{"backends": [{"host": "a"}, {"host": "b"}], "retry": {"backend": "a:80", "max": 2}}`, `retry.max: 2 is more than the one backend that is named in backend; leave one of the two out`},
+		{`{"backends": [{"host": "a"}, {"service": true}], "retry": {}}`, `backends[1].service: does not go with retry, which knows the addresses of hosts only: give its host and port`},
+		{`{"backends": [{"upstream": "u"}, {"host": "a"}], "retry": {}}`, `backends[0].upstream: does not go with retry: Kong tries the targets of an Upstream one after another, and no other backend: give a host, or leave retry out`},
+		{`{"backends": [{"host": "a"}, {"host": "b", "retries": 2}], "retry": {}}`, `backends[1].retries: does not go with retry, whose max says how often Kong tries again`},
+		{`{"backends": [{"host": "a"}, {"host": "b", "protocol": "https"}], "retry": {}}`, `backends[1].protocol: is not that of backends[0], and Kong speaks the same to each backend that it tries: give both the same, or leave retry out`},
+		{`{"backends": [{"host": "a", "path": "/v1"}, {"host": "b"}], "retry": {}}`, `backends[1].path: is not that of backends[0], and Kong asks each backend that it tries for the same path: give both the same, or leave retry out`},
+		{`{"backends": [{"host": "a"}, {"host": "b", "replace_prefix": "/v2"}], "retry": {}}`, `backends[1].replace_prefix: is not that of backends[0], and Kong asks each backend that it tries for the same path: give both the same, or leave retry out`},
+		{`{"backends": [{"host": "a"}, {"host": "b", "host_header": "preserve"}], "retry": {}}`, `backends[1].host_header: is not that of backends[0], and between two tries Kong makes no other Host than the backend's own: give both the same, or leave it out in both`},
+		{`{"backends": [{"host": "a"}, {"host": "b", "response_headers": {"add": {"X-B": "b"}}}], "retry": {}}`, `backends[1].response_headers: are not those of backends[0], and Kong adds them before it tries the first backend: give both the same, or leave retry out`},
+		{`{"backends": [{"host": "a"}, {"host": "b", "request_headers": {"add": {"X-B": "b"}}}], "retry": {}}`, `backends[1].request_headers: add other headers than those of backends[0], and between two tries Kong cannot take away what was added: set them in both, or leave retry out`},
+		{`{"backends": [{"host": "a"}, {"host": "b", "request_headers": {"set": {"X-B": "b"}}}], "retry": {}}`, `backends[1].request_headers: set or remove other headers than those of backends[0], and between two tries Kong cannot restore what the client sent: set or remove the same ones in both, or leave retry out`},
+		{`{"backends": [{"host": "a", "host_header": "x", "request_headers": {"set": {"X-B": "a"}}}, {"host": "b", "host_header": "x", "request_headers": {"set": {"x-b": "b"}}}], "retry": {}}`, `backends[1].request_headers: are not those of backends[0], and Kong sends the same headers to each backend that it tries unless each receives its own Host: give both the same, or leave retry out, or leave out host_header in both`},
+		{`{"backends": [{"host": "a", "request_headers": {"remove": ["X-B"]}}, {"host": "b", "request_headers": {"set": {"x-b": "b"}}}], "retry": {"max": 63}}`, ``},
+
 		// max_ejected
 		{`{"backends": [{"host": "a"}], "max_ejected": 101}`, `max_ejected: 101 is not in 0..100`},
 		{`{"backends": [{"host": "a"}], "max_ejected": "half"}`, `max_ejected: expected a number, not the string "half"`},
@@ -208,7 +229,7 @@ backends[0].port: 70000 is not in 1..65535
 backends[1].host: "d:1" must not have a port in it; that goes into port
 backends[1]: has upstream and host; keep one of them
 algorithm: "none" is not one of smooth, random
-unknown key "x"; the keys here are backends, algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, max_ejected, response_header, log_decision, split`,
+unknown key "x"; the keys here are backends, algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, max_ejected, retry, response_header, log_decision, split`,
 		},
 	}
 	for _, tt := range tests {

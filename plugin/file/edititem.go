@@ -59,13 +59,9 @@ func (e *editor) prepend(y *yaml.Node, text string) (string, error) {
 // indented by indent: a map one key a line, if its neighbour is.
 func (e *editor) blockItem(like *yaml.Node, n *config.Node, indent, newline string) string {
 	if n.Kind != config.Map || len(n.Members) == 0 || like.Kind != yaml.MappingNode || like.Style&yaml.FlowStyle != 0 {
-		return "- " + e.flow(n)
+		return e.item(n, indent, newline)
 	}
-	var lines []string
-	for _, m := range n.Members {
-		lines = append(lines, e.block(m.Key, m.Value, indent+"  ", newline))
-	}
-	return "- " + strings.Join(lines, newline)[len(indent)+2:]
+	return e.mapItem(n, indent, newline)
 }
 
 // removeItem removes an item of a list, which is the value of a key unless that is nil, and

@@ -3,6 +3,7 @@ package file
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -50,12 +51,60 @@ func (w writer) block(key string, n *config.Node, indent, newline string) string
 		}
 	case n.Kind == config.List && len(n.Items) > 0:
 		for _, item := range n.Items {
-			lines = append(lines, indent+"- "+w.flow(item))
+			lines = append(lines, indent+w.item(item, indent, newline))
 		}
+	case isText(n):
+		return head + " " + literal(n.Text, indent+"  ", newline)
 	default:
 		return head + " " + w.flow(n)
 	}
 	return head + newline + strings.Join(lines, newline)
+}
+
+// item returns a value as an item of a list whose dashes are indented by indent, without the
+// first indentation: in one line, unless it has a text of several.
+func (w writer) item(n *config.Node, indent, newline string) string {
+	switch {
+	case isText(n):
+		return "- " + literal(n.Text, indent+"  ", newline)
+	case n.Kind == config.Map && slices.ContainsFunc(n.Members, func(m config.Member) bool { return hasText(m.Value) }):
+		return w.mapItem(n, indent, newline)
+	}
+	return "- " + w.flow(n)
+}
+
+// mapItem does so with a map, one key a line.
+func (w writer) mapItem(n *config.Node, indent, newline string) string {
+	var lines []string
+	for _, m := range n.Members {
+		lines = append(lines, w.block(m.Key, m.Value, indent+"  ", newline))
+	}
+	return "- " + strings.Join(lines, newline)[len(indent)+2:]
+}
+
+// lines matches what a literal has in it as it is: whole lines, none of which begins with
+// more blanks than the first.
+var lines = regexp.MustCompile(`^[!-~][ -~]*\n(?:[ -~]*\n)*[ -~]*[!-~]\n$`)
+
+// isText reports whether a value is a text of several lines.
+func isText(n *config.Node) bool { return n.Kind == config.String && lines.MatchString(n.Text) }
+
+// hasText reports whether there is one in a value.
+func hasText(n *config.Node) bool {
+	return isText(n) || slices.ContainsFunc(n.Items, hasText) ||
+		slices.ContainsFunc(n.Members, func(m config.Member) bool { return hasText(m.Value) })
+}
+
+// literal returns a text in YAML's literal style, with lines that are indented by indent.
+func literal(s, indent, newline string) string {
+	out := "|"
+	for line := range strings.SplitSeq(strings.TrimSuffix(s, "\n"), "\n") {
+		out += newline
+		if line != "" {
+			out += indent + line
+		}
+	}
+	return out
 }
 
 var (

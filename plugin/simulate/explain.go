@@ -182,6 +182,7 @@ var sentences = map[split.Reason]string{
 	split.ByHash:     "the client's key falls on it, each time until names or weights change",
 	split.ByWeight:   "its turn has come; who makes the next request may get another one",
 	split.ByFallback: "it stands in for a backend that cannot be used",
+	split.ByRetry:    "the request has failed on another backend",
 }
 
 // WriteText writes an explanation for people.

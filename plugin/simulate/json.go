@@ -89,7 +89,7 @@ func (r *Result) byBackend(counts []int) (o Object[int]) {
 }
 
 // precedence is the order in which what may decide is asked.
-var precedence = []split.Reason{split.ByForce, split.ByRule, split.BySession, split.ByHash, split.ByWeight, split.ByFallback}
+var precedence = []split.Reason{split.ByForce, split.ByRule, split.BySession, split.ByHash, split.ByWeight, split.ByFallback, split.ByRetry}
 
 // reasons returns what decided, in the order of precedence; nil if the weight decided
 // every time.

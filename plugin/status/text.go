@@ -52,12 +52,24 @@ func (r *Report) wrong() []string {
 	return all
 }
 
-// wrongWith returns what is wrong with a split, likewise.
-func wrongWith(s *plugin.SplitStatus) (all []string) {
+// notices returns what is wrong with a split that no part of it shows, likewise.
+func notices(s *plugin.SplitStatus) (all []string) {
 	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	if !s.OutcomesMissing.IsZero() {
 		add("%s: Kong tells no outcomes since %s, so that neither guard nor passive health checks work", s.Split, moment(s.OutcomesMissing))
 	}
+	if r := s.Retry; r != nil && r.Companion == plugin.CompanionMissing {
+		add("%s: Kong has no companion row, so that no request is tried on another backend: splitctl companion writes it", s.Split)
+	} else if r != nil && r.Companion == plugin.CompanionOther {
+		add("%s: Kong's companion row is that of another version of the plugin: splitctl companion writes this one's", s.Split)
+	}
+	return all
+}
+
+// wrongWith returns all that is wrong with a split, likewise.
+func wrongWith(s *plugin.SplitStatus) []string {
+	all := notices(s)
+	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	if s.Drift != nil && *s.Drift >= 2 {
 		add("%s: choices by weight are off from the shares by %.2f requests, which no config can cause: report it", s.Split, *s.Drift)
 	}

@@ -32,10 +32,7 @@ type splitView struct {
 func viewSplit(s *plugin.SplitStatus, now time.Time) *splitView {
 	v := &splitView{
 		ID: name("split", s.Split, s.ID), Name: s.Split, Row: s.ID, Revision: s.Revision, Since: Moment{s.Since, now},
-		Wrong: wrongWith(s),
-	}
-	if !s.OutcomesMissing.IsZero() {
-		v.Notices = v.Wrong[:1:1] // it is the first one
+		Wrong: wrongWith(s), Notices: notices(s),
 	}
 	var ramp string
 	if s.Ramp != nil {

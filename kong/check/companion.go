@@ -1,0 +1,195 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"kong-traffic-split/kong/companion"
+	"kong-traffic-split/kong/declarative"
+	"kong-traffic-split/plugin/config"
+	"kong-traffic-split/plugin/file"
+)
+
+var companionMissing = &Check{
+	ID: "companion-missing", Severity: Error,
+	Doc: "A split has `retry`, and a route that uses it no row of `post-function` with the companion, or with that of another version: no request is tried on another backend there. `splitctl companion` writes it.",
+	split: func(u *use, r report) {
+		if u.Retry == nil || u.lack("plugins") {
+			return
+		}
+		for i := range u.routes {
+			row, has := u.routes[i].companion()
+			name := nameOf(u.routes[i].Route)
+			switch {
+			case row == nil:
+				r(at("retry"), "the %s has no row of %s with the companion, so that no request is tried on another backend: splitctl companion FILE writes it", name, companion.Plugin)
+			case has.Complete():
+				continue
+			case has.Version == "":
+				r(at("retry"), "the row of %s on the %s has not the companion's functions, so that no request is tried on another backend: splitctl companion FILE adds them", companion.Plugin, name)
+			default:
+				r(at("retry"), "the companion on the %s is that of another version, or was changed (%s): splitctl companion FILE writes it anew", name, strings.Join(has.Lacks, ", "))
+			}
+			return
+		}
+	},
+}
+
+var companionIdle = &Check{
+	ID: "companion-idle", Severity: Warning,
+	Doc: "A row of `post-function` has the companion, and no split with `retry` is used where the row runs: it has nothing to do there.",
+	all: func(c *checker, f found) {
+		retried := map[string]bool{} // ids of routes
+		for _, u := range c.uses() {
+			for _, r := range u.routes {
+				if u.Retry != nil {
+					retried[r.ID] = true
+				}
+			}
+		}
+		for _, k := range c.kongs {
+			if k.origins != nil || k.lacks("plugins") || k.lacks("routes") || c.unread(k) {
+				continue
+			}
+			for _, p := range k.config.Plugins {
+				if p.Name != companion.Plugin || !p.Enabled || companionOf(p).Version == "" {
+					continue
+				}
+				if !slices.ContainsFunc(k.routesOf(p), func(r *declarative.Route) bool { return retried[r.ID] }) {
+					f(k.Name, k.tree, k.places[p.ID], "has the companion, and no split with retry is on its routes: set retry, or leave the row out")
+				}
+			}
+		}
+	},
+}
+
+// unread reports whether a file of Kong's has rows whose split is not among the files.
+func (c *checker) unread(k *Kong) bool {
+	return slices.ContainsFunc(k.rows, func(r *Row) bool {
+		return r.Config == nil || r.loaded == nil || len(r.Config.Backends) == 0 && len(c.splits) == 0
+	})
+}
+
+// companion returns the row of post-function that runs on a route, and what it has of the
+// companion; nil: there is none.
+func (r *onRoute) companion() (*declarative.Plugin, companion.State) {
+	row := r.kong.scopes[companion.Plugin].run(r.Route, "")
+	if row == nil {
+		return nil, companion.State{}
+	}
+	return row, companionOf(row)
+}
+
+func companionOf(row *declarative.Plugin) companion.State {
+	phases := map[string][]string{}
+	for phase, value := range row.Config {
+		list, _ := value.([]any)
+		for _, v := range list {
+			text, _ := v.(string)
+			phases[phase] = append(phases[phase], text)
+		}
+	}
+	return companion.Of(phases)
+}
+
+// AddCompanions puts the companion on all routes of a declarative file of Kong's that use a
+// split with retry, be it in the file or in one of the split files: a row of post-function
+// that runs there gets its functions, behind its own, or in the place of those of another
+// version; where there is none, the route gets one. It returns the text, and a line for each
+// row that has changed.
+func AddCompanions(name, text string, splits []Source, lookup func(string) (string, bool)) (string, []string, error) {
+	deck, err := declarative.ParseDeck([]byte(text), lookup)
+	if err != nil {
+		return "", nil, fmt.Errorf("%s: %w", name, err)
+	}
+	c := checker{options: Options{Lookup: lookup}}
+	c.read(Source{Name: name, Data: []byte(text)})
+	if len(c.kongs) == 0 && len(c.findings) == 0 {
+		return "", nil, fmt.Errorf("%s: is no declarative file of Kong's: it has no _format_version", name)
+	}
+	for _, s := range splits {
+		c.read(s)
+	}
+	if HasErrors(c.findings) {
+		return "", nil, Findings(c.sorted())
+	}
+	var changes []string
+	done := map[string]bool{}
+	after := deck.Text
+	for _, u := range c.uses() {
+		for i := range u.routes {
+			r := &u.routes[i]
+			row, has := r.companion()
+			if u.Retry == nil || has.Complete() && row != nil {
+				continue
+			}
+			steps, change := r.kong.places[r.ID], "a row of "+companion.Plugin+" on the "+nameOf(r.Route)
+			edits := addRow
+			if row != nil {
+				steps, edits = r.kong.places[row.ID], addFunctions
+				change = "the companion's functions in " + pathOf(steps)
+			}
+			if done[pathOf(steps)] {
+				continue
+			}
+			done[pathOf(steps)] = true
+			var problem *config.Problem
+			if after, problem = file.Edit(after, steps, edits(walk(r.kong.tree, steps))...); problem != nil {
+				return "", nil, file.Problems{{File: name, Problem: *problem}}
+			}
+			changes = append(changes, change)
+		}
+	}
+	after, err = deck.Restore(after)
+	return after, changes, err
+}
+
+// addRow adds a row with the companion to the rows of a route.
+func addRow(route *config.Node) []config.Edit {
+	row := Companion()
+	if rows := route.Get("plugins"); rows != nil && rows.Kind == config.List {
+		return []config.Edit{{Path: at("plugins", len(rows.Items)), Value: row, Insert: true}}
+	}
+	return []config.Edit{{Path: at("plugins"), Value: listNode(row)}}
+}
+
+// Companion returns a row of post-function with the companion.
+func Companion() *config.Node {
+	functions, row := &config.Node{Kind: config.Map}, &config.Node{Kind: config.Map}
+	for _, f := range companion.Functions() {
+		put(functions, f.Phase, listNode(textNode(f.Text)))
+	}
+	put(row, "name", textNode(companion.Plugin))
+	put(row, "config", functions)
+	return row
+}
+
+// addFunctions puts the companion's functions into a row of post-function.
+func addFunctions(row *config.Node) (edits []config.Edit) {
+	for _, f := range companion.Functions() {
+		list := row.At("config", f.Phase)
+		if list == nil || list.Kind != config.List {
+			edits = append(edits, config.Edit{Path: at("config", f.Phase), Value: listNode(textNode(f.Text))})
+			continue
+		}
+		i := slices.IndexFunc(list.Items, func(n *config.Node) bool { return companion.VersionOf(n.Text) != "" })
+		if i < 0 {
+			edits = append(edits, config.Edit{Path: at("config", f.Phase, len(list.Items)), Value: textNode(f.Text), Insert: true})
+		} else if list.Items[i].Text != f.Text {
+			// Inserted, it is written in lines.
+			edits = append(edits, config.Edit{Path: at("config", f.Phase, i), Value: textNode(f.Text), Insert: true}, config.Edit{Path: at("config", f.Phase, i+1)})
+		}
+	}
+	return edits
+}
+
+func put(to *config.Node, key string, value *config.Node) {
+	to.Members = append(to.Members, config.Member{Key: key, Value: value})
+}
+
+func textNode(text string) *config.Node { return &config.Node{Kind: config.String, Text: text} }
+
+func listNode(items ...*config.Node) *config.Node {
+	return &config.Node{Kind: config.List, Items: items}
+}

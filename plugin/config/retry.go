@@ -1,0 +1,124 @@
+package config
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// finishRetry checks what a retry asks of the backends. Between two tries of a request Kong
+// changes the address, the timeouts, and where each backend receives its own Host, that and
+// other headers. What it sends else is the same on each try.
+func (r *reader) finishRetry(c *Config, n *Node, path string) {
+	at, name := n.Get("retry"), Join(path, "retry")
+	to := c.Retry.Backend
+	constant := len(c.Rules) == 0 && c.ForceHeader == "" && c.Ramp == nil
+	switch wrong := c.unknown(to); {
+	case wrong != "":
+		r.report(at.Get("backend"), Join(name, "backend"), "%s", wrong)
+	case len(c.Backends) == 1:
+		r.report(at, name, "needs another backend to try")
+	case to == "" && constant && !c.hasTwoWeights():
+		r.report(at, name, "needs another backend with a weight above 0 to try, or the name of one in backend")
+	case to != "" && constant && !c.weighted(to):
+		r.report(at.Get("backend"), Join(name, "backend"), "%s gets all requests, so that none would be tried again; name another", quote(to))
+	case to != "" && c.Retry.Max > 1:
+		r.report(at.Get("max"), Join(name, "max"), "%d is more than the one backend that is named in backend; leave one of the two out", c.Retry.Max)
+	}
+	for i := range c.Backends {
+		r.retried(&c.Backends[0], &c.Backends[i], n.Get("backends").Items[i], Join(path, "backends")+"["+strconv.Itoa(i)+"]")
+	}
+}
+
+// hasTwoWeights reports whether at least two backends take new traffic.
+func (c *Config) hasTwoWeights() bool {
+	i := slices.IndexFunc(c.Backends, func(b Backend) bool { return b.Weight > 0 })
+	return i >= 0 && c.weighted(c.Backends[i].Name)
+}
+
+// retried checks what a retry asks of one backend, compared with the first one.
+func (r *reader) retried(first, b *Backend, n *Node, path string) {
+	report := func(key, format string, args ...any) {
+		r.report(n.orItself(key), Join(path, key), format, args...)
+	}
+	switch {
+	case b.Service:
+		report("service", "does not go with retry, which knows the addresses of hosts only: give its host and port")
+		return
+	case b.Upstream != "":
+		report("upstream", "does not go with retry: Kong tries the targets of an Upstream one after another, and no other backend: give a host, or leave retry out")
+		return
+	}
+	const fix = "give both the same, or leave retry out"
+	if b.Retries != nil {
+		report("retries", "does not go with retry, whose max says how often Kong tries again")
+	}
+	if b.Protocol != first.Protocol {
+		report("protocol", "is not that of backends[0], and Kong speaks the same to each backend that it tries: %s", fix)
+	}
+	for _, p := range []struct{ key, first, value string }{{"path", first.Path, b.Path}, {"replace_prefix", first.ReplacePrefix, b.ReplacePrefix}} {
+		if p.value != p.first {
+			report(p.key, "is not that of backends[0], and Kong asks each backend that it tries for the same path: %s", fix)
+		}
+	}
+	if b.HostHeader != first.HostHeader {
+		report("host_header", "is not that of backends[0], and between two tries Kong makes no other Host than the backend's own: give both the same, or leave it out in both")
+	}
+	if !maps.Equal(b.ResponseHeaders.Add, first.ResponseHeaders.Add) {
+		report("response_headers", "are not those of backends[0], and Kong adds them before it tries the first backend: %s", fix)
+	}
+	switch {
+	case !maps.Equal(b.RequestHeaders.Add, first.RequestHeaders.Add):
+		report("request_headers", "add other headers than those of backends[0], and between two tries Kong cannot take away what was added: set them in both, or leave retry out")
+	case !slices.Equal(b.RequestHeaders.replaced(), first.RequestHeaders.replaced()):
+		report("request_headers", "set or remove other headers than those of backends[0], and between two tries Kong cannot restore what the client sent: set or remove the same ones in both, or leave retry out")
+	case b.HostHeader != "" && b.RequestHeaders.differ(&first.RequestHeaders):
+		report("request_headers", "are not those of backends[0], and Kong sends the same headers to each backend that it tries unless each receives its own Host: %s, or leave out host_header in both", fix)
+	}
+}
+
+// replaced returns the names of the headers that do not arrive as the client sent them.
+func (h *RequestHeaders) replaced() (names []string) {
+	for name := range h.Set {
+		names = append(names, strings.ToLower(name))
+	}
+	for _, name := range h.Remove {
+		names = append(names, strings.ToLower(name))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// differ reports whether two backends that replace the same headers get others.
+func (h *RequestHeaders) differ(other *RequestHeaders) bool {
+	lower := func(set map[string]string) map[string]string {
+		out := map[string]string{}
+		for name, value := range set {
+			out[strings.ToLower(name)] = value
+		}
+		return out
+	}
+	return !maps.Equal(lower(h.Set), lower(other.Set))
+}
+
+// RetryChangesHeaders reports whether the backends get other headers than each other, so that
+// they have to change between two tries.
+func (c *Config) RetryChangesHeaders() bool {
+	return c.Retry != nil && slices.ContainsFunc(c.Backends, func(b Backend) bool {
+		return b.RequestHeaders.differ(&c.Backends[0].RequestHeaders)
+	})
+}
+
+// RefuseRetry returns an error if a retry asks for what Kong cannot do on a route of a Service.
+func (c *Config) RefuseRetry(s *Service, preserveHost bool) error {
+	switch {
+	case c.Retry == nil:
+	case s.IsGRPC():
+		return errors.New("retry: Kong cannot try calls of gRPC again, and ends them with INTERNAL: leave retry out")
+	case preserveHost && c.RetryChangesHeaders():
+		return errors.New("retry: the route says preserve_host, and with that Kong sends the same headers to each backend that it tries, but the request_headers of these differ: give all the same, or set preserve_host: false")
+	}
+	return nil
+}
