@@ -283,6 +283,10 @@ func TestRefused(t *testing.T) {
 				`hash_on: "uri_capture" is not there on Kong 2.x, which does not tell the captures: take another`,
 		},
 		{
+			name: "retry", config: `"backends":[{"host":"a"},{"host":"b"}],"retry":{}`,
+			want: misconfigured, reason: "retry: is not there on Kong 2.x: leave it out, or take an upstream, whose targets Kong tries one after another",
+		},
+		{
 			name: "a split of the split files", config: `"split":"shop"`,
 			want: misconfigured, reason: "backends: is required on Kong 2.x, where there are no split files to take them from",
 		},

@@ -83,6 +83,9 @@ func impossible(c *config.Config) error {
 			refuse(at+"health", "is not there on Kong 2.x: leave it out, or take an upstream, which has health checks of its own")
 		}
 	}
+	if c.Retry != nil {
+		refuse("retry", "is not there on Kong 2.x: leave it out, or take an upstream, whose targets Kong tries one after another")
+	}
 	if c.Ramp != nil && c.Ramp.Guard != nil {
 		refuse("ramp.guard", "is not there on Kong 2.x, where the plugin is not told what becomes of requests: leave it out")
 	}
