@@ -86,6 +86,9 @@ func impossible(c *config.Config) error {
 	if c.Retry != nil {
 		refuse("retry", "is not there on Kong 2.x: leave it out, or take an upstream, whose targets Kong tries one after another")
 	}
+	if len(c.Mirror) > 0 {
+		refuse("mirror", "is not there on Kong 2.x: leave it out")
+	}
 	if c.Ramp != nil && c.Ramp.Guard != nil {
 		refuse("ramp.guard", "is not there on Kong 2.x, where the plugin is not told what becomes of requests: leave it out")
 	}

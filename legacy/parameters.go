@@ -125,6 +125,20 @@ type Plugin struct {
 		Max     int    `json:"max"`
 		Backend string `json:"backend"`
 	} `json:"retry"`
+	Mirror []struct {
+		Backend        string  `json:"backend"`
+		Host           string  `json:"host"`
+		Port           int     `json:"port"`
+		Protocol       string  `json:"protocol"`
+		HostHeader     string  `json:"host_header"`
+		Percent        float64 `json:"percent"`
+		RequestHeaders struct {
+			Set    map[string]string `json:"set"`
+			Add    map[string]string `json:"add"`
+			Remove []string          `json:"remove"`
+		} `json:"request_headers"`
+		MaxBody int `json:"max_body"`
+	} `json:"mirror"`
 	ResponseHeader string `json:"response_header"`
 	LogDecision    bool   `json:"log_decision"`
 	Split          string `json:"split"`

@@ -45,6 +45,9 @@ func (c *Config) Compile(identity string) *split.Split {
 	if c.Ramp != nil {
 		s.Ramp = c.Ramp.compile(c)
 	}
+	for i := range c.Mirror {
+		s.Mirrors = append(s.Mirrors, c.Mirror[i].compile(c))
+	}
 	if c.MaxEjected != nil {
 		s.MaxEjected = new(hundredths(*c.MaxEjected))
 	}

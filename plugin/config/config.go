@@ -37,6 +37,7 @@ type Config struct {
 	Fallback       string   // a backend's name; ignored unless OnUnavailable is fallback
 	MaxEjected     *float64 // percent of the weights; nil: all
 	Retry          *Retry   // nil: no request is tried on another backend
+	Mirror         []Mirror // the shadows that get copies
 	ResponseHeader string   // empty: the client is not told
 	LogDecision    bool
 	Split          string // the name of the entry in the split files to use; empty: the Kong route's name

@@ -18,6 +18,7 @@ func finishConfig(r *reader, n *Node, path string, to any) {
 	if wrong := c.unknown(c.Fallback); wrong != "" && c.OnUnavailable == "fallback" {
 		r.report(n.Get("fallback"), Join(path, "fallback"), "%s", wrong)
 	}
+	r.finishMirrors(c, n, path)
 	for i := range c.Rules {
 		r.finishRule(c, &c.Rules[i], n.Get("rules").Items[i], Join(path, "rules")+"["+strconv.Itoa(i)+"]")
 	}
@@ -189,10 +190,7 @@ func finishBackend(r *reader, n *Node, path string, to any) {
 		b.Name = b.defaultName()
 	}
 	if headers := n.Get("request_headers"); headers != nil {
-		at := Join(path, "request_headers")
-		r.sameHeader(headers.Get("set"), Join(at, "set"))
-		r.sameHeader(headers.Get("add"), Join(at, "add"))
-		r.setAndRemoved(headers, at)
+		r.finishHeaders(headers, Join(path, "request_headers"))
 	}
 	if headers := n.Get("response_headers"); headers != nil {
 		r.sameHeader(headers.Get("add"), Join(Join(path, "response_headers"), "add"))

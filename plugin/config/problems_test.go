@@ -19,7 +19,7 @@ func TestProblems(t *testing.T) {
 		{`[1]`, `expected a map, not an array; for example {backends: [{host: a.example.com}]}`},
 		{`"x"`, `expected a map, not the string "x"; for example {backends: [{host: a.example.com}]}`},
 		{`null`, `expected a map, not nothing; for example {backends: [{host: a.example.com}]}`},
-		{`{"colour": "blue"}`, `unknown key "colour"; the keys here are backends, algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, max_ejected, retry, response_header, log_decision, split`},
+		{`{"colour": "blue"}`, `unknown key "colour"; the keys here are backends, algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, max_ejected, retry, mirror, response_header, log_decision, split`},
 		{`{"algoritm": "smooth"}`, `unknown key "algoritm"; did you mean "algorithm"?`},
 		{`{"split": "a", "split": "b"}`, `split: is there twice; keep one`},
 		{`{"backends": [{"host": "a"}], "split": "b"}`, `has backends and split; keep one of them`},
@@ -229,7 +229,7 @@ backends[0].port: 70000 is not in 1..65535
 backends[1].host: "d:1" must not have a port in it; that goes into port
 backends[1]: has upstream and host; keep one of them
 algorithm: "none" is not one of smooth, random
-unknown key "x"; the keys here are backends, algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, max_ejected, retry, response_header, log_decision, split`,
+unknown key "x"; the keys here are backends, algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, max_ejected, retry, mirror, response_header, log_decision, split`,
 		},
 	}
 	for _, tt := range tests {

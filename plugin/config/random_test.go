@@ -270,6 +270,9 @@ func TestJSONSchemaMarksMistakes(t *testing.T) {
 		inEntry(inRamp(`"duration": 60, "guard": {}`)),
 		inEntry(`"backends": [{"upstream": "a", "health": {}}]`),
 		inEntry(inHealth(`{"active": {"path": "x"}}`)),
+		inEntry(`"mirror": [{}]`),
+		inEntry(`"mirror": [{"backend": "v1", "port": 80}]`),
+		inEntry(`"mirror": [{"host": "a", "request_headers": {"remove": ["X-Shadow"]}}]`),
 	} {
 		value, err := jsonschema.UnmarshalJSON(bytes.NewReader([]byte(text)))
 		if err != nil {
@@ -330,6 +333,8 @@ func TestRevision(t *testing.T) {
 		withTwo(inHealth(`{"active": {}}`)),
 		withTwo(inHealth(`{"active": {"path": ""}}`)),
 		withTwo(inHealth(`{"passive": {}}`)),
+		withTwo(`"mirror": [{"host": "c"}]`),
+		withTwo(`"mirror": [{"host": "c", "percent": 50}]`),
 	} {
 		r := revision(text)
 		if other, taken := seen[r]; taken {

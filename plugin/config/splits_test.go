@@ -101,7 +101,7 @@ func TestProblemsHavePlaces(t *testing.T) {
 	want := Problems{
 		{Path: "defaults.log_decision", Message: "expected true or false, not 1; write true", Line: 2, Column: 15},
 		{Path: "defaults.algorithm", Message: "has no value", Line: 3, Column: 12},
-		{Path: "defaults", Message: `unknown key "colour"; the keys here are algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, max_ejected, retry, response_header, log_decision`, Line: 4, Column: 1},
+		{Path: "defaults", Message: `unknown key "colour"; the keys here are algorithm, hash_on, hash_on_header, hash_on_cookie, hash_on_query_arg, hash_on_uri_capture, hash_fallback, hash_fallback_header, hash_fallback_cookie, hash_fallback_query_arg, hash_fallback_uri_capture, session, rules, force_header, ramp, on_unavailable, fallback, max_ejected, retry, mirror, response_header, log_decision`, Line: 4, Column: 1},
 		{Path: "defaults.log_decision", Message: "is there twice, first in line 2; keep one", Line: 5, Column: 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

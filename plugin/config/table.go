@@ -44,6 +44,7 @@ var row = field{
 			doc: "How much of the weights health checks may put out at once, in percent. Of the backends that are unhealthy or ejected, those that are so for longest are out, as far as there is room for their weights; the others take requests all the same.",
 		},
 		retry,
+		mirror,
 		{
 			name: "response_header", kind: kindString, max: maxName, match: headerName, derived: "off", http: true,
 			doc: "The name of a response header that tells the client which backend was chosen. If the backend sends a header of this name too, it comes second.",

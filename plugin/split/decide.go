@@ -56,7 +56,7 @@ func Instead(s *Split, st *State, d Decision, f *Facts) (Decision, error) {
 // chosen for the backend that it returns. It may call it for others before, which are not
 // chosen then: with [Redistribute], a backend that did not exist is not chosen again until
 // exists has found it. It is called for that at most once each [AskAgain], or after
-// [State.Doubt].
+// [State.Doubt]. Of the decisions that it returns, [Decision.Copies] are counted.
 func Choose(s *Split, st *State, f *Facts, exists func(backend int, chosen bool) (bool, error)) (Decision, error) {
 	if s.OnUnavailable == Redistribute {
 		for due := st.missing.due(f.Now); due != 0; due &= due - 1 {
@@ -76,6 +76,7 @@ func Choose(s *Split, st *State, f *Facts, exists func(backend int, chosen bool)
 			if st.Missing().Has(d.Backend) {
 				st.missing.found(d.Backend)
 			}
+			d.Copies = st.copies(d.Backend)
 			return d, nil
 		}
 		st.missing.add(d.Backend, f.Now)

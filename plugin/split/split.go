@@ -35,6 +35,7 @@ type Split struct {
 	Session     *Session // nil: clients are not pinned
 	HashOn      []Key    // hash_on, then hash_fallback; empty: by weight alone
 	Ramp        *Ramp    // nil: the weights are constant
+	Mirrors     []Mirror // at most MaxMirrors
 	MaxEjected  *int     // how much of the weights health checks may put out at once, in hundredths of a percent; nil: all
 	Retry       *Retry   // nil: no request is tried on another backend
 }
@@ -273,6 +274,7 @@ type Decision struct {
 	RolledBack bool    // the guard has rolled the ramp back
 	Subject    Subject // of the request's [Outcome]
 	Kept       Set     // backends that health checks would put out, but for MaxEjected
+	Copies     Set     // the mirrors that get a copy; only [Choose] has them
 
 	pins     bool   // it begins a session, also if another backend takes its place
 	others   bool   // it takes turns of [turns].others

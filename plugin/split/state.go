@@ -20,6 +20,7 @@ type State struct {
 	rules    []*turns   // by the weights of each rule; nil for a rule without weights
 	retries  []*turns   // after the failures of each backend; nil: there are no retries
 	stepping sync.Mutex // held to go on to another share of the ramp
+	samplers []*sampler // of the split's mirrors
 	missing  missing
 	slow     Set           // the backends that have slow starts
 	kept     atomic.Uint64 // a Set: the backends that MaxEjected kept when they were last found unhealthy
@@ -59,6 +60,7 @@ func newState(s *Split, from *State) *State {
 		}
 		return old.heir(newStage(names, weights))
 	}
+	st.samplers = samplersOf(s, from)
 	st.own = heir(from.own, weightsOf(s.Backends))
 	for i, r := range s.Rules {
 		switch {
@@ -75,12 +77,12 @@ func newState(s *Split, from *State) *State {
 
 // Fits reports whether s can use st itself: whether both have the same backends in the
 // same order, with the same proportions in the split and in each rule, the same passive
-// health checks, slow starts, MaxEjected and retries, and the same ramp.
+// health checks, slow starts, MaxEjected and retries, the same mirrors, and the same ramp.
 func (st *State) Fits(s *Split) bool {
 	return slices.EqualFunc(st.split.Backends, s.Backends, func(a, b Backend) bool {
 		return sameName(a, b) && a.Destination == b.Destination && equal(a.Passive, b.Passive) && a.SlowStart == b.SlowStart
 	}) &&
-		equal(st.split.MaxEjected, s.MaxEjected) && equal(st.split.Retry, s.Retry) &&
+		equal(st.split.MaxEjected, s.MaxEjected) && equal(st.split.Retry, s.Retry) && slices.Equal(st.split.Mirrors, s.Mirrors) &&
 		slices.Equal(reduced(weightsOf(st.split.Backends), 0), reduced(weightsOf(s.Backends), 0)) &&
 		slices.EqualFunc(st.split.Rules, s.Rules, sameWeights) &&
 		sameRamp(st.split, s)

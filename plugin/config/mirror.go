@@ -1,0 +1,110 @@
+package config
+
+import (
+	"strconv"
+
+	"kong-traffic-split/plugin/split"
+)
+
+// Mirror is a shadow that gets copies of requests: a backend of the split, or a host.
+type Mirror struct {
+	Backend        string // a backend's name; empty: it is a host of its own
+	Host           string
+	Port           int
+	Protocol       string  // http or https; empty: the Service's
+	HostHeader     string  // preserve or a literal; empty: as Kong does for a Service
+	Percent        float64 // of the requests, with two decimals at most
+	RequestHeaders RequestHeaders
+	MaxBody        int // in bytes
+}
+
+// Name is what logs and metrics call the shadow: the backend's name, or host:port.
+func (m *Mirror) Name() string {
+	if m.Backend != "" {
+		return m.Backend
+	}
+	return m.asBackend().defaultName()
+}
+
+func (m *Mirror) asBackend() *Backend {
+	return &Backend{Host: m.Host, Port: m.Port, Protocol: m.Protocol, HostHeader: m.HostHeader}
+}
+
+// Shadow returns where the copies of the mirror at index i go, as a backend with the headers
+// that it receives before those of the mirror.
+func (c *Config) Shadow(i int) Backend {
+	m := &c.Mirror[i]
+	if j := c.index(m.Backend); j >= 0 {
+		return c.Backends[j]
+	}
+	b := m.asBackend()
+	b.Name = m.Name()
+	return *b
+}
+
+func (m *Mirror) compile(c *Config) split.Mirror {
+	return split.Mirror{Name: m.Name(), Backend: c.index(m.Backend), Percent: hundredths(m.Percent)}
+}
+
+// finishShadow fills in the derived default of the port, and compares headers.
+func finishShadow(r *reader, n *Node, path string, to any) {
+	m := to.(*Mirror)
+	if m.Host != "" && !n.set("port") {
+		m.Port = 80
+		if m.Protocol == "https" {
+			m.Port = 443
+		}
+	}
+	if headers := n.Get("request_headers"); headers != nil {
+		r.finishHeaders(headers, Join(path, "request_headers"))
+	}
+}
+
+// finishHeaders compares the names of request headers.
+func (r *reader) finishHeaders(headers *Node, path string) {
+	r.sameHeader(headers.Get("set"), Join(path, "set"))
+	r.sameHeader(headers.Get("add"), Join(path, "add"))
+	r.setAndRemoved(headers, path)
+}
+
+// finishMirrors checks what the mirrors say about the backends, whose names are right, and
+// that no two go to the same place, which would have each copy twice.
+func (r *reader) finishMirrors(c *Config, n *Node, path string) {
+	first := map[string]int{} // by name, and by place
+	for i := range c.Mirror {
+		m, at, path := &c.Mirror[i], n.Get("mirror").Items[i], Join(path, "mirror")+"["+strconv.Itoa(i)+"]"
+		if (m.Backend == "") == (m.Host == "") || m.Name() == "" { // wrong, and reported
+			continue
+		}
+		if wrong := c.wrongShadow(m.Backend); wrong != "" {
+			r.report(at.Get("backend"), Join(path, "backend"), "%s", wrong)
+			continue
+		}
+		shadow := c.Shadow(i)
+		place := " " + shadow.destination() + shadow.Path + shadow.ReplacePrefix
+		earlier, twice := first[m.Name()]
+		if !twice {
+			earlier, twice = first[place]
+		}
+		if twice {
+			r.report(at, path, "is the same shadow as mirror[%d], which would get each copy twice; keep one", earlier)
+			continue
+		}
+		first[m.Name()], first[place] = i, i
+	}
+}
+
+// wrongShadow returns what is wrong with the name of a backend that is to get copies; empty:
+// nothing.
+func (c *Config) wrongShadow(name string) string {
+	i := c.index(name)
+	switch {
+	case i < 0:
+		return c.unknown(name)
+	case c.Backends[i].Host == "":
+		return quote(name) + " is no host, and copies do not go through Kong: give its host and port here"
+	case len(c.Backends) == 1:
+		return quote(name) + " gets all requests anyway, and is not to get each twice; name another"
+	}
+	return ""
+}

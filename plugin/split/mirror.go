@@ -1,0 +1,56 @@
+package split
+
+import "sync/atomic"
+
+// MaxMirrors is how many mirrors a split can have: a [Set] has one bit for each.
+const MaxMirrors = 64
+
+// A Mirror is a shadow that gets copies of requests.
+type Mirror struct {
+	Name    string // unique among the mirrors
+	Backend int    // the backend that it is, whose own requests are not copied to it; -1: it is none
+	Percent int    // of the requests, in hundredths
+}
+
+// A sampler says which requests are copied: of the first k, k·percent rounded down, for any
+// k. Its zero value is ready to use. It is safe for concurrent use.
+type sampler struct{ requests atomic.Uint64 }
+
+// takes counts a request, and reports whether it is copied. Percent is in hundredths.
+func (s *sampler) takes(percent int) bool {
+	const whole = 100 * 100 // after so many requests it begins anew
+	k, p := (s.requests.Add(1)-1)%whole, uint64(percent)
+	return (k+1)*p/whole > k*p/whole
+}
+
+// copies counts a request to a backend in the rotations of the split's mirrors, and returns
+// those that get a copy of it.
+func (st *State) copies(backend int) (copies Set) {
+	for i, m := range st.split.Mirrors {
+		if m.Backend != backend && st.samplers[i].takes(m.Percent) {
+			copies = copies.With(i)
+		}
+	}
+	return copies
+}
+
+// samplersOf returns the samplers of the mirrors of s, of which those with the name and the
+// percent of before go on from there.
+func samplersOf(s *Split, before *State) []*sampler {
+	if len(s.Mirrors) == 0 {
+		return nil
+	}
+	samplers := make([]*sampler, len(s.Mirrors))
+	for i, m := range s.Mirrors {
+		samplers[i] = new(sampler)
+		if before.split == nil {
+			continue
+		}
+		for j, was := range before.split.Mirrors {
+			if was.Name == m.Name && was.Percent == m.Percent {
+				samplers[i] = before.samplers[j]
+			}
+		}
+	}
+	return samplers
+}
