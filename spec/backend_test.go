@@ -24,8 +24,9 @@ func (s *scene) cmdBackend(args []string) error {
 	flags := flag.NewFlagSet("backend", flag.ContinueOnError)
 	listen := flags.String("listen", "", "")
 	tls := flags.Bool("tls", false, "")
+	log := flags.Bool("log", false, "")
 	name := flags.String("name", "", "")
-	args, err := parse(flags, args, "backend [-listen address] [-tls] [-name name] variable | backend stop|start|hang|resume variable", 1, 2)
+	args, err := parse(flags, args, "backend [-listen address] [-tls] [-log] [-name name] variable | backend stop|start|hang|resume variable", 1, 2)
 	if err != nil {
 		return err
 	}
@@ -42,7 +43,7 @@ func (s *scene) cmdBackend(args []string) error {
 		}
 		*listen = fmt.Sprintf("127.0.0.1:%d", port)
 	}
-	e := &echo{variable: args[0], address: *listen, args: []string{"-name", *name, fmt.Sprintf("-tls=%t", *tls)}}
+	e := &echo{variable: args[0], address: *listen, args: []string{"-name", *name, fmt.Sprintf("-tls=%t", *tls), fmt.Sprintf("-log=%t", *log)}}
 	port, err := e.start(s.bin)
 	if err != nil {
 		return err
@@ -71,6 +72,20 @@ func (s *scene) switchBackend(how, variable string) error {
 		}
 	}
 	return errors.New("usage: backend stop variable | backend start variable | backend hang variable | backend resume variable, of one that runs or does not")
+}
+
+// cmdEchoed claims that the log of a backend that was started with -log has something that
+// matches. It waits for it, but not for its absence.
+func (s *scene) cmdEchoed(args []string) (string, error) {
+	if err := arguments(args, "echoed variable regexp", 2, 2); err != nil {
+		return "", err
+	}
+	for _, e := range s.backends {
+		if e.variable == args[0] {
+			return s.logHas("echoed", e.log.String, args[1:])
+		}
+	}
+	return "", fmt.Errorf("no backend %q was started", args[0])
 }
 
 var listening = regexp.MustCompile(`listening on (\S+:(\d+))`)

@@ -53,6 +53,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	}
 	for name, holds := range map[string]claim{
 		"config":    (*scene).cmdConfig,
+		"echoed":    (*scene).cmdEchoed,
 		"errorlog":  (*scene).cmdErrorlog,
 		"gateway":   (*scene).cmdGateway,
 		"header":    (*scene).cmdHeader,

@@ -24,10 +24,10 @@
 //
 //	port variable...
 //	    finds a free port for each of the variables
-//	backend [-listen address] [-tls] [-name name] variable
+//	backend [-listen address] [-tls] [-log] [-name name] variable
 //	    starts an echo, by default on a free port of 127.0.0.1 and with the
 //	    variable's name as its own; sets $variable to its address and
-//	    $variable_port to its port
+//	    $variable_port to its port; with -log it writes a line for each request
 //	dns variable name=address...
 //	    starts a DNS server that knows these names, for a second each time; sets
 //	    $variable to its address
@@ -70,7 +70,7 @@
 //	    the process that serves has no more resident memory than that
 //	[!] gateway [-http2] [-https port] [-managed [-standby]] [-postgres] [-conf name=value]... kong.yml
 //	    starts the gateway with a declarative file and waits until it serves;
-//	    $declarative is that file, $admin the address of its Admin API, $proxy that of its proxy;
+//	    $declarative is that file, $admin the address of its Admin API, $proxy that of its proxy, $proxy_port the port;
 //	    beside ours, the plugins key-auth, request-termination, redirect,
 //	    request-transformer, response-transformer, post-function and file-log are enabled:
 //	    key-auth comes before ours, refuses who has no key, and throws
@@ -129,7 +129,7 @@
 //	    stops the load, adds the answers to the tally, and fails where one was
 //	    not a success, or was decided by a revision that should not have decided it
 //
-// The flags are -X method, -H 'Name: value' (any number), -d body, and one of
+// The flags are -X method, -H 'Name: value' (any number), -d body, -size bytes (a body that is so long), and one of
 // -http2, -grpc (an empty message to the method that the path names),
 // -websocket (the body is a message, stdout the one that comes back) and -leave
 // (does not wait for the answer). \xff in a path or a header is that byte. A
@@ -175,6 +175,8 @@
 //	    the same of what the plugin server writes
 //	[!] written file regexp
 //	    the same of a file that the script's gateway writes
+//	[!] echoed variable regexp
+//	    the same of what that backend writes for each request, with -log
 //	[!] metrics address regexp
 //	    the same of what the plugin server shows there with -status-listen: what
 //	    becomes of a request it is told only after the client has the answer, and

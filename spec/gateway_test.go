@@ -90,6 +90,8 @@ func (s *scene) cmdGateway(args []string) (string, error) {
 	s.gateway = g
 	s.ts.Setenv("admin", g.admin)
 	s.ts.Setenv("proxy", g.proxy)
+	_, port, _ := net.SplitHostPort(g.proxy) // the gateway listens there
+	s.ts.Setenv("proxy_port", port)
 	s.ts.Setenv("declarative", file)
 	if *postgres {
 		if err := s.database.fill(g, g.engine.(*kong), text); err != nil {

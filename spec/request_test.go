@@ -43,7 +43,7 @@ type answer struct {
 type client func(address string, r request) (answer, error)
 
 const (
-	requestUsage = "[-http2 | -grpc | -websocket | -leave] [-nohost] [-X method] [-H 'Name: value']... [-d body] [-as visitor] [-to address] [-tls name] [-from address] [-cycle number] path"
+	requestUsage = "[-http2 | -grpc | -websocket | -leave] [-nohost] [-X method] [-H 'Name: value']... [-d body | -size bytes] [-as visitor] [-to address] [-tls name] [-from address] [-cycle number] path"
 	exchange     = 30 * time.Second // the longest that a request may take
 )
 
@@ -53,6 +53,11 @@ func requestFlags(name string, r *request) *flag.FlagSet {
 	r.method, r.client = http.MethodGet, sendHTTP1
 	flags.StringVar(&r.method, "X", r.method, "")
 	flags.StringVar(&r.body, "d", "", "")
+	flags.Func("size", "", func(text string) error {
+		size, err := strconv.Atoi(text)
+		r.body = strings.Repeat("x", max(size, 0))
+		return err
+	})
 	flags.Func("H", "", func(line string) error {
 		r.headers = append(r.headers, unescape(line))
 		return nil

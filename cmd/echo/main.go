@@ -15,6 +15,8 @@
 // HTTP/2, without TLS (h2c with prior knowledge) or, with -tls, with a
 // certificate that is made at the start and that nobody has reason to trust.
 //
+// With -log it writes a line for each request, which begins as echo-basic's does.
+//
 // Its environment is the one that Kong and Gateway API give their own echo
 // servers: POD_NAME (the default of -name), NODE_NAME, POD_NAMESPACE or
 // NAMESPACE, POD_IP, SERVICE_ACCOUNT, INGRESS_NAME, SERVICE_NAME.
@@ -44,6 +46,7 @@ type options struct {
 	listen      string
 	name        string
 	tls         bool
+	log         bool
 	healthcheck bool
 }
 
@@ -78,6 +81,7 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (options
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:1027", "`address` to listen on; port 0 takes a free one")
 	flags.StringVar(&o.name, "name", "", "`name` of this backend (default $POD_NAME, else the host's name)")
 	flags.BoolVar(&o.tls, "tls", false, "serve TLS, with a self-signed certificate made at the start")
+	flags.BoolVar(&o.log, "log", false, "write a line for each request")
 	flags.BoolVar(&o.healthcheck, "healthcheck", false, "ask the echo that listens on -listen whether it answers, and exit 0 or 1")
 	if err := flags.Parse(args); err != nil {
 		return o, err

@@ -33,6 +33,9 @@ func serve(ctx context.Context, o options, id identity, stderr io.Writer) error 
 	}
 	h := &handler{identity: id, stopping: ctx}
 	server := newServer(h)
+	if o.log {
+		server.Handler = logged(h, stderr)
+	}
 	server.ErrorLog = log.New(stderr, "echo: ", 0)
 	start := server.Serve
 	if o.tls {

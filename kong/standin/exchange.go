@@ -50,6 +50,9 @@ type exchange struct {
 	header http.Header
 	args   string // what follows the ?
 
+	body     []byte   // nil: nobody has asked for it yet
+	bodyFile bodyFile // in which it is; empty: none
+
 	realIP, clientIP string // of the connection, and of who is behind a trusted proxy
 
 	match      *match

@@ -53,6 +53,7 @@ var pdkMethods = map[string]pdkMethod{
 	"kong.request.get_headers":          {phasesOfReading, true, handle(getHeaders)},
 	"kong.request.get_method":           {phasesOfReading, false, text(func(x *exchange) string { return x.r.Method })},
 	"kong.request.get_path":             {phasesOfReading, false, text((*exchange).path)},
+	"kong.request.get_raw_body":         {phasesOfRequest, false, handle(getRawBody)},
 	"kong.request.get_raw_query":        {phasesOfReading, false, text(func(x *exchange) string { return x.args })},
 	"kong.request.get_uri_captures":     {phasesOfReading, true, handle(getURICaptures)},
 

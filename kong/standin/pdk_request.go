@@ -106,8 +106,8 @@ func getCredential(x *exchange, _ none) (any, error) {
 	return proto.Marshal(message)
 }
 
-// getVar is a variable of nginx. Of its many there are the path that the Service
-// gets and the client's headers; another is an error, so that nobody takes
+// getVar is a variable of nginx. Of its many there are the path that the Service gets, the
+// client's headers, and what is known of the client; another is an error, so that nobody takes
 // it for an empty one.
 func getVar(x *exchange, name string) (any, error) {
 	name = strings.ToLower(name)
@@ -115,6 +115,15 @@ func getVar(x *exchange, name string) (any, error) {
 	switch {
 	case name == "upstream_uri":
 		return x.upstreamURI, nil
+	case name == "server_protocol":
+		return x.r.Proto, nil
+	case name == "remote_addr":
+		return x.clientIP, nil
+	case strings.HasPrefix(name, "upstream_x_forwarded_"):
+		header := strings.ReplaceAll(strings.TrimPrefix(name, "upstream_"), "_", "-")
+		if value, known := x.forwarded[http.CanonicalHeaderKey(header)]; known {
+			return value, nil
+		}
 	case isHeader:
 		return x.headerVariable(strings.ReplaceAll(header, "_", "-")), nil
 	}

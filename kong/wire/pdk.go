@@ -21,6 +21,9 @@ type Method struct {
 // connection instead of replying.
 const Exit = "kong.response.exit"
 
+// RawBody is the method to which Kong replies only when the client has sent all of its body.
+const RawBody = "kong.request.get_raw_body"
+
 // Silent reports whether the frame that Kong replies with is empty.
 func (m Method) Silent() bool { return m.Reply == nil && m.Name != Exit }
 
@@ -58,6 +61,7 @@ var Methods = []Method{
 	{"kong.request.get_headers", integer, table},
 	{"kong.request.get_method", none, text},
 	{"kong.request.get_path", none, text},
+	{RawBody, none, (*pb.RawBodyResult)(nil)},
 	{"kong.request.get_raw_query", none, text},
 	{"kong.request.get_uri_captures", none, (*pb.UriCapturesResult)(nil)},
 

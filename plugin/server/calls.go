@@ -191,7 +191,7 @@ func (k *calls) readAll(reads []Call) error {
 		return brokenOff(reads[0].Method, err)
 	}
 	for _, r := range reads {
-		body, err := c.readNext()
+		body, err := c.readNext(limitOf(r.Method))
 		if err != nil {
 			return brokenOff(r.Method, err)
 		}
@@ -207,7 +207,7 @@ func (k *calls) exchange(method string) error {
 	err := k.flush()
 	if err == nil {
 		var body []byte
-		if body, err = k.conn.readNext(); err == nil {
+		if body, err = k.conn.readNext(limitOf(method)); err == nil {
 			k.conn.reply = wire.AppendFrame(k.conn.reply[:0], body)
 			k.reply = k.conn.reply
 			return nil

@@ -139,12 +139,12 @@ func (c *conn) awaitCall() error {
 	})
 }
 
-// readNext reads the next frame that somebody waits for.
-func (c *conn) readNext() ([]byte, error) {
+// readNext reads the next frame that somebody waits for, for limit at most.
+func (c *conn) readNext(limit time.Duration) ([]byte, error) {
 	if err := c.dropOwed(); err != nil {
 		return nil, err
 	}
-	return c.readFrame(stallTime)
+	return c.readFrame(limit)
 }
 
 // dropOwed reads the replies that nobody waits for.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"kong-traffic-split/kong/wire"
 )
 
 // What a connection waits for has an end, but for the next call: Kong's pool keeps idle
@@ -18,6 +20,10 @@ const (
 	// stallTime is how long the other side may take to reply to a call of its PDK, or to
 	// read what it is sent. Kong gives a plugin server the same time.
 	stallTime = time.Minute
+	// bodyTime is how long a client may take to send its body, where Kong is asked for that.
+	// Kong itself sets no limit but from one read to the next (client_body_timeout), and to
+	// end the connection would make an error of a slow upload.
+	bodyTime = time.Hour
 	// watchPause is between two looks at who is overdue.
 	watchPause = time.Second
 	// workTime is how long a call may be worked on, without what it waits for, until the
@@ -25,6 +31,14 @@ const (
 	// with much else, and a call that processes have died with waits for its turn.
 	workTime = 10 * time.Second
 )
+
+// limitOf returns how long the reply to a method may take.
+func limitOf(method string) time.Duration {
+	if method == wire.RawBody {
+		return bodyTime
+	}
+	return stallTime
+}
 
 // errStalled ends a connection whose other side has kept this one waiting.
 var errStalled = errors.New("the other side keeps the server waiting")

@@ -100,6 +100,10 @@ func TestWhoKeepsTheServerWaitingIsEnded(t *testing.T) {
 			_, err := kong.Request.GetHost()
 			return err
 		}
+		if phase == "response" {
+			_, err := kong.Request.GetRawBody()
+			return err
+		}
 		return kong.Service.SetTarget("a", 80)
 	})
 	call := callOf(t, &pb.RpcCall{Sequence: 1, Call: &pb.RpcCall_CmdGetPluginNames{}})
@@ -123,6 +127,7 @@ func TestWhoKeepsTheServerWaitingIsEnded(t *testing.T) {
 			}
 		}},
 		{"no reply", stallTime, func(kong pipe, id int32) { kong.sends(eventOf(t, id, "rewrite"), 2) }},
+		{"a client that sends its body slowly", bodyTime, func(kong pipe, id int32) { kong.sends(eventOf(t, id, "response"), 2) }},
 		{"half a reply", stallTime, func(kong pipe, id int32) {
 			kong.sends(eventOf(t, id, "rewrite"), 2)
 			kong.sends([]byte{9, 0, 0, 0, 'x'}, 0)
