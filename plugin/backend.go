@@ -53,8 +53,10 @@ func (r *request) direct(b *backend, chosen bool) (found bool, err error) {
 		}
 		return true, r.restoreDestination()
 	}
-	if err := r.check(b); err != nil {
+	if wrong, err := r.impossible(&b.Backend); err != nil {
 		return false, err
+	} else if wrong != nil {
+		return false, misconfigured("%w", wrong)
 	}
 	overridden, err := r.overrides(b)
 	if err != nil {
@@ -118,30 +120,24 @@ func (r *request) apply(b *backend) error {
 	return nil
 }
 
-// check refuses what Kong cannot do. It asks for the Service and the route only where those
-// matter.
-func (r *request) check(b *backend) error {
+// impossible returns what Kong cannot do of what b asks for. It asks for the Service and the route
+// only where those matter.
+func (r *request) impossible(b *config.Backend) (wrong, err error) {
 	if b.Protocol == "" && b.Path == "" && b.ReplacePrefix == "" {
-		return nil
+		return nil, nil
 	}
 	s, err := r.askService()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if wrong := s.Refuse(&b.Backend); wrong != nil {
-		return misconfigured("%w", wrong)
-	}
-	if b.ReplacePrefix == "" {
-		return nil
+	if wrong := s.Refuse(b); wrong != nil || b.ReplacePrefix == "" {
+		return wrong, nil
 	}
 	m, err := r.askMatching()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if wrong := m.Refuse(&b.Backend); wrong != nil {
-		return misconfigured("%w", wrong)
-	}
-	return nil
+	return m.Refuse(b), nil
 }
 
 func (r *request) setScheme(b *backend) error {

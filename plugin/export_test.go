@@ -17,10 +17,10 @@ func (i *Instance) MarkFor(backend string) string {
 	if at < 0 {
 		panic(fmt.Sprintf("there is no backend %q", backend))
 	}
-	return markText(l.entry, l.state.Subject(at), backend)
+	return markText(l.entry, l.state.Subject(at), 0, backend)
 }
 
 // Mark is what MarkFor returns, of any subject.
 func Mark(entry string, subject split.Subject, backend string) string {
-	return markText(entry, subject, backend)
+	return markText(entry, subject, 0, backend)
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"kong-traffic-split/plugin/split"
@@ -90,11 +89,11 @@ var (
 	getPath = call{Method: "kong.request.get_path"}
 
 	pathFact  = textFact(getPath, func(f *split.Facts, text string) { f.Path = text })
-	queryFact = textFact(call{Method: "kong.request.get_raw_query"}, func(f *split.Facts, text string) { f.Query = text })
+	queryFact = textFact(getQuery, func(f *split.Facts, text string) { f.Query = text })
 	// Not by go-pdk: it may be a header of a client's.
 	schemeFact = textFact(call{Method: "kong.request.get_forwarded_scheme"}, func(f *split.Facts, text string) { f.HTTPS = text == "https" })
 
-	methodFact = fact{call: call{Method: "kong.request.get_method"}, learn: func(r *request, f *split.Facts) (err error) {
+	methodFact = fact{call: getMethod, learn: func(r *request, f *split.Facts) (err error) {
 		f.Method, err = r.kong.Request.GetMethod()
 		return err
 	}}
@@ -172,10 +171,9 @@ func headerFact(name string) fact {
 
 // allHeadersFact asks for all headers, and takes those that are named and the cookies.
 func allHeadersFact(names []string, cookies bool) fact {
-	get := messageCall("kong.request.get_headers", &kong_plugin_protocol.Int{V: mostHeaders})
-	return fact{call: get, learn: func(r *request, f *split.Facts) error {
+	return fact{call: getAllHeaders, learn: func(r *request, f *split.Facts) error {
 		var table emptypb.Empty // whose strings may have any bytes
-		if err := ask(r.kong, get, &table); err != nil {
+		if err := ask(r.kong, getAllHeaders, &table); err != nil {
 			return err
 		}
 		return r.takeHeaders(f, table.ProtoReflect().GetUnknown(), names, cookies)
@@ -194,14 +192,8 @@ func addHeader(f *split.Facts, name, value string) {
 func (r *request) takeHeaders(f *split.Facts, table []byte, names []string, cookies bool) error {
 	count := 0
 	sent := map[string]string{} // the first values
-	eachField(table, structFields, func(entry []byte) {
-		var name string
-		var values []string
-		eachField(entry, entryKey, func(key []byte) { name = string(key) })
-		eachField(entry, entryValue, func(value []byte) { values = appendValues(values, value) })
-		if count += len(values); len(values) == 0 {
-			return
-		}
+	eachHeader(table, func(name string, values []string) {
+		count += len(values)
 		if name == cookieHeader && cookies {
 			f.Cookies = strings.Join(values, "; ")
 		}
@@ -219,6 +211,20 @@ func (r *request) takeHeaders(f *split.Facts, table []byte, names []string, cook
 	}
 	r.host = new(sent["host"])
 	return nil
+}
+
+// eachHeader calls take with each header that Kong tells, an encoded Struct. Names are lower
+// case.
+func eachHeader(table []byte, take func(name string, values []string)) {
+	eachField(table, structFields, func(entry []byte) {
+		var name string
+		var values []string
+		eachField(entry, entryKey, func(key []byte) { name = string(key) })
+		eachField(entry, entryValue, func(value []byte) { values = appendValues(values, value) })
+		if len(values) > 0 {
+			take(name, values)
+		}
+	})
 }
 
 // appendValues adds what a Value holds: a string, or a list of them.

@@ -58,13 +58,13 @@ func (f *fileSplits) set(splits map[string]*config.Config) {
 		s := c.Compile(name)
 		var l *live
 		if was := old[name]; was != nil {
-			l = newLive(c, s, was.state.For(s), name, was)
+			l = f.plugin.newLive(c, s, was.state.For(s), name, was)
 			l.watches.startFrom(&was.watches, f.plugin.Probers, l)
 			if l.used.Store(was.used.Load()); l.isUsed(time.Now()) {
 				f.saveConfig(l, time.Unix(l.used.Load(), 0))
 			}
 		} else {
-			l = newLive(c, s, split.NewState(s), name, nil)
+			l = f.plugin.newLive(c, s, split.NewState(s), name, nil)
 			f.plugin.loadState(l)
 			if split.Prune(l.state) { // what is saved is of an earlier revision
 				f.plugin.saveState(l)
@@ -192,7 +192,7 @@ func (f *fileSplits) restore(to *fileRevision, name string, now time.Time) {
 		return
 	}
 	s := c.Compile(name)
-	l := newLive(c, s, split.NewState(s), name, nil)
+	l := f.plugin.newLive(c, s, split.NewState(s), name, nil)
 	l.used.Store(saved.Used.Unix())
 	l.lacksSecret = lacksSecret
 	f.plugin.loadState(l)

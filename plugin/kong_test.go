@@ -35,6 +35,8 @@ type kong struct {
 	text     map[string]string // what the methods that return a text return
 	headers  map[string]string // of the client, by name
 	junk     int               // so many headers besides
+	vars     map[string]string // of nginx, besides upstream_uri and cookies
+	body     *kong_plugin_protocol.RawBodyResult
 	captures map[string]string
 	consumer *kong_plugin_protocol.Consumer
 	shared   map[string]string
@@ -115,7 +117,13 @@ func (k *kong) answer(method string, args []byte) ([]byte, error) {
 		return proto.Marshal(structpb.NewStructValue(s))
 	case "nginx.get_var":
 		k.asked = append(k.asked, text)
+		if value, ok := k.vars[text]; ok {
+			return stringReply(value), nil
+		}
 		return stringReply(map[string]string{"upstream_uri": k.uri, "http_cookie": k.text["cookies"]}[text]), nil
+	case "request.get_raw_body":
+		k.asked = append(k.asked, name)
+		return proto.Marshal(k.body)
 	case "request.get_header":
 		k.asked = append(k.asked, "header "+text)
 		if text == "host" {

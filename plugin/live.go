@@ -31,11 +31,12 @@ type live struct {
 	needsHTTP      string                                     // parameters that a TCP or TLS connection cannot have
 	service        int                                        // the index of the backend that is the route's own Service; -1: none is
 	observed       bool                                       // the outcomes of its requests matter
-	judged         bool                                       // likewise, to a guard or to passive health checks
+	judged         bool                                       // likewise, to a guard, passive health checks or comparisons with shadows
 	changesHeaders bool                                       // between two tries of a request
 	entry          string                                     // its name in the split files; empty: it is a row's own
 	marks          []atomic.Pointer[keyedCall[split.Subject]] // for the log phase then, in the order of the backends
 	logs           bool                                       // decisions are added to what log plugins write
+	shadows        []shadow                                   // that get copies, in the order of the split's mirrors
 	watches        watches
 	tally          tally
 
@@ -49,11 +50,13 @@ type live struct {
 
 // newLive makes a revision live. name is the split's in the split files; empty: it
 // is a row's own. was is the revision before it; nil: it is the first.
-func newLive(c *config.Config, s *split.Split, st *split.State, name string, was *live) *live {
+func (p *Plugin) newLive(c *config.Config, s *split.Split, st *split.State, name string, was *live) *live {
+	compares := p.Outcomes && len(s.Mirrors) > 0
 	l := &live{
 		split: s, state: st, since: time.Now(), entry: name, stateKey: rowStates + s.Identity, backends: make([]backend, len(c.Backends)), tally: newTally(s, was),
 		wantedByAll: ^wants(0), service: -1, needsHTTP: c.NeedsHTTP(),
-		observed: isJudged(s) || s.Retry != nil, judged: isJudged(s), changesHeaders: c.RetryChangesHeaders(), logs: c.LogDecision, config: c,
+		observed: isJudged(s) || s.Retry != nil || compares, judged: isJudged(s) || compares, changesHeaders: c.RetryChangesHeaders(), logs: c.LogDecision, config: c,
+		shadows: newShadows(c, was),
 	}
 	if name != "" {
 		l.stateKey = fileStates + name
@@ -84,6 +87,10 @@ func newLive(c *config.Config, s *split.Split, st *split.State, name string, was
 		l.probed = l.probed || isProbed(&c.Backends[i])
 	}
 	l.wantedByAll &= l.wanted // where none has a share
+	if len(l.shadows) > 0 {
+		l.wanted |= wantsRoute | wantsService
+		l.laterReads = append(l.laterReads, copyReads(l.reads))
+	}
 	if l.probed {
 		l.changed = l.watches.changed
 	}

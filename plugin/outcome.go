@@ -12,7 +12,8 @@ import (
 
 // markKey is where the access phase leaves a mark for the log phase: the split's name
 // in the split files, what the outcome says something about, and the name of the
-// backend that it has chosen, with slashes between them.
+// backend that it has chosen, with slashes between them. Behind the second are a dot and the
+// number of the [comparison], where there is one.
 const markKey = "traffic_split"
 
 // waitingTime is how long Kong has waited for the backend to begin its answer, in
@@ -75,26 +76,32 @@ func (i *Instance) outcomeReads(now time.Time) []call {
 func (l *live) setMark(d split.Decision) call {
 	last := l.marks[d.Backend].Load()
 	if last == nil || last.key != d.Subject {
-		text := markText(l.entry, d.Subject, l.backends[d.Backend].Name)
+		text := markText(l.entry, d.Subject, 0, l.backends[d.Backend].Name)
 		last = &keyedCall[split.Subject]{d.Subject, pairCall("kong.ctx.shared.set", markKey, text)}
 		l.marks[d.Backend].Store(last)
 	}
 	return last.call
 }
 
-func markText(entry string, subject split.Subject, backend string) string {
-	return fmt.Sprintf("%s/%08x%08x/%s", entry, subject.Backend, subject.Ramp, backend)
+func markText(entry string, subject split.Subject, copied uint64, backend string) string {
+	number := ""
+	if copied != 0 {
+		number = "." + strconv.FormatUint(copied, 16)
+	}
+	return fmt.Sprintf("%s/%08x%08x%s/%s", entry, subject.Backend, subject.Ramp, number, backend)
 }
 
 // parseMark takes a mark apart. ok is false where it is none, or of a version before.
-func parseMark(text string) (entry, backend string, subject split.Subject, ok bool) {
+func parseMark(text string) (entry, backend string, subject split.Subject, copied uint64, ok bool) {
 	entry, rest, _ := strings.Cut(text, "/")
-	hashes, backend, ok := strings.Cut(rest, "/")
+	rest, backend, ok = strings.Cut(rest, "/")
+	hashes, number, _ := strings.Cut(rest, ".")
 	if len(hashes) != 16 {
-		return "", "", subject, false
+		return "", "", subject, 0, false
 	}
 	both, err := strconv.ParseUint(hashes, 16, 64)
-	return entry, backend, split.Subject{Backend: uint32(both >> 32), Ramp: uint32(both)}, ok && err == nil
+	copied, _ = strconv.ParseUint(number, 16, 64) // of none it is 0
+	return entry, backend, split.Subject{Backend: uint32(both >> 32), Ramp: uint32(both)}, copied, ok && err == nil
 }
 
 // observe tells the split what has become of a request that it has decided.
@@ -111,7 +118,7 @@ func (r *request) observe() error {
 		return err
 	}
 	mark, _ := v.(string)
-	l, i, subject := r.decided(mark)
+	l, i, subject, copied := r.decided(mark)
 	if l == nil {
 		return nil
 	}
@@ -124,6 +131,9 @@ func (r *request) observe() error {
 	what, latency, err := r.outcome(service.IsGRPC())
 	if err != nil {
 		return err
+	}
+	if c := r.plugin.comparisons.take(copied); c != nil && what != nothing {
+		c.observed(what)
 	}
 	if l.split.Retry != nil {
 		if i, subject, err = r.observeTries(l, i, subject, what); err != nil || i < 0 {
@@ -148,30 +158,31 @@ func (r *request) judge(l *live, backend int, subject split.Subject, what class,
 }
 
 // decided finds the split that has decided a request, the backend that it has chosen,
-// and what the outcome says something about. The split is nil where none is known that
-// has; the backend is -1 where there is none, or it is there no more.
+// what the outcome says something about, and the number of the comparison, 0 for none. The
+// split is nil where none is known that has; the backend is -1 where there is none, or it is
+// there no more.
 //
 // What a row's own split leaves no mark for is of the backend that is the route's own
 // Service: Kong has the log phase handled by the row's config of the access phase. (But
 // while that is wrong, another last good one may have come meanwhile; then the outcome of
 // a request to a host that nobody watched may count as the Service's.) Or it was not
 // decided at all, as a plugin in front has answered: then the outcome does not count.
-func (r *request) decided(mark string) (l *live, backend int, subject split.Subject) {
+func (r *request) decided(mark string) (l *live, backend int, subject split.Subject, copied uint64) {
 	l = r.serving.Load().live
 	if l != nil && mark == "" {
 		if l.service >= 0 {
 			subject = l.state.Subject(l.service)
 		}
-		return l, l.service, subject
+		return l, l.service, subject, 0
 	}
-	name, chosen, subject, ok := parseMark(mark)
+	name, chosen, subject, copied, ok := parseMark(mark)
 	switch {
 	case !ok:
-		return nil, -1, subject
+		return nil, -1, subject, 0
 	case l == nil:
 		l = r.plugin.file.current.Load().get(name)
 	}
-	return l, l.index(chosen), subject
+	return l, l.index(chosen), subject, copied
 }
 
 // outcome returns what has become of a request, and its latency; -1: that is not known. It

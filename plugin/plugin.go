@@ -45,6 +45,8 @@ type Options struct {
 	Outcomes bool
 	// Probers probe backends.
 	Probers Probers
+	// Mirrors send copies of requests to shadows; nil: they are all dropped.
+	Mirrors Mirrors
 	// State is saved there; nil: it ends with this process.
 	State state.Store
 	// Log gets what is of no single request.
@@ -60,13 +62,17 @@ type Plugin struct {
 	file    fileSplits
 	saving  sync.Mutex // held while the state of a split is saved
 
-	sampling sampling
+	sampling    sampling
+	comparisons comparisons
 }
 
 // New returns a plugin without splits.
 func New(o Options) *Plugin {
 	if o.State == nil {
 		o.State = new(state.Memory)
+	}
+	if o.Mirrors == nil {
+		o.Mirrors = noMirrors{}
 	}
 	p := &Plugin{Options: o}
 	p.rows = rows{plugin: p, byID: map[string]*row{}}

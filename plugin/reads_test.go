@@ -37,6 +37,10 @@ func namesOf(reads []struct {
 	return names
 }
 
+// copied are the reads of a request that is copied.
+const copied = "[request.get_headers request.get_method upstream_uri request.get_raw_query server_protocol remote_addr " +
+	"upstream_x_forwarded_for upstream_x_forwarded_proto upstream_x_forwarded_host upstream_x_forwarded_port upstream_x_forwarded_path upstream_x_forwarded_prefix]"
+
 // What Reads lists is what the handler asks for, so that nothing costs a round
 // trip of its own, and nothing is asked for in vain. Behind a semicolon comes what is
 // listed for later.
@@ -68,12 +72,20 @@ func TestReadsAreWhatTheHandlerAsksFor(t *testing.T) {
 			`{"match":{"headers":{"X-Tier":["gold"]},"methods":["GET"]},"backend":"10.0.0.1:80"},` +
 			`{"match":{"headers":{"X-Tier":["silver"]},"path_prefix":"/a"},"backend":"10.0.0.1:80"}],` + address, want: []string{"[x-tier request.get_method request.get_path]"}},
 		{name: "a ramp goes by the clock", config: onRoute + `"ramp":{"backend":"10.0.0.1:80","start":"2026-01-31T18:00:00Z","duration":60},"backends":[{"host":"10.0.0.1","host_header":"a"},{"host":"10.0.0.2","host_header":"a"}]`, want: []string{"[]"}},
+		{name: "copies", config: onRoute + `"mirror":[{"host":"c"}],` + address, want: []string{
+			"[route service]; " + copied, "[]; " + copied,
+		}},
+		{name: "copies of what rules look at", config: onRoute + `"rules":[{"match":{"methods":["GET"]},"backend":"10.0.0.1:80"}],"mirror":[{"host":"c"}],` + address, want: []string{
+			"[request.get_method route service]; " + strings.Replace(copied, " request.get_method", "", 1),
+		}},
 		{name: "a global row", config: `"backends":[{"host":"a.internal","path":"/v2"}]`, want: []string{"[route service upstream_uri]", "[route service upstream_uri]"}},
 		{name: "a split by its name", config: onRoute + `"split":"web"`, want: []string{"[service upstream_uri]", "[upstream_uri]"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := plugin.New(options)
+			with := options
+			with.Mirrors = &shadows{}
+			p := plugin.New(with)
 			p.SetSplits(map[string]*config.Config{"web": mustConfig(t, `{"backends":[{"upstream":"up","path":"/v2"}]}`)})
 			i := start(t, p, tt.config)
 			for n, want := range tt.want {

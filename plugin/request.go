@@ -144,6 +144,10 @@ func (r *request) send(l *live) error {
 	})
 	switch {
 	case err == nil:
+		copied, err := r.copy(l, d.Copies)
+		if err != nil {
+			return err
+		}
 		if err := r.apply(asked); err != nil {
 			return err
 		}
@@ -151,7 +155,7 @@ func (r *request) send(l *live) error {
 			return err
 		}
 		r.logKept(l, d.Kept&f.Unhealthy)
-		return r.conclude(l, d)
+		return r.conclude(l, d, copied)
 	case err == failed:
 		return err
 	case f.Down != 0:
@@ -190,8 +194,9 @@ func (r *request) logKept(l *live, kept split.Set) {
 }
 
 // conclude counts a decision, and tells Kong what goes with it besides its
-// destination.
-func (r *request) conclude(l *live, d split.Decision) error {
+// destination. copied is by what the log phase finds what to compare with the answers of
+// shadows; 0: there is nothing.
+func (r *request) conclude(l *live, d split.Decision, copied uint64) error {
 	l.tally.chose(d)
 	if d.SetCookie != "" {
 		if err := r.kong.Response.AddHeader("Set-Cookie", d.SetCookie); err != nil {
@@ -207,10 +212,13 @@ func (r *request) conclude(l *live, d split.Decision) error {
 		return nil
 	}
 	if l.judged && !r.stream && l.tally.silence.decided(r.now) {
-		r.plugin.Log.Error("Kong tells no outcomes of requests, so that neither guard nor passive health checks work: "+
+		r.plugin.Log.Error("Kong tells no outcomes of requests, so that guards, passive health checks and comparisons with shadows do not work: "+
 			"it has the dump of a server without -outcomes; write it anew and run kong reload", "split", l.split.Identity)
 	}
-	if l.entry == "" && d.Backend == l.service {
+	switch {
+	case copied != 0:
+		return r.tell(pairCall("kong.ctx.shared.set", markKey, markText(l.entry, d.Subject, copied, l.backends[d.Backend].Name)))
+	case l.entry == "" && d.Backend == l.service:
 		return nil // which the log phase takes for what is not marked
 	}
 	return r.tell(l.setMark(d))

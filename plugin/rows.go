@@ -57,7 +57,7 @@ func (r *rows) add(place placement, c *config.Config) (*live, func()) {
 		r.byID[id] = w
 	}
 	newest := w.newest()
-	l := newLive(c, s, w.stateFor(s), "", newest)
+	l := r.plugin.newLive(c, s, w.stateFor(s), "", newest)
 	l.seq = place.Seq
 	if newest == nil {
 		r.plugin.loadState(l)

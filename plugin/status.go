@@ -31,6 +31,8 @@ type SplitStatus struct {
 	// Ramp is nil if there is none.
 	Ramp     *RampStatus     `json:"ramp,omitempty"`
 	Backends []BackendStatus `json:"backends"`
+	// Mirrors are the shadows that get copies.
+	Mirrors []MirrorStatus `json:"mirrors,omitempty"`
 	// OutcomesMissing is since when Kong reports no outcomes of requests, so that neither
 	// the guard nor passive health checks work; zero: it reports them, or they do not
 	// matter.
@@ -206,6 +208,9 @@ func (l *live) status(start, now time.Time) SplitStatus {
 	}
 	if state.Ramp != nil {
 		s.Ramp = l.rampStatus(state.Ramp)
+	}
+	for i := range l.shadows {
+		s.Mirrors = append(s.Mirrors, l.shadows[i].status(l.observed))
 	}
 	for i := range l.backends {
 		b := BackendStatus{

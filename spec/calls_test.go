@@ -65,6 +65,8 @@ var features = []struct {
 	{what: "`session` before `hash_on: ip`, a client that has one", config: `"hash_on":"ip",` + pinned, kong: replies{returns: true}},
 	{what: "`session` before `hash_on: ip`, a client that has none", config: `"hash_on":"ip",` + pinned},
 	{what: "`ramp`", config: `"ramp":{"backend":"b","start":"2026-01-31T18:00:00Z","duration":60},"backends":[{"service":true},{"name":"b","host":"b.internal"}]`},
+	{what: "`mirror`, a request that is copied", config: `"mirror":[{"host":"c.internal"}],"backends":[{"service":true}]`},
+	{what: "the same, one that is not its turn", config: `"mirror":[{"host":"c.internal","percent":1}],"backends":[{"service":true}]`},
 	{what: "`health.active`", config: `"backends":[{"host":"a.internal","health":{"active":{"interval":3600}}}]`},
 	{what: "`health.passive`, or another backend than the Service in a split with a guard", config: `"backends":[{"host":"a.internal","health":{"passive":{}}}]`},
 	{what: "in the log phase of these, the event and", config: `"backends":[{"host":"a.internal","health":{"passive":{}}}]`, phase: "log"},

@@ -64,14 +64,18 @@ var house = []room{
 	},
 	{
 		name:        "plugin",
-		ours:        []string{"plugin/split", "plugin/config", "plugin/health", "plugin/state"},
+		ours:        []string{"plugin/split", "plugin/config", "plugin/health", "plugin/mirror", "plugin/state"},
 		tests:       []string{"kong/wire"},
-		neverItself: map[string]string{"net/http": "Kong does the HTTP of requests; plugin/health, whose types of a target it uses, that of probes"},
+		neverItself: map[string]string{"net/http": "Kong does the HTTP of requests; plugin/health and plugin/mirror, whose types it uses, that of probes and copies"},
 	},
 	{
 		name:  "plugin/health",
 		ours:  []string{"plugin/state"},
 		never: map[string]string{pdk + "/...": "a backend is probed on its own, whatever asks Kong"},
+	},
+	{
+		name:  "plugin/mirror",
+		never: map[string]string{pdk + "/...": "a copy goes to a host, whatever gateway the request came by"},
 	},
 	{
 		name: "plugin/state",
@@ -110,7 +114,7 @@ var house = []room{
 	{
 		name:  "plugin/status",
 		ours:  []string{"plugin", "plugin/split"},
-		tests: []string{"plugin/health"},
+		tests: []string{"plugin/health", "plugin/mirror"},
 	},
 	{
 		name:  "plugin/status/top",
@@ -198,7 +202,7 @@ var house = []room{
 	},
 	{
 		name: "cmd/traffic-split",
-		ours: []string{"plugin", "plugin/config", "plugin/server", "plugin/server/keeper", "plugin/file", "plugin/health", "plugin/state", "plugin/status"},
+		ours: []string{"plugin", "plugin/config", "plugin/server", "plugin/server/keeper", "plugin/file", "plugin/health", "plugin/mirror", "plugin/state", "plugin/status"},
 	},
 	{
 		name: "cmd/command",

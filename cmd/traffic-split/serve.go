@@ -17,6 +17,7 @@ import (
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/file"
 	"kong-traffic-split/plugin/health"
+	"kong-traffic-split/plugin/mirror"
 	"kong-traffic-split/plugin/server"
 	"kong-traffic-split/plugin/server/keeper"
 	"kong-traffic-split/plugin/state"
@@ -45,7 +46,9 @@ func serve(parent context.Context, o options, child *keeper.Child, open func() (
 	log = slog.New(changes)
 	probes := health.New(log, saved)
 	defer probes.Close()
-	p := plugin.New(plugin.Options{Outcomes: o.outcomes, Probers: probes, State: saved, Log: log})
+	copies := mirror.New()
+	defer copies.Close()
+	p := plugin.New(plugin.Options{Outcomes: o.outcomes, Probers: probes, Mirrors: copies, State: saved, Log: log})
 	if child != nil {
 		child.Notify(func(key string) {
 			p.Recall(key)

@@ -267,7 +267,7 @@ func checkOutcomes(f *facts, found report) {
 	for address, r := range f.others {
 		for _, s := range r.Splits {
 			if !s.OutcomesMissing.IsZero() {
-				found(Error, fix, "%s: Kong tells the server at %s no outcomes since %s, so that neither guard nor passive health checks work", s.Split, address, s.OutcomesMissing.UTC().Format(time.RFC3339))
+				found(Error, fix, "%s: Kong tells the server at %s no outcomes since %s, so that guards, passive health checks and comparisons with shadows do not work", s.Split, address, s.OutcomesMissing.UTC().Format(time.RFC3339))
 			}
 		}
 		if r.Outcomes || f.kong == nil {

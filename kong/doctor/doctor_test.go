@@ -101,7 +101,7 @@ func TestChecks(t *testing.T) {
 		{"outcomes", func(f *facts) {
 			f.servers[0].report.Splits = []plugin.SplitStatus{{Split: "shop", OutcomesMissing: since}}
 			f.servers[0].report.Wrong = []string{"shop: Kong tells no outcomes since then"}
-		}, "error: shop: Kong tells the server at s:1 no outcomes since 2026-12-01T08:00:00Z, so that neither guard nor passive health checks work"},
+		}, "error: shop: Kong tells the server at s:1 no outcomes since 2026-12-01T08:00:00Z, so that guards, passive health checks and comparisons with shadows do not work"},
 		{"status", func(f *facts) { f.servers[0].report.Wrong = []string{"the split files are wrong"} }, "error: the server at s:1 reports: the split files are wrong"},
 		{"pool", func(f *facts) { f.kong.connections = 61 }, "warning: Kong has 61 connections of clients and keeps at most 30 connections to the plugin server a worker, of which there are 2: under this load it opens new ones for each request"},
 		{"router_flavor", func(f *facts) { f.kong.node.Configuration.RouterFlavor = "traditional" }, "warning: router_flavor is traditional, by which no output of splitctl convert was tried; routes may be matched in another order"},

@@ -36,16 +36,20 @@ var (
 	requests    = described("requests_total", "Requests and connections that a backend got, by the reason.", "split", "backend", "reason")
 	companion   = described("retry_companion", "Of a split with retry, 1 where Kong has the row of post-function by which requests are tried on other backends, and 0 where requests have shown that it has not, or that of another version. None while that is not known, as without -outcomes.", "split")
 	unavailable = described("unavailable_total", "Requests and connections that no backend could take.", "split")
-	missing     = described("outcomes_missing", "1 where a guard or passive health checks need outcomes of requests and Kong tells none: it has the dump of a server without -outcomes.", "split")
-	outcomes    = described("outcomes_total", "Requests of a split with a guard, passive health or retry, by what has become of them: ok, or failed on account of the backend.", "split", "backend", "outcome")
-	responses   = described("responses_total", "Requests of a split with a guard, passive health or retry, by the status of the response, 1xx to 5xx; grpc_error is one whose status of gRPC stands for a 5xx, and no_answer where there was none.", "split", "backend", "class")
-	latency     = described("latency_seconds", "How long Kong waited for a backend to begin its response, on the last try, of a split with a guard, passive health or retry. Responses of Kong's own are not in it.", "split", "backend")
+	missing     = described("outcomes_missing", "1 where a guard, passive health checks or shadows need outcomes of requests and Kong tells none: it has the dump of a server without -outcomes.", "split")
+	outcomes    = described("outcomes_total", "Requests of a split with a guard, passive health, retry or shadows, by what has become of them: ok, or failed on account of the backend.", "split", "backend", "outcome")
+	responses   = described("responses_total", "Requests of a split with a guard, passive health, retry or shadows, by the status of the response, 1xx to 5xx; grpc_error is one whose status of gRPC stands for a 5xx, and no_answer where there was none.", "split", "backend", "class")
+	latency     = described("latency_seconds", "How long Kong waited for a backend to begin its response, on the last try, of a split with a guard, passive health, retry or shadows. Responses of Kong's own are not in it.", "split", "backend")
+
+	copies   = described("mirror_copies_total", "Copies that were sent to a shadow, by the status of its answer, 1xx to 5xx; no_answer is one that had none.", "split", "shadow", "class")
+	uncopied = described("mirror_uncopied_total", "Requests that were to be copied to a shadow and were not, by the reason.", "split", "shadow", "reason")
+	compared = described("mirror_compared_total", "Copies by whether the shadow has answered with a status of the same class as the backend, where outcomes are told: same, or differing.", "split", "shadow", "result")
 
 	share      = described("backend_share", "A backend's share of new clients, from 0 to 1, by the weights and the ramp.", "split", "backend")
 	weight     = described("backend_weight", "A backend's weight in the config.", "split", "backend")
 	observed   = described("backend_observed_share", "A backend's part of the split's requests in the last minute, from 0 to 1. None where there were none.", "split", "backend")
 	drift      = described("drift_requests", "By how many requests the backend that is furthest from its share is off, of those that the weights decide: below 2. None with algorithm random.", "split")
-	ejections  = described("ejections_total", "How often a backend of a split with a guard, passive health or retry was ejected.", "split", "backend")
+	ejections  = described("ejections_total", "How often a backend of a split with a guard, passive health, retry or shadows was ejected.", "split", "backend")
 	up         = described("backend_up", "0 while a backend is ejected, its probes find it unhealthy, or Kong does not have its Upstream. None while that is not known, before the first request that it may be for.", "split", "backend")
 	keptUp     = described("backend_kept", "1 while a backend takes requests although it is ejected or its probes find it unhealthy, as otherwise more than max_ejected of the weights would be out. None otherwise.", "split", "backend")
 	rolledBack = described("ramp_rolled_back", "1 where the guard has rolled the ramp of a backend back.", "split", "backend")
@@ -64,7 +68,7 @@ type collector struct{ Source }
 
 // Describe implements [prometheus.Collector].
 func (collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, splitInfo, filesGood, filesRead, configError, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, processDeaths, linesDropped, requests, companion, unavailable, missing, outcomes, responses, latency, share, weight, observed, drift, ejections, up, keptUp, rolledBack, blocked, rampShare, rampStep, rampSteps, rampWaits, rampHeld, guardSaw, guardLeast} {
+	for _, d := range []*prometheus.Desc{buildInfo, splitInfo, filesGood, filesRead, configError, stateSaved, statePutAside, probesInFlight, probesWaiting, probesLimit, probesUnjudged, processDeaths, linesDropped, requests, companion, unavailable, missing, outcomes, responses, latency, copies, uncopied, compared, share, weight, observed, drift, ejections, up, keptUp, rolledBack, blocked, rampShare, rampStep, rampSteps, rampWaits, rampHeld, guardSaw, guardLeast} {
 		to <- d
 	}
 }
@@ -141,6 +145,18 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 				gauge(guardSaw, float64(g.Requests-g.Failed), s.Split, r.Backend, "ok")
 				gauge(guardSaw, float64(g.Failed), s.Split, r.Backend, "failed")
 				gauge(guardLeast, float64(g.MinRequests), s.Split, r.Backend)
+			}
+		}
+		for _, m := range s.Mirrors {
+			for _, class := range slices.Sorted(maps.Keys(m.Copies)) {
+				counter(copies, m.Copies[class], s.Split, m.Shadow, class)
+			}
+			for _, reason := range slices.Sorted(maps.Keys(m.Uncopied)) {
+				counter(uncopied, m.Uncopied[reason], s.Split, m.Shadow, string(reason))
+			}
+			if m.Compared != nil {
+				counter(compared, m.Compared.Same, s.Split, m.Shadow, "same")
+				counter(compared, m.Compared.Differing, s.Split, m.Shadow, "differing")
 			}
 		}
 		for _, b := range s.Backends {

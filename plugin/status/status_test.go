@@ -18,6 +18,7 @@ import (
 
 	"kong-traffic-split/plugin"
 	"kong-traffic-split/plugin/health"
+	"kong-traffic-split/plugin/mirror"
 	"kong-traffic-split/plugin/split"
 )
 
@@ -55,6 +56,10 @@ func source() Source {
 						Next:   noon.Add(time.Minute), Behind: 1.5, WaitsFor: "18 of 20 requests", RolledBack: noon, Why: "too many failed",
 						Guard: &plugin.GuardStatus{Requests: 18, Failed: 3, MinRequests: 20, Latency: new(0.25), Lacks: split.LacksRequests, Summary: "3 of 18 failed, judged from 20"},
 					},
+					Mirrors: []plugin.MirrorStatus{{
+						Shadow: "shadow", Percent: 10, Copies: map[string]uint64{"2xx": 4, "no_answer": 2}, Uncopied: map[mirror.Drop]uint64{mirror.QueueFull: 3},
+						Compared: &plugin.Compared{Same: 4, Differing: 2}, Wrong: "refused", WrongAt: noon,
+					}},
 					Backends: []plugin.BackendStatus{
 						{Name: "stable", Weight: 3, Share: 0.75, Up: new(true), Recent: &plugin.RecentBackend{Requests: 4, Share: new(4. / 6), Observed: 4, Latency: new(0.056), LatencyP95: new(0.1)}, Requests: map[split.Reason]uint64{split.ByWeight: 7, split.BySession: 2}, Outcomes: &plugin.Outcomes{OK: 9, Classes: map[string]uint64{"2xx": 8, "3xx": 1}, Latencies: plugin.Latencies{Requests: 9, Sum: 0.5, UpTo: [11]uint64{2, 2, 2, 5, 9, 9, 9, 9, 9, 9, 9}}}},
 						{
@@ -139,6 +144,11 @@ func TestMetrics(t *testing.T) {
 		`latency_seconds_sum{backend="stable",split="shop"} 0.5`,
 		`latency_seconds_count{backend="stable",split="shop"} 9`,
 		`log_lines_dropped_total 7`,
+		`mirror_compared_total{result="differing",shadow="shadow",split="shop"} 2`,
+		`mirror_compared_total{result="same",shadow="shadow",split="shop"} 4`,
+		`mirror_copies_total{class="2xx",shadow="shadow",split="shop"} 4`,
+		`mirror_copies_total{class="no_answer",shadow="shadow",split="shop"} 2`,
+		`mirror_uncopied_total{reason="queue_full",shadow="shadow",split="shop"} 3`,
 		`outcomes_missing{split="shop"} 1`,
 		`outcomes_total{backend="canary",outcome="failed",split="shop"} 2`,
 		`outcomes_total{backend="canary",outcome="ok",split="shop"} 1`,
@@ -212,8 +222,8 @@ func TestMetricsThatCannotBe(t *testing.T) {
 	}
 	var log bytes.Buffer
 	w := get(t, s, &log, "GET", "/metrics")
-	if n := len(ours(w.Body.String())); w.Code != 200 || n != 60 {
-		t.Errorf("%d, %d samples, want 60", w.Code, n)
+	if n := len(ours(w.Body.String())); w.Code != 200 || n != 65 {
+		t.Errorf("%d, %d samples, want 65", w.Code, n)
 	}
 	if !strings.Contains(log.String(), "web") || !strings.Contains(log.String(), "UTF-8") {
 		t.Errorf("the log: %s", &log)

@@ -40,35 +40,40 @@ func (r *Report) wrong() []string {
 			add("saved state could not be used and was put aside as %s", path)
 		}
 	}
-	if p := r.Processes; p != nil && r.isRecent(p.Last) {
+	if p := r.Processes; p != nil && isRecent(p.Last, r.Now) {
 		add("a serving process has died at %s, and another one goes on; so far %d have died and %d hung, and the server's log says why", moment(p.Last), p.Died, p.Hung)
 	}
-	if l := r.Log; l != nil && r.isRecent(l.Last) {
+	if l := r.Log; l != nil && isRecent(l.Last, r.Now) {
 		add("the log was not read in time at %s, and %d lines of it are missing so far", moment(l.Last), l.Dropped)
 	}
 	for i := range r.Splits {
-		all = append(all, wrongWith(&r.Splits[i])...)
+		all = append(all, wrongWith(&r.Splits[i], r.Now)...)
 	}
 	return all
 }
 
-// notices returns what is wrong with a split that no part of it shows, likewise.
-func notices(s *plugin.SplitStatus) (all []string) {
+// notices returns what is wrong with a split at now that no part of it shows, likewise.
+func notices(s *plugin.SplitStatus, now time.Time) (all []string) {
 	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	if !s.OutcomesMissing.IsZero() {
-		add("%s: Kong tells no outcomes since %s, so that neither guard nor passive health checks work", s.Split, moment(s.OutcomesMissing))
+		add("%s: Kong tells no outcomes since %s, so that guards, passive health checks and comparisons with shadows do not work", s.Split, moment(s.OutcomesMissing))
 	}
 	if r := s.Retry; r != nil && r.Companion == plugin.CompanionMissing {
 		add("%s: Kong has no companion row, so that no request is tried on another backend: splitctl companion writes it", s.Split)
 	} else if r != nil && r.Companion == plugin.CompanionOther {
 		add("%s: Kong's companion row is that of another version of the plugin: splitctl companion writes this one's", s.Split)
 	}
+	for _, m := range s.Mirrors {
+		if isRecent(m.WrongAt, now) {
+			add("%s: copies for %s fail or are dropped, at %s for the last time: %s", s.Split, m.Shadow, moment(m.WrongAt), m.Wrong)
+		}
+	}
 	return all
 }
 
-// wrongWith returns all that is wrong with a split, likewise.
-func wrongWith(s *plugin.SplitStatus) []string {
-	all := notices(s)
+// wrongWith returns all that is wrong with a split at now, likewise.
+func wrongWith(s *plugin.SplitStatus, now time.Time) []string {
+	all := notices(s, now)
 	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	if s.Drift != nil && *s.Drift >= 2 {
 		add("%s: choices by weight are off from the shares by %.2f requests, which no config can cause: report it", s.Split, *s.Drift)
@@ -90,7 +95,7 @@ func wrongWith(s *plugin.SplitStatus) []string {
 const recentTime = 10 * time.Minute
 
 // isRecent reports whether something that has happened once is still to be told.
-func (r *Report) isRecent(t time.Time) bool { return !t.IsZero() && r.Now.Sub(t) < recentTime }
+func isRecent(t, now time.Time) bool { return !t.IsZero() && now.Sub(t) < recentTime }
 
 // condition says how a backend is that is not healthy.
 func condition(b *plugin.BackendStatus) string {

@@ -60,7 +60,7 @@ func TestDriftThatIsWrong(t *testing.T) {
 		1.99: nil,
 		2.5:  {"shop: choices by weight are off from the shares by 2.50 requests, which no config can cause: report it"},
 	} {
-		if got := wrongWith(&plugin.SplitStatus{Split: "shop", Drift: new(drift)}); !slices.Equal(got, want) {
+		if got := wrongWith(&plugin.SplitStatus{Split: "shop", Drift: new(drift)}, noon); !slices.Equal(got, want) {
 			t.Errorf("%v: %q, want %q", drift, got, want)
 		}
 	}

@@ -32,7 +32,7 @@ type splitView struct {
 func viewSplit(s *plugin.SplitStatus, now time.Time) *splitView {
 	v := &splitView{
 		ID: name("split", s.Split, s.ID), Name: s.Split, Row: s.ID, Revision: s.Revision, Since: Moment{s.Since, now},
-		Wrong: wrongWith(s), Notices: notices(s),
+		Wrong: wrongWith(s, now), Notices: notices(s, now),
 	}
 	var ramp string
 	if s.Ramp != nil {

@@ -37,6 +37,9 @@ func answerOf(backend, host string) string {
 	return fmt.Sprintf("%s %s /orders variant= debug=1", backend, host)
 }
 
+// places are how many ports the contestants need: the backends', and a shadow's.
+var places = len(backendNames) + 1
+
 // contestants are all of them, for backends on ports.
 func contestants(ports []int) []contestant {
 	address := func(i int) string { return fmt.Sprintf("%s:%d", loopback, ports[i]) }
@@ -56,7 +59,8 @@ func contestants(ports []int) []contestant {
 		return more
 	}
 	stockWith := func(calls int) object { return object{"calls": calls, "host": loopback, "port": ports[0]} }
-	return []contestant{
+	split := []object{{"name": "stable", "service": true, "weight": 90}, canary}
+	return append([]contestant{
 		{name: "plain", answers: whole},
 		{name: "native", service: object{"host": "native", "port": 80}, answers: shared},
 		{
@@ -68,7 +72,7 @@ func contestants(ports []int) []contestant {
 		{name: "stock2", plugin: stock, config: stockWith(2), answers: whole},
 		{
 			name: "ours0", plugin: ours, answers: shared,
-			config: object{"backends": []object{{"name": "stable", "service": true, "weight": 90}, canary}},
+			config: object{"backends": split},
 		},
 		{
 			name: "ours1", plugin: ours, answers: sharedBare,
@@ -76,7 +80,7 @@ func contestants(ports []int) []contestant {
 		},
 		{name: "ours2", plugin: ours, answers: shared, config: object{"backends": []object{foreign, canary}}},
 		everything(ports),
-	}
+	}, mirrored(ports, shared, split)...)
 }
 
 // matching are those whose names a regular expression matches, and plain, which the
@@ -92,7 +96,7 @@ func matching(all []contestant, names *regexp.Regexp) (some []contestant) {
 
 // Names are those of all contestants.
 func Names() (names []string) {
-	for _, c := range contestants(make([]int, len(backendNames))) {
+	for _, c := range contestants(make([]int, places)) {
 		names = append(names, c.name)
 	}
 	return names

@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var testPorts = []int{8001, 8002}
+var testPorts = []int{8001, 8002, 8003}
 
 func TestContestantsAreChosenByName(t *testing.T) {
 	for _, tt := range []struct {
@@ -78,7 +78,9 @@ stock2 127.0.0.1:8001 [/stock2] [{bench-stock}] 1.0
 ours0 127.0.0.1:8001 [/ours0] [{traffic-split}] 1.0
 ours1 127.0.0.1:8001 [/ours1] [{traffic-split}] 1.0
 ours2 127.0.0.1:8001 [/ours2] [{traffic-split}] 1.0
-everything 127.0.0.1:8001 [/everything] [{traffic-split}] 1.0`
+everything 127.0.0.1:8001 [/everything] [{traffic-split}] 1.0
+mirror 127.0.0.1:8001 [/mirror] [{traffic-split}] 1.0
+hanging 127.0.0.1:8001 [/hanging] [{traffic-split}] 1.0`
 	if diff := cmp.Diff(want, strings.Join(lines, "\n")); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -135,7 +137,7 @@ func TestSharesHold(t *testing.T) {
 }
 
 func TestBackendConfig(t *testing.T) {
-	config := backendConfig(testPorts)
+	config := backendConfig(testPorts[:2])
 	for _, server := range []string{
 		`server { listen 127.0.0.1:8001; location / { return 200 "a $http_host $uri variant=$http_x_variant debug=$http_x_debug"; } }`,
 		`server { listen 127.0.0.1:8002; location / { return 200 "b $http_host`,

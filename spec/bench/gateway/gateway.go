@@ -110,7 +110,7 @@ func run(ctx context.Context, o Options, of func(ports []int) []contestant) (rep
 
 // begin starts the plugin servers, Kong and the backends.
 func (s *setup) begin(ctx context.Context, of func(ports []int) []contestant) error {
-	ports, err := kong.FreePorts(len(backendNames) + 1)
+	ports, err := kong.FreePorts(places + 1)
 	if err != nil {
 		return err
 	}
@@ -154,11 +154,12 @@ func (s *setup) begin(ctx context.Context, of func(ports []int) []contestant) er
 	if err != nil {
 		return errors.Join(err, wrong)
 	}
-	end, err := startBackends(ctx, master, s.dir, ports)
-	if err == nil {
-		s.ends = append(s.ends, end)
+	end, err := startBackends(ctx, master, s.dir, ports[:len(backendNames)])
+	if err != nil {
+		return err
 	}
-	return err
+	s.ends = append(s.ends, end)
+	return s.hang(ctx, ports[len(backendNames)])
 }
 
 // startServers starts the servers that the contestants need, each with a recorder.

@@ -1,0 +1,166 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"kong-traffic-split/plugin/mirror"
+)
+
+// original is a request of which copies are made: as the client has sent it and plugins in
+// front have changed it, and for the Service.
+type original struct {
+	service            service
+	method, uri, query string
+	header             map[string][]string // names are lower case
+	http1              bool                // it came by HTTP/1, where a request without a length has no body
+	length             int64               // of the body, as the request says; -1: it does not
+	body               *kong_plugin_protocol.RawBodyResult
+	compared           *comparison // nil: nothing is compared
+}
+
+var (
+	getAllHeaders = messageCall("kong.request.get_headers", &kong_plugin_protocol.Int{V: mostHeaders})
+	getMethod     = call{Method: "kong.request.get_method"}
+	getQuery      = call{Method: "kong.request.get_raw_query"}
+	getProtocol   = textCall("kong.nginx.get_var", "server_protocol")
+	getBody       = call{Method: "kong.request.get_raw_body"}
+)
+
+// forwarded are the headers by which Kong says who the client was, with the calls that ask
+// for them.
+var forwarded = [...]struct {
+	header string
+	call   call
+}{
+	{"x-real-ip", textCall("kong.nginx.get_var", "remote_addr")},
+	{"x-forwarded-for", textCall("kong.nginx.get_var", "upstream_x_forwarded_for")},
+	{"x-forwarded-proto", textCall("kong.nginx.get_var", "upstream_x_forwarded_proto")},
+	{"x-forwarded-host", textCall("kong.nginx.get_var", "upstream_x_forwarded_host")},
+	{"x-forwarded-port", textCall("kong.nginx.get_var", "upstream_x_forwarded_port")},
+	{"x-forwarded-path", textCall("kong.nginx.get_var", "upstream_x_forwarded_path")},
+	{"x-forwarded-prefix", textCall("kong.nginx.get_var", "upstream_x_forwarded_prefix")},
+}
+
+// copyReads are the calls that askOriginal makes, but for those that are among reads.
+func copyReads(reads []call) []call {
+	all := []call{getAllHeaders, getMethod, getURI, getQuery, getProtocol}
+	for _, f := range forwarded {
+		all = append(all, f.call)
+	}
+	return slices.DeleteFunc(all, func(c call) bool {
+		return slices.ContainsFunc(reads, func(r call) bool { return r.Method == c.Method && string(r.Args) == string(c.Args) })
+	})
+}
+
+// askOriginal asks Kong for the request, but for its body.
+func (r *request) askOriginal() (*original, error) {
+	var table emptypb.Empty // whose strings may have any bytes
+	if err := ask(r.kong, getAllHeaders, &table); err != nil {
+		return nil, fmt.Errorf("asking Kong for the headers to copy: %w", err)
+	}
+	o := &original{header: map[string][]string{}}
+	eachHeader(table.ProtoReflect().GetUnknown(), func(name string, values []string) { o.header[name] = values })
+	if cookies := o.header[cookieHeader]; len(cookies) > 1 { // as HTTP/2 sends them
+		o.header[cookieHeader] = []string{strings.Join(cookies, "; ")}
+	}
+	protocol := ""
+	for _, t := range []struct {
+		call call
+		to   *string
+	}{{getMethod, &o.method}, {getURI, &o.uri}, {getQuery, &o.query}, {getProtocol, &protocol}} {
+		text, err := r.askText(t.call)
+		if err != nil {
+			return nil, fmt.Errorf("asking Kong for a request to copy: %s: %w", t.call.Method, err)
+		}
+		*t.to = text
+	}
+	for _, f := range forwarded {
+		text, err := r.askText(f.call)
+		if err != nil {
+			return nil, fmt.Errorf("asking Kong for %s to copy: %w", f.header, err)
+		}
+		if delete(o.header, f.header); text != "" {
+			o.header[f.header] = []string{text}
+		}
+	}
+	o.http1 = strings.HasPrefix(protocol, "HTTP/1")
+	o.length = o.bodyLength()
+	return o, nil
+}
+
+// bodyLength returns how long the body is; -1: the request does not say. HTTP/2 has no sign of
+// a body but the body itself; methods that have one as a rule say its length, if they do.
+func (o *original) bodyLength() int64 {
+	if values := o.header["content-length"]; len(values) > 0 {
+		n, err := strconv.ParseInt(values[0], 10, 64)
+		if err != nil || n < 0 {
+			return -1
+		}
+		return n
+	}
+	if o.header["transfer-encoding"] != nil || !o.http1 && !slices.Contains([]string{"GET", "HEAD", "OPTIONS", "DELETE"}, o.method) {
+		return -1
+	}
+	return 0
+}
+
+// bars returns why a shadow gets no copy, as far as the request without its body says; empty:
+// it gets one.
+func (o *original) bars(s *shadow) mirror.Drop {
+	first := func(name string) string {
+		if values := o.header[name]; len(values) > 0 {
+			return strings.ToLower(values[0])
+		}
+		return ""
+	}
+	switch {
+	case first(strings.ToLower(mirror.MarkHeader)) == mirror.Mark:
+		return isCopy
+	case strings.HasPrefix(first("content-type"), "application/grpc"):
+		return isGRPC
+	case first("upgrade") == "websocket":
+		return isWebSocket
+	case o.length < 0:
+		return bodyUnbounded
+	case o.length > int64(s.MaxBody):
+		return bodyTooLong
+	}
+	return ""
+}
+
+// setBody gives a copy the body. Kong is asked for it once, and has it all by then: so it is
+// only where the route has Kong wait for all of it anyway.
+func (r *request) setBody(c *mirror.Copy, o *original) (drop mirror.Drop, reason, err error) {
+	if o.body == nil {
+		rt, err := r.askRoute()
+		if err != nil {
+			return "", nil, err
+		}
+		if buffers, known := rt.fields["request_buffering"]; known && !buffers.GetBoolValue() {
+			return bodyUnbuffered, nil, nil
+		}
+		o.body = new(kong_plugin_protocol.RawBodyResult)
+		if err := ask(r.kong, getBody, o.body); err != nil {
+			o.body = nil
+			return "", nil, fmt.Errorf("asking Kong for a body to copy: %w", err)
+		}
+	}
+	switch body := o.body.Kind.(type) {
+	case *kong_plugin_protocol.RawBodyResult_BodyFilepath:
+		if c.Body, err = mirror.OpenBody(body.BodyFilepath); err != nil {
+			return bodyUnreadable, err, nil
+		}
+	case *kong_plugin_protocol.RawBodyResult_Error:
+		return bodyUnreadable, errors.New(body.Error), nil
+	default:
+		c.Body = mirror.Content(o.body.GetContent())
+	}
+	return "", nil, nil
+}
