@@ -79,6 +79,9 @@ func impossible(c *config.Config) error {
 		if b.Retries != nil {
 			refuse(at+"retries", "are the Service's on Kong 2.x, for all backends: leave it out, and set it there")
 		}
+		if b.ResponseHeaders.Replaces() {
+			refuse(at+"response_headers", "can be added only on Kong 2.x: leave set and remove out")
+		}
 		if b.Health != nil {
 			refuse(at+"health", "is not there on Kong 2.x: leave it out, or take an upstream, which has health checks of its own")
 		}

@@ -30,7 +30,9 @@ type Plugin struct {
 			Remove []string          `json:"remove"`
 		} `json:"request_headers"`
 		ResponseHeaders struct {
-			Add map[string]string `json:"add"`
+			Set    map[string]string `json:"set"`
+			Add    map[string]string `json:"add"`
+			Remove []string          `json:"remove"`
 		} `json:"response_headers"`
 		Health struct {
 			Active struct {

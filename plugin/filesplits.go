@@ -25,17 +25,17 @@ type fileSplits struct {
 
 // fileRevision is what all the split files together say at a time.
 type fileRevision struct {
-	loaded   bool // there are split files
-	splits   map[string]*live
-	gone     map[string]*live // that have vanished, and stay in use
-	retried  bool             // requests of some are tried on other backends
-	observed bool             // the outcomes of some split's requests matter
+	loaded    bool // there are split files
+	splits    map[string]*live
+	gone      map[string]*live // that have vanished, and stay in use
+	observed  bool             // the outcomes of some split's requests matter
+	companion bool             // some take the companion
 }
 
 func (r *fileRevision) add(splits map[string]*live, name string, l *live) {
 	splits[name] = l
 	r.observed = r.observed || l.observed
-	r.retried = r.retried || l.split.Retry != nil
+	r.companion = r.companion || l.tally.companion != nil
 }
 
 // get returns the split of that name, or the one that has vanished; nil: there is none.

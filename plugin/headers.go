@@ -19,6 +19,9 @@ func headerCalls(b *config.Backend, responseHeader string) []call {
 	for _, name := range slices.Sorted(maps.Keys(b.ResponseHeaders.Add)) {
 		calls = append(calls, pairCall("kong.response.add_header", name, b.ResponseHeaders.Add[name]))
 	}
+	if b.ResponseHeaders.Replaces() {
+		calls = append(calls, tellCompanion(answerKey, appendField(nil, valueStruct, replacement(b.ResponseHeaders.Set, b.ResponseHeaders.Remove))))
+	}
 	if responseHeader != "" {
 		calls = append(calls, pairCall("kong.response.set_header", responseHeader, b.Name))
 	}

@@ -53,9 +53,9 @@ type live struct {
 func (p *Plugin) newLive(c *config.Config, s *split.Split, st *split.State, name string, was *live) *live {
 	compares := p.Outcomes && len(s.Mirrors) > 0
 	l := &live{
-		split: s, state: st, since: time.Now(), entry: name, stateKey: rowStates + s.Identity, backends: make([]backend, len(c.Backends)), tally: newTally(s, was),
+		split: s, state: st, since: time.Now(), entry: name, stateKey: rowStates + s.Identity, backends: make([]backend, len(c.Backends)), tally: newTally(c, s, was),
 		wantedByAll: ^wants(0), service: -1, needsHTTP: c.NeedsHTTP(),
-		observed: isJudged(s) || s.Retry != nil || compares, judged: isJudged(s) || compares, changesHeaders: c.RetryChangesHeaders(), logs: c.LogDecision, config: c,
+		observed: isJudged(s) || c.NeedsCompanion() || compares, judged: isJudged(s) || compares, changesHeaders: c.RetryChangesHeaders(), logs: c.LogDecision, config: c,
 		shadows: newShadows(c, was),
 	}
 	if name != "" {

@@ -60,7 +60,7 @@ func (i *Instance) outcomeReads(now time.Time) []call {
 		return nil
 	}
 	reads := outcomeReads
-	if i.retries() {
+	if i.hasCompanion() {
 		reads = append(reads[:len(reads):len(reads)], getTried)
 	}
 	if service, known := i.service.known(now); !known {
@@ -135,7 +135,7 @@ func (r *request) observe() error {
 	if c := r.plugin.comparisons.take(copied); c != nil && what != nothing {
 		c.observed(what)
 	}
-	if l.split.Retry != nil {
+	if l.tally.companion != nil {
 		if i, subject, err = r.observeTries(l, i, subject, what); err != nil || i < 0 {
 			return err
 		}

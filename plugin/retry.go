@@ -14,13 +14,31 @@ import (
 
 // A request that fails on one backend is tried on another by a function in Kong, the
 // companion: a row of post-function, which runs after the plugin in the same phase. What it
-// is to try the plugin leaves for it under offerKey, and it leaves under triedKey what it has
-// done: its version, and behind that the names of the backends that were tried after the
-// first.
+// is to try the plugin leaves for it under offerKey, and what it is to do with the answer's
+// headers under answerKey. It leaves under triedKey what it has done: its version, and behind
+// that the names of the backends that were tried after the first.
 const (
-	offerKey = "traffic_split_retry"
-	triedKey = "traffic_split_tried"
+	offerKey  = "traffic_split_retry"
+	answerKey = "traffic_split_answer"
+	triedKey  = "traffic_split_tried"
 )
+
+// tellCompanion is the call that leaves a value, an encoded Value, for the companion.
+func tellCompanion(key string, value []byte) call {
+	return call{"kong.ctx.shared.set", appendField(appendField(nil, kvKey, key), kvValue, value)}
+}
+
+// replacement are headers to set and to remove, as entries of a Struct.
+func replacement(set map[string]string, remove []string) []byte {
+	var values, names []byte
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		values = append(values, structEntry(name, appendField(nil, valueString, set[name]))...)
+	}
+	for _, name := range remove {
+		names = appendField(names, listValues, appendField(nil, valueString, name))
+	}
+	return append(structEntry("set", appendField(nil, valueStruct, values)), structEntry("remove", appendField(nil, valueList, names))...)
+}
 
 // CompanionVersion is the version of the companion that leaves what is read here.
 const CompanionVersion = "1"
@@ -56,15 +74,10 @@ func (a *another) prepare(c *config.Config, b *config.Backend, target string) {
 	putText("host", target)
 	put("port", numberValue(float64(b.Port)))
 	if c.RetryChangesHeaders() {
-		var set, remove []byte
-		for _, name := range slices.Sorted(maps.Keys(b.RequestHeaders.Set)) {
-			set = append(set, structEntry(name, appendField(nil, valueString, b.RequestHeaders.Set[name]))...)
-		}
-		for _, name := range b.RequestHeaders.Remove {
-			remove = appendField(remove, listValues, appendField(nil, valueString, name))
-		}
-		put("set", appendField(nil, valueStruct, set))
-		put("remove", appendField(nil, valueList, remove))
+		a.entries = append(a.entries, replacement(b.RequestHeaders.Set, b.RequestHeaders.Remove)...)
+	}
+	if b.ResponseHeaders.Replaces() {
+		put("answer", appendField(nil, valueStruct, replacement(b.ResponseHeaders.Set, b.ResponseHeaders.Remove)))
 	}
 	if c.ResponseHeader != "" {
 		putText("response_header", c.ResponseHeader)
@@ -125,16 +138,16 @@ func (r *request) offer(l *live, f *split.Facts, d *split.Decision) error {
 		b := &l.backends[failed]
 		list = appendField(list, listValues, b.another.tell(&b.Timeouts, read))
 	}
-	return r.tell(call{"kong.ctx.shared.set", appendField(appendField(nil, kvKey, offerKey), kvValue, appendField(nil, valueList, list))})
+	return r.tell(tellCompanion(offerKey, appendField(nil, valueList, list)))
 }
 
-// retries reports whether requests of the row may be tried on other backends.
-func (i *Instance) retries() bool {
+// hasCompanion reports whether requests of the row may be of a split that takes the companion.
+func (i *Instance) hasCompanion() bool {
 	s := i.serving.Load()
 	if s.live != nil {
-		return s.live.split.Retry != nil
+		return s.live.tally.companion != nil
 	}
-	return i.plugin.file.current.Load().retried
+	return i.plugin.file.current.Load().companion
 }
 
 // observeTries tells the split which backends have failed before the one that a request came
@@ -166,16 +179,15 @@ func (r *request) observeTries(l *live, first int, subject split.Subject, what c
 func (r *request) logCompanion(l *live, version string) {
 	switch statusOf(version) {
 	case CompanionRuns:
-		r.plugin.Log.Info("requests that fail are tried on other backends", "split", l.split.Identity)
+		r.plugin.Log.Info("Kong runs the companion row, so that retries and changes of responses take effect", "split", l.split.Identity)
 	case CompanionMissing:
-		r.plugin.Log.Error("no request that fails is tried on another backend: Kong has no companion row of post-function on this route; splitctl companion writes it", "split", l.split.Identity)
+		r.plugin.Log.Error("Kong has no companion row of post-function on this route, so that no request is tried on another backend, and no response header is set or removed: splitctl companion writes it", "split", l.split.Identity)
 	case CompanionOther:
 		r.plugin.Log.Error("the companion row of post-function on this route is that of another version of the plugin: splitctl companion writes this one's", "split", l.split.Identity, "version", version, "wanted", CompanionVersion)
 	}
 }
 
-// A Companion is what is known of the row of post-function by which requests are tried on
-// other backends.
+// A Companion is what is known of the row of post-function that a split takes.
 type Companion string
 
 // The values of Companion.

@@ -120,8 +120,8 @@ func TestOutcomesOfRetries(t *testing.T) {
 				t.Error("what the companion has done is not asked for together with the rest")
 			}
 			s := p.Status(time.Now())[0]
-			if s.Retry == nil || s.Retry.Companion != tt.known {
-				t.Errorf("the companion is %+v, want %s", s.Retry, tt.known)
+			if s.Companion != tt.known {
+				t.Errorf("the companion is %q, want %s", s.Companion, tt.known)
 			}
 			for _, b := range s.Backends {
 				if b.Outcomes.Failed != tt.failed[b.Name] || b.Outcomes.OK != tt.ok[b.Name] || b.Requests[split.ByRetry] != tt.again[b.Name] {

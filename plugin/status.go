@@ -37,15 +37,10 @@ type SplitStatus struct {
 	// the guard nor passive health checks work; zero: it reports them, or they do not
 	// matter.
 	OutcomesMissing time.Time `json:"outcomes_missing,omitzero"`
-	// Retry is nil unless requests are to be tried on other backends.
-	Retry *RetryStatus `json:"retry,omitempty"`
+	// Companion is empty unless the split takes that row.
+	Companion Companion `json:"companion,omitempty"`
 	// Unavailable are the requests that no backend could take.
 	Unavailable uint64 `json:"unavailable"`
-}
-
-// RetryStatus is whether requests that fail are tried on other backends.
-type RetryStatus struct {
-	Companion Companion `json:"companion"`
 }
 
 // RampStatus is the state of a ramp. Shares are from 0 to 1.
@@ -204,7 +199,7 @@ func (l *live) status(start, now time.Time) SplitStatus {
 		s.OutcomesMissing = l.tally.silence.since(now)
 	}
 	if l.tally.companion != nil {
-		s.Retry = &RetryStatus{l.tally.companion.status()}
+		s.Companion = l.tally.companion.status()
 	}
 	if state.Ramp != nil {
 		s.Ramp = l.rampStatus(state.Ramp)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/split"
 )
 
@@ -17,7 +18,7 @@ type tally struct {
 	unavailable *atomic.Uint64   // requests that no backend could take
 	refused     *samples[uint64] // of unavailable
 	silence     *silence         // whether Kong reports outcomes
-	companion   *sighting        // whether requests are tried again; nil: they are not to be
+	companion   *sighting        // of the companion; nil: the split takes none
 	backends    []*backendTally  // in the order of the split's
 }
 
@@ -34,7 +35,7 @@ type backendTally struct {
 
 // newTally returns the tally of s, which goes on from that of before, the revision before
 // it; nil: s is the first.
-func newTally(s *split.Split, before *live) tally {
+func newTally(c *config.Config, s *split.Split, before *live) tally {
 	t := tally{unavailable: new(atomic.Uint64), refused: new(samples[uint64]), silence: new(silence), backends: make([]*backendTally, len(s.Backends))}
 	if before != nil {
 		t.unavailable, t.refused = before.tally.unavailable, before.tally.refused
@@ -42,7 +43,7 @@ func newTally(s *split.Split, before *live) tally {
 			t.silence = before.tally.silence
 		}
 	}
-	if s.Retry != nil {
+	if c.NeedsCompanion() {
 		t.companion = new(sighting)
 		if before != nil && before.tally.companion != nil {
 			t.companion = before.tally.companion

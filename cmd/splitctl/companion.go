@@ -29,12 +29,13 @@ func companionCommand() *cobra.Command {
 	var flags companionFlags
 	cmd := &cobra.Command{
 		Use:   "companion [FILE [SPLIT-FILE...]]",
-		Short: "Write the row of Kong's that retry needs",
+		Short: "Write the row of Kong's that retry and changes of answers need",
 		Long: `Writes the companion: a row of Kong's bundled plugin post-function, by which Kong tries
-a request that has failed on one backend on another one, as retry says.
+a request that has failed on one backend on another one, as retry says, and sets and
+removes headers of answers, as response_headers say.
 
-With FILE, a declarative file of Kong's or decK's, all routes whose splits have retry get
-it in place: a row of post-function that is there gets the functions behind its own, as a
+With FILE, a declarative file of Kong's or decK's, all routes whose splits need it get it
+in place: a row of post-function that is there gets the functions behind its own, as a
 route can have only one. Splits in split files are those of the SPLIT-FILEs. The file - is
 standard input; the result is then written to standard output.
 
@@ -147,7 +148,7 @@ func (c *companionFlags) write(ctx context.Context, path string, splits []check.
 }
 
 func (c *companionFlags) report(to io.Writer, path string, changes []string) error {
-	lines := []string{path + ": nothing changes: no split on its routes has retry, or they have the companion already"}
+	lines := []string{path + ": nothing changes: no split on its routes needs the companion, or they have it already"}
 	if len(changes) > 0 {
 		lines = []string{path + ":"}
 		for _, change := range changes {

@@ -13,23 +13,28 @@ import (
 
 var companionMissing = &Check{
 	ID: "companion-missing", Severity: Error,
-	Doc: "A split has `retry`, and a route that uses it no row of `post-function` with the companion, or with that of another version: no request is tried on another backend there. `splitctl companion` writes it.",
+	Doc: "A split has `retry`, or `response_headers` with `set` or `remove`, and a route that uses it no row of `post-function` with the companion, or with that of another version: no request is tried on another backend there, and no such header changes. `splitctl companion` writes it.",
 	split: func(u *use, r report) {
-		if u.Retry == nil || u.lack("plugins") {
+		if !u.NeedsCompanion() || u.lack("plugins") {
 			return
+		}
+		place, effect := at("retry"), "no request is tried on another backend"
+		if u.Retry == nil {
+			i := slices.IndexFunc(u.Backends, func(b config.Backend) bool { return b.ResponseHeaders.Replaces() })
+			place, effect = at("backends", i, "response_headers"), "no header is set or removed"
 		}
 		for i := range u.routes {
 			row, has := u.routes[i].companion()
 			name := nameOf(u.routes[i].Route)
 			switch {
 			case row == nil:
-				r(at("retry"), "the %s has no row of %s with the companion, so that no request is tried on another backend: splitctl companion FILE writes it", name, companion.Plugin)
+				r(place, "the %s has no row of %s with the companion, so that %s: splitctl companion FILE writes it", name, companion.Plugin, effect)
 			case has.Complete():
 				continue
 			case has.Version == "":
-				r(at("retry"), "the row of %s on the %s has not the companion's functions, so that no request is tried on another backend: splitctl companion FILE adds them", companion.Plugin, name)
+				r(place, "the row of %s on the %s has not the companion's functions, so that %s: splitctl companion FILE adds them", companion.Plugin, name, effect)
 			default:
-				r(at("retry"), "the companion on the %s is that of another version, or was changed (%s): splitctl companion FILE writes it anew", name, strings.Join(has.Lacks, ", "))
+				r(place, "the companion on the %s is that of another version, or was changed (%s): splitctl companion FILE writes it anew", name, strings.Join(has.Lacks, ", "))
 			}
 			return
 		}
@@ -38,13 +43,13 @@ var companionMissing = &Check{
 
 var companionIdle = &Check{
 	ID: "companion-idle", Severity: Warning,
-	Doc: "A row of `post-function` has the companion, and no split with `retry` is used where the row runs: it has nothing to do there.",
+	Doc: "A row of `post-function` has the companion, and no split that takes it is used where the row runs: it has nothing to do there.",
 	all: func(c *checker, f found) {
-		retried := map[string]bool{} // ids of routes
+		takes := map[string]bool{} // ids of routes
 		for _, u := range c.uses() {
 			for _, r := range u.routes {
-				if u.Retry != nil {
-					retried[r.ID] = true
+				if u.NeedsCompanion() {
+					takes[r.ID] = true
 				}
 			}
 		}
@@ -56,8 +61,8 @@ var companionIdle = &Check{
 				if p.Name != companion.Plugin || !p.Enabled || companionOf(p).Version == "" {
 					continue
 				}
-				if !slices.ContainsFunc(k.routesOf(p), func(r *declarative.Route) bool { return retried[r.ID] }) {
-					f(k.Name, k.tree, k.places[p.ID], "has the companion, and no split with retry is on its routes: set retry, or leave the row out")
+				if !slices.ContainsFunc(k.routesOf(p), func(r *declarative.Route) bool { return takes[r.ID] }) {
+					f(k.Name, k.tree, k.places[p.ID], "has the companion, and no split on its routes has retry, or response_headers to set or remove: leave the row out")
 				}
 			}
 		}
@@ -94,7 +99,7 @@ func companionOf(row *declarative.Plugin) companion.State {
 }
 
 // AddCompanions puts the companion on all routes of a declarative file of Kong's that use a
-// split with retry, be it in the file or in one of the split files: a row of post-function
+// split that takes it, be it in the file or in one of the split files: a row of post-function
 // that runs there gets its functions, behind its own, or in the place of those of another
 // version; where there is none, the route gets one. It returns the text, and a line for each
 // row that has changed.
@@ -121,7 +126,7 @@ func AddCompanions(name, text string, splits []Source, lookup func(string) (stri
 		for i := range u.routes {
 			r := &u.routes[i]
 			row, has := r.companion()
-			if u.Retry == nil || has.Complete() && row != nil {
+			if !u.NeedsCompanion() || has.Complete() && row != nil {
 				continue
 			}
 			steps, change := r.kong.places[r.ID], "a row of "+companion.Plugin+" on the "+nameOf(r.Route)

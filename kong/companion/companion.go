@@ -1,6 +1,7 @@
 // Package companion owns the functions that run in Kong beside the plugin, in a row of the
 // bundled plugin post-function: by them, a request that fails on one backend is tried on
-// another one, which no external plugin can have Kong do. They are fixed texts with a
+// another one, and the headers of a backend's answer are set and removed, which no external
+// plugin can have Kong do. They are fixed texts with a
 // version, so that each reader of Kong's configuration sees whether a row has them, and of
 // which version.
 //

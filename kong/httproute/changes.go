@@ -101,9 +101,6 @@ func (c *converter) changes(d *document, filters []gateway.HTTPRouteFilter, owne
 		case gateway.HTTPRouteFilterResponseHeaderModifier:
 			out.response = headersOf(f.ResponseHeaderModifier)
 			refuseControl(d, f.ResponseHeaderModifier, at.field("responseHeaderModifier"))
-			if ofBackend {
-				out.response = addedOnly(d, out.response, f.ResponseHeaderModifier, at.field("responseHeaderModifier"))
-			}
 		case gateway.HTTPRouteFilterURLRewrite:
 			if h := f.URLRewrite.Hostname; h != nil {
 				if out.hostname != "" && out.hostname != string(*h) {
@@ -170,19 +167,6 @@ func refuseControl(d *document, f *gateway.HTTPHeaderFilter, at *trail) {
 			}
 		}
 	}
-}
-
-// addedOnly reports changes to the response of a single backend that the plugin cannot
-// make: it decides before there is a response.
-func addedOnly(d *document, h headers, f *gateway.HTTPHeaderFilter, at *trail) headers {
-	if len(f.Set) > 0 {
-		d.leave(at.field("set"), "response headers of a single backend can be added only; in the rule's own filters they can be set, for all of its backends")
-	}
-	if len(f.Remove) > 0 {
-		d.leave(at.field("remove"), "response headers of a single backend can be added only; in the rule's own filters they can be removed, for all of its backends")
-	}
-	h.set, h.remove = nil, nil
-	return h
 }
 
 // extension reads a reference to a KongPlugin.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"gopkg.in/yaml.v3"
+	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"kong-traffic-split/kong/companion"
 )
@@ -68,8 +69,14 @@ func (c *converter) refuseKIC(p *plan) {
 	if p.rule.retry != nil {
 		d.leave(p.rule.at.field("retry"), "Kong's ingress controller ignores it")
 	}
+	const noCompanion = "takes a row of " + companion.Plugin + " beside the plugin, which is not made here; splitctl companion shows it"
 	if p.retried() {
-		p.ownFrom["retry"].doc.leave((*trail)(nil).fields("config", "retry"), "it takes a row of %s beside the plugin, which is not made here: splitctl companion shows it", companion.Plugin)
+		p.ownFrom["retry"].doc.leave((*trail)(nil).fields("config", "retry"), noCompanion)
+	}
+	for _, b := range p.backends {
+		if r := b.changes.response; len(r.set)+len(r.remove) > 0 {
+			d.leave(b.changes.at[gateway.HTTPRouteFilterResponseHeaderModifier].field("responseHeaderModifier"), "set or remove of a single backend "+noCompanion)
+		}
 	}
 	if p.rule.route.grpc && len(p.rule.filters) > 0 {
 		d.leave(p.rule.at.field("filters"), "Kong's ingress controller ignores the filters of a GRPCRoute")

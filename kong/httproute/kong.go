@@ -177,14 +177,14 @@ func (c *converter) rows(p *plan, needed ...object) (rows []object) {
 	if r := p.changes.response; !r.empty() && p.changes.redirect == nil && p.answer == 0 {
 		needed = append(needed, object{{"name", "response-transformer"}, {"config", responseTransformer(r)}})
 	}
-	retried := p.retried() && p.answer == 0
+	lacksCompanion := p.needsCompanion() && p.answer == 0
 	rows = needed
 	for _, plugin := range slices.Concat(p.changes.plugins, p.annotations) {
 		if plugin.name == pluginName || plugin.name == "" {
 			continue
 		}
-		if plugin.name == companion.Plugin && retried {
-			retried = false
+		if plugin.name == companion.Plugin && lacksCompanion {
+			lacksCompanion = false
 			rows = append(rows, companionRow(plugin))
 			continue
 		}
@@ -198,7 +198,7 @@ func (c *converter) rows(p *plan, needed ...object) (rows []object) {
 		}
 		rows = append(rows, row)
 	}
-	if retried {
+	if lacksCompanion {
 		rows = append(rows, companionRow(nil))
 	}
 	return rows
@@ -207,7 +207,13 @@ func (c *converter) rows(p *plan, needed ...object) (rows []object) {
 // retried reports whether a KongPlugin of ours asks for retries.
 func (p *plan) retried() bool { return p.ownFrom["retry"] != nil }
 
-// companionRow is the row of post-function that retries need, with the functions of a
+// needsCompanion reports whether the split takes the companion: for retries, or for response
+// headers of a single backend that are set or removed.
+func (p *plan) needsCompanion() bool {
+	return p.retried() || slices.ContainsFunc(p.backends, func(b backend) bool { return len(b.changes.response.set)+len(b.changes.response.remove) > 0 })
+}
+
+// companionRow is the row of post-function that a split takes, with the functions of a
 // KongPlugin of the same name in front; nil: there is none.
 func companionRow(plugin *kongPlugin) object {
 	config := map[string][]any{}

@@ -247,7 +247,7 @@ func (c *converter) oneProtocol(p *plan) {
 func (p *plan) needsPlugin() bool {
 	b := &p.backends[0]
 	return len(p.backends) > 1 || len(p.ownConfig) > 0 || b.weight == 0 || b.missing || b.path != "" || p.hostname(b) != "" ||
-		!p.changes.request.then(b.changes.request).empty() || len(b.changes.response.add) > 0
+		!p.changes.request.then(b.changes.request).empty() || !b.changes.response.empty()
 }
 
 // oneHand reports response headers that a rule sets or removes and a backend adds: what is

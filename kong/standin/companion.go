@@ -12,8 +12,9 @@ import (
 
 // Keys of kong.ctx.shared.
 const (
-	offered = "traffic_split_retry"
-	tried   = "traffic_split_tried"
+	offered  = "traffic_split_retry"
+	toAnswer = "traffic_split_answer"
+	triedKey = "traffic_split_tried"
 )
 
 // another is a try after the first.
@@ -24,6 +25,7 @@ type another struct {
 	set        map[string]string
 	remove     []string
 	answers    string // the header of the answer that names the backend; empty: none
+	answer     any    // what else becomes of the answer's headers; nil: nothing
 	logged     bool
 }
 
@@ -40,10 +42,10 @@ func runCompanion(x *exchange, row *pluginRow) error {
 		}
 	}
 	list, isOffered := x.shared[offered].([]any)
-	if !isOffered || len(phases) == 0 {
+	if !isOffered && x.shared[toAnswer] == nil || len(phases) == 0 {
 		return nil
 	}
-	x.shared[tried] = companion.Version
+	x.shared[triedKey] = companion.Version
 	for _, element := range list {
 		table, _ := element.(map[string]any)
 		a := newAnother(table)
@@ -65,18 +67,25 @@ func newAnother(table map[string]any) *another {
 		timeouts: timeouts{
 			milliseconds(number("connect_timeout")), milliseconds(number("send_timeout")), milliseconds(number("read_timeout")),
 		},
-		set: map[string]string{},
+		answer: table["answer"],
 	}
-	set, _ := table["set"].(map[string]any)
-	for name, value := range set {
-		a.set[name], _ = value.(string)
-	}
-	remove, _ := table["remove"].([]any)
-	for _, value := range remove {
-		name, _ := value.(string)
-		a.remove = append(a.remove, name)
-	}
+	a.set, a.remove = replacement(table)
 	return a
+}
+
+// replacement are the headers that a table has under set and remove.
+func replacement(table map[string]any) (set map[string]string, remove []string) {
+	values, _ := table["set"].(map[string]any)
+	set = map[string]string{}
+	for name, value := range values {
+		set[name], _ = value.(string)
+	}
+	names, _ := table["remove"].([]any)
+	for _, value := range names {
+		name, _ := value.(string)
+		remove = append(remove, name)
+	}
+	return set, remove
 }
 
 // tryAnother has the next try go to another backend, where there is one.
@@ -94,15 +103,28 @@ func (x *exchange) tryAnother() {
 	for _, name := range a.remove {
 		x.header.Del(name)
 	}
-	before, _ := x.shared[tried].(string)
-	x.shared[tried] = before + " " + a.name
+	before, _ := x.shared[triedKey].(string)
+	x.shared[triedKey] = before + " " + a.name
+	x.shared[toAnswer] = a.answer
 }
 
-// filterRetried is the phase header_filter of post-function.
-func filterRetried(x *exchange, row *pluginRow, header http.Header) {
+// filterAnswer is the phase header_filter of post-function.
+func filterAnswer(x *exchange, row *pluginRow, header http.Header) {
 	functions, _ := row.config["header_filter"].([]any)
+	if len(functions) == 0 {
+		return
+	}
+	if table, ok := x.shared[toAnswer].(map[string]any); ok && x.source() == "service" {
+		set, remove := replacement(table)
+		for name, value := range set {
+			header.Set(name, value)
+		}
+		for _, name := range remove {
+			header.Del(name)
+		}
+	}
 	a := x.balancer.other
-	if a == nil || len(functions) == 0 {
+	if a == nil {
 		return
 	}
 	if a.answers != "" {

@@ -37,7 +37,7 @@ func (g *Gateway) newHandlers(enabled []string, external []externalPlugin) []*ha
 		case "key-auth":
 			all = append(all, &handler{name: name, version: version, priority: 1250, access: keyAuth})
 		case companion.Plugin:
-			all = append(all, &handler{name: name, version: version, priority: -1000, access: runCompanion, filter: filterRetried})
+			all = append(all, &handler{name: name, version: version, priority: -1000, access: runCompanion, filter: filterAnswer})
 		case "redirect":
 			all = append(all, &handler{name: name, version: version, priority: 779, access: redirect})
 		case "request-transformer":

@@ -188,7 +188,8 @@ type RequestHeaders struct {
 
 // ResponseHeaders are the changes to the headers that a backend's clients receive.
 type ResponseHeaders struct {
-	Add map[string]string
+	Set, Add map[string]string
+	Remove   []string
 }
 
 // NeedsHTTP returns the names of the parameters that are set and make no sense for TCP or

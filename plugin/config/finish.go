@@ -193,7 +193,10 @@ func finishBackend(r *reader, n *Node, path string, to any) {
 		r.finishHeaders(headers, Join(path, "request_headers"))
 	}
 	if headers := n.Get("response_headers"); headers != nil {
-		r.sameHeader(headers.Get("add"), Join(Join(path, "response_headers"), "add"))
+		at := Join(path, "response_headers")
+		r.sameHeader(headers.Get("set"), Join(at, "set"))
+		r.sameHeader(headers.Get("add"), Join(at, "add"))
+		r.setAndRemoved(headers, at, "what the backend sent")
 	}
 }
 
@@ -231,7 +234,7 @@ func (r *reader) sameHeader(n *Node, path string) {
 }
 
 // setAndRemoved reports headers that are both set and removed.
-func (r *reader) setAndRemoved(headers *Node, path string) {
+func (r *reader) setAndRemoved(headers *Node, path, replaced string) {
 	set, remove := headers.Get("set"), headers.Get("remove")
 	if set == nil || remove == nil {
 		return
@@ -242,7 +245,7 @@ func (r *reader) setAndRemoved(headers *Node, path string) {
 	}
 	for i, name := range remove.Items {
 		if values[strings.ToLower(name.Text)] {
-			r.report(name, path+".remove["+strconv.Itoa(i)+"]", "%s is set as well; set alone replaces what the client sent", quote(name.Text))
+			r.report(name, path+".remove["+strconv.Itoa(i)+"]", "%s is set as well; set alone replaces %s", quote(name.Text), replaced)
 		}
 	}
 }

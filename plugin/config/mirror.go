@@ -64,7 +64,7 @@ func finishShadow(r *reader, n *Node, path string, to any) {
 func (r *reader) finishHeaders(headers *Node, path string) {
 	r.sameHeader(headers.Get("set"), Join(path, "set"))
 	r.sameHeader(headers.Get("add"), Join(path, "add"))
-	r.setAndRemoved(headers, path)
+	r.setAndRemoved(headers, path, "what the client sent")
 }
 
 // finishMirrors checks what the mirrors say about the backends, whose names are right, and

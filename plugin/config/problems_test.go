@@ -158,7 +158,7 @@ backends[0].health: is required where there is a slow_start: without it, no back
 		{`{"backends": [{"host": "a", "path": "/v1"}, {"host": "b"}], "retry": {}}`, `backends[1].path: is not that of backends[0], and Kong asks each backend that it tries for the same path: give both the same, or leave retry out`},
 		{`{"backends": [{"host": "a"}, {"host": "b", "replace_prefix": "/v2"}], "retry": {}}`, `backends[1].replace_prefix: is not that of backends[0], and Kong asks each backend that it tries for the same path: give both the same, or leave retry out`},
 		{`{"backends": [{"host": "a"}, {"host": "b", "host_header": "preserve"}], "retry": {}}`, `backends[1].host_header: is not that of backends[0], and between two tries Kong makes no other Host than the backend's own: give both the same, or leave it out in both`},
-		{`{"backends": [{"host": "a"}, {"host": "b", "response_headers": {"add": {"X-B": "b"}}}], "retry": {}}`, `backends[1].response_headers: are not those of backends[0], and Kong adds them before it tries the first backend: give both the same, or leave retry out`},
+		{`{"backends": [{"host": "a"}, {"host": "b", "response_headers": {"add": {"X-B": "b"}}}], "retry": {}}`, `backends[1].response_headers: add other headers than those of backends[0], and Kong adds them before it tries the first backend: set them, or leave retry out`},
 		{`{"backends": [{"host": "a"}, {"host": "b", "request_headers": {"add": {"X-B": "b"}}}], "retry": {}}`, `backends[1].request_headers: add other headers than those of backends[0], and between two tries Kong cannot take away what was added: set them in both, or leave retry out`},
 		{`{"backends": [{"host": "a"}, {"host": "b", "request_headers": {"set": {"X-B": "b"}}}], "retry": {}}`, `backends[1].request_headers: set or remove other headers than those of backends[0], and between two tries Kong cannot restore what the client sent: set or remove the same ones in both, or leave retry out`},
 		{`{"backends": [{"host": "a", "host_header": "x", "request_headers": {"set": {"X-B": "a"}}}, {"host": "b", "host_header": "x", "request_headers": {"set": {"x-b": "b"}}}], "retry": {}}`, `backends[1].request_headers: are not those of backends[0], and Kong sends the same headers to each backend that it tries unless each receives its own Host: give both the same, or leave retry out, or leave out host_header in both`},
@@ -206,7 +206,8 @@ backends[0].health: is required where there is a slow_start: without it, no back
 		{`{"backends": [{"host": "a", "request_headers": {"add": {"X-A": "1", "x-a": "2"}}}]}`, `backends[0].request_headers.add.x-a: is the same header as "X-A"; keep one`},
 		{`{"backends": [{"host": "a", "response_headers": {"add": {"X-A": "1", "x-a": "2"}}}]}`, `backends[0].response_headers.add.x-a: is the same header as "X-A"; keep one`},
 		{`{"backends": [{"host": "a", "request_headers": {"set": {"X-A": "1"}, "remove": ["X-B", "x-a"]}}]}`, `backends[0].request_headers.remove[1]: "x-a" is set as well; set alone replaces what the client sent`},
-		{`{"backends": [{"host": "a", "response_headers": {"set": {"X-A": "1"}}}]}`, `backends[0].response_headers: unknown key "set"; the keys here are add`},
+		{`{"backends": [{"host": "a", "response_headers": {"change": {"X-A": "1"}}}]}`, `backends[0].response_headers: unknown key "change"; the keys here are set, add, remove`},
+		{`{"backends": [{"host": "a", "response_headers": {"set": {"X-A": "1"}, "remove": ["x-a"]}}]}`, `backends[0].response_headers.remove[0]: "x-a" is set as well; set alone replaces what the backend sent`},
 
 		// the others
 		{`{"algorithm": "rondom"}`, `algorithm: "rondom" is not one of smooth, random; did you mean "random"?`},

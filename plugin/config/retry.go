@@ -67,7 +67,7 @@ func (r *reader) retried(first, b *Backend, n *Node, path string) {
 		report("host_header", "is not that of backends[0], and between two tries Kong makes no other Host than the backend's own: give both the same, or leave it out in both")
 	}
 	if !maps.Equal(b.ResponseHeaders.Add, first.ResponseHeaders.Add) {
-		report("response_headers", "are not those of backends[0], and Kong adds them before it tries the first backend: %s", fix)
+		report("response_headers", "add other headers than those of backends[0], and Kong adds them before it tries the first backend: set them, or leave retry out")
 	}
 	switch {
 	case !maps.Equal(b.RequestHeaders.Add, first.RequestHeaders.Add):
@@ -101,6 +101,14 @@ func (h *RequestHeaders) differ(other *RequestHeaders) bool {
 		return out
 	}
 	return !maps.Equal(lower(h.Set), lower(other.Set))
+}
+
+// Replaces reports whether headers that the backend has sent are set or removed.
+func (h *ResponseHeaders) Replaces() bool { return len(h.Set) > 0 || len(h.Remove) > 0 }
+
+// NeedsCompanion reports whether the split takes the companion, a row of post-function.
+func (c *Config) NeedsCompanion() bool {
+	return c.Retry != nil || slices.ContainsFunc(c.Backends, func(b Backend) bool { return b.ResponseHeaders.Replaces() })
 }
 
 // RetryChangesHeaders reports whether the backends get other headers than each other, so that

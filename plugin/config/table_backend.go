@@ -93,9 +93,16 @@ var backend = field{
 			doc: "Changes to the headers that the clients of this backend receive.",
 			fields: []field{
 				{
-					name: "add", kind: kindMap, example: `{X-Served-By: canary}`, values: headerValue,
-					keys: &field{kind: kindString, max: maxName, match: headerName, doc: "The name of a header."},
-					doc:  "Headers that are added to those of the response.",
+					name: "set", kind: kindMap, example: `{X-Served-By: canary}`, keys: responseHeader, values: headerValue,
+					doc: "Headers that get these values, whatever the backend has sent. It takes a row of Kong's `post-function` beside the plugin's, which `splitctl companion` writes.",
+				},
+				{
+					name: "add", kind: kindMap, example: `{X-Served-By: canary}`, keys: responseHeader, values: headerValue,
+					doc: "Headers that are added to those of the response.",
+				},
+				{
+					name: "remove", kind: kindArray, example: `[Server]`, elements: responseHeader,
+					doc: "Names of headers that clients do not receive. It takes the same row.",
 				},
 			},
 		},
@@ -152,6 +159,8 @@ var requestHeader = &field{
 	none:  []rule{must(`^[Hh][Oo][Ss][Tt]$`, "not be among these; use host_header")},
 	match: headerName,
 }
+
+var responseHeader = &field{kind: kindString, max: maxName, match: headerName, doc: "The name of a header."}
 
 var headerValue = &field{
 	kind: kindString, max: maxHeader, doc: "The value of a header.",

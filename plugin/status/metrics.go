@@ -34,12 +34,12 @@ var (
 	linesDropped  = described("log_lines_dropped_total", "Lines that the log lacks, as nobody has read it in time.")
 
 	requests    = described("requests_total", "Requests and connections that a backend got, by the reason.", "split", "backend", "reason")
-	companion   = described("retry_companion", "Of a split with retry, 1 where Kong has the row of post-function by which requests are tried on other backends, and 0 where requests have shown that it has not, or that of another version. None while that is not known, as without -outcomes.", "split")
+	companion   = described("companion", "Of a split with retry, or response headers to set or remove, 1 where Kong has the row of post-function that does that, and 0 where requests have shown that it has not, or that of another version. None while that is not known, as without -outcomes.", "split")
 	unavailable = described("unavailable_total", "Requests and connections that no backend could take.", "split")
 	missing     = described("outcomes_missing", "1 where a guard, passive health checks or shadows need outcomes of requests and Kong tells none: it has the dump of a server without -outcomes.", "split")
-	outcomes    = described("outcomes_total", "Requests of a split with a guard, passive health, retry or shadows, by what has become of them: ok, or failed on account of the backend.", "split", "backend", "outcome")
-	responses   = described("responses_total", "Requests of a split with a guard, passive health, retry or shadows, by the status of the response, 1xx to 5xx; grpc_error is one whose status of gRPC stands for a 5xx, and no_answer where there was none.", "split", "backend", "class")
-	latency     = described("latency_seconds", "How long Kong waited for a backend to begin its response, on the last try, of a split with a guard, passive health, retry or shadows. Responses of Kong's own are not in it.", "split", "backend")
+	outcomes    = described("outcomes_total", "Requests of a split with a guard, passive health, the companion or shadows, by what has become of them: ok, or failed on account of the backend.", "split", "backend", "outcome")
+	responses   = described("responses_total", "Requests of a split with a guard, passive health, the companion or shadows, by the status of the response, 1xx to 5xx; grpc_error is one whose status of gRPC stands for a 5xx, and no_answer where there was none.", "split", "backend", "class")
+	latency     = described("latency_seconds", "How long Kong waited for a backend to begin its response, on the last try, of a split with a guard, passive health, the companion or shadows. Responses of Kong's own are not in it.", "split", "backend")
 
 	copies   = described("mirror_copies_total", "Copies that were sent to a shadow, by the status of its answer, 1xx to 5xx; no_answer is one that had none.", "split", "shadow", "class")
 	uncopied = described("mirror_uncopied_total", "Requests that were to be copied to a shadow and were not, by the reason.", "split", "shadow", "reason")
@@ -49,7 +49,7 @@ var (
 	weight     = described("backend_weight", "A backend's weight in the config.", "split", "backend")
 	observed   = described("backend_observed_share", "A backend's part of the split's requests in the last minute, from 0 to 1. None where there were none.", "split", "backend")
 	drift      = described("drift_requests", "By how many requests the backend that is furthest from its share is off, of those that the weights decide: below 2. None with algorithm random.", "split")
-	ejections  = described("ejections_total", "How often a backend of a split with a guard, passive health, retry or shadows was ejected.", "split", "backend")
+	ejections  = described("ejections_total", "How often a backend of a split with a guard, passive health, the companion or shadows was ejected.", "split", "backend")
 	up         = described("backend_up", "0 while a backend is ejected, its probes find it unhealthy, or Kong does not have its Upstream. None while that is not known, before the first request that it may be for.", "split", "backend")
 	keptUp     = described("backend_kept", "1 while a backend takes requests although it is ejected or its probes find it unhealthy, as otherwise more than max_ejected of the weights would be out. None otherwise.", "split", "backend")
 	rolledBack = described("ramp_rolled_back", "1 where the guard has rolled the ramp of a backend back.", "split", "backend")
@@ -128,8 +128,8 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		if slices.ContainsFunc(s.Backends, func(b plugin.BackendStatus) bool { return b.Outcomes != nil }) {
 			gauge(missing, number(!s.OutcomesMissing.IsZero()), s.Split)
 		}
-		if r := s.Retry; r != nil && r.Companion != plugin.CompanionUnknown {
-			gauge(companion, number(r.Companion == plugin.CompanionRuns), s.Split)
+		if s.Companion != "" && s.Companion != plugin.CompanionUnknown {
+			gauge(companion, number(s.Companion == plugin.CompanionRuns), s.Split)
 		}
 		if r := s.Ramp; r != nil {
 			gauge(rolledBack, number(!r.RolledBack.IsZero()), s.Split, r.Backend)

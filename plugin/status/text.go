@@ -58,9 +58,10 @@ func notices(s *plugin.SplitStatus, now time.Time) (all []string) {
 	if !s.OutcomesMissing.IsZero() {
 		add("%s: Kong tells no outcomes since %s, so that guards, passive health checks and comparisons with shadows do not work", s.Split, moment(s.OutcomesMissing))
 	}
-	if r := s.Retry; r != nil && r.Companion == plugin.CompanionMissing {
-		add("%s: Kong has no companion row, so that no request is tried on another backend: splitctl companion writes it", s.Split)
-	} else if r != nil && r.Companion == plugin.CompanionOther {
+	switch s.Companion {
+	case plugin.CompanionMissing:
+		add("%s: Kong has no companion row, so that no request is tried on another backend, and no response header is set or removed: splitctl companion writes it", s.Split)
+	case plugin.CompanionOther:
 		add("%s: Kong's companion row is that of another version of the plugin: splitctl companion writes this one's", s.Split)
 	}
 	for _, m := range s.Mirrors {
