@@ -16,6 +16,7 @@ type changes struct {
 	path     *gateway.HTTPPathModifier
 	redirect *gateway.HTTPRequestRedirectFilter
 	plugins  []*kongPlugin
+	mirrors  []mirror
 
 	// broken says that something is missing without which no request may go through: a
 	// plugin, the right path.
@@ -123,7 +124,11 @@ func (c *converter) changes(d *document, filters []gateway.HTTPRouteFilter, owne
 		case gateway.HTTPRouteFilterExtensionRef:
 			c.extension(d, f.ExtensionRef, at.field("extensionRef"), ofBackend, &out)
 		case gateway.HTTPRouteFilterRequestMirror:
-			d.leave(at.field("requestMirror"), "the plugin cannot mirror requests yet")
+			if ofBackend {
+				d.leave(at.field("requestMirror"), "a single backend's requests cannot be copied; in the rule's own filters, those of all of its backends can")
+				continue
+			}
+			out.mirrors = append(out.mirrors, mirror{at.field("requestMirror"), f.RequestMirror})
 		case gateway.HTTPRouteFilterCORS:
 			d.leave(at.field("cors"), "cannot be converted: use Kong's plugin cors, by a KongPlugin that the annotation konghq.com/plugins names")
 		default:

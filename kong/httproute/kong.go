@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
-	"gopkg.in/yaml.v3"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"kong-traffic-split/kong/companion"
@@ -263,6 +260,7 @@ func (c *converter) split(p *plan) object {
 	}
 	o := object{{"backends", backends}}
 	o.putSome("session", c.session(p))
+	o.putSome("mirror", p.mirrorConfig())
 	o = append(o, p.ownConfig...)
 	c.splits = append(c.splits, &checkedSplit{plan: p, config: o})
 	return o
@@ -340,42 +338,6 @@ func (c *converter) session(p *plan) (o object) {
 	return o
 }
 
-// jsonOf writes a value of a manifest as JSON, which is YAML, too.
-func jsonOf(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
-		parts := make([]string, 0, len(n.Content)/2)
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			parts = append(parts, jsonString(n.Content[i].Value)+": "+jsonOf(n.Content[i+1]))
-		}
-		return "{" + strings.Join(parts, ", ") + "}"
-	case yaml.SequenceNode:
-		parts := make([]string, 0, len(n.Content))
-		for _, item := range n.Content {
-			parts = append(parts, jsonOf(item))
-		}
-		return "[" + strings.Join(parts, ", ") + "]"
-	}
-	switch n.Tag {
-	case "!!int", "!!float", "!!bool", "!!null":
-		var v any
-		if n.Decode(&v) == nil {
-			if text, err := json.Marshal(v); err == nil {
-				return string(text)
-			}
-		}
-	}
-	return jsonString(n.Value)
-}
-
-func jsonString(s string) string {
-	text, err := json.Marshal(s)
-	if err != nil {
-		return strconv.Quote(s)
-	}
-	return string(text)
-}
-
 // ownPluginConfig is what KongPlugins of ours say beside the backends.
 func (c *converter) ownPluginConfig(p *plan) (o object) {
 	p.ownFrom = map[string]*kongPlugin{}
@@ -390,6 +352,8 @@ func (c *converter) ownPluginConfig(p *plan) (o object) {
 				plugin.doc.leave((*trail)(nil).fields("config", key), "the backends are those of the route, here")
 			case key == "session" && p.rule.session != nil:
 				plugin.doc.leave((*trail)(nil).fields("config", key), "the route has a sessionPersistence")
+			case key == "mirror" && len(p.changes.mirrors) > 0:
+				plugin.doc.leave((*trail)(nil).fields("config", key), "the rule has a RequestMirror")
 			case p.ownFrom[key] == nil:
 				p.ownFrom[key] = plugin
 				o.put(key, json.RawMessage(jsonOf(value)))

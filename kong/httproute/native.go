@@ -39,6 +39,7 @@ func (c *converter) refuseNative(p *plan) bool {
 		}
 	}
 	filter(p.changes, gateway.HTTPRouteFilterRequestHeaderModifier, "changes of the request need")
+	filter(p.changes, gateway.HTTPRouteFilterRequestMirror, "copies of requests need")
 	if p.changes.hostname != "" {
 		filter(p.changes, gateway.HTTPRouteFilterURLRewrite, "another hostname needs")
 	}

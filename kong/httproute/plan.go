@@ -17,7 +17,8 @@ type plan struct {
 	rule     *rule
 	changes  changes
 	backends []backend
-	service  int    // the index of the backend that is the Kong Service
+	service  int // the index of the backend that is the Kong Service
+	mirrors  []mirrorTo
 	answer   int    // the status that all requests get; 0: they go to the backends
 	reason   string // why
 	entries  []*entry
@@ -72,6 +73,7 @@ func (c *converter) plan(r *rule) *plan {
 	p.chooseService()
 	c.oneProtocol(p)
 	c.oneHand(p)
+	c.mirrors(p)
 	p.answers(c.options.To)
 	p.ownConfig = c.ownPluginConfig(p)
 	return p
@@ -246,7 +248,7 @@ func (c *converter) oneProtocol(p *plan) {
 // needsPlugin reports whether Kong alone cannot do what the rule asks for.
 func (p *plan) needsPlugin() bool {
 	b := &p.backends[0]
-	return len(p.backends) > 1 || len(p.ownConfig) > 0 || b.weight == 0 || b.missing || b.path != "" || p.hostname(b) != "" ||
+	return len(p.backends) > 1 || len(p.ownConfig) > 0 || len(p.mirrors) > 0 || b.weight == 0 || b.missing || b.path != "" || p.hostname(b) != "" ||
 		!p.changes.request.then(b.changes.request).empty() || !b.changes.response.empty()
 }
 

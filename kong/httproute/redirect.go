@@ -16,7 +16,7 @@ import (
 // onlyRedirects reports what cannot stand beside a redirect.
 func (c *converter) onlyRedirects(p *plan) {
 	d := p.rule.route.doc
-	for _, kind := range []gateway.HTTPRouteFilterType{gateway.HTTPRouteFilterRequestHeaderModifier, gateway.HTTPRouteFilterResponseHeaderModifier} {
+	for _, kind := range []gateway.HTTPRouteFilterType{gateway.HTTPRouteFilterRequestHeaderModifier, gateway.HTTPRouteFilterResponseHeaderModifier, gateway.HTTPRouteFilterRequestMirror} {
 		if at := p.changes.at[kind]; at != nil {
 			d.leave(at.field("type"), "cannot stand beside a RequestRedirect: Kong answers that by itself")
 		}

@@ -55,7 +55,7 @@ func (s *checkedSplit) report() {
 		p.rule.route.doc.refuse(p.rule.at, "the plugin would refuse the split: %v", s.err)
 	}
 	for _, problem := range s.problems {
-		key, _, _ := strings.Cut(problem.Path, ".")
+		key := problem.Path[:strings.IndexAny(problem.Path+".", ".[")]
 		if plugin := p.ownFrom[key]; plugin != nil {
 			plugin.doc.leave((*trail)(nil).fields("config", key), RefusedByPlugin+"%v", problem)
 			continue
@@ -68,13 +68,21 @@ func (s *checkedSplit) report() {
 	}
 }
 
-var inBackend = regexp.MustCompile(`^backends\[(\d+)\]`)
+var (
+	inBackend = regexp.MustCompile(`^backends\[(\d+)\]`)
+	inMirror  = regexp.MustCompile(`^mirror\[(\d+)\]`)
+)
 
 // cause is where a part of a split comes from.
 func (p *plan) cause(path string) *trail {
 	if m := inBackend.FindStringSubmatch(path); m != nil {
 		if i, err := strconv.Atoi(m[1]); err == nil && i < len(p.backends) {
 			return p.backends[i].ref.at
+		}
+	}
+	if m := inMirror.FindStringSubmatch(path); m != nil {
+		if i, err := strconv.Atoi(m[1]); err == nil && i < len(p.mirrors) {
+			return p.mirrors[i].mirror.at
 		}
 	}
 	if strings.HasPrefix(path, "session") {

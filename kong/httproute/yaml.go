@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"gopkg.in/yaml.v3"
 )
 
 // object is a mapping whose keys keep their order.
@@ -115,4 +117,40 @@ func plain(s string) string {
 		return strconv.Quote(s)
 	}
 	return strings.TrimSuffix(quoted.String(), "\n")
+}
+
+// jsonOf writes a value of a manifest as JSON, which is YAML, too.
+func jsonOf(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		parts := make([]string, 0, len(n.Content)/2)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			parts = append(parts, jsonString(n.Content[i].Value)+": "+jsonOf(n.Content[i+1]))
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	case yaml.SequenceNode:
+		parts := make([]string, 0, len(n.Content))
+		for _, item := range n.Content {
+			parts = append(parts, jsonOf(item))
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	}
+	switch n.Tag {
+	case "!!int", "!!float", "!!bool", "!!null":
+		var v any
+		if n.Decode(&v) == nil {
+			if text, err := json.Marshal(v); err == nil {
+				return string(text)
+			}
+		}
+	}
+	return jsonString(n.Value)
+}
+
+func jsonString(s string) string {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return strconv.Quote(s)
+	}
+	return string(text)
 }

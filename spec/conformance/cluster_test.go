@@ -46,6 +46,7 @@ type cluster struct {
 	mu       sync.Mutex
 	gateways map[string]*gateway // by namespace/name
 	echoes   map[string]string   // addresses, by namespace/name of the Service
+	logs     logs                // of the echoes
 }
 
 type gateway struct {
@@ -65,7 +66,7 @@ func newCluster(t *testing.T) *cluster {
 	}
 	c := &cluster{
 		t: t, plugin: filepath.Join(t.TempDir(), "traffic-split"),
-		gateways: map[string]*gateway{}, echoes: map[string]string{},
+		gateways: map[string]*gateway{}, echoes: map[string]string{}, logs: logs{byPod: map[string]*strings.Builder{}},
 	}
 	build := exec.Command("go", "build", "-o", c.plugin, "./cmd/traffic-split")
 	build.Dir = "../.."
@@ -194,6 +195,7 @@ func (c *cluster) echo(namespace, name string) string {
 	key := namespace + "/" + name
 	if c.echoes[key] == "" {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c.logs.add(namespace+"/"+podName(name), r)
 			answer(w, r, namespace, name)
 		}))
 		c.t.Cleanup(server.Close)
@@ -216,7 +218,7 @@ func answer(w http.ResponseWriter, r *http.Request, namespace, service string) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{ // the client may have gone
 		"path": r.RequestURI, "host": r.Host, "method": r.Method, "proto": r.Proto, "headers": r.Header,
-		"namespace": namespace, "service": service, "pod": service + "-1-1",
+		"namespace": namespace, "service": service, "pod": podName(service),
 	})
 }
 

@@ -39,6 +39,9 @@ var passes = []string{
 	"HTTPRouteRedirectHostAndStatus",
 	"HTTPRouteRedirectScheme",
 	"HTTPRouteNamedRule",
+	"HTTPRouteRequestMirror",
+	"HTTPRouteRequestMultipleMirrors",
+	"HTTPRouteRequestPercentageMirror",
 }
 
 // patience is how long the suite waits for what does not come.
@@ -52,13 +55,18 @@ func TestConformance(t *testing.T) {
 	timeouts.GatewayMustHaveAddress, timeouts.GatewayListenersMustHaveConditions = patience, patience
 	timeouts.MaxTimeToConsistency = patience
 	s := &suite.ConformanceTestSuite{
-		Client: c, RoundTripper: &roundtripper.DefaultRoundTripper{TimeoutConfig: timeouts, CustomDialContext: c.dial},
+		Client: c, Clientset: c.clientset(), RoundTripper: &roundtripper.DefaultRoundTripper{TimeoutConfig: timeouts, CustomDialContext: c.dial},
 		GatewayClassName: "kong", ControllerName: controllerName, TimeoutConfig: timeouts,
 		CleanupTestResources: true, BaseManifests: "base/manifests.yaml", DisableParallelTests: true,
 		ManifestFS: []fs.FS{&conformance.Manifests},
 		Applier:    kubernetes.Applier{GatewayClass: "kong", ControllerName: controllerName, ManifestFS: []fs.FS{&conformance.Manifests}},
 	}
 	s.Applier.MustApplyWithCleanup(t, c, timeouts, s.BaseManifests, false)
+	for _, service := range []string{suite.InfraBackendServiceNameV1, suite.InfraBackendServiceNameV2, suite.InfraBackendServiceNameV3} {
+		if err := c.createPod(suite.InfrastructureNamespace, service); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, name := range passes {
 		t.Run(name, func(t *testing.T) {
 			for i := range tests.ConformanceTests {
