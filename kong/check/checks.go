@@ -29,6 +29,7 @@ var checks = []*Check{
 	noWeight, upstreamMissing, upstreamEmpty, hostIsUpstream, sameDestination, portOfOtherProtocol,
 	rowUnused, twoSplits, splitMissing, splitUnused, cachedAnswers, otherPlugin,
 	companionMissing, companionIdle,
+	mirrorNever, mirrorBodies, mirrorTwice, mirrorIntoKong,
 	rampSessions, rampRules, guardIdle, ruleNever,
 	cookieDomain, cookiePath, cookieSecure, cookieShared, cookieGRPC,
 	consumerMissing, consumerUnknown, captureMissing, responseHeaderPublic,
