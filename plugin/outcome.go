@@ -277,7 +277,7 @@ func (r *request) report(l *live, events []split.Incident) error {
 			r.logStep(l, e)
 			continue
 		}
-		if e.Kind == split.Ejected && !e.Kept {
+		if e.Kind == split.Ejected {
 			l.tally.backends[l.index(e.Backend)].ejections.Add(1)
 		}
 		r.plugin.Log.Warn(e.String(), "split", l.split.Identity)

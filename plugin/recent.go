@@ -3,6 +3,8 @@ package plugin
 import (
 	"sync"
 	"time"
+
+	"kong-traffic-split/plugin/split"
 )
 
 const (
@@ -140,10 +142,13 @@ type results struct {
 	sum              int64                          // likewise
 }
 
-// total returns how many requests the backend has had.
+// total returns how many requests were decided for the backend. Of those it has had besides,
+// after they had failed on another one, its share says nothing.
 func (t *backendTally) total() (n uint64) {
-	for i := range t.chosen {
-		n += t.chosen[i].Load()
+	for i, reason := range split.Reasons {
+		if reason != split.ByRetry {
+			n += t.chosen[i].Load()
+		}
 	}
 	return n
 }

@@ -127,6 +127,9 @@ func (r *request) send(l *live) error {
 		}
 		if r.begun.CompareAndSwap(false, true) {
 			l.state.Doubt() // Kong has another configuration
+			if l.tally.companion != nil {
+				l.tally.companion.forget()
+			}
 		}
 	}
 	var asked *backend // at last

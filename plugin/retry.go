@@ -4,7 +4,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -159,8 +161,11 @@ func (r *request) observeTries(l *live, first int, subject split.Subject, what c
 	}
 	text, _ := v.(string)
 	version, names, _ := strings.Cut(text, " ")
-	if what != nothing && l.tally.companion.seen(version) {
-		r.logCompanion(l, version)
+	// Where the plugin has left nothing for it, the companion leaves nothing either.
+	if what != nothing && (l.split.Retry != nil || l.backends[first].ResponseHeaders.Replaces()) {
+		if status, changed := l.tally.companion.seen(statusOf(version), r.now); changed {
+			r.logCompanion(l, status, version)
+		}
 	}
 	for name := range strings.FieldsSeq(names) {
 		if err := r.judge(l, first, subject, noAnswer, -1); err != nil {
@@ -176,8 +181,8 @@ func (r *request) observeTries(l *live, first int, subject split.Subject, what c
 }
 
 // logCompanion logs what a request has shown of the companion.
-func (r *request) logCompanion(l *live, version string) {
-	switch statusOf(version) {
+func (r *request) logCompanion(l *live, status Companion, version string) {
+	switch status {
 	case CompanionRuns:
 		r.plugin.Log.Info("Kong runs the companion row, so that retries and changes of responses take effect", "split", l.split.Identity)
 	case CompanionMissing:
@@ -208,24 +213,56 @@ func statusOf(version string) Companion {
 	return CompanionOther
 }
 
-// sighting is the version of the companion that the latest request has shown; nil: none has
-// shown any. Safe for concurrent use.
-type sighting struct{ version atomic.Pointer[string] }
-
-// seen records a version, empty where there was no companion, and reports whether it is
-// another one than before.
-func (s *sighting) seen(version string) (changed bool) {
-	before := s.version.Load()
-	if before != nil && *before == version {
-		return false
-	}
-	version = strings.Clone(version)
-	return s.version.CompareAndSwap(before, &version)
+// sighting is what requests have shown of the companion since Kong has its configuration.
+// Several routes may use a split, and one of them lack it: that it is missing holds for a
+// while after the last request that has shown so. Safe for concurrent use.
+type sighting struct {
+	mu      sync.Mutex
+	last    Companion // that of the latest request; empty: there was none
+	wrong   Companion // that of the latest one that was not right; empty: there was none
+	wrongAt time.Time
+	logged  Companion
 }
 
-func (s *sighting) status() Companion {
-	if version := s.version.Load(); version != nil {
-		return statusOf(*version)
+// lackLasts is how long it is said that the companion is missing after the last request that
+// has shown so.
+const lackLasts = time.Minute
+
+// seen records what a request has shown, and returns the status where it has changed.
+func (s *sighting) seen(what Companion, now time.Time) (changed Companion, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last = what; what != CompanionRuns {
+		s.wrong, s.wrongAt = what, now
 	}
-	return CompanionUnknown
+	status := s.statusAt(now)
+	if status == s.logged {
+		return status, false
+	}
+	s.logged = status
+	return status, true
+}
+
+// forget begins anew, as Kong has another configuration.
+func (s *sighting) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last, s.wrong = "", ""
+}
+
+func (s *sighting) status(now time.Time) Companion {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.statusAt(now)
+}
+
+// statusAt is the status. The caller holds mu.
+func (s *sighting) statusAt(now time.Time) Companion {
+	switch {
+	case s.last == "":
+		return CompanionUnknown
+	case s.wrong != "" && now.Sub(s.wrongAt) < lackLasts:
+		return s.wrong
+	}
+	return s.last
 }

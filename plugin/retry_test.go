@@ -1,10 +1,12 @@
 package plugin_test
 
 import (
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -151,4 +153,41 @@ func TestCompanion(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Of several routes that use a split one may lack the companion: that it is missing holds for
+// a minute after the last request that has shown so, and is logged once.
+func TestCompanionOfSomeRoutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		p := plugin.New(plugin.Options{Outcomes: true, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		i := start(t, p, onRoute+retried)
+		ended := func(tried string) plugin.Companion {
+			k := web()
+			k.text["response.get_source"], k.status = "service", 200
+			k.shared = map[string]string{"traffic_split": i.MarkFor("a")}
+			if tried != "" {
+				k.shared["traffic_split_tried"] = tried
+			}
+			if err := k.run(t, "log", i); err != nil {
+				t.Fatal(err)
+			}
+			return p.Status(time.Now())[0].Companion
+		}
+		for range 20 {
+			if got := ended(""); got != plugin.CompanionMissing {
+				t.Errorf("where it is missing: %s", got)
+			}
+			if got := ended("1"); got != plugin.CompanionMissing {
+				t.Errorf("where another route has just lacked it: %s", got)
+			}
+		}
+		if n := strings.Count(log.String(), "companion"); n == 0 || strings.Count(log.String(), "\n") != 1 {
+			t.Errorf("logged:\n%s", log.String())
+		}
+		time.Sleep(time.Minute)
+		if got := ended("1"); got != plugin.CompanionRuns {
+			t.Errorf("a minute later: %s", got)
+		}
+	})
 }

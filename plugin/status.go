@@ -199,7 +199,7 @@ func (l *live) status(start, now time.Time) SplitStatus {
 		s.OutcomesMissing = l.tally.silence.since(now)
 	}
 	if l.tally.companion != nil {
-		s.Companion = l.tally.companion.status()
+		s.Companion = l.tally.companion.status(now)
 	}
 	if state.Ramp != nil {
 		s.Ramp = l.rampStatus(state.Ramp)

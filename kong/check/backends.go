@@ -66,7 +66,11 @@ var hostIsUpstream = &Check{
 	split: func(u *use, r report) {
 		for i, b := range u.Backends {
 			if b.Host != "" && u.upstream(b.Host) != nil {
-				r(at("backends", i, "host"), "%q is the name of an Upstream, whose targets Kong takes, whatever the port: write upstream in the place of host, or call the Upstream something else", b.Host)
+				what := "whose targets Kong takes, whatever the port"
+				if u.Retry != nil {
+					what += ", so that no request that fails there is tried on another backend"
+				}
+				r(at("backends", i, "host"), "%q is the name of an Upstream, %s: write upstream in the place of host, or call the Upstream something else", b.Host, what)
 			}
 		}
 	},

@@ -28,7 +28,7 @@ var checks = []*Check{
 	repeatedKey, secondDocument, pluginName,
 	noWeight, upstreamMissing, upstreamEmpty, hostIsUpstream, sameDestination, portOfOtherProtocol,
 	rowUnused, twoSplits, splitMissing, splitUnused, cachedAnswers, otherPlugin,
-	companionMissing, companionIdle,
+	companionMissing, companionIdle, retryIdle,
 	mirrorNever, mirrorBodies, mirrorTwice, mirrorIntoKong,
 	rampSessions, rampRules, guardIdle, ruleNever,
 	cookieDomain, cookiePath, cookieSecure, cookieShared, cookieGRPC,

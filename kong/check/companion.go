@@ -41,6 +41,16 @@ var companionMissing = &Check{
 	},
 }
 
+var retryIdle = &Check{
+	ID: "retry-idle", Severity: Warning,
+	Doc: "A `retry` by which no request can be tried on another backend, as there is none that may be: the only one, or no other with a weight above 0, or the one that it names gets all requests itself.",
+	split: func(u *use, r report) {
+		if why := u.RetryIdle(); why != "" {
+			r(at("retry"), "no request is tried on another backend, as %s: add one, give one a weight, or leave retry out", why)
+		}
+	},
+}
+
 var companionIdle = &Check{
 	ID: "companion-idle", Severity: Warning,
 	Doc: "A row of `post-function` has the companion, and no split that takes it is used where the row runs: it has nothing to do there.",
@@ -86,6 +96,17 @@ func (r *onRoute) companion() (*declarative.Plugin, companion.State) {
 	return row, companionOf(row)
 }
 
+// disabled returns a row of post-function of the route's own that is not enabled; nil: there is
+// none.
+func (r *onRoute) disabled() *declarative.Plugin {
+	for _, p := range r.kong.config.Plugins {
+		if p.Name == companion.Plugin && !p.Enabled && onOf(p) == (on{route: r.ID}) {
+			return p
+		}
+	}
+	return nil
+}
+
 func companionOf(row *declarative.Plugin) companion.State {
 	phases := map[string][]string{}
 	for phase, value := range row.Config {
@@ -119,6 +140,9 @@ func AddCompanions(name, text string, splits []Source, lookup func(string) (stri
 	if HasErrors(c.findings) {
 		return "", nil, Findings(c.sorted())
 	}
+	if len(c.kongs) > 1 {
+		return "", nil, fmt.Errorf("%s: is a declarative file of Kong's, too: give one at a time, and split files behind it", c.kongs[1].Name)
+	}
 	var changes []string
 	done := map[string]bool{}
 	after := deck.Text
@@ -131,6 +155,9 @@ func AddCompanions(name, text string, splits []Source, lookup func(string) (stri
 			}
 			steps, change := r.kong.places[r.ID], "a row of "+companion.Plugin+" on the "+nameOf(r.Route)
 			edits := addRow
+			if off := r.disabled(); row == nil && off != nil {
+				return "", nil, fmt.Errorf("%s: %s is a row of %s that is not enabled, and a route can have one only: enable it, or take it out", name, pathOf(r.kong.places[off.ID]), companion.Plugin)
+			}
 			if row != nil {
 				steps, edits = r.kong.places[row.ID], addFunctions
 				change = "the companion's functions in " + pathOf(steps)

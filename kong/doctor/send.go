@@ -255,6 +255,9 @@ func (d *delta) add(was, is plugin.SplitStatus) {
 			d.unableBackends = append(d.unableBackends, b.Name)
 		}
 		for reason, n := range b.Requests {
+			if reason == split.ByRetry { // it was decided for another backend
+				continue
+			}
 			grown := int(n - before.Requests[reason])
 			d.total += grown
 			d.all[b.Name] += grown

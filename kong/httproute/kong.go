@@ -3,6 +3,7 @@ package httproute
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -182,7 +183,11 @@ func (c *converter) rows(p *plan, needed ...object) (rows []object) {
 		}
 		if plugin.name == companion.Plugin && lacksCompanion {
 			lacksCompanion = false
-			rows = append(rows, companionRow(plugin))
+			row, err := companionRow(plugin)
+			if err != nil {
+				plugin.doc.leave((*trail)(nil).field("config"), "%v", err)
+			}
+			rows = append(rows, row)
 			continue
 		}
 		if slices.ContainsFunc(rows, func(row object) bool { return row[0].value == plugin.name }) {
@@ -196,7 +201,8 @@ func (c *converter) rows(p *plan, needed ...object) (rows []object) {
 		rows = append(rows, row)
 	}
 	if lacksCompanion {
-		rows = append(rows, companionRow(nil))
+		row, _ := companionRow(nil) // which has nothing wrong
+		rows = append(rows, row)
 	}
 	return rows
 }
@@ -212,16 +218,18 @@ func (p *plan) needsCompanion() bool {
 
 // companionRow is the row of post-function that a split takes, with the functions of a
 // KongPlugin of the same name in front; nil: there is none.
-func companionRow(plugin *kongPlugin) object {
-	config := map[string][]any{}
+func companionRow(plugin *kongPlugin) (object, error) {
+	config := map[string][]string{}
 	if plugin != nil && plugin.config != nil {
-		_ = json.Unmarshal([]byte(jsonOf(plugin.config)), &config) // what is no list, Kong refuses
+		if json.Unmarshal([]byte(jsonOf(plugin.config)), &config) != nil {
+			return nil, errors.New("is not a list of functions for each phase: the companion goes behind those")
+		}
 	}
 	for _, f := range companion.Functions() {
 		config[f.Phase] = append(config[f.Phase], f.Text)
 	}
 	text, _ := json.Marshal(config) // of strings, and of what was JSON
-	return object{{"name", companion.Plugin}, {"config", json.RawMessage(text)}}
+	return object{{"name", companion.Plugin}, {"config", json.RawMessage(text)}}, nil
 }
 
 // namedAt is where a rule names a KongPlugin.
@@ -272,6 +280,10 @@ func (c *converter) backend(p *plan, i int) object {
 	o := object{{"name", b.name}}
 	hostname := p.hostname(b)
 	switch {
+	case b.missing && p.retried(): // which knows hosts only; this one has no address
+		o.put("host", "missing."+b.target.service.namespace+"."+b.target.service.name+".invalid")
+		o.put("weight", b.weight)
+		return o
 	case b.missing:
 		// An Upstream that does not exist: the plugin answers its share with an error.
 		o.put("upstream", "missing."+b.target.service.namespace+"."+b.target.service.name)

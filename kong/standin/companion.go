@@ -53,8 +53,8 @@ func runCompanion(x *exchange, row *pluginRow) error {
 			x.balancer.others = append(x.balancer.others, a)
 		}
 	}
-	if n := len(x.balancer.others); n > 0 {
-		x.balancer.retries = n
+	if isOffered {
+		x.balancer.retries = len(x.balancer.others)
 	}
 	return nil
 }

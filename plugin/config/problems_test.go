@@ -146,10 +146,8 @@ backends[0].health: is required where there is a slow_start: without it, no back
 		// retry
 		{`{"backends": [{"host": "a"}, {"host": "b"}], "retry": {"max": 0}}`, `retry.max: 0 is not in 1..63`},
 		{`{"backends": [{"host": "a"}, {"host": "b"}], "retry": {"on": ["error"]}}`, `retry: unknown key "on"; the keys here are max, backend`},
-		{`{"backends": [{"host": "a"}], "retry": {}}`, `retry: needs another backend to try`},
-		{`{"backends": [{"host": "a"}, {"host": "b", "weight": 0}], "retry": {}}`, `retry: needs another backend with a weight above 0 to try, or the name of one in backend`},
+		{`{"backends": [{"host": "a"}, {"host": "b", "weight": 0}], "retry": {}}`, ``}, // so a rollout begins and ends
 		{`{"backends": [{"host": "a"}, {"host": "b", "weight": 0}], "retry": {"backend": "c:80"}}`, `retry.backend: "c:80" is not the name of a backend; did you mean "a:80"?`},
-		{`{"backends": [{"host": "a"}, {"host": "b", "weight": 0}], "retry": {"backend": "a:80"}}`, `retry.backend: "a:80" gets all requests, so that none would be tried again; name another`},
 		{`{"backends": [{"host": "a"}, {"host": "b"}], "retry": {"backend": "a:80", "max": 2}}`, `retry.max: 2 is more than the one backend that is named in backend; leave one of the two out`},
 		{`{"backends": [{"host": "a"}, {"service": true}], "retry": {}}`, `backends[1].service: does not go with retry, which knows the addresses of hosts only: give its host and port`},
 		{`{"backends": [{"upstream": "u"}, {"host": "a"}], "retry": {}}`, `backends[0].upstream: does not go with retry: Kong tries the targets of an Upstream one after another, and no other backend: give a host, or leave retry out`},

@@ -14,16 +14,9 @@ import (
 func (r *reader) finishRetry(c *Config, n *Node, path string) {
 	at, name := n.Get("retry"), Join(path, "retry")
 	to := c.Retry.Backend
-	constant := len(c.Rules) == 0 && c.ForceHeader == "" && c.Ramp == nil
 	switch wrong := c.unknown(to); {
 	case wrong != "":
 		r.report(at.Get("backend"), Join(name, "backend"), "%s", wrong)
-	case len(c.Backends) == 1:
-		r.report(at, name, "needs another backend to try")
-	case to == "" && constant && !c.hasTwoWeights():
-		r.report(at, name, "needs another backend with a weight above 0 to try, or the name of one in backend")
-	case to != "" && constant && !c.weighted(to):
-		r.report(at.Get("backend"), Join(name, "backend"), "%s gets all requests, so that none would be tried again; name another", quote(to))
 	case to != "" && c.Retry.Max > 1:
 		r.report(at.Get("max"), Join(name, "max"), "%d is more than the one backend that is named in backend; leave one of the two out", c.Retry.Max)
 	}
@@ -32,10 +25,24 @@ func (r *reader) finishRetry(c *Config, n *Node, path string) {
 	}
 }
 
-// hasTwoWeights reports whether at least two backends take new traffic.
-func (c *Config) hasTwoWeights() bool {
-	i := slices.IndexFunc(c.Backends, func(b Backend) bool { return b.Weight > 0 })
-	return i >= 0 && c.weighted(c.Backends[i].Name)
+// RetryIdle returns why no request would ever be tried on another backend, as in the first and
+// the last step of a rollout; empty: some would.
+func (c *Config) RetryIdle() string {
+	if c.Retry == nil || len(c.Rules) > 0 || c.ForceHeader != "" || c.Ramp != nil {
+		return ""
+	}
+	first := slices.IndexFunc(c.Backends, func(b Backend) bool { return b.Weight > 0 })
+	switch to := c.Retry.Backend; {
+	case len(c.Backends) == 1:
+		return "there is no other backend to try"
+	case first < 0:
+		return "no backend has a weight above 0"
+	case to != "" && !c.weighted(to):
+		return quote(to) + " gets all requests itself"
+	case to == "" && !c.weighted(c.Backends[first].Name):
+		return "no other backend has a weight above 0, and backend names none"
+	}
+	return ""
 }
 
 // retried checks what a retry asks of one backend, compared with the first one.

@@ -135,7 +135,7 @@ func TestWhoIsOut(t *testing.T) {
 func TestEjectionThatIsNotCarriedOut(t *testing.T) {
 	s := bounded(smooth(2, 1), 5000)
 	st := split.NewState(s)
-	want := []string{`"0" is not ejected, as too much of the weights would be out (max_ejected): 2 requests in a row failed`}
+	want := []string{`"0" is ejected until 2026-01-31T12:00:10Z, but takes requests as long as too much of the weights would be out (max_ejected): 2 requests in a row failed`}
 	if diff := cmp.Diff(want, observe(st, 0, bad(0), bad(0))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

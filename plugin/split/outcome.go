@@ -93,7 +93,7 @@ type Incident struct {
 	Why      string    // in what way a limit of the guard is exceeded
 	Failed   int       // requests that failed, in a row or in the guard's window
 	Requests int       // requests in the guard's window
-	Kept     bool      // it takes requests all the same, as MaxEjected has no room for it
+	Kept     bool      // it takes requests as long as MaxEjected has no room for it
 
 	// Of a step that has begun: the shares before it and of it, in hundredths of a
 	// percent, its number counted from 1, of how many, and by how much it is later than it
@@ -132,11 +132,11 @@ func (e Incident) String() string {
 		}
 		return text
 	}
+	until := e.Until.UTC().Format(time.RFC3339)
 	if e.Kept {
-		return fmt.Sprintf("%q is not ejected, as too much of the weights would be out (max_ejected): %d requests in a row failed", e.Backend, e.Failed)
+		return fmt.Sprintf("%q is ejected until %s, but takes requests as long as too much of the weights would be out (max_ejected): %d requests in a row failed", e.Backend, until, e.Failed)
 	}
-	return fmt.Sprintf("%q is ejected until %s: %d requests in a row failed",
-		e.Backend, e.Until.UTC().Format(time.RFC3339), e.Failed)
+	return fmt.Sprintf("%q is ejected until %s: %d requests in a row failed", e.Backend, until, e.Failed)
 }
 
 // An Outcome is what has become of a request.

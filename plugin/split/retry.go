@@ -14,7 +14,10 @@ type Retry struct {
 // backend's failures are a rotation of their own: so the others share what fails there by
 // their weights, exactly where all of it is tried again. It is safe for concurrent use.
 func Another(s *Split, st *State, f *Facts, d *Decision, failed int, tried Set) int {
-	c := choice{s: s, st: st, f: f, turns: st.retries[failed], weights: d.weights, unusable: d.unusable | tried}
+	c := choice{
+		s: s, st: st, f: f, turns: st.retries[failed], weights: d.weights, unusable: d.unusable | tried,
+		others: tried != Set(0).With(failed), // what fails here first has exact shares
+	}
 	if to := s.Retry.Backend; to >= 0 {
 		if c.unusable.Has(to) {
 			return -1

@@ -13,7 +13,7 @@ import (
 func TestRetriesAreShared(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := smooth(weights(t, 6)...)
-		s.Retry = &split.Retry{Max: 1, Backend: -1}
+		s.Retry = &split.Retry{Max: rapid.IntRange(1, 3).Draw(t, "max"), Backend: -1}
 		st, f := split.NewState(s), &split.Facts{Now: noon}
 		sums, counts, turns := map[int]int{}, map[[2]int]int{}, map[int]int{}
 		for i := range s.Backends {
@@ -35,6 +35,11 @@ func TestRetriesAreShared(t *testing.T) {
 			}
 			if to < 0 {
 				continue
+			}
+			for tried, last := split.Set(0).With(i).With(to), to; last >= 0 && s.Retry.Max > 1; tried = tried.With(last) {
+				if last = split.Another(s, st, f, &d, last, tried); last < 0 { // those after the first have no part in it
+					break
+				}
 			}
 			turns[i]++
 			counts[[2]int{i, to}]++

@@ -70,7 +70,7 @@ func (st *State) grown(i int, f *Facts) int {
 	since, slow := st.recovered(i, f), st.split.Backends[i].SlowStart
 	passed := f.Now.Sub(since)
 	switch {
-	case since.IsZero() || passed >= slow:
+	case since.IsZero() || passed >= slow || passed <= -slow: // the clock was set back
 		return whole
 	case passed <= 0:
 		return 0

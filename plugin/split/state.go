@@ -101,7 +101,9 @@ func (st *State) For(s *Split) *State {
 	next := newState(s, st)
 	before := indexes(st.split.Backends, s.Backends)
 	next.missing.inherit(&st.missing, before)
-	next.kept.Store(uint64(Set(st.kept.Load()).at(before)))
+	if s.MaxEjected != nil { // else none is kept, and none would be found to be so no more
+		next.kept.Store(uint64(Set(st.kept.Load()).at(before)))
+	}
 	return next
 }
 
