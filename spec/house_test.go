@@ -252,7 +252,7 @@ var house = []room{
 	},
 	{
 		name:  "spec/bench/chaos",
-		ours:  []string{"kong/wire", "spec/bench/kong"},
+		ours:  []string{"kong/companion", "kong/wire", "spec/bench/kong"},
 		never: map[string]string{"kong-traffic-split/plugin/...": "faults happen to the executable that a user has"},
 	},
 }

@@ -27,6 +27,7 @@ type backend struct {
 	name, row string
 	port      int
 	failing   atomic.Bool // it answers 500, on purpose
+	copies    atomic.Int64
 
 	misplaced func(string) // what has come that belongs elsewhere
 	end       func() error
@@ -59,6 +60,9 @@ func startHTTP(row, name string, misplaced func(string)) (*backend, error) {
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.URL.Path, "/"+b.row+"/") {
 		b.misplaced(fmt.Sprintf("backend %q of %q got a request for %s", b.name, b.row, r.URL.Path))
+	}
+	if r.Header.Get("X-Shadow") != "" {
+		b.copies.Add(1)
 	}
 	w.Header().Set(backendHeader, b.name)
 	w.Header().Set(revisionHeader, r.Header.Get(revisionHeader))

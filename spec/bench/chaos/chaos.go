@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -150,6 +151,9 @@ func (r *run) begin(ctx context.Context, o Options) (err error) {
 		guarded: evenRamp,
 		passive: sharesOf(passiveWeights),
 		missing: {"missing-a": 2. / 3, "missing-b": 1. / 3},
+		// Those of the backend that is down are shared like the others.
+		retried:  {"retried-a": 2. / 3, "retried-b": 1. / 3},
+		mirrored: {"mirrored-a": 1, shadow: 0},
 	}
 	r.load = newLoad(ctx)
 	for row, l := range r.ledgers {
@@ -235,9 +239,20 @@ func (r *run) judge() {
 			}
 		}
 	}
+	r.judgeCopies()
 	r.report.Starts = r.server.starts
 	for _, what := range r.server.problems {
 		r.problem(what)
+	}
+}
+
+// judgeCopies compares the copies with the requests. A server that is replaced may take along
+// some that wait to be sent, and begins to count anew.
+func (r *run) judgeCopies() {
+	l, got := r.ledgers[mirrored], r.backends[shadow].copies.Load()
+	due := float64(l.answers) / 2
+	if bound := float64(2 + l.clients + (2+l.clients)*l.losses + len(l.failed)); math.Abs(float64(got)-due) > bound {
+		r.problem(fmt.Sprintf("the shadow got %d copies where %.1f were due, and the bound is %.0f", got, due, bound))
 	}
 }
 

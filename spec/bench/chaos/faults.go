@@ -273,6 +273,7 @@ func (r *run) eject(ctx context.Context) error {
 		err = errors.Join(err, l.suspend())
 	}
 	err = errors.Join(err, r.server.awaitMetric(ctx, `traffic_split_backend_up\{backend="passive-c",.*\} 1`))
+	time.Sleep(slowStart)
 	return errors.Join(err, l.begin("healthy", sharesOf(passiveWeights)))
 }
 

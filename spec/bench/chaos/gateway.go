@@ -46,7 +46,7 @@ func startGateway(ctx context.Context, o Options, bin string, r *run) (*gateway,
 		Executable: o.Kong, Prefix: filepath.Join(r.dir, "kong"), Config: file, Workers: o.Workers,
 		Settings: map[string]string{
 			"KONG_ADMIN_LISTEN":                         g.admin,
-			"KONG_PLUGINS":                              "traffic-split",
+			"KONG_PLUGINS":                              "traffic-split,post-function",
 			"KONG_PLUGINSERVER_NAMES":                   "traffic-split",
 			"KONG_PLUGINSERVER_TRAFFIC_SPLIT_QUERY_CMD": "cat " + r.server.info,
 			"KONG_PLUGINSERVER_TRAFFIC_SPLIT_SOCKET":    r.server.socket,

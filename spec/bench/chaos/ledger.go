@@ -33,12 +33,14 @@ type ledger struct {
 	row     string
 	spread  float64 // by which counts may be off where nothing was lost or repeated
 	clients int     // how many requests are under way at most
+	turns   float64 // how many rotations decide about one request
 
 	mu       sync.Mutex // of all below; the last two may be read when the load has ended
 	revision map[string]shares
 	phase    *phase // nil: answers are not counted
 	failed   []failure
 	answers  int
+	losses   int    // how often the server was replaced
 	latest   string // the revision of the latest answers
 	inRow    int    // how many they are
 }
@@ -62,7 +64,12 @@ type failure struct {
 
 func newLedger(row string, clients int) *ledger {
 	// Within 2 of the sum of the shares at any moment, and so within 4 between two.
-	return &ledger{row: row, clients: clients, spread: 4, revision: map[string]shares{}}
+	l := &ledger{row: row, clients: clients, turns: 1, revision: map[string]shares{}}
+	if row == retried {
+		l.turns = 2 // that of all requests, and that of those that have failed
+	}
+	l.spread = 4 * l.turns
+	return l
 }
 
 // declare says what a revision's shares are, before any request can have it.
@@ -121,8 +128,9 @@ func (l *ledger) suspend() error {
 func (l *ledger) disturb() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.losses++
 	if l.phase != nil {
-		l.phase.margin += float64(1 + l.clients)
+		l.phase.margin += l.turns * float64(1+l.clients)
 	}
 }
 

@@ -1,22 +1,27 @@
 package chaos
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"kong-traffic-split/kong/companion"
 )
 
 // The rows. Each has what is changed about it.
 const (
-	inline   = "inline"  // weights of its own, which change in Kong's configuration
-	fromFile = "file"    // a split of the split file, which changes
-	tcp      = "tcp"     // TCP connections
-	guarded  = "guarded" // a ramp with a guard, whose canary fails now and then
-	passive  = "passive" // a backend that fails now and then is ejected
-	missing  = "missing" // most of its backends are Upstreams that Kong does not have
+	inline   = "inline"   // weights of its own, which change in Kong's configuration
+	fromFile = "file"     // a split of the split file, which changes
+	tcp      = "tcp"      // TCP connections
+	guarded  = "guarded"  // a ramp with a guard, whose canary fails now and then
+	passive  = "passive"  // a backend that fails now and then is ejected
+	missing  = "missing"  // most of its backends are Upstreams that Kong does not have
+	retried  = "retried"  // half of its requests are for a backend that is down, and tried on others
+	mirrored = "mirrored" // half of its requests are copied to a shadow
 )
 
 // backendsOf are the backends of each row, by name. Those of missing that begin with
@@ -28,7 +33,12 @@ var backendsOf = map[string][]string{
 	guarded:  {"stable", "canary"},
 	passive:  {"passive-a", "passive-b", "passive-c"},
 	missing:  {"missing-a", "missing-b"},
+	retried:  {"retried-a", "retried-b"},
+	mirrored: {"mirrored-a", shadow},
 }
+
+// shadow is the backend that gets copies.
+const shadow = "shadow"
 
 // evenRamp are guarded's shares while its ramp is not rolled back.
 var evenRamp = shares{"stable": .5, "canary": .5}
@@ -36,6 +46,7 @@ var evenRamp = shares{"stable": .5, "canary": .5}
 // What the rows have that is judged by time.
 const (
 	ejection   = 4 * time.Second
+	slowStart  = time.Second
 	guardNeeds = 20 // requests
 )
 
@@ -63,10 +74,13 @@ services:
   retries: 0
   routes:
 `)
-	route := func(row, config string) {
+	route := func(row, config string, others ...string) {
 		fmt.Fprintf(&b, "  - name: %s\n    paths: [/%s]\n    strip_path: false\n    plugins:\n    - name: traffic-split\n", row, row)
 		if config != "" {
 			fmt.Fprintf(&b, "      config: {%s}\n", config)
+		}
+		for _, other := range others {
+			fmt.Fprintf(&b, "    - %s\n", other)
 		}
 	}
 	rule := ""
@@ -78,9 +92,13 @@ services:
 	route(guarded, fmt.Sprintf(`ramp: {backend: canary, from: 0, to: 50, start: "%s", duration: 1, guard: {max_error_ratio: 0.2, min_requests: %d, window: 5}}, backends: [%s]`,
 		c.rampStart.UTC().Format(time.RFC3339), guardNeeds, c.backends(map[string]int{"stable": 1, "canary": 1}, c.ramp, "")))
 	route(passive, fmt.Sprintf(`on_unavailable: redistribute, backends: [%s]`,
-		c.backends(passiveWeights, 0, fmt.Sprintf(`, health: {passive: {failures: 3, ejection: %d}}`, int(ejection.Seconds())))))
+		c.backends(passiveWeights, 0, fmt.Sprintf(`, slow_start: %g, health: {passive: {failures: 3, ejection: %g}}`, slowStart.Seconds(), ejection.Seconds()))))
 	route(missing, `on_unavailable: redistribute, backends: [{upstream: no-1}, {upstream: no-2}, {upstream: no-3, weight: 5}, `+
 		c.backends(map[string]int{"missing-a": 2, "missing-b": 1}, 0, "")+"]")
+	// Nobody listens on port 1.
+	route(retried, `retry: {}, backends: [{name: down, host: localhost, port: 1, weight: 3, request_headers: {set: {`+revisionHeader+`: '0'}}}, `+
+		c.backends(map[string]int{"retried-a": 2, "retried-b": 1}, 0, "")+"]", companionRow())
+	route(mirrored, fmt.Sprintf("mirror: [{backend: %s, percent: 50}], backends: [%s]", shadow, c.backends(map[string]int{"mirrored-a": 1, shadow: 0}, 0, "")))
 	fmt.Fprintf(&b, `- name: db
   url: tcp://localhost:1
   retries: 0
@@ -94,6 +112,19 @@ services:
       config: {backends: [{name: tcp-a, host: 127.0.0.1, port: %d, weight: 2}, {name: tcp-b, host: 127.0.0.1, port: %d}]}
 `, c.stream, c.ports["tcp-a"], c.ports["tcp-b"])
 	return b.String()
+}
+
+// companionRow is the row by which requests are tried on other backends.
+func companionRow() string {
+	config := map[string][]string{}
+	for _, f := range companion.Functions() {
+		config[f.Phase] = []string{f.Text}
+	}
+	row, err := json.Marshal(map[string]any{"name": companion.Plugin, "config": config})
+	if err != nil {
+		panic(err) // strings
+	}
+	return string(row)
 }
 
 // backends lists some in YAML, with more of each.
