@@ -77,7 +77,7 @@ func (o *Options) lookup() func(string) (string, bool) {
 // backends are compared with the split files among them. The findings are sorted by file,
 // line and column.
 func Files(sources []Source, o Options) []Finding {
-	c := checker{options: o}
+	c := newChecker(o)
 	for _, s := range sources {
 		c.read(s)
 	}
@@ -99,6 +99,13 @@ type checker struct {
 	manifests []httproute.Source
 	findings  []Finding
 	ignores   map[string]*ignores // by the file
+	variables variables
+}
+
+func newChecker(o Options) *checker {
+	c := &checker{options: o, variables: variables{}}
+	c.options.Lookup = c.variables.recorded(o.lookup())
+	return c
 }
 
 // report adds a finding.
@@ -111,6 +118,9 @@ func (c *checker) report(check *Check, file string, p config.Problem) {
 // sorted returns the findings that are not ignored, each once.
 func (c *checker) sorted() []Finding {
 	kept := slices.DeleteFunc(c.findings, func(f Finding) bool { return c.ignores[f.File].has(f) })
+	for i := range kept {
+		kept[i].Message = c.variables.hide(kept[i].Message)
+	}
 	slices.SortStableFunc(kept, func(a, b Finding) int {
 		return cmp.Or(
 			strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),

@@ -100,7 +100,7 @@ func (r *onRoute) companion() (*declarative.Plugin, companion.State) {
 // none.
 func (r *onRoute) disabled() *declarative.Plugin {
 	for _, p := range r.kong.config.Plugins {
-		if p.Name == companion.Plugin && !p.Enabled && onOf(p) == (on{route: r.ID}) {
+		if p.Name == companion.Plugin && !p.Enabled && p.Scope() == (declarative.Scope{Route: r.ID}) {
 			return p
 		}
 	}
@@ -129,7 +129,7 @@ func AddCompanions(name, text string, splits []Source, lookup func(string) (stri
 	if err != nil {
 		return "", nil, fmt.Errorf("%s: %w", name, err)
 	}
-	c := checker{options: Options{Lookup: lookup}}
+	c := newChecker(Options{Lookup: lookup})
 	c.read(Source{Name: name, Data: []byte(text)})
 	if len(c.kongs) == 0 && len(c.findings) == 0 {
 		return "", nil, fmt.Errorf("%s: is no declarative file of Kong's: it has no _format_version", name)

@@ -58,18 +58,18 @@ var rowUnused = &Check{
 }
 
 // hasTwin reports whether another row is on the same.
-func (k *Kong) hasTwin(p *declarative.Plugin) bool { return len(k.scopes[p.Name][onOf(p)]) > 1 }
+func (k *Kong) hasTwin(p *declarative.Plugin) bool { return len(k.scopes[p.Name][p.Scope()]) > 1 }
 
 // serviceOf returns the id of the Service that a row is on, or its route.
 func serviceOf(k *Kong, p *declarative.Plugin) string {
 	if p.Route != nil && k.routes[p.Route.ID] != nil {
-		return idOf(k.routes[p.Route.ID].Service)
+		return declarative.IDOf(k.routes[p.Route.ID].Service)
 	}
-	return idOf(p.Service)
+	return declarative.IDOf(p.Service)
 }
 
 func hasRoutes(k *Kong, service string) bool {
-	return slices.ContainsFunc(k.config.Routes, func(r *declarative.Route) bool { return idOf(r.Service) == service })
+	return slices.ContainsFunc(k.config.Routes, func(r *declarative.Route) bool { return declarative.IDOf(r.Service) == service })
 }
 
 var twoSplits = &Check{
@@ -83,11 +83,11 @@ var twoSplits = &Check{
 		var routes []*declarative.Route
 		var instead *declarative.Plugin
 		for _, route := range k.on(p) {
-			other := k.scopes[PluginName].run(route, idOf(p.Consumer))
+			other := k.scopes[PluginName].run(route, declarative.IDOf(p.Consumer))
 			if other == p || other == nil {
 				continue
 			}
-			if onOf(p) == onOf(other) {
+			if p.Scope() == other.Scope() {
 				r(nil, "is on the same as %s, and Kong runs only one of them: take one out", k.at(other))
 				return
 			}

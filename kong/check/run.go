@@ -111,7 +111,7 @@ func splitOf(row *Row, r *declarative.Route) string {
 // withServices returns routes of a file with their Services.
 func (k *Kong) withServices(routes []*declarative.Route) (all []onRoute) {
 	for _, r := range routes {
-		all = append(all, onRoute{r, k.services[idOf(r.Service)], k})
+		all = append(all, onRoute{r, k.services[declarative.IDOf(r.Service)], k})
 	}
 	return all
 }

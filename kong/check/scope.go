@@ -7,10 +7,7 @@ import (
 )
 
 // scope has the enabled rows of one plugin by what they are on.
-type scope map[on][]*declarative.Plugin
-
-// on is what a row is on, by ids; empty: that does not matter.
-type on struct{ route, service, consumer string }
+type scope map[declarative.Scope][]*declarative.Plugin
 
 func scopes(rows []*declarative.Plugin) map[string]scope {
 	all := map[string]scope{}
@@ -21,34 +18,9 @@ func scopes(rows []*declarative.Plugin) map[string]scope {
 		if all[p.Name] == nil {
 			all[p.Name] = scope{}
 		}
-		all[p.Name][onOf(p)] = append(all[p.Name][onOf(p)], p)
+		all[p.Name][p.Scope()] = append(all[p.Name][p.Scope()], p)
 	}
 	return all
-}
-
-func onOf(p *declarative.Plugin) on { return on{idOf(p.Route), idOf(p.Service), idOf(p.Consumer)} }
-
-func idOf(r *declarative.Ref) string {
-	if r == nil {
-		return ""
-	}
-	return r.ID
-}
-
-// order has what a row may be on to run for requests of a consumer to a route and its
-// Service, the most specific first, as in Kong's plugins_iterator.lua. Kong runs a plugin
-// once, for the first row of it.
-func order(route, service, consumer string) [8]on {
-	return [8]on{ // without a consumer or a Service, some are the same
-		{route, service, consumer},
-		{route, "", consumer},
-		{"", service, consumer},
-		{route, service, ""},
-		{"", "", consumer},
-		{route, "", ""},
-		{"", service, ""},
-		{"", "", ""},
-	}
 }
 
 // run returns the row of a plugin that Kong runs for requests of a consumer to a route;
@@ -57,7 +29,7 @@ func (s scope) run(r *declarative.Route, consumer string) *declarative.Plugin {
 	if len(s) == 0 {
 		return nil
 	}
-	for _, key := range order(r.ID, idOf(r.Service), consumer) {
+	for _, key := range declarative.Scopes(r.ID, declarative.IDOf(r.Service), consumer) {
 		for _, p := range s[key] {
 			if runsOn(p, r) {
 				return p
@@ -71,7 +43,7 @@ func (s scope) run(r *declarative.Route, consumer string) *declarative.Plugin {
 // specific row of the plugin takes its place.
 func (k *Kong) routesOf(row *declarative.Plugin) (routes []*declarative.Route) {
 	for _, r := range k.on(row) {
-		if k.scopes[row.Name].run(r, idOf(row.Consumer)) == row {
+		if k.scopes[row.Name].run(r, declarative.IDOf(row.Consumer)) == row {
 			routes = append(routes, r)
 		}
 	}
@@ -82,13 +54,13 @@ func (k *Kong) routesOf(row *declarative.Plugin) (routes []*declarative.Route) {
 func (k *Kong) on(row *declarative.Plugin) (routes []*declarative.Route) {
 	if row.Route != nil {
 		r := k.routes[row.Route.ID]
-		if r == nil || row.Service != nil && idOf(r.Service) != row.Service.ID || !runsOn(row, r) {
+		if r == nil || row.Service != nil && declarative.IDOf(r.Service) != row.Service.ID || !runsOn(row, r) {
 			return nil
 		}
 		return []*declarative.Route{r}
 	}
 	for _, r := range k.config.Routes {
-		if (row.Service == nil || idOf(r.Service) == row.Service.ID) && runsOn(row, r) {
+		if (row.Service == nil || declarative.IDOf(r.Service) == row.Service.ID) && runsOn(row, r) {
 			routes = append(routes, r)
 		}
 	}

@@ -91,31 +91,14 @@ func newPluginRow(plugin *declarative.Plugin, seq int) *pluginRow {
 // rowFor returns the row of a plugin that applies to a request: the most specific
 // one.
 func (v *view) rowFor(plugin, route, service, consumer string) *pluginRow {
-	for _, want := range [][3]string{
-		{route, service, consumer},
-		{route, "", consumer},
-		{"", service, consumer},
-		{route, service, ""},
-		{"", "", consumer},
-		{route, "", ""},
-		{"", service, ""},
-		{"", "", ""},
-	} {
+	for _, want := range declarative.Scopes(route, service, consumer) {
 		for _, row := range v.rows[plugin] {
-			if idOf(row.plugin.Route) == want[0] && idOf(row.plugin.Service) == want[1] &&
-				idOf(row.plugin.Consumer) == want[2] {
+			if row.plugin.Scope() == want {
 				return row
 			}
 		}
 	}
 	return nil
-}
-
-func idOf(ref *declarative.Ref) string {
-	if ref == nil {
-		return ""
-	}
-	return ref.ID
 }
 
 // isHTTP and isStream report whether one of the protocols belongs to the subsystem.

@@ -132,7 +132,7 @@ func routesOf(config *declarative.Config, belongs func(protocols ...string) bool
 	}
 	return func(yield func(*declarative.Route, *declarative.Service) bool) {
 		for _, route := range config.Routes {
-			service := services[idOf(route.Service)]
+			service := services[declarative.IDOf(route.Service)]
 			if !belongs(route.Protocols...) || service != nil && !service.Enabled {
 				continue
 			}
