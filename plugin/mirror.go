@@ -39,12 +39,12 @@ const (
 // uncopied are all reasons, in the order of the metrics' documentation.
 var uncopied = [...]mirror.Drop{
 	isCopy, isGRPC, isWebSocket, bodyUnbounded, bodyTooLong, bodyUnbuffered, bodyUnreadable, noPath,
-	mirror.QueueFull, mirror.MemoryFull, mirror.ShadowDown, mirror.Closed,
+	mirror.Invalid, mirror.QueueFull, mirror.MemoryFull, mirror.ShadowDown, mirror.Closed,
 }
 
 // isOfRequest has the reasons that lie in a request, and not in a shadow or a config.
 var isOfRequest = map[mirror.Drop]bool{
-	isCopy: true, isWebSocket: true, bodyUnbounded: true, bodyTooLong: true, bodyUnbuffered: true,
+	isCopy: true, isWebSocket: true, mirror.Invalid: true, bodyUnbounded: true, bodyTooLong: true, bodyUnbuffered: true,
 }
 
 // shadow is one that gets copies of a split's requests.

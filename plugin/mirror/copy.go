@@ -7,7 +7,10 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // A Body is that of a copy: in memory, or in a file. Its zero value is empty.
@@ -64,6 +67,22 @@ func (c *Copy) size() int {
 		}
 	}
 	return size
+}
+
+// isValid reports whether the copy can be sent: Kong takes more than Go's client for HTTP does,
+// such as control characters in a header.
+func (c *Copy) isValid() bool {
+	isControl := func(r rune) bool { return r < ' ' || r == 0x7f }
+	if !httpguts.ValidHeaderFieldName(c.Method) || !httpguts.ValidHostHeader(c.Host) || strings.ContainsFunc(c.URI, isControl) || !strings.HasPrefix(c.URI, "/") {
+		return false
+	}
+	for name, values := range c.Header {
+		isWrong := func(value string) bool { return !httpguts.ValidHeaderFieldValue(value) }
+		if !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, isWrong) {
+			return false
+		}
+	}
+	return true
 }
 
 // ofConnection are the headers that are of one connection, or that the transport makes.

@@ -197,3 +197,24 @@ func TestOldShadowsAreForgotten(t *testing.T) {
 		t.Error("it is still there")
 	}
 }
+
+// Shadows that hang do not take all of the server's connections: together they have so many,
+// and each has one.
+func TestWorkersAreBounded(t *testing.T) {
+	s := New()
+	defer s.Close()
+	const shadows = 6
+	for range shadows {
+		target := hanging(t)
+		for range maxInFlight {
+			if drop := s.Send(&Copy{Target: target, Method: "GET", URI: "/", Host: "a", Done: func(Result) {}}); drop != "" {
+				t.Fatal(drop)
+			}
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if full := maxWorkers / maxInFlight; s.workers != maxWorkers+shadows-full {
+		t.Errorf("%d workers", s.workers)
+	}
+}

@@ -26,6 +26,9 @@ const (
 	// maxInFlight and maxWaiting are how many copies are on their way to a shadow, and how
 	// many wait for that, at most.
 	maxInFlight, maxWaiting = 64, 1024
+	// maxWorkers is how many copies are on their way to all shadows together; of each shadow
+	// there may be one all the same.
+	maxWorkers = 256
 	// maxShadowBytes and maxBytes are how much memory copies to a shadow, and all of them,
 	// take at most, in bytes.
 	maxShadowBytes, maxBytes = 16 << 20, 64 << 20
@@ -75,6 +78,7 @@ type Drop string
 
 // The reasons.
 const (
+	Invalid    Drop = "invalid"     // it cannot be sent by HTTP as it is
 	QueueFull  Drop = "queue_full"  // too many copies wait for the shadow
 	MemoryFull Drop = "memory_full" // copies that wait take too much memory, or too many files
 	ShadowDown Drop = "shadow_down" // the shadow does not answer
@@ -89,6 +93,7 @@ type Senders struct {
 
 	mu       sync.Mutex
 	shadows  map[Target]*shadow
+	workers  int // of all shadows
 	bytes    int // of all copies
 	files    int
 	closed   bool
@@ -124,7 +129,10 @@ func (s *Senders) Admit(t Target, now time.Time) Drop {
 // Send has a copy sent, or drops it. It does not wait. The copy, and its body, are the
 // senders' from then on.
 func (s *Senders) Send(c *Copy) Drop {
-	drop := s.take(c)
+	drop := Invalid
+	if c.isValid() {
+		drop = s.take(c)
+	}
 	if drop != "" {
 		c.Body.close()
 	}
@@ -147,8 +155,9 @@ func (s *Senders) take(c *Copy) Drop {
 	}
 	s.count(w, c, 1)
 	w.waiting = append(w.waiting, c)
-	if w.workers < maxInFlight {
+	if w.workers == 0 || w.workers < maxInFlight && s.workers < maxWorkers {
 		w.workers++
+		s.workers++
 		s.inFlight.Go(func() { s.work(w) })
 	}
 	return ""

@@ -14,9 +14,19 @@ import (
 // maxAnswer is how much of an answer is read, in bytes, so that its connection can be used
 // again. The connection of one that is longer, or takes longer than drainTime, is closed.
 const (
-	maxAnswer = 64 << 10
+	maxAnswer = 64 << 10 // and of its head
 	drainTime = time.Second
+	// maxIdle is how many connections to a shadow wait for its next copies.
+	maxIdle = 16
 )
+
+var errTimeout = fmt.Errorf("no answer within %v", Timeout)
+
+// shortened is an error whose text may be what a shadow has written.
+type shortened struct{ error }
+
+func (s shortened) Error() string { return fmt.Sprintf("%.200v", s.error) }
+func (s shortened) Unwrap() error { return s.error }
 
 // shadow is a target that copies go to. All but its transport is guarded by the lock of the
 // Senders.
@@ -25,7 +35,7 @@ type shadow struct {
 	waiting   []*Copy
 	workers   int       // each with a copy on its way
 	bytes     int       // of the copies that wait or are on their way
-	failures  int       // copies in a row without an answer
+	failures  int       // copies in a row that found nobody, or nobody who answered in time
 	retry     time.Time // when the next copy may be tried, after so many
 	idle      time.Time // since when there are no workers
 }
@@ -38,13 +48,14 @@ func newShadow(t Target) *shadow {
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return dialer.DialContext(ctx, network, t.address())
 		},
-		TLSClientConfig:       &tls.Config{InsecureSkipVerify: true}, // as Kong does by default
-		TLSHandshakeTimeout:   Timeout,
-		MaxIdleConnsPerHost:   maxInFlight,
-		MaxIdleConns:          maxInFlight,
-		IdleConnTimeout:       30 * time.Second,
-		DisableCompression:    true,
-		ResponseHeaderTimeout: Timeout,
+		TLSClientConfig:        &tls.Config{InsecureSkipVerify: true}, // as Kong does by default
+		TLSHandshakeTimeout:    Timeout,
+		MaxIdleConnsPerHost:    maxIdle,
+		MaxIdleConns:           maxIdle,
+		MaxResponseHeaderBytes: maxAnswer,
+		IdleConnTimeout:        30 * time.Second,
+		DisableCompression:     true,
+		ResponseHeaderTimeout:  Timeout,
 	}}
 }
 
@@ -74,6 +85,7 @@ func (s *Senders) next(w *shadow) (c *Copy, drop Drop) {
 	now := time.Now()
 	if len(w.waiting) == 0 {
 		w.workers--
+		s.workers--
 		w.idle = now
 		return nil, ""
 	}
@@ -94,13 +106,22 @@ func (s *Senders) ended(w *shadow, c *Copy, r Result) {
 	s.mu.Lock()
 	s.count(w, c, -1)
 	switch {
-	case r.Err != nil:
+	case r.Err != nil && isAway(r.Err):
 		w.failures++
 	case r.Drop == "":
 		w.failures = 0
 	}
 	s.mu.Unlock()
 	c.end(r)
+}
+
+// isAway reports whether an error says that nobody is there, or answers in time. Others may
+// be about one copy alone.
+func isAway(err error) bool {
+	if failed, ok := errors.AsType[*net.OpError](err); ok && failed.Op == "dial" {
+		return true
+	}
+	return errors.Is(err, errTimeout)
 }
 
 // end closes the body of a copy, and says what has become of it.
@@ -119,9 +140,9 @@ func (w *shadow) send(ctx context.Context, c *Copy) (status int, err error) {
 			return 0, errors.New("the server has ended it")
 		}
 		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-			return 0, fmt.Errorf("no answer within %v", Timeout)
+			return 0, errTimeout
 		}
-		return 0, fmt.Errorf("%.200v", err)
+		return 0, shortened{err}
 	}
 	late := time.AfterFunc(drainTime, cancel)
 	_, _ = io.CopyN(io.Discard, answer.Body, maxAnswer)
