@@ -56,7 +56,7 @@ func (p *Plugin) newLive(c *config.Config, s *split.Split, st *split.State, name
 		split: s, state: st, since: time.Now(), entry: name, stateKey: rowStates + s.Identity, backends: make([]backend, len(c.Backends)), tally: newTally(c, s, was),
 		wantedByAll: ^wants(0), service: -1, needsHTTP: c.NeedsHTTP(),
 		observed: isJudged(s) || c.NeedsCompanion() || compares, judged: isJudged(s) || compares, changesHeaders: c.RetryChangesHeaders(), logs: c.LogDecision, config: c,
-		shadows: newShadows(c, was),
+		shadows: newShadows(c, was, p.Log.With("split", s.Identity)),
 	}
 	if name != "" {
 		l.stateKey = fileStates + name

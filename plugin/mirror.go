@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"log/slog"
 	"maps"
 	"math/bits"
 	"slices"
@@ -50,23 +51,28 @@ var isOfRequest = map[mirror.Drop]bool{
 // shadow is one that gets copies of a split's requests.
 type shadow struct {
 	config.Mirror
+	name    string
 	backend config.Backend // where they go
 	headers [2]config.RequestHeaders
 	tally   *copyTally
+	log     *slog.Logger
 }
 
 // newShadows returns those of a config, whose tallies go on from those of the revision before;
 // nil: there is none.
-func newShadows(c *config.Config, before *live) []shadow {
+func newShadows(c *config.Config, before *live, log *slog.Logger) []shadow {
 	if len(c.Mirror) == 0 {
 		return nil
 	}
 	all := make([]shadow, len(c.Mirror))
 	for i, m := range c.Mirror {
-		b := c.Shadow(i)
-		all[i] = shadow{Mirror: m, backend: b, headers: [...]config.RequestHeaders{b.RequestHeaders, m.RequestHeaders}}
+		b, name := c.Shadow(i), m.Name()
+		all[i] = shadow{
+			Mirror: m, name: name, backend: b, headers: [...]config.RequestHeaders{b.RequestHeaders, m.RequestHeaders},
+			log: log.With("shadow", name),
+		}
 		if before != nil {
-			j := slices.IndexFunc(before.shadows, func(s shadow) bool { return s.Name() == m.Name() })
+			j := slices.IndexFunc(before.shadows, func(s shadow) bool { return s.name == name })
 			if j >= 0 {
 				all[i].tally = before.shadows[j].tally
 			}
@@ -98,21 +104,7 @@ func (r *request) copy(l *live, turns split.Set) (id uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	// What would be dropped is not asked for.
-	admitted := turns
-	for left := turns; left != 0; left &= left - 1 {
-		i := bits.TrailingZeros64(uint64(left))
-		s := &l.shadows[i]
-		drop := isGRPC
-		if !service.IsGRPC() {
-			drop = r.plugin.Mirrors.Admit(s.target(service.Protocol), r.now)
-		}
-		if drop != "" {
-			r.drop(l, s, drop, nil)
-			admitted &^= split.Set(0).With(i)
-		}
-	}
-	if admitted == 0 {
+	if turns = r.admitted(l, turns, service); turns == 0 {
 		return 0, nil
 	}
 	o, err := r.askOriginal()
@@ -124,14 +116,14 @@ func (r *request) copy(l *live, turns split.Set) (id uint64, err error) {
 		o.compared = new(comparison)
 	}
 	sent := false
-	for ; admitted != 0; admitted &= admitted - 1 {
-		s := &l.shadows[bits.TrailingZeros64(uint64(admitted))]
-		drop, reason, err := r.copyTo(l, s, o)
+	for ; turns != 0; turns &= turns - 1 {
+		s := &l.shadows[first(turns)]
+		drop, reason, err := r.copyTo(s, o)
 		if err != nil {
 			return 0, err
 		}
 		if drop != "" {
-			r.drop(l, s, drop, reason)
+			s.tally.dropped(drop, reason, r.now, s.log)
 		}
 		sent = sent || drop == ""
 	}
@@ -141,14 +133,31 @@ func (r *request) copy(l *live, turns split.Set) (id uint64, err error) {
 	return r.plugin.comparisons.add(o.compared), nil
 }
 
-// drop counts a request that is not copied.
-func (r *request) drop(l *live, s *shadow, drop mirror.Drop, reason error) {
-	s.tally.dropped(drop, reason, r.now, r.plugin.Log.With("split", l.split.Identity, "shadow", s.Name()))
+// admitted returns those of the shadows that would take a copy now: for the others, Kong is
+// asked for nothing.
+func (r *request) admitted(l *live, turns split.Set, to service) (admitted split.Set) {
+	for ; turns != 0; turns &= turns - 1 {
+		i := first(turns)
+		s := &l.shadows[i]
+		drop := isGRPC
+		if !to.IsGRPC() {
+			drop = r.plugin.Mirrors.Admit(s.target(to.Protocol), r.now)
+		}
+		if drop == "" {
+			admitted = admitted.With(i)
+		} else {
+			s.tally.dropped(drop, nil, r.now, s.log)
+		}
+	}
+	return admitted
 }
+
+// first returns the lowest index in a set, which must not be empty.
+func first(s split.Set) int { return bits.TrailingZeros64(uint64(s)) }
 
 // copyTo sends a copy of a request to a shadow, or returns why not, and where that is not the
 // request's business, what is wrong.
-func (r *request) copyTo(l *live, s *shadow, o *original) (drop mirror.Drop, reason, err error) {
+func (r *request) copyTo(s *shadow, o *original) (drop mirror.Drop, reason, err error) {
 	if drop := o.bars(s); drop != "" {
 		return drop, nil, nil
 	}
@@ -168,8 +177,7 @@ func (r *request) copyTo(l *live, s *shadow, o *original) (drop mirror.Drop, rea
 	for i := range s.headers {
 		changeHeaders(c.Header, &s.headers[i])
 	}
-	log := r.plugin.Log.With("split", l.split.Identity, "shadow", s.Name())
-	c.Done = func(result mirror.Result) { s.tally.ended(result, o.compared, time.Now(), log) }
+	c.Done = func(result mirror.Result) { s.tally.ended(result, o.compared, time.Now(), s.log) }
 	return r.plugin.Mirrors.Send(c), nil, nil
 }
 

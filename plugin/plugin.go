@@ -2,9 +2,9 @@
 // that a decision depends on, has plugin/split decide, and tells Kong the
 // outcome through go-pdk. It owns the live splits: which revision of a split a
 // request sees, the one state that all of Kong's workers share, and what is
-// counted of it. To probe backends is up to plugin/health, to read split files to
-// plugin/file, to show what was counted to plugin/status, and the socket to
-// plugin/server.
+// counted of it. To probe backends is up to plugin/health, to send copies to
+// plugin/mirror, to read split files to plugin/file, to show what was counted to
+// plugin/status, and the socket to plugin/server.
 package plugin
 
 import (
