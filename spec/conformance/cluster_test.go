@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -74,7 +76,7 @@ func newCluster(t *testing.T) *cluster {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	c.WithWatch = fake.NewClientBuilder().WithScheme(scheme).
-		WithStatusSubresource(&gatewayv1.Gateway{}, &gatewayv1.HTTPRoute{}).
+		WithStatusSubresource(&gatewayv1.Gateway{}, &gatewayv1.HTTPRoute{}, &gatewayv1.GRPCRoute{}).
 		WithInterceptorFuncs(interceptor.Funcs{
 			Create: func(ctx context.Context, w client.WithWatch, o client.Object, options ...client.CreateOption) error {
 				return c.reconciled(ctx, w, w.Create(ctx, o, options...))
@@ -94,18 +96,23 @@ func newCluster(t *testing.T) *cluster {
 
 // dial reaches the stand-in of the Gateway that has the address in its status.
 func (c *cluster) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, network, c.proxy(address))
+}
+
+// proxy is the address of that stand-in; of another one, itself.
+func (c *cluster) proxy(address string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, err
+		return address
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, g := range c.gateways {
 		if g.address == host {
-			address = g.ProxyAddr()
+			return g.ProxyAddr()
 		}
 	}
-	c.mu.Unlock()
-	return new(net.Dialer).DialContext(ctx, network, address)
+	return address
 }
 
 // reconciled brings gateways and statuses up to date after a change.
@@ -125,7 +132,10 @@ var kinds = []schema.GroupVersionKind{
 	{Group: gatewayv1.GroupName, Version: "v1", Kind: "ReferenceGrant"},
 	{Group: gatewayv1.GroupName, Version: "v1", Kind: "Gateway"},
 	{Group: gatewayv1.GroupName, Version: "v1", Kind: "HTTPRoute"},
+	{Group: gatewayv1.GroupName, Version: "v1", Kind: "GRPCRoute"},
 }
+
+func isRoute(o unstructured.Unstructured) bool { return strings.HasSuffix(o.GetKind(), "Route") }
 
 // objects are all objects of the kinds, as they were applied.
 func objects(ctx context.Context, w client.WithWatch) (all []unstructured.Unstructured, err error) {
@@ -164,7 +174,7 @@ func (c *cluster) convert(all []unstructured.Unstructured) ([]byte, map[string][
 	source := func(keep func(o unstructured.Unstructured) bool) []httproute.Source {
 		items := []any{}
 		for _, o := range all {
-			if o.GetKind() != "HTTPRoute" || keep(o) {
+			if !isRoute(o) || keep(o) {
 				items = append(items, o.Object)
 			}
 		}
@@ -176,7 +186,7 @@ func (c *cluster) convert(all []unstructured.Unstructured) ([]byte, map[string][
 	}
 	problems := map[string][]httproute.Problem{}
 	for _, o := range all {
-		if o.GetKind() == "HTTPRoute" {
+		if isRoute(o) {
 			key := keyOf(&o)
 			_, problems[key] = httproute.Convert(source(func(r unstructured.Unstructured) bool { return keyOf(&r) == key }), options)
 		}
@@ -193,6 +203,13 @@ func keyOf(o client.Object) string { return o.GetNamespace() + "/" + o.GetName()
 // echo is the address of a Service's echo, which it starts.
 func (c *cluster) echo(namespace, name string) string {
 	key := namespace + "/" + name
+	if c.echoes[key] == "" && strings.HasPrefix(name, "grpc-") {
+		address, err := c.startGRPC(namespace, name)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.echoes[key] = address
+	}
 	if c.echoes[key] == "" {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c.logs.add(namespace+"/"+podName(name), r)
@@ -215,6 +232,9 @@ func answer(w http.ResponseWriter, r *http.Request, namespace, service string) {
 			w.Header()[name] = []string{value}
 		}
 	}
+	if delay, err := time.ParseDuration(r.FormValue("delay")); err == nil {
+		time.Sleep(delay)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{ // the client may have gone
 		"path": r.RequestURI, "host": r.Host, "method": r.Method, "proto": r.Proto, "headers": r.Header,
@@ -235,7 +255,7 @@ func (c *cluster) start() (*gateway, error) {
 		return nil, err
 	}
 	g, err := standin.New(standin.Options{
-		ProxyListen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", Prefix: dir, RouterFlavor: "expressions", Workers: 2, ErrorLog: log,
+		ProxyListen: "127.0.0.1:0 http2", AdminListen: "127.0.0.1:0", Prefix: dir, RouterFlavor: "expressions", Workers: 2, ErrorLog: log,
 		PluginServers: []standin.PluginServer{{
 			Name: "traffic-split", Socket: socket, QueryCmd: c.plugin + " -dump", StartCmd: c.plugin + " -socket " + socket,
 		}},
@@ -271,11 +291,11 @@ func (c *cluster) reconcile(ctx context.Context, w client.WithWatch) error {
 	if err != nil {
 		return err
 	}
-	var routes gatewayv1.HTTPRouteList
-	var gateways gatewayv1.GatewayList
-	if err := w.List(ctx, &routes); err != nil {
+	routes, err := routesOf(ctx, w)
+	if err != nil {
 		return err
 	}
+	var gateways gatewayv1.GatewayList
 	if err := w.List(ctx, &gateways); err != nil {
 		return err
 	}
@@ -283,14 +303,14 @@ func (c *cluster) reconcile(ctx context.Context, w client.WithWatch) error {
 	for i := range gateways.Items {
 		gw := &gateways.Items[i]
 		mine := slices.DeleteFunc(slices.Clone(all), func(o unstructured.Unstructured) bool {
-			return o.GetKind() == "Gateway" && keyOf(&o) != keyOf(gw) || o.GetKind() == "HTTPRoute" && !refersTo(&routes, keyOf(&o), gw)
+			return o.GetKind() == "Gateway" && keyOf(&o) != keyOf(gw) || isRoute(o) && !refersTo(routes, keyOf(&o), gw)
 		})
-		hasRoutes := slices.ContainsFunc(mine, func(o unstructured.Unstructured) bool { return o.GetKind() == "HTTPRoute" })
+		hasRoutes := slices.ContainsFunc(mine, isRoute)
 		if !hasRoutes && c.gateways[keyOf(gw)] == nil {
 			continue
 		}
 		for j := range mine {
-			if mine[j].GetKind() == "HTTPRoute" {
+			if isRoute(mine[j]) {
 				mine[j] = onlyParent(mine[j], gw)
 			}
 		}
@@ -316,17 +336,40 @@ func (c *cluster) reconcile(ctx context.Context, w client.WithWatch) error {
 			return err
 		}
 	}
-	for i := range routes.Items {
-		r := &routes.Items[i]
-		r.Status.Parents = routeStatus(r, problems[keyOf(r)])
+	for _, r := range routes {
+		*r.status = routeStatus(r, problems[keyOf(r)])
 		for _, p := range problems[keyOf(r)] {
 			c.t.Logf("%s: %s: %s (warning: %v)", keyOf(r), p.Path, p.Message, p.Warning)
 		}
-		if err := w.Status().Update(ctx, r); err != nil {
+		if err := w.Status().Update(ctx, r.Object); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// A route is an HTTPRoute or a GRPCRoute.
+type route struct {
+	client.Object
+	parents []gatewayv1.ParentReference
+	status  *[]gatewayv1.RouteParentStatus
+}
+
+func routesOf(ctx context.Context, w client.WithWatch) (all []route, err error) {
+	var http gatewayv1.HTTPRouteList
+	var grpc gatewayv1.GRPCRouteList
+	if err := errors.Join(w.List(ctx, &http), w.List(ctx, &grpc)); err != nil {
+		return nil, err
+	}
+	for i := range http.Items {
+		r := &http.Items[i]
+		all = append(all, route{r, r.Spec.ParentRefs, &r.Status.Parents})
+	}
+	for i := range grpc.Items {
+		r := &grpc.Items[i]
+		all = append(all, route{r, r.Spec.ParentRefs, &r.Status.Parents})
+	}
+	return all, nil
 }
 
 func isParent(ref gatewayv1.ParentReference, namespace string, gw *gatewayv1.Gateway) bool {
@@ -336,10 +379,10 @@ func isParent(ref gatewayv1.ParentReference, namespace string, gw *gatewayv1.Gat
 	return namespace == gw.Namespace && string(ref.Name) == gw.Name
 }
 
-func refersTo(routes *gatewayv1.HTTPRouteList, key string, gw *gatewayv1.Gateway) bool {
-	return slices.ContainsFunc(routes.Items, func(r gatewayv1.HTTPRoute) bool {
-		return keyOf(&r) == key && slices.ContainsFunc(r.Spec.ParentRefs, func(ref gatewayv1.ParentReference) bool {
-			return isParent(ref, r.Namespace, gw)
+func refersTo(routes []route, key string, gw *gatewayv1.Gateway) bool {
+	return slices.ContainsFunc(routes, func(r route) bool {
+		return keyOf(r) == key && slices.ContainsFunc(r.parents, func(ref gatewayv1.ParentReference) bool {
+			return isParent(ref, r.GetNamespace(), gw)
 		})
 	})
 }
@@ -376,7 +419,7 @@ func gatewayStatus(gw *gatewayv1.Gateway, address string) gatewayv1.GatewayStatu
 	}
 	for _, l := range gw.Spec.Listeners {
 		s.Listeners = append(s.Listeners, gatewayv1.ListenerStatus{
-			Name: l.Name, SupportedKinds: []gatewayv1.RouteGroupKind{{Kind: "HTTPRoute"}},
+			Name: l.Name, SupportedKinds: []gatewayv1.RouteGroupKind{{Kind: "HTTPRoute"}, {Kind: "GRPCRoute"}},
 			Conditions: []metav1.Condition{
 				condition("Accepted", "Accepted", true, gw.Generation),
 				condition("ResolvedRefs", "ResolvedRefs", true, gw.Generation),
@@ -388,7 +431,7 @@ func gatewayStatus(gw *gatewayv1.Gateway, address string) gatewayv1.GatewayStatu
 }
 
 // routeStatus says what convert has said of a route.
-func routeStatus(r *gatewayv1.HTTPRoute, problems []httproute.Problem) (parents []gatewayv1.RouteParentStatus) {
+func routeStatus(r route, problems []httproute.Problem) (parents []gatewayv1.RouteParentStatus) {
 	resolved := "ResolvedRefs"
 	for _, p := range problems {
 		switch {
@@ -402,7 +445,7 @@ func routeStatus(r *gatewayv1.HTTPRoute, problems []httproute.Problem) (parents 
 		}
 	}
 	group, kind := gatewayv1.Group(gatewayv1.GroupName), gatewayv1.Kind("Gateway")
-	for _, ref := range r.Spec.ParentRefs {
+	for _, ref := range r.parents {
 		if ref.Group == nil {
 			ref.Group = &group
 		}
@@ -416,8 +459,8 @@ func routeStatus(r *gatewayv1.HTTPRoute, problems []httproute.Problem) (parents 
 		parents = append(parents, gatewayv1.RouteParentStatus{
 			ParentRef: ref, ControllerName: controllerName,
 			Conditions: []metav1.Condition{
-				condition("Accepted", accepted, accepted == "Accepted", r.Generation),
-				condition("ResolvedRefs", resolved, resolved == "ResolvedRefs", r.Generation),
+				condition("Accepted", accepted, accepted == "Accepted", r.GetGeneration()),
+				condition("ResolvedRefs", resolved, resolved == "ResolvedRefs", r.GetGeneration()),
 			},
 		})
 	}

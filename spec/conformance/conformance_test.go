@@ -42,6 +42,12 @@ var passes = []string{
 	"HTTPRouteRequestMirror",
 	"HTTPRouteRequestMultipleMirrors",
 	"HTTPRouteRequestPercentageMirror",
+	"HTTPRouteBackendRequestHeaderModifier",
+	"HTTPRouteNoBackendRefs",
+	"HTTPRouteTimeoutRequest",
+	"HTTPRouteTimeoutBackendRequest",
+	"GRPCRouteWeight",
+	"GRPCRouteNamedRule",
 }
 
 // patience is how long the suite waits for what does not come.
@@ -55,7 +61,7 @@ func TestConformance(t *testing.T) {
 	timeouts.GatewayMustHaveAddress, timeouts.GatewayListenersMustHaveConditions = patience, patience
 	timeouts.MaxTimeToConsistency = patience
 	s := &suite.ConformanceTestSuite{
-		Client: c, Clientset: c.clientset(), RoundTripper: &roundtripper.DefaultRoundTripper{TimeoutConfig: timeouts, CustomDialContext: c.dial},
+		Client: c, Clientset: c.clientset(), RoundTripper: &roundtripper.DefaultRoundTripper{TimeoutConfig: timeouts, CustomDialContext: c.dial}, GRPCClient: grpcClient{c},
 		GatewayClassName: "kong", ControllerName: controllerName, TimeoutConfig: timeouts,
 		CleanupTestResources: true, BaseManifests: "base/manifests.yaml", DisableParallelTests: true,
 		ManifestFS: []fs.FS{&conformance.Manifests},

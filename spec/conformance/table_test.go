@@ -11,7 +11,7 @@ import (
 )
 
 // cell finds the names of the suite's tests.
-var cell = regexp.MustCompile("`(HTTPRoute[A-Za-z0-9]+)`")
+var cell = regexp.MustCompile("`((?:HTTPRoute|GRPC)[A-Za-z0-9]+)`")
 
 // TestTable has the table in docs/gateway-api.md name each of the suite's tests of
 // HTTPRoutes once, and say yes of exactly those that have to pass here.
@@ -40,7 +40,7 @@ func TestTable(t *testing.T) {
 		}
 	}
 	for _, test := range tests.ConformanceTests {
-		if !strings.HasPrefix(test.ShortName, "HTTPRoute") {
+		if !strings.HasPrefix(test.ShortName, "HTTPRoute") && !strings.HasPrefix(test.ShortName, "GRPC") {
 			continue
 		}
 		verdict := said[test.ShortName]
