@@ -55,7 +55,7 @@ func (p *Plugin) newLive(c *config.Config, s *split.Split, st *split.State, name
 	l := &live{
 		split: s, state: st, since: time.Now(), entry: name, stateKey: rowStates + s.Identity, backends: make([]backend, len(c.Backends)), tally: newTally(c, s, was),
 		wantedByAll: ^wants(0), service: -1, needsHTTP: c.NeedsHTTP(),
-		observed: isJudged(s) || c.NeedsCompanion() || compares, judged: isJudged(s) || compares, changesHeaders: c.RetryChangesHeaders(), logs: c.LogDecision, config: c,
+		observed: isJudged(s) || p.Outcomes && c.NeedsCompanion() || compares, judged: isJudged(s) || compares, changesHeaders: c.RetryChangesHeaders(), logs: c.LogDecision, config: c,
 		shadows: newShadows(c, was, p.Log.With("split", s.Identity)),
 	}
 	if name != "" {
@@ -89,7 +89,11 @@ func (p *Plugin) newLive(c *config.Config, s *split.Split, st *split.State, name
 	l.wantedByAll &= l.wanted // where none has a share
 	if len(l.shadows) > 0 {
 		l.wanted |= wantsRoute | wantsService
-		l.laterReads = append(l.laterReads, copyReads(l.reads))
+		reads := l.reads
+		if l.wanted&(wantsURI|wantsMatching) != 0 { // a request that is not copied may ask for it, and would ask for all the others with it
+			reads = append(slices.Clip(reads), getURI)
+		}
+		l.laterReads = append(l.laterReads, copyReads(reads))
 	}
 	if l.probed {
 		l.changed = l.watches.changed

@@ -45,7 +45,7 @@ var uncopied = [...]mirror.Drop{
 
 // isOfRequest has the reasons that lie in a request, and not in a shadow or a config.
 var isOfRequest = map[mirror.Drop]bool{
-	isCopy: true, isWebSocket: true, mirror.Invalid: true, bodyUnbounded: true, bodyTooLong: true, bodyUnbuffered: true,
+	isCopy: true, isGRPC: true, isWebSocket: true, mirror.Invalid: true, bodyUnbounded: true, bodyTooLong: true, bodyUnbuffered: true,
 }
 
 // shadow is one that gets copies of a split's requests.

@@ -105,7 +105,7 @@ func (o *original) bodyLength() int64 {
 		}
 		return n
 	}
-	if o.header["transfer-encoding"] != nil || !o.http1 && !slices.Contains([]string{"GET", "HEAD", "OPTIONS", "DELETE"}, o.method) {
+	if o.header["transfer-encoding"] != nil || !o.http1 && !slices.Contains([]string{"GET", "HEAD", "OPTIONS"}, o.method) {
 		return -1
 	}
 	return 0

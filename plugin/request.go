@@ -211,7 +211,7 @@ func (r *request) conclude(l *live, d split.Decision, copied uint64) error {
 			return err
 		}
 	}
-	if !l.observed || !r.plugin.Outcomes {
+	if !l.observed {
 		return nil
 	}
 	if l.judged && !r.stream && l.tally.silence.decided(r.now) {

@@ -36,12 +36,15 @@ var mirrorBodies = &Check{
 
 var mirrorTwice = &Check{
 	ID: "mirror-twice", Severity: Warning,
-	Doc: "A shadow is where a backend with a share is, or the route's Service: it gets its own requests twice.",
+	Doc: "A shadow is where a backend with a share is, or the route's Service: it gets its own requests twice. Also one that is a backend by which `retry` tries requests: it gets those twice.",
 	split: func(u *use, r report) {
 		for i := range u.Mirror {
 			m := &u.Mirror[i]
-			if m.Backend != "" {
-				continue // which does not get its own
+			if m.Backend != "" { // which does not get its own
+				if j := slices.IndexFunc(u.Backends, func(b config.Backend) bool { return b.Name == m.Backend }); u.retries(j) {
+					r(at("mirror", i), "gets requests twice that are tried again on it: leave it out of retry by another backend there, or take another shadow")
+				}
+				continue
 			}
 			for j := range u.Backends {
 				b := &u.Backends[j]
@@ -59,6 +62,18 @@ var mirrorTwice = &Check{
 			}
 		}
 	},
+}
+
+// retries reports whether requests that have failed are tried on a backend.
+func (u *use) retries(backend int) bool {
+	switch b := &u.Backends[backend]; {
+	case u.Retry == nil:
+		return false
+	case u.Retry.Backend != "":
+		return u.Retry.Backend == b.Name
+	default:
+		return b.Weight > 0 || u.Ramp != nil
+	}
 }
 
 // isAt reports whether a shadow is where a Service is.

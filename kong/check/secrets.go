@@ -3,6 +3,7 @@ package check
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -25,11 +26,31 @@ func (v variables) recorded(lookup func(string) (string, bool)) func(string) (st
 	}
 }
 
-// hide puts the names of variables in the place of their values.
+// hide puts the names of variables in the place of their values, be these in quotes, or cut off.
 func (v variables) hide(text string) string {
 	values := slices.SortedFunc(maps.Keys(v), func(a, b string) int { return len(b) - len(a) }) // one may be part of another
 	for _, value := range values {
-		text = strings.ReplaceAll(text, value, `${{ env "`+v[value]+`" }}`)
+		quoted := strconv.Quote(value)
+		for _, form := range []string{value, quoted[1 : len(quoted)-1]} {
+			text = replaceBeginning(text, form, `${{ env "`+v[value]+`" }}`)
+		}
 	}
 	return text
+}
+
+// replaceBeginning replaces as much of a value as is found, from its beginning on.
+func replaceBeginning(text, value, with string) string {
+	var out strings.Builder
+	for {
+		at := strings.Index(text, value[:shortestHidden])
+		if at < 0 {
+			return out.String() + text
+		}
+		end := at + shortestHidden
+		for n := shortestHidden; n < len(value) && end < len(text) && text[end] == value[n]; n++ {
+			end++
+		}
+		out.WriteString(text[:at] + with)
+		text = text[end:]
+	}
 }

@@ -21,7 +21,7 @@ services:
     - name: traffic-split
       config: {backends: [{host: shop.internal, host_header: '${{ env "DECK_HOST" }}', port: ${{ env "DECK_PORT" }}}], algorithm: '${{ env "DECK_LONGER" }}'}
 `
-	values := map[string]string{"DECK_HOST": "the secret", "DECK_LONGER": "the secret, and more", "DECK_PORT": "-80"}
+	values := map[string]string{"DECK_HOST": "the secret", "DECK_LONGER": "the \"secret\", and more", "DECK_PORT": "-80"}
 	findings := check.Files([]check.Source{{Name: "kong.yml", Data: []byte(file)}}, check.Options{
 		Lookup: func(name string) (string, bool) { v, ok := values[name]; return v, ok },
 	})

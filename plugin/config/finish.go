@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ func finishConfig(r *reader, n *Node, path string, to any) {
 	r.finishHash(c, n, path)
 	r.boundExpressions(c, n, Join(path, "rules"))
 	r.oneService(c, n, path)
+	r.namedAndReplaced(c, n, path)
 	if !r.namesOf(c, n, path) {
 		return
 	}
@@ -197,6 +199,7 @@ func finishBackend(r *reader, n *Node, path string, to any) {
 		r.sameHeader(headers.Get("set"), Join(at, "set"))
 		r.sameHeader(headers.Get("add"), Join(at, "add"))
 		r.setAndRemoved(headers, at, "what the backend sent")
+		r.addedAndReplaced(headers, at)
 	}
 }
 
@@ -229,6 +232,41 @@ func (r *reader) sameHeader(n *Node, path string) {
 			r.reportKey(m, Join(path, m.Key), "is the same header as %s; keep one", quote(earlier))
 		} else if !twice {
 			first[name] = m.Key
+		}
+	}
+}
+
+// addedAndReplaced reports response headers that are added and set or removed, which comes
+// later.
+func (r *reader) addedAndReplaced(headers *Node, path string) {
+	replaced := map[string]bool{}
+	if set := headers.Get("set"); set != nil {
+		for _, m := range set.Members {
+			replaced[strings.ToLower(m.Key)] = true
+		}
+	}
+	if remove := headers.Get("remove"); remove != nil {
+		for _, name := range remove.Items {
+			replaced[strings.ToLower(name.Text)] = true
+		}
+	}
+	if add := headers.Get("add"); add != nil {
+		for _, m := range add.Members {
+			if replaced[strings.ToLower(m.Key)] {
+				r.reportKey(m, Join(path+".add", m.Key), "is set or removed as well, which is done after it; set alone replaces what the backend sent")
+			}
+		}
+	}
+}
+
+// namedAndReplaced reports a response_header that a backend sets or removes, which is done
+// after it.
+func (r *reader) namedAndReplaced(c *Config, n *Node, path string) {
+	for i := range c.Backends {
+		h := &c.Backends[i].ResponseHeaders
+		isIt := func(name string) bool { return strings.EqualFold(name, c.ResponseHeader) }
+		if c.ResponseHeader != "" && (slices.ContainsFunc(h.Remove, isIt) || slices.ContainsFunc(slices.Collect(maps.Keys(h.Set)), isIt)) {
+			r.report(n.Get("response_header"), Join(path, "response_header"), "%s is a header that backends[%d] sets or removes in its response_headers, which is done after it: choose another", quote(c.ResponseHeader), i)
 		}
 	}
 }

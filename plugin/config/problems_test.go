@@ -205,6 +205,9 @@ backends[0].health: is required where there is a slow_start: without it, no back
 		{`{"backends": [{"host": "a", "response_headers": {"add": {"X-A": "1", "x-a": "2"}}}]}`, `backends[0].response_headers.add.x-a: is the same header as "X-A"; keep one`},
 		{`{"backends": [{"host": "a", "request_headers": {"set": {"X-A": "1"}, "remove": ["X-B", "x-a"]}}]}`, `backends[0].request_headers.remove[1]: "x-a" is set as well; set alone replaces what the client sent`},
 		{`{"backends": [{"host": "a", "response_headers": {"change": {"X-A": "1"}}}]}`, `backends[0].response_headers: unknown key "change"; the keys here are set, add, remove`},
+		{`{"backends": [{"host": "a", "response_headers": {"add": {"X-A": "1"}, "remove": ["x-a"]}}]}`, `backends[0].response_headers.add.X-A: is set or removed as well, which is done after it; set alone replaces what the backend sent`},
+		{`{"response_header": "X-A", "backends": [{"host": "a", "response_headers": {"remove": ["x-a"]}}]}`, `response_header: "X-A" is a header that backends[0] sets or removes in its response_headers, which is done after it: choose another`},
+		{`{"backends": [{"host": "a", "response_headers": {"remove": ["set-cookie"]}}]}`, `backends[0].response_headers.remove[0]: "set-cookie" must not be among these, as the cookies of this plugin and of others would go with it`},
 		{`{"backends": [{"host": "a", "response_headers": {"set": {"X-A": "1"}, "remove": ["x-a"]}}]}`, `backends[0].response_headers.remove[0]: "x-a" is set as well; set alone replaces what the backend sent`},
 
 		// the others

@@ -93,7 +93,7 @@ var backend = field{
 			doc: "Changes to the headers that the clients of this backend receive.",
 			fields: []field{
 				{
-					name: "set", kind: kindMap, example: `{X-Served-By: canary}`, keys: responseHeader, values: headerValue,
+					name: "set", kind: kindMap, example: `{X-Served-By: canary}`, keys: replacedHeader, values: headerValue,
 					doc: "Headers that get these values, whatever the backend has sent. It takes a row of Kong's `post-function` beside the plugin's, which `splitctl companion` writes.",
 				},
 				{
@@ -101,7 +101,7 @@ var backend = field{
 					doc: "Headers that are added to those of the response.",
 				},
 				{
-					name: "remove", kind: kindArray, example: `[Server]`, elements: responseHeader,
+					name: "remove", kind: kindArray, example: `[Server]`, elements: replacedHeader,
 					doc: "Names of headers that clients do not receive. It takes the same row.",
 				},
 			},
@@ -161,6 +161,11 @@ var requestHeader = &field{
 }
 
 var responseHeader = &field{kind: kindString, max: maxName, match: headerName, doc: "The name of a header."}
+
+var replacedHeader = &field{
+	kind: kindString, max: maxName, match: headerName, doc: "The name of a header, other than Set-Cookie.",
+	none: []rule{must(`^[Ss][Ee][Tt]-[Cc][Oo][Oo][Kk][Ii][Ee]$`, "not be among these, as the cookies of this plugin and of others would go with it")},
+}
 
 var headerValue = &field{
 	kind: kindString, max: maxHeader, doc: "The value of a header.",

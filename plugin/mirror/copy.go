@@ -125,8 +125,8 @@ func (c *Copy) url() *url.URL {
 	}
 	path, query, hasQuery := strings.Cut(c.URI, "?")
 	u.RawQuery, u.ForceQuery = query, hasQuery
-	if strings.HasPrefix(path, "//") { // which would be a host in Opaque
-		u.Path = path
+	if unescaped, err := url.PathUnescape(path); err == nil && strings.HasPrefix(path, "//") { // which would be a host in Opaque
+		u.Path, u.RawPath = unescaped, path
 	} else {
 		u.Opaque = path
 	}

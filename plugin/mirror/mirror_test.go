@@ -106,7 +106,7 @@ func TestPathsOnTheWire(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RequestURI }))
 	defer server.Close()
 	s := sendersOf(t)
-	for _, uri := range []string{"/", "/?", "//x//y", "/a?b?c", "/:x"} {
+	for _, uri := range []string{"/", "/?", "//x//y", "//a%20b", "/a?b?c", "/:x"} {
 		got = ""
 		r := one(t, s, Copy{Target: at(t, "http", server.Listener.Addr()), Method: "GET", URI: uri, Host: "a"})
 		if r.Status != 200 || got != uri {

@@ -55,7 +55,6 @@ func newShadow(t Target) *shadow {
 		MaxResponseHeaderBytes: maxAnswer,
 		IdleConnTimeout:        30 * time.Second,
 		DisableCompression:     true,
-		ResponseHeaderTimeout:  Timeout,
 	}}
 }
 
