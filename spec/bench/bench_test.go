@@ -113,7 +113,7 @@ func TestWrongArguments(t *testing.T) {
 		{"--output xml", `--output "xml" is neither table nor json`},
 		{"--cases (", "--cases: error parsing regexp: missing closing ): `(`"},
 		{"--kong kong --soak", "--kong does not go with --soak"},
-		{"--kong kong --cases calls=3", `--cases "calls=3" matches none of the contestants: plain, native, lua, stock0, stock1, stock2, ours0, ours1, ours2, everything`},
+		{"--kong kong --cases calls=3", `--cases "calls=3" matches none of the contestants: plain, native, lua, stock0, stock1, stock2, ours0, ours1, ours2, everything, mirror, hanging`},
 		{"--cases calls=3", `--cases "calls=3" matches none of the cases, which are named like calls=0,reads=0,conns=1`},
 	} {
 		err := command(t.Context(), strings.Fields(tt.args), io.Discard, io.Discard)
