@@ -1,7 +1,6 @@
 package config
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -183,10 +182,7 @@ func finishRamp(r *reader, n *Node, path string, to any) {
 func finishBackend(r *reader, n *Node, path string, to any) {
 	b := to.(*Backend)
 	if b.Host != "" && !n.set("port") {
-		b.Port = 80
-		if b.Protocol == "https" {
-			b.Port = 443
-		}
+		b.Port = defaultPort(b.Protocol)
 	}
 	if !n.set("name") {
 		b.Name = b.defaultName()
@@ -199,8 +195,16 @@ func finishBackend(r *reader, n *Node, path string, to any) {
 		r.sameHeader(headers.Get("set"), Join(at, "set"))
 		r.sameHeader(headers.Get("add"), Join(at, "add"))
 		r.setAndRemoved(headers, at, "what the backend sent")
-		r.addedAndReplaced(headers, at)
+		r.addedAndReplaced(&b.ResponseHeaders, headers, at)
 	}
+}
+
+// defaultPort returns the port of a host that was given none.
+func defaultPort(protocol string) int {
+	if protocol == "https" {
+		return 443
+	}
+	return 80
 }
 
 // defaultName returns the name of a backend that was given none; empty if what it is
@@ -238,23 +242,14 @@ func (r *reader) sameHeader(n *Node, path string) {
 
 // addedAndReplaced reports response headers that are added and set or removed, which comes
 // later.
-func (r *reader) addedAndReplaced(headers *Node, path string) {
-	replaced := map[string]bool{}
-	if set := headers.Get("set"); set != nil {
-		for _, m := range set.Members {
-			replaced[strings.ToLower(m.Key)] = true
-		}
+func (r *reader) addedAndReplaced(h *ResponseHeaders, headers *Node, path string) {
+	add := headers.Get("add")
+	if add == nil {
+		return
 	}
-	if remove := headers.Get("remove"); remove != nil {
-		for _, name := range remove.Items {
-			replaced[strings.ToLower(name.Text)] = true
-		}
-	}
-	if add := headers.Get("add"); add != nil {
-		for _, m := range add.Members {
-			if replaced[strings.ToLower(m.Key)] {
-				r.reportKey(m, Join(path+".add", m.Key), "is set or removed as well, which is done after it; set alone replaces what the backend sent")
-			}
+	for _, m := range add.Members {
+		if h.replaces(m.Key) {
+			r.reportKey(m, Join(path+".add", m.Key), "is set or removed as well, which is done after it; set alone replaces what the backend sent")
 		}
 	}
 }
@@ -263,9 +258,7 @@ func (r *reader) addedAndReplaced(headers *Node, path string) {
 // after it.
 func (r *reader) namedAndReplaced(c *Config, n *Node, path string) {
 	for i := range c.Backends {
-		h := &c.Backends[i].ResponseHeaders
-		isIt := func(name string) bool { return strings.EqualFold(name, c.ResponseHeader) }
-		if c.ResponseHeader != "" && (slices.ContainsFunc(h.Remove, isIt) || slices.ContainsFunc(slices.Collect(maps.Keys(h.Set)), isIt)) {
+		if c.ResponseHeader != "" && c.Backends[i].ResponseHeaders.replaces(c.ResponseHeader) {
 			r.report(n.Get("response_header"), Join(path, "response_header"), "%s is a header that backends[%d] sets or removes in its response_headers, which is done after it: choose another", quote(c.ResponseHeader), i)
 		}
 	}

@@ -50,10 +50,7 @@ func (m *Mirror) compile(c *Config) split.Mirror {
 func finishShadow(r *reader, n *Node, path string, to any) {
 	m := to.(*Mirror)
 	if m.Host != "" && !n.set("port") {
-		m.Port = 80
-		if m.Protocol == "https" {
-			m.Port = 443
-		}
+		m.Port = defaultPort(m.Protocol)
 	}
 	if headers := n.Get("request_headers"); headers != nil {
 		r.finishHeaders(headers, Join(path, "request_headers"))

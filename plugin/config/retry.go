@@ -113,6 +113,12 @@ func (h *RequestHeaders) differ(other *RequestHeaders) bool {
 // Replaces reports whether headers that the backend has sent are set or removed.
 func (h *ResponseHeaders) Replaces() bool { return len(h.Set) > 0 || len(h.Remove) > 0 }
 
+// replaces reports whether a header that the backend has sent is set or removed.
+func (h *ResponseHeaders) replaces(name string) bool {
+	isIt := func(other string) bool { return strings.EqualFold(name, other) }
+	return slices.ContainsFunc(h.Remove, isIt) || slices.ContainsFunc(slices.Collect(maps.Keys(h.Set)), isIt)
+}
+
 // NeedsCompanion reports whether the split takes the companion, a row of post-function.
 func (c *Config) NeedsCompanion() bool {
 	return c.Retry != nil || slices.ContainsFunc(c.Backends, func(b Backend) bool { return b.ResponseHeaders.Replaces() })
