@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,18 +84,19 @@ func TestAnswersThatAreLost(t *testing.T) {
 		want  string
 	}{"taken": {true, after}, "lost too": {false, before}} {
 		t.Run(name, func(t *testing.T) {
-			has := before
+			var has atomic.Value // Kong's text: a request that is cut off may still be served beside the next one
+			has.Store(before)
 			kong := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				switch r.Method + r.URL.Path {
 				case "POST/config":
 					if tt.takes {
-						has = after
+						has.Store(after)
 					}
 					panic(http.ErrAbortHandler)
 				case "GET/status":
-					fmt.Fprintf(w, `{"configuration_hash":%q}`, admin.HashOf(has))
+					fmt.Fprintf(w, `{"configuration_hash":%q}`, admin.HashOf(has.Load().(string)))
 				default:
-					fmt.Fprintf(w, `{"config":%q}`, has)
+					fmt.Fprintf(w, `{"config":%q}`, has.Load())
 				}
 			}))
 			defer kong.Close()
