@@ -73,6 +73,9 @@ func impossible(c *config.Config) error {
 		if b.ReplacePrefix != "" {
 			refuse(at+"replace_prefix", "is not there on Kong 2.x: let the route strip its path, and take path")
 		}
+		if b.ReplacePath != "" {
+			refuse(at+"replace_path", "is not there on Kong 2.x: use Kong's plugin request-transformer, with replace.uri, for all backends")
+		}
 		if b.Timeouts != (config.Timeouts{}) {
 			refuse(at+"timeouts", "are the Service's on Kong 2.x, for all backends: leave them out, and set them there")
 		}

@@ -17,6 +17,7 @@ type Plugin struct {
 		Protocol      string `json:"protocol"`
 		Path          string `json:"path"`
 		ReplacePrefix string `json:"replace_prefix"`
+		ReplacePath   string `json:"replace_path"`
 		HostHeader    string `json:"host_header"`
 		Timeouts      struct {
 			Connect float64 `json:"connect"`
@@ -128,12 +129,13 @@ type Plugin struct {
 		Backend string `json:"backend"`
 	} `json:"retry"`
 	Mirror []struct {
-		Backend        string  `json:"backend"`
-		Host           string  `json:"host"`
-		Port           int     `json:"port"`
-		Protocol       string  `json:"protocol"`
-		HostHeader     string  `json:"host_header"`
-		Percent        float64 `json:"percent"`
+		Backend        string   `json:"backend"`
+		Host           string   `json:"host"`
+		Port           int      `json:"port"`
+		Protocol       string   `json:"protocol"`
+		HostHeader     string   `json:"host_header"`
+		Sources        []string `json:"sources"`
+		Percent        float64  `json:"percent"`
 		RequestHeaders struct {
 			Set    map[string]string `json:"set"`
 			Add    map[string]string `json:"add"`

@@ -123,7 +123,7 @@ func (r *request) apply(b *backend) error {
 // impossible returns what Kong cannot do of what b asks for. It asks for the Service and the route
 // only where those matter.
 func (r *request) impossible(b *config.Backend) (wrong, err error) {
-	if b.Protocol == "" && b.Path == "" && b.ReplacePrefix == "" {
+	if b.Protocol == "" && b.Path == "" && b.ReplacePrefix == "" && b.ReplacePath == "" {
 		return nil, nil
 	}
 	s, err := r.askService()

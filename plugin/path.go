@@ -16,10 +16,12 @@ func (r *request) setPath(b *backend) error {
 }
 
 // pathFor puts the backend's path before the one that Kong computed from the Service's path,
-// the route and strip_path, or has it take the place of what the route has matched; empty: the
-// backend has none.
+// the route and strip_path, or has it take the place of all of it or of what the route has
+// matched; empty: the backend has none.
 func (r *request) pathFor(b *config.Backend) (string, error) {
 	switch {
+	case b.ReplacePath != "":
+		return b.ReplacePath, nil
 	case b.ReplacePrefix != "":
 		return r.replacePrefix(b.ReplacePrefix)
 	case b.Path == "":

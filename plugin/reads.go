@@ -41,7 +41,7 @@ func wantsOf(b *config.Backend, retried bool) (w wants) {
 	case b.Named():
 		w |= wantsService | wantsServiceHost
 	}
-	if b.Protocol != "" || b.Path != "" {
+	if b.Protocol != "" || b.Path != "" || b.ReplacePath != "" {
 		w |= wantsService
 	}
 	if b.ReplacePrefix != "" {

@@ -32,6 +32,7 @@ var features = []struct {
 	{what: "a `host` with `protocol`, where the Service has another", config: `"backends":[{"host":"a.internal","protocol":"https"}]`},
 	{what: "a `host` with `path`", config: `"backends":[{"host":"a.internal","path":"/v2"}]`},
 	{what: "the same with `replace_prefix`", config: `"backends":[{"host":"a.internal","replace_prefix":"/v2"}]`},
+	{what: "the same with `replace_path`", config: `"backends":[{"host":"a.internal","replace_path":"/v2"}]`},
 	{what: "`timeouts` or `retries`", config: `"backends":[{"service":true,"timeouts":{"read":5}}]`},
 	{what: "the same of a `host`", config: `"backends":[{"host":"a.internal","port":8080,"retries":0}]`},
 	{what: "the same of an `upstream`", config: `"backends":[{"upstream":"up","retries":0}]`},

@@ -55,6 +55,7 @@ type Backend struct {
 	Protocol        string // http or https; empty: the Service's
 	Path            string // put before the path that Kong computed; empty: nothing
 	ReplacePrefix   string // takes the place of what the route has matched; empty: nothing does
+	ReplacePath     string // takes the place of the whole path; empty: nothing does
 	HostHeader      string // preserve or a literal; empty: as Kong does for a Service
 	Timeouts        Timeouts
 	Retries         *int // nil: the Service's

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strconv"
 
 	"kong-traffic-split/plugin/split"
@@ -13,7 +14,8 @@ type Mirror struct {
 	Port           int
 	Protocol       string  // http or https; empty: the Service's
 	HostHeader     string  // preserve or a literal; empty: as Kong does for a Service
-	Percent        float64 // of the requests, with two decimals at most
+	Sources        []string // names of the backends whose requests are copied; none: of all but the shadow
+	Percent        float64  // of these requests, with two decimals at most
 	RequestHeaders RequestHeaders
 	MaxBody        int // in bytes
 }
@@ -43,7 +45,13 @@ func (c *Config) Shadow(i int) Backend {
 }
 
 func (m *Mirror) compile(c *Config) split.Mirror {
-	return split.Mirror{Name: m.Name(), Backend: c.index(m.Backend), Percent: hundredths(m.Percent)}
+	var sources split.Set
+	for i := range c.Backends {
+		if name := c.Backends[i].Name; name != m.Backend && (len(m.Sources) == 0 || slices.Contains(m.Sources, name)) {
+			sources = sources.With(i)
+		}
+	}
+	return split.Mirror{Name: m.Name(), Sources: sources, Percent: hundredths(m.Percent)}
 }
 
 // finishShadow fills in the derived default of the port, and compares headers.
@@ -77,8 +85,9 @@ func (r *reader) finishMirrors(c *Config, n *Node, path string) {
 			r.report(at.Get("backend"), Join(path, "backend"), "%s", wrong)
 			continue
 		}
+		r.checkSources(c, m, at, path)
 		shadow := c.Shadow(i)
-		place := " " + shadow.destination() + shadow.Path + shadow.ReplacePrefix
+		place := " " + shadow.destination() + shadow.Path + shadow.ReplacePrefix + shadow.ReplacePath
 		earlier, twice := first[m.Name()]
 		if !twice {
 			earlier, twice = first[place]
@@ -88,6 +97,21 @@ func (r *reader) finishMirrors(c *Config, n *Node, path string) {
 			continue
 		}
 		first[m.Name()], first[place] = i, i
+	}
+}
+
+// checkSources checks the backends whose requests a mirror has copied.
+func (r *reader) checkSources(c *Config, m *Mirror, n *Node, path string) {
+	for i, name := range m.Sources {
+		at, path := n.Get("sources").Items[i], Join(path, "sources")+"["+strconv.Itoa(i)+"]"
+		switch first := slices.Index(m.Sources, name); {
+		case c.index(name) < 0:
+			r.report(at, path, "%s", c.unknown(name))
+		case name == m.Backend:
+			r.report(at, path, "%s is the shadow itself, which has its own requests already; leave it out", quote(name))
+		case first < i:
+			r.report(at, path, "%s is sources[%d] already; keep one", quote(name), first)
+		}
 	}
 }
 

@@ -22,6 +22,12 @@ func TestProblemsOfMirrors(t *testing.T) {
 		{`"mirror": [{"host": "http://c"}]`, `mirror[0].host: "http://c" must not be a URL; its parts go into protocol, host, port and path`},
 		{`"mirror": [{"host": "c", "percent": 100.5}]`, `mirror[0].percent: 100.5 is not in 0..100`},
 		{`"mirror": [{"host": "c", "percent": 0.001}]`, `mirror[0].percent: 0.001 has more than 2 decimals`},
+		{`"mirror": [{"host": "c", "sources": ["v3"]}]`, `mirror[0].sources[0]: "v3" is not the name of a backend; did you mean "v1"?`},
+		{
+			`"mirror": [{"backend": "v1", "sources": ["v2", "v1", "v2"]}]`,
+			`mirror[0].sources[1]: "v1" is the shadow itself, which has its own requests already; leave it out
+mirror[0].sources[2]: "v2" is sources[0] already; keep one`,
+		},
 		{`"mirror": [{"host": "c", "max_body": -1}]`, `mirror[0].max_body: -1 is not in 0..8388608`},
 		{
 			`"mirror": [{"host": "c", "request_headers": {"set": {"Host": "x"}, "remove": ["x-shadow"]}}]`,
@@ -57,12 +63,12 @@ mirror[0].request_headers.remove[0]: "X-A" is set as well; set alone replaces wh
 
 func TestMirrors(t *testing.T) {
 	c, err := FromKong([]byte(`{
-		"backends": [{"host": "a"}, {"host": "b", "name": "next", "path": "/v2", "weight": 0, "request_headers": {"set": {"X-Env": "next"}}}],
-		"mirror": [{"backend": "next", "percent": 12.34}, {"host": "::1", "protocol": "https", "host_header": "preserve", "max_body": 0}]}`))
+		"backends": [{"host": "a"}, {"host": "b", "name": "next", "path": "/v2", "weight": 0, "request_headers": {"set": {"X-Env": "next"}}}, {"name": "x", "host": "x", "replace_path": "/x"}],
+		"mirror": [{"backend": "next", "percent": 12.34}, {"host": "::1", "protocol": "https", "host_header": "preserve", "max_body": 0}, {"host": "c", "sources": ["x"]}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []split.Mirror{{Name: "next", Backend: 1, Percent: 1234}, {Name: "[::1]:443", Backend: -1, Percent: 10000}}
+	want := []split.Mirror{{Name: "next", Sources: 0b101, Percent: 1234}, {Name: "[::1]:443", Sources: 0b111, Percent: 10000}, {Name: "c:80", Sources: 0b100, Percent: 10000}}
 	if diff := cmp.Diff(want, c.Compile("id").Mirrors); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -76,7 +82,7 @@ func TestMirrors(t *testing.T) {
 	if diff := cmp.Diff(shadow, c.Shadow(1)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if c.NeedsHTTP() != "backends[1].path, backends[1].request_headers, mirror" {
+	if c.NeedsHTTP() != "backends[1].path, backends[1].request_headers, backends[2].replace_path, mirror" {
 		t.Error(c.NeedsHTTP())
 	}
 }

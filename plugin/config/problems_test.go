@@ -174,6 +174,13 @@ backends[0].health: is required where there is a slow_start: without it, no back
 		{`{"backends": [{"host": "a", "replace_prefix": "/a%2"}]}`, `backends[0].replace_prefix: "/a%2" must have two hexadecimal digits behind each %`},
 		{`{"backends": [{"service": true, "replace_prefix": "/v2"}]}`, `backends[0].replace_prefix: goes with host and upstream only; the Service has a path of its own`},
 
+		// backends[].replace_path
+		{`{"backends": [{"host": "a", "path": "/v1", "replace_path": "/v2"}]}`, `backends[0]: has path and replace_path; keep one of them`},
+		{`{"backends": [{"host": "a", "replace_prefix": "/v1", "replace_path": "/v2"}]}`, `backends[0]: has replace_prefix and replace_path; keep one of them`},
+		{`{"backends": [{"host": "a", "replace_path": "/v2?x"}]}`, `backends[0].replace_path: "/v2?x" must not have a query in it`},
+		{`{"backends": [{"service": true, "replace_path": "/v2"}]}`, `backends[0].replace_path: goes with host and upstream only; the Service has a path of its own`},
+		{`{"backends": [{"host": "a", "replace_path": "/v1"}, {"host": "b", "replace_path": "/v2"}], "retry": {}}`, `backends[1].replace_path: is not that of backends[0], and Kong asks each backend that it tries for the same path: give both the same, or leave retry out`},
+
 		// backends[].timeouts, retries
 		{`{"backends": [{"host": "a", "timeouts": 5}]}`, `backends[0].timeouts: expected a map, not 5; for example {connect: 1, read: 5}`},
 		{`{"backends": [{"host": "a", "timeouts": {}}]}`, `backends[0].timeouts: has none of connect, write, read; it needs one`},

@@ -65,7 +65,7 @@ func (r *reader) retried(first, b *Backend, n *Node, path string) {
 	if b.Protocol != first.Protocol {
 		report("protocol", "is not that of backends[0], and Kong speaks the same to each backend that it tries: %s", fix)
 	}
-	for _, p := range []struct{ key, first, value string }{{"path", first.Path, b.Path}, {"replace_prefix", first.ReplacePrefix, b.ReplacePrefix}} {
+	for _, p := range []struct{ key, first, value string }{{"path", first.Path, b.Path}, {"replace_prefix", first.ReplacePrefix, b.ReplacePrefix}, {"replace_path", first.ReplacePath, b.ReplacePath}} {
 		if p.value != p.first {
 			report(p.key, "is not that of backends[0], and Kong asks each backend that it tries for the same path: %s", fix)
 		}

@@ -36,6 +36,8 @@ func (s *Service) Refuse(b *Backend) error {
 		return fmt.Errorf("backend %q: path %s: Kong cannot change the path on a %s Service: leave it out", b.Name, b.Path, s.Protocol)
 	case grpc && b.ReplacePrefix != "":
 		return fmt.Errorf("backend %q: replace_prefix %s: Kong cannot change the path on a %s Service: leave it out", b.Name, b.ReplacePrefix, s.Protocol)
+	case grpc && b.ReplacePath != "":
+		return fmt.Errorf("backend %q: replace_path %s: Kong cannot change the path on a %s Service: leave it out", b.Name, b.ReplacePath, s.Protocol)
 	}
 	return nil
 }

@@ -43,6 +43,10 @@ var backend = field{
 			doc: "Takes the place of the part of the path that the route has matched: with `/v2`, a route on `/shop` sends `/shop/cart` on as `/v2/cart`. What `strip_path` and the Service's path are does not matter. It starts with a slash and has no query. Not with `path`, nor on a gRPC Service.",
 		},
 		{
+			name: "replace_path", kind: kindString, http: true, max: maxPath, none: pathNot, match: uriPath, valid: validPath, derived: "none",
+			doc: "Takes the place of the whole path, and leaves the query. It starts with a slash and has no query. Not with `path` or `replace_prefix`, nor on a gRPC Service.",
+		},
+		{
 			name: "host_header", kind: kindString, http: true, max: maxAuthority, none: hostHeaderNot, match: hostHeader, valid: validHostHeader,
 			derived: "of a host, as Kong does for a Service: the client's where the route says `preserve_host`, else the host, with its port unless that is the protocol's own",
 			doc:     "The Host header that this backend receives: `preserve` for the client's own, or a literal host, with a port or without. Over TLS the server name follows it.",
@@ -118,7 +122,8 @@ var backend = field{
 		notOfService("protocol", "goes with host and upstream only; the Service has a protocol of its own"),
 		notOfService("path", "goes with host and upstream only; the Service has a path of its own"),
 		notOfService("replace_prefix", "goes with host and upstream only; the Service has a path of its own"),
-		{mutuallyExclusive: []string{"path", "replace_prefix"}},
+		notOfService("replace_path", "goes with host and upstream only; the Service has a path of its own"),
+		{mutuallyExclusive: []string{"path", "replace_prefix", "replace_path"}},
 		notOfService("host_header", "goes with host and upstream only; the Service receives what the route's preserve_host says"),
 		notOfService("health", "goes with host only; an Upstream has health checks of its own, also where it is the Service's host"),
 		notOfService("slow_start", "goes with host only; when the Service recovers is not known here"),

@@ -1,5 +1,7 @@
 package config
 
+import "kong-traffic-split/plugin/split"
+
 var mirror = field{
 	name: "mirror", kind: kindArray, example: `[{host: shadow.example.com, percent: 10}]`, max: maxMirrors, elements: &shadow, http: true,
 	doc: "Shadows that get a copy of requests, headers and body. The plugin's server sends it, beside the request, which does not wait for it, and throws the answer away. A copy has the header `X-Shadow: traffic-split`, and a request that has it is not copied again. Not for gRPC and WebSocket.",
@@ -38,8 +40,13 @@ var shadow = field{
 			doc:     "The Host header of copies to `host`: `preserve` for the client's own, or a literal host, with a port or without. Over TLS the server name follows it.",
 		},
 		{
+			name: "sources", kind: kindArray, example: `[stable]`, max: split.MaxBackends, elements: &field{kind: kindString, max: maxName, match: backendName, doc: "The name of a backend."},
+			derived: "all but the shadow itself",
+			doc:     "The backends whose requests are copied.",
+		},
+		{
 			name: "percent", kind: kindNumber, unit: unitPercent, def: 100.0, low: 0, high: 100, decimals: 2,
-			doc: "How many of the requests are copied, in percent: exactly, by a rotation of its own.",
+			doc: "How many of these requests are copied, in percent: exactly, by a rotation of its own.",
 		},
 		{
 			name: "request_headers", kind: kindRecord, example: `{remove: [Authorization, Cookie]}`,

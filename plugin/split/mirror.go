@@ -8,8 +8,8 @@ const MaxMirrors = 64
 // A Mirror is a shadow that gets copies of requests.
 type Mirror struct {
 	Name    string // unique among the mirrors
-	Backend int    // the backend that it is, whose own requests are not copied to it; -1: it is none
-	Percent int    // of the requests, in hundredths
+	Sources Set    // the backends whose requests it gets
+	Percent int    // of these requests, in hundredths
 }
 
 // A sampler says which requests are copied: of the first k, k·percent rounded down, for any
@@ -27,7 +27,7 @@ func (s *sampler) takes(percent int) bool {
 // those that get a copy of it.
 func (st *State) copies(backend int) (copies Set) {
 	for i, m := range st.split.Mirrors {
-		if m.Backend != backend && st.samplers[i].takes(m.Percent) {
+		if m.Sources.Has(backend) && st.samplers[i].takes(m.Percent) {
 			copies = copies.With(i)
 		}
 	}

@@ -23,7 +23,7 @@ func TestCopiesAreExact(t *testing.T) {
 		percents := rapid.SliceOfN(rapid.IntRange(0, 10000), 1, 4).Draw(t, "percents")
 		s := &split.Split{Backends: []split.Backend{{Name: "a", Weight: 1}}, Algorithm: split.Smooth}
 		for i, p := range percents {
-			s.Mirrors = append(s.Mirrors, split.Mirror{Name: string(rune('a' + i)), Backend: -1, Percent: p})
+			s.Mirrors = append(s.Mirrors, split.Mirror{Name: string(rune('a' + i)), Sources: 1, Percent: p})
 		}
 		st, counts := split.NewState(s), make([]int, len(percents))
 		for k := range rapid.IntRange(1, 25000).Draw(t, "requests") {
@@ -40,12 +40,12 @@ func TestCopiesAreExact(t *testing.T) {
 	})
 }
 
-// A backend that is a shadow does not get its own requests twice, and these do not count in
-// the rotation.
-func TestNoCopyForTheBackendItself(t *testing.T) {
+// Only requests to its sources are copied to a shadow, and count in the rotation: so a backend
+// that is one does not get its own requests twice.
+func TestCopiesOfSources(t *testing.T) {
 	s := &split.Split{
 		Backends: []split.Backend{{Name: "a", Weight: 3}, {Name: "b", Weight: 1}}, Algorithm: split.Smooth,
-		Mirrors: []split.Mirror{{Name: "b", Backend: 1, Percent: 5000}},
+		Mirrors: []split.Mirror{{Name: "b", Sources: 1, Percent: 5000}},
 	}
 	st := split.NewState(s)
 	requests, copies := [2]int{}, 0
@@ -69,7 +69,7 @@ func TestRotationOfCopiesGoesOn(t *testing.T) {
 	with := func(weight, percent int) *split.Split {
 		return &split.Split{
 			Backends: []split.Backend{{Name: "a", Weight: weight}, {Name: "b", Weight: 1}}, Algorithm: split.Smooth,
-			Mirrors: []split.Mirror{{Name: "x", Backend: -1, Percent: 0}, {Name: "shadow", Backend: -1, Percent: percent}},
+			Mirrors: []split.Mirror{{Name: "x", Sources: 3, Percent: 0}, {Name: "shadow", Sources: 3, Percent: percent}},
 		}
 	}
 	first := with(1, 2500)
@@ -99,7 +99,7 @@ func TestRotationOfCopiesGoesOn(t *testing.T) {
 }
 
 func TestCopiesOfManyAtOnce(t *testing.T) {
-	s := &split.Split{Backends: []split.Backend{{Name: "a", Weight: 1}}, Algorithm: split.Smooth, Mirrors: []split.Mirror{{Name: "x", Backend: -1, Percent: 1000}}}
+	s := &split.Split{Backends: []split.Backend{{Name: "a", Weight: 1}}, Algorithm: split.Smooth, Mirrors: []split.Mirror{{Name: "x", Sources: 1, Percent: 1000}}}
 	st := split.NewState(s)
 	var all sync.WaitGroup
 	var mu sync.Mutex
