@@ -109,8 +109,10 @@ type GuardStatus struct {
 
 // BackendStatus is the state of a backend.
 type BackendStatus struct {
-	Name   string `json:"name"`
-	Weight int    `json:"weight"`
+	Name string `json:"name"`
+	// Upstream is the name of Kong's Upstream; empty: it is none.
+	Upstream string `json:"upstream,omitempty"`
+	Weight   int    `json:"weight"`
 	// Share of new clients, from 0 to 1, by the weights, the ramp and slow starts. It does
 	// not count that others take the share of a backend that is not up.
 	Share float64 `json:"share"`
@@ -209,7 +211,7 @@ func (l *live) status(start, now time.Time) SplitStatus {
 	}
 	for i := range l.backends {
 		b := BackendStatus{
-			Name: l.split.Backends[i].Name, Weight: l.split.Backends[i].Weight, Share: healthy.Shares[i], Kept: healthy.Kept.Has(i), Probe: l.watches.condition(i),
+			Name: l.split.Backends[i].Name, Upstream: l.backends[i].Upstream, Weight: l.split.Backends[i].Weight, Share: healthy.Shares[i], Kept: healthy.Kept.Has(i), Probe: l.watches.condition(i),
 			Ejections: l.tally.backends[i].ejections.Load(), Requests: map[split.Reason]uint64{}, Recent: recent[i],
 		}
 		b.EjectedUntil, b.Missing = state.Ejected[b.Name], l.state.Missing().Has(i)

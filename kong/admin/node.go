@@ -95,6 +95,16 @@ func (c *Client) Schema(ctx context.Context, plugin string) (json.RawMessage, er
 // Rows returns all rows of a plugin.
 func (c *Client) Rows(ctx context.Context, plugin string) ([]Row, error) { return c.rows(ctx, plugin) }
 
+// Route is a route, as far as it says which split of a split file is its own.
+type Route struct {
+	ID      string     `json:"id"`
+	Name    string     `json:"name"`
+	Service *reference `json:"service"`
+}
+
+// Routes returns all routes.
+func (c *Client) Routes(ctx context.Context) ([]Route, error) { return pages[Route](ctx, c, "routes") }
+
 // Health is the health of one target of an Upstream: HEALTHY, UNHEALTHY, DNS_ERROR or
 // HEALTHCHECKS_OFF.
 type Health struct {

@@ -100,38 +100,10 @@ func names(rows []Row) string {
 	return strings.Join(all, ", ")
 }
 
-// maxPages is how many pages of rows, of up to 1000 each, are read.
-const maxPages = 1000
-
 // rows returns all rows of a plugin.
-func (c *Client) rows(ctx context.Context, plugin string) (all []Row, err error) {
-	seen := map[string]bool{}
-	for next := "/plugins?size=1000"; next != ""; {
-		switch {
-		case seen[next]:
-			return nil, fmt.Errorf("the pages of plugins have no end: %q comes again as the next one; is there a proxy or a cache before the Admin API?", next)
-		case len(seen) == maxPages:
-			return nil, fmt.Errorf("there are more than %d pages of plugins, the most that are read", maxPages)
-		}
-		seen[next] = true
-		var page struct {
-			Data []Row
-			Next string
-		}
-		if err := c.do(ctx, http.MethodGet, next, nil, &page); err != nil {
-			return nil, err
-		}
-		for _, row := range page.Data {
-			if row.Name == plugin {
-				all = append(all, row)
-			}
-		}
-		if page.Next != "" && page.Next[0] != '/' { // it would be part of the address, and the token would go there
-			return nil, fmt.Errorf("the next page of plugins is %q, which is no path of the Admin API's", page.Next)
-		}
-		next = page.Next
-	}
-	return all, nil
+func (c *Client) rows(ctx context.Context, plugin string) ([]Row, error) {
+	all, err := pages[Row](ctx, c, "plugins")
+	return slices.DeleteFunc(all, func(r Row) bool { return r.Name != plugin }), err
 }
 
 // Patch changes keys of a row's config, and returns the row as it is then. Kong merges

@@ -1,14 +1,13 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"kong-traffic-split/kong/admin"
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/status"
 )
@@ -50,12 +49,12 @@ func reports(f *facts) string {
 	return ""
 }
 
-func both(f *facts) string {
-	if lacks := kong(f); lacks != "" {
-		return lacks
-	}
-	return reports(f)
+// both needs what two others need.
+func both(one, other func(*facts) string) func(*facts) string {
+	return func(f *facts) string { return cmp.Or(one(f), other(f)) }
 }
+
+var rowsAndReports = both(rows, reports)
 
 type report = func(severity Severity, fix, format string, args ...any)
 
@@ -75,13 +74,15 @@ var checks = []check{
 		}
 		return ""
 	}, checkServer},
-	{"version", both, checkVersion},
-	{"schema", both, checkSchema},
+	{"version", kong, checkVersion},
+	{"schema", both(kong, reports), checkSchema},
 	{"start_cmd", kong, checkStartCommand},
 	{"log_level", kong, checkLogLevel},
 	{"rows", rows, checkRows},
 	{"upstreams", rows, checkUpstreams},
+	{"splits", rowsAndReports, checkSplits},
 	{"outcomes", reports, checkOutcomes},
+	{"guards", rowsAndReports, checkGuards},
 	{"status", reports, checkStatus},
 	{"pool", kong, checkPool},
 	{"router_flavor", kong, checkRouter},
@@ -145,6 +146,11 @@ func checkServer(f *facts, found report) {
 			found(Error, "look that the server runs, with -status-listen, and read its log; while it is away, Kong answers the requests of its routes with 500", "the plugin server at %s does not answer: %v", s.address, s.err)
 		}
 	}
+	for address, r := range f.others {
+		if r.Version != f.Version {
+			found(Warning, "use the splitctl of the server's version", "the server at %s is of version %s, and splitctl of version %s", address, r.Version, f.Version)
+		}
+	}
 }
 
 // others returns the servers that answer, with their reports.
@@ -160,17 +166,14 @@ func checkVersion(f *facts, found report) {
 	if major, _, _ := strings.Cut(f.kong.node.Version, "."); major != "3" {
 		found(Error, "take Kong 3, or for Kong 2.x the plugin of docs/kong-2.md", "Kong is of version %s; the plugin server serves Kong 3", f.kong.node.Version)
 	}
+}
+
+func checkSchema(f *facts, found report) {
 	for address, r := range f.others {
 		if known, ok := f.kong.node.Plugins.Available[f.Plugin]; ok && known.Version != r.Version {
 			found(Warning, "have Kong read the server's own dump: look what query_cmd reads, then kong reload", "Kong has read a dump of version %s, and the server at %s is of version %s", known.Version, address, r.Version)
 		}
-		if r.Version != f.Version {
-			found(Warning, "use the splitctl of the server's version", "the server at %s is of version %s, and splitctl of version %s", address, r.Version, f.Version)
-		}
 	}
-}
-
-func checkSchema(f *facts, found report) {
 	if f.kong.schema == nil {
 		return // Kong does not know the plugin
 	}
@@ -232,50 +235,24 @@ func checkRows(f *facts, found report) {
 	}
 }
 
-func checkUpstreams(f *facts, found report) {
-	named := f.kong.named()
-	for _, name := range slices.Sorted(maps.Keys(named)) {
-		by := strings.Join(named[name], ", ")
-		targets, known := f.kong.upstreams[name]
-		switch {
-		case !known:
-			found(Warning, "ask Kong: GET /upstreams/"+name+"/health", "the health of the Upstream %s, which %s names, is not known: %v", name, by, f.kong.unknown[name])
-		case targets == nil:
-			found(Error, "create the Upstream with its targets, or write its name as it is; until then its share is what on_unavailable says, 500 by default", "there is no Upstream %s, which %s names", name, by)
-		case !slices.ContainsFunc(targets, usable):
-			found(Error, "look at its targets: GET /upstreams/"+name+"/health", "the Upstream %s, which %s names, has no target that is healthy: Kong answers its share with 503", name, by)
-		}
-	}
-	for _, r := range f.others {
-		for _, s := range r.Splits {
-			for _, b := range s.Backends {
-				if b.Missing && s.ID == "" { // a row's are known from Kong
-					found(Error, "create the Upstream with its targets, or write its name in the split file as it is", "Kong has no Upstream for the backend %s of the split %s", b.Name, s.Split)
-				}
-			}
-		}
-	}
-}
-
-// usable reports whether a target gets requests.
-func usable(h admin.Health) bool {
-	return h.Weight > 0 && (h.Health == "HEALTHY" || h.Health == "HEALTHCHECKS_OFF")
-}
+// giveOutcomes is how Kong comes to tell the server what becomes of requests.
+const giveOutcomes = "start the server with -outcomes, and let Kong read a dump that was made so: where Kong starts the server, add -outcomes to query_cmd too; beside Kong, look that query_cmd reads this server's -info-file; then kong reload"
 
 func checkOutcomes(f *facts, found report) {
-	const fix = "start the server with -outcomes, and let Kong read a dump that was made so: where Kong starts the server, add -outcomes to query_cmd too; beside Kong, look that query_cmd reads this server's -info-file; then kong reload"
 	for address, r := range f.others {
 		for _, s := range r.Splits {
 			if !s.OutcomesMissing.IsZero() {
-				found(Error, fix, "%s: Kong tells the server at %s no outcomes since %s, so that guards, passive health checks and comparisons with shadows do not work", s.Split, address, s.OutcomesMissing.UTC().Format(time.RFC3339))
+				found(Error, giveOutcomes, "%s: Kong tells the server at %s no outcomes since %s, so that guards, passive health checks and comparisons with shadows do not work", s.Split, address, s.OutcomesMissing.UTC().Format(time.RFC3339))
 			}
 		}
-		if r.Outcomes || f.kong == nil {
-			continue
-		}
+	}
+}
+
+func checkGuards(f *facts, found report) {
+	for address, r := range f.others {
 		for _, row := range f.kong.rows {
-			if row.config != nil && decode(row.Config, config.WithoutOutcomes) == nil {
-				found(Error, fix, "the row %s has a guard or passive health checks, which need the outcomes of requests, and the server at %s was started without -outcomes", row.name(), address)
+			if !r.Outcomes && row.config != nil && decode(row.Config, config.WithoutOutcomes) == nil {
+				found(Error, giveOutcomes, "the row %s has a guard or passive health checks, which need the outcomes of requests, and the server at %s was started without -outcomes", row.name(), address)
 			}
 		}
 	}

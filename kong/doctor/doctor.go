@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"kong-traffic-split/kong/admin"
 	"kong-traffic-split/plugin/config"
@@ -68,7 +69,7 @@ type Options struct {
 func Examine(ctx context.Context, o Options) *Diagnosis {
 	f := gather(ctx, o)
 	if o.Send != nil {
-		f.sent = o.Send.run(ctx, f)
+		f.sent = o.Send.run(ctx, f, answerTime, patience)
 		f.renew()
 	}
 	return f.diagnose()
@@ -97,8 +98,9 @@ type kongFacts struct {
 	schema      json.RawMessage
 	rows        []row
 	rowsErr     error
+	routes      []admin.Route             // asked for only where a row has no backends of its own
 	lua         []string                  // plugins with Lua of their own that have rows
-	upstreams   map[string][]admin.Health // that the rows name; nil: Kong has no such Upstream
+	upstreams   map[string][]admin.Health // that splits name; nil: Kong has no such Upstream
 	unknown     map[string]error          // whose health Kong does not say
 	lacks       map[string]error          // what Kong has not answered for a check, by its name
 }
@@ -117,7 +119,12 @@ const (
 	rootTogether = 8
 )
 
+// gatherTime is how long Kong and the servers may take for all that they are asked.
+const gatherTime = 2 * time.Minute
+
 func gather(ctx context.Context, o Options) *facts {
+	ctx, cancel := context.WithTimeout(ctx, gatherTime)
+	defer cancel()
 	f := &facts{Options: o, servers: make([]server, len(o.Status))}
 	var asking sync.WaitGroup
 	for i, address := range o.Status {
@@ -131,6 +138,9 @@ func gather(ctx context.Context, o Options) *facts {
 		asking.Go(func() { f.kong.gather(ctx, o.Admin, o.Plugin) })
 	}
 	asking.Wait()
+	if f.kong != nil {
+		f.gatherUpstreams(ctx, o.Admin)
+	}
 	return f
 }
 
@@ -177,7 +187,11 @@ func (k *kongFacts) gather(ctx context.Context, client *admin.Client, plugin str
 			k.lua = append(k.lua, name)
 		}
 	}
-	k.gatherUpstreams(ctx, client)
+	if slices.ContainsFunc(k.rows, fromFile) {
+		if k.routes, err = client.Routes(ctx); err != nil {
+			k.lacks["splits"] = err
+		}
+	}
 }
 
 // gatherNode asks all workers what the node says of itself, one of which may fail.
@@ -208,37 +222,6 @@ func (k *kongFacts) gatherNode(ctx context.Context, client *admin.Client) {
 	if k.node == nil && k.err == nil {
 		k.err = k.failed
 	}
-}
-
-func (k *kongFacts) gatherUpstreams(ctx context.Context, client *admin.Client) {
-	k.upstreams, k.unknown = map[string][]admin.Health{}, map[string]error{}
-	for name := range k.named() {
-		health, err := client.UpstreamHealth(ctx, name)
-		switch {
-		case errors.Is(err, admin.ErrNoUpstream):
-			k.upstreams[name] = nil
-		case err != nil:
-			k.unknown[name] = err
-		default:
-			k.upstreams[name] = append([]admin.Health{}, health...)
-		}
-	}
-}
-
-// named returns the Upstreams that rows name, each with the rows.
-func (k *kongFacts) named() map[string][]string {
-	all := map[string][]string{}
-	for _, r := range k.rows {
-		if r.config == nil {
-			continue
-		}
-		for _, b := range r.config.Backends {
-			if b.Upstream != "" && !slices.Contains(all[b.Upstream], r.name()) {
-				all[b.Upstream] = append(all[b.Upstream], r.name())
-			}
-		}
-	}
-	return all
 }
 
 // decode returns the config of a row; nil: the plugin would not take it.

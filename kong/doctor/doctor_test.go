@@ -34,15 +34,31 @@ func sound(t *testing.T) *facts {
 		},
 		servers: []server{{address: "s:1", report: &status.Report{Version: "1.0", Outcomes: true, Schema: status.SchemaHash(config.KongSchema())}}},
 	}
-	f.kong.rows = []row{rowOf(t, `{"backends":[{"name":"a","service":true,"weight":2},{"name":"b","upstream":"up"}],
+	if err := json.Unmarshal([]byte(`[{"id":"r1","name":"sports","service":{"id":"s1"}},{"id":"r2","name":"news"},{"id":"r3"}]`), &f.kong.routes); err != nil {
+		t.Fatal(err)
+	}
+	f.servers[0].report.Splits = []plugin.SplitStatus{{Split: "news", Backends: []plugin.BackendStatus{{Name: "n", Upstream: "news"}}}}
+	f.kong.upstreams["news"] = f.kong.upstreams["up"]
+	f.kong.rows = []row{rowOn(t, `{"route":{"id":"r2"},"config":{}}`), rowOf(t, `{"backends":[{"name":"a","service":true,"weight":2},{"name":"b","upstream":"up"}],
 		"ramp":{"backend":"b","start":"2020-01-01T00:00:00Z","plan":[{"share":50}],"guard":{"max_error_ratio":0.1}}}`)}
-	f.sent = &sent{before: []*status.Report{counts(0, 0)}, after: []*status.Report{counts(200, 100)}, named: map[string]int{"a": 200, "b": 100}}
+	f.sent = &sent{requests: 300, before: []*status.Report{counts(0, 0)}, after: []*status.Report{counts(200, 100)}, named: map[string]int{"a": 200, "b": 100}}
 	return f
 }
 
 func rowOf(t *testing.T, text string) row {
 	t.Helper()
 	return row{admin.Row{ID: "1", InstanceName: "shop", Config: json.RawMessage(text)}, decode(json.RawMessage(text))}
+}
+
+// rowOn is a row with what it is on.
+func rowOn(t *testing.T, text string) row {
+	t.Helper()
+	r := row{Row: admin.Row{ID: "2"}}
+	if err := json.Unmarshal([]byte(text), &r.Row); err != nil {
+		t.Fatal(err)
+	}
+	r.config = decode(r.Config)
+	return r
 }
 
 // counts is a report of a smooth split 2 : 1 whose backends got so many by weight.
@@ -72,10 +88,10 @@ func TestChecks(t *testing.T) {
 		{"plugin", func(f *facts) { f.kong.node.Configuration.PluginServers[0].Name = "other" }, "warning: no plugin server of kong.conf is called traffic-split"},
 		{"server", func(f *facts) { f.servers = append(f.servers, server{address: "s:2", err: errors.New("refused")}) }, "error: the plugin server at s:2 does not answer: refused"},
 		{"version", func(f *facts) { f.kong.node.Version = "2.8.1" }, "error: Kong is of version 2.8.1; the plugin server serves Kong 3"},
-		{"version", func(f *facts) {
+		{"schema", func(f *facts) {
 			f.kong.node.Plugins.Available["traffic-split"] = admin.Available{Version: "0.9"}
 		}, "warning: Kong has read a dump of version 0.9, and the server at s:1 is of version 1.0"},
-		{"version", func(f *facts) { f.Version = "1.1" }, "warning: the server at s:1 is of version 1.0, and splitctl of version 1.1"},
+		{"server", func(f *facts) { f.Version = "1.1" }, "warning: the server at s:1 is of version 1.0, and splitctl of version 1.1"},
 		{"schema", func(f *facts) { f.servers[0].report.Schema = "other" }, "error: Kong checks configs by another schema (" + status.SchemaHash(config.KongSchema()) + ") than the one of the server at s:1 (other): it refuses new parameters, or lets wrong ones through"},
 		{"start_cmd", func(f *facts) { f.kong.failed = errors.New("Kong answers with 500") }, "error: GET / of the Admin API is answered with an error by some workers, which decK and the ingress controller ask for: Kong answers with 500. Kong 3.9.0 to 3.9.3 does so where it starts the plugin server itself; this is 3.9.3"},
 		{"start_cmd", func(f *facts) {
@@ -92,12 +108,17 @@ func TestChecks(t *testing.T) {
 		{"upstreams", func(f *facts) { f.kong.upstreams["up"] = f.kong.upstreams["up"][:1] }, "error: the Upstream up, which shop names, has no target that is healthy: Kong answers its share with 503"},
 		{"upstreams", func(f *facts) { f.kong.upstreams["up"] = []admin.Health{{Health: "HEALTHY"}} }, "error: the Upstream up, which shop names, has no target that is healthy: Kong answers its share with 503"},
 		{"upstreams", func(f *facts) {
-			f.kong.upstreams, f.kong.unknown = nil, map[string]error{"up": errors.New("refused")}
+			delete(f.kong.upstreams, "up")
+			f.kong.unknown = map[string]error{"up": errors.New("refused")}
 		}, "warning: the health of the Upstream up, which shop names, is not known: refused"},
-		{"upstreams", func(f *facts) {
-			f.servers[0].report.Splits = []plugin.SplitStatus{{Split: "news", Backends: []plugin.BackendStatus{{Name: "n", Missing: true}}}}
-		}, "error: Kong has no Upstream for the backend n of the split news"},
-		{"outcomes", func(f *facts) { f.servers[0].report.Outcomes = false }, "error: the row shop has a guard or passive health checks, which need the outcomes of requests, and the server at s:1 was started without -outcomes"},
+		{"splits", func(f *facts) { f.kong.rows = append(f.kong.rows, rowOf(t, `{"split":"sports"}`)) }, "error: the row shop takes the split sports from split files, and the server at s:1 has none of that name: requests pass without one"},
+		{"splits", func(f *facts) { f.kong.rows = append(f.kong.rows, rowOn(t, `{"route":{"id":"r1"},"config":{}}`)) }, "error: the row 2 takes the split sports from split files, and the server at s:1 has none of that name: each request gets a 500"},
+		{"splits", func(f *facts) { f.kong.rows = append(f.kong.rows, rowOn(t, `{"route":{"id":"r3"},"config":{}}`)) }, "error: the row 2 has no backends, and its route no name by which a split could be found: each request gets a 500"},
+		{"splits", func(f *facts) { f.kong.rows = append(f.kong.rows, rowOn(t, `{"service":{"id":"s1"},"config":{}}`)) }, "warning: the row 2 takes the split of each route's name from split files, and the server at s:1 has one for none of its routes: requests pass without one"},
+		{"splits", func(f *facts) {
+			f.kong.rows, f.kong.upstreams["news"] = append(f.kong.rows, rowOn(t, `{"config":{}}`)), nil
+		}, "error: there is no Upstream news, which the split news names"},
+		{"guards", func(f *facts) { f.servers[0].report.Outcomes = false }, "error: the row shop has a guard or passive health checks, which need the outcomes of requests, and the server at s:1 was started without -outcomes"},
 		{"outcomes", func(f *facts) {
 			f.servers[0].report.Splits = []plugin.SplitStatus{{Split: "shop", OutcomesMissing: since}}
 			f.servers[0].report.Wrong = []string{"shop: Kong tells no outcomes since then"}
@@ -106,9 +127,9 @@ func TestChecks(t *testing.T) {
 		{"pool", func(f *facts) { f.kong.connections = 61 }, "warning: Kong has 61 connections of clients and keeps at most 30 connections to the plugin server a worker, of which there are 2: under this load it opens new ones for each request"},
 		{"router_flavor", func(f *facts) { f.kong.node.Configuration.RouterFlavor = "traditional" }, "warning: router_flavor is traditional, by which no output of splitctl convert was tried; routes may be matched in another order"},
 		{"untrusted_lua", func(f *facts) { f.kong.node.Configuration.UntrustedLua = "off" }, "error: untrusted_lua is off, and there are rows of post-function: Kong takes no such row any more, and does not run what it has"},
-		{"send", func(f *facts) { f.sent.err = errors.New("interrupted") }, "error: not all requests were sent: interrupted"},
+		{"send", func(f *facts) { f.sent.err = errors.New("interrupted") }, "error: only 300 of 300 requests were sent: interrupted"},
 		{"send", func(f *facts) {
-			f.sent = &sent{answers: map[string]int{"404": 300}, example: map[string]string{"404": "no Route matched with those values"}}
+			f.sent = &sent{requests: 300, answers: map[string]int{"404": 300}, example: map[string]string{"404": "no Route matched with those values"}}
 		}, "error: 300 of 300 requests got 404: no Route matched with those values"},
 		{"send", func(f *facts) { f.sent.after[0] = counts(202, 98); f.sent.named = nil }, "error: a got 202 of 300 requests of the split shop, and is due 200.00: that is off by more than the 2 that its algorithm allows"},
 		{"send", func(f *facts) { f.sent.named["a"], f.sent.named["b"] = 199, 101; f.sent.header = "X-Backend" }, "error: 199 answers name a in X-Backend, which was chosen for 200 requests"},
@@ -117,10 +138,10 @@ func TestChecks(t *testing.T) {
 		{"send", func(f *facts) { f.sent.after[0].Splits[0].Unavailable = 5 }, "error: 5 requests of the split shop could be taken by no backend"},
 		{"send", func(f *facts) { f.sent.after = f.sent.before }, "error: the shares cannot be compared: no split of the servers has got as many requests in this time: is the route of the path one with the plugin, and is the server of --status the one that this Kong asks?"},
 		{"send", func(f *facts) { f.Send.Split = "shoop" }, `error: the shares cannot be compared: no server has a split "shoop"`},
-		{"send", func(f *facts) { f.sent.before, f.sent.after = nil, nil }, "error: a answered 200 of 300 requests, and is due 150.00"},
+		{"send", func(f *facts) { f.sent.before, f.sent.after, f.kong.rows = nil, nil, f.kong.rows[1:] }, "error: a answered 200 of 300 requests, and is due 150.00"},
 		{"send", func(f *facts) { f.sent.before, f.sent.after, f.sent.named = nil, nil, nil }, "warning: which backend got the requests is not known"},
 		{"send", func(f *facts) {
-			f.sent.before, f.sent.after, f.kong.rows = nil, nil, append(f.kong.rows, f.kong.rows...)
+			f.sent.before, f.sent.after = nil, nil
 		}, "warning: Kong has several rows, so that the shares are not compared"},
 		{"send", func(f *facts) {
 			for _, b := range f.sent.after[0].Splits[0].Backends {

@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"kong-traffic-split/plugin"
-	"kong-traffic-split/plugin/split"
 	"kong-traffic-split/plugin/status"
 )
 
@@ -29,29 +26,32 @@ type Send struct {
 
 // sent is what has become of requests.
 type sent struct {
-	err     error             // why they could not be sent
-	answers map[string]int    // by status, those that are no success, and by error
-	example map[string]string // a message of each of them
-	named   map[string]int    // by the backend that the answer's header names
-	header  string
-	before  []*status.Report
-	after   []*status.Report
-	shares  []Share // what weights have decided, once that is compared
+	requests int               // that were sent
+	err      error             // why not all of them were sent
+	answers  map[string]int    // by status, those that are no success, and by error
+	example  map[string]string // a message of each of them
+	named    map[string]int    // by the backend that the answer's header names
+	header   string
+	before   []*status.Report
+	after    []*status.Report
+	shares   []Share // what weights have decided, once that is compared
 }
 
 // sendTogether is how many requests are sent at the same time, and answerTime how long one
-// may take.
+// may take. After one that has failed and taken patience or longer, no more are sent: each of
+// them would take as long.
 const (
 	sendTogether = 8
 	answerTime   = 60 * time.Second
+	patience     = 10 * time.Second
 )
 
-func (s *Send) run(ctx context.Context, f *facts) *sent {
+func (s *Send) run(ctx context.Context, f *facts, answerTime, patience time.Duration) *sent {
 	out := &sent{answers: map[string]int{}, example: map[string]string{}, named: map[string]int{}, header: s.header(f)}
 	out.before = fetch(ctx, f)
 	var lock sync.Mutex
 	var sending sync.WaitGroup
-	next := make(chan struct{})
+	next, slow := make(chan struct{}), make(chan struct{}, sendTogether)
 	client := &http.Client{
 		Timeout:       answerTime,
 		Transport:     &http.Transport{MaxIdleConnsPerHost: sendTogether},
@@ -61,8 +61,10 @@ func (s *Send) run(ctx context.Context, f *facts) *sent {
 	for range min(sendTogether, s.Requests) {
 		sending.Go(func() {
 			for range next {
+				begun := time.Now()
 				name, wrong, example := s.one(ctx, client, out.header)
 				lock.Lock()
+				out.requests++
 				if wrong != "" {
 					out.answers[wrong]++
 					out.example[wrong] = example
@@ -71,19 +73,27 @@ func (s *Send) run(ctx context.Context, f *facts) *sent {
 					out.named[name]++
 				}
 				lock.Unlock()
+				if wrong != "" && time.Since(begun) >= patience {
+					slow <- struct{}{}
+					return
+				}
 			}
 		})
 	}
 	for range s.Requests {
-		if ctx.Err() != nil {
+		select {
+		case next <- struct{}{}:
+			continue
+		case <-slow:
+			out.err = fmt.Errorf("one has failed after %v or more, and each of the others might take as long", patience)
+		case <-ctx.Done():
 			out.err = context.Cause(ctx)
-			break
 		}
-		next <- struct{}{}
+		break
 	}
 	close(next)
 	sending.Wait()
-	out.after = out.counted(ctx, f, s.Requests)
+	out.after = out.counted(ctx, f, out.requests)
 	return out
 }
 
@@ -153,139 +163,4 @@ func (s *Send) header(f *facts) string {
 		header = r.config.ResponseHeader
 	}
 	return header
-}
-
-// fetch returns the reports of the servers in their order, nil for one that does not answer;
-// none if there is no report at all.
-func fetch(ctx context.Context, f *facts) []*status.Report {
-	var all []*status.Report
-	some := false
-	for address := range f.others {
-		r, err := status.Fetch(ctx, address)
-		if err != nil {
-			r = nil
-		}
-		all, some = append(all, r), some || r != nil
-	}
-	if !some {
-		return nil
-	}
-	return all
-}
-
-const (
-	// countTime is how long to wait until servers have counted what was sent, and askAgain
-	// when to ask them again: they make a report a few times a second.
-	countTime = 5 * time.Second
-	askAgain  = 250 * time.Millisecond
-)
-
-// counted returns the reports that have all requests of a split, or the last ones.
-func (s *sent) counted(ctx context.Context, f *facts, requests int) []*status.Report {
-	ctx, cancel := context.WithTimeout(ctx, countTime)
-	defer cancel()
-	for {
-		reports := fetch(ctx, f)
-		for _, d := range deltas(s.before, reports) {
-			if d.total >= requests {
-				return reports
-			}
-		}
-		if len(reports) == 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return reports
-		case <-time.After(askAgain):
-		}
-	}
-}
-
-// delta is what a split's backends got between two reports of all servers.
-type delta struct {
-	split          plugin.SplitStatus // as it is at the end
-	total          int
-	byWeight       map[string]int // by the backend
-	all            map[string]int // likewise, whatever decided
-	changed        bool           // it has another revision or other shares than at the beginning
-	unavailable    int
-	unableBackends []string
-	servers        int
-}
-
-// deltas returns that of each split, by its name.
-func deltas(before, after []*status.Report) map[string]*delta {
-	out := map[string]*delta{}
-	for i, r := range after {
-		if r == nil {
-			continue
-		}
-		for _, s := range r.Splits {
-			was := plugin.SplitStatus{}
-			if i < len(before) && before[i] != nil {
-				for _, other := range before[i].Splits {
-					if other.Split == s.Split || s.ID != "" && other.ID == s.ID {
-						was = other
-					}
-				}
-			}
-			d := out[s.Split]
-			if d == nil {
-				d = &delta{split: s, byWeight: map[string]int{}, all: map[string]int{}}
-				out[s.Split] = d
-			}
-			d.add(was, s)
-		}
-	}
-	return out
-}
-
-func (d *delta) add(was, is plugin.SplitStatus) {
-	d.servers++
-	d.unavailable += int(is.Unavailable - was.Unavailable)
-	d.changed = d.changed || was.Revision != "" && was.Revision != is.Revision || is.Revision != d.split.Revision
-	for i, b := range is.Backends {
-		before := plugin.BackendStatus{}
-		if i < len(was.Backends) && was.Backends[i].Name == b.Name {
-			before = was.Backends[i]
-			d.changed = d.changed || before.Share != b.Share
-		}
-		if b.Missing || b.Up != nil && !*b.Up {
-			d.unableBackends = append(d.unableBackends, b.Name)
-		}
-		for reason, n := range b.Requests {
-			if reason == split.ByRetry { // it was decided for another backend
-				continue
-			}
-			grown := int(n - before.Requests[reason])
-			d.total += grown
-			d.all[b.Name] += grown
-			if reason == split.ByWeight {
-				d.byWeight[b.Name] += grown
-			}
-		}
-	}
-}
-
-// chosen returns the split that got the requests.
-func (s *Send) chosen(all map[string]*delta) (*delta, error) {
-	var found []*delta
-	var names []string
-	for name, d := range all {
-		if s.Split != "" && s.Split != name && s.Split != d.split.ID || s.Split == "" && d.total+d.unavailable < s.Requests {
-			continue
-		}
-		found = append(found, d)
-		names = append(names, name)
-	}
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) == 0 && s.Split != "":
-		return nil, fmt.Errorf("no server has a split %q", s.Split)
-	case len(found) == 0:
-		return nil, errors.New("no split of the servers has got as many requests in this time: is the route of the path one with the plugin, and is the server of --status the one that this Kong asks?")
-	}
-	return nil, fmt.Errorf("%d splits got requests meanwhile: say which one is meant by --split; there are %s", len(found), strings.Join(names, ", "))
 }

@@ -20,7 +20,7 @@ type Share struct {
 func checkSent(f *facts, found report) {
 	s := f.sent
 	if s.err != nil {
-		found(Error, "send them again", "not all requests were sent: %v", s.err)
+		found(Error, "look at what follows, then send them again", "only %d of %d requests were sent: %v", s.requests, f.Send.Requests, s.err)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(s.answers)) {
 		fix := "Kong's error log and the server's log say why"
@@ -30,13 +30,13 @@ func checkSent(f *facts, found report) {
 		case kind == "no answer":
 			fix = "look that Kong's proxy_listen has the address of --proxy"
 		}
-		found(Error, fix, "%d of %d requests got %s: %s", s.answers[kind], f.Send.Requests, kind, s.example[kind])
+		found(Error, fix, "%d of %d requests got %s: %s", s.answers[kind], s.requests, kind, s.example[kind])
 	}
 	failed := 0
 	for _, n := range s.answers {
 		failed += n
 	}
-	if failed == f.Send.Requests {
+	if failed == s.requests {
 		return // that comes first
 	}
 	if f.Send.Header != "" && len(s.named) == 0 {
@@ -54,7 +54,7 @@ func checkSent(f *facts, found report) {
 // checkCounted compares what the servers have counted with the shares, and with what the
 // answers say.
 func (f *facts) checkCounted(found report) {
-	d, err := f.Send.chosen(deltas(f.sent.before, f.sent.after))
+	d, err := f.Send.chosen(deltas(f.sent.before, f.sent.after), f.sent.requests)
 	if err != nil {
 		found(Error, "give --split, --path and --host, and the --status of this Kong's server", "the shares cannot be compared: %v", err)
 		return
@@ -83,7 +83,7 @@ func (f *facts) checkCounted(found report) {
 			}
 		}
 	}
-	if len(f.sent.named) == 0 || d.total != f.Send.Requests {
+	if len(f.sent.named) == 0 || d.total != f.sent.requests {
 		return // others' requests are among them
 	}
 	for _, b := range d.split.Backends {
