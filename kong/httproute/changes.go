@@ -110,10 +110,6 @@ func (c *converter) changes(d *document, filters []gateway.HTTPRouteFilter, owne
 				out.hostname = string(*h)
 			}
 			out.path = f.URLRewrite.Path
-			if ofBackend && out.path != nil && out.path.Type == gateway.FullPathHTTPPathModifier {
-				d.leave(at.fields("urlRewrite", "path"), "a single backend cannot have its whole path replaced: put the filter into the rule, or replace a prefix")
-				out.path, out.broken = nil, true
-			}
 		case gateway.HTTPRouteFilterRequestRedirect:
 			if ofBackend {
 				d.leave(at.field("requestRedirect"), "a redirect cannot be a single backend's: it stands in place of all of them, in the rule")
@@ -124,10 +120,6 @@ func (c *converter) changes(d *document, filters []gateway.HTTPRouteFilter, owne
 		case gateway.HTTPRouteFilterExtensionRef:
 			c.extension(d, f.ExtensionRef, at.field("extensionRef"), ofBackend, &out)
 		case gateway.HTTPRouteFilterRequestMirror:
-			if ofBackend {
-				d.leave(at.field("requestMirror"), "a single backend's requests cannot be copied; in the rule's own filters, those of all of its backends can")
-				continue
-			}
 			out.mirrors = append(out.mirrors, mirror{at.field("requestMirror"), f.RequestMirror})
 		case gateway.HTTPRouteFilterCORS:
 			d.leave(at.field("cors"), "cannot be converted: use Kong's plugin cors, by a KongPlugin that the annotation konghq.com/plugins names")

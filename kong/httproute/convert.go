@@ -94,7 +94,7 @@ func (c *converter) plans() []*plan {
 				for _, group := range attached.hosts {
 					for _, hostnames := range byClass(group.hostnames) {
 						e := &entry{rule: rule, match: &rule.matches[i], hostnames: hostnames, protocols: protocols(group.protocols, r.grpc)}
-						e.name, e.all = rule.name()+"."+strconv.Itoa(i), p.stripAll
+						e.name = rule.name() + "." + strconv.Itoa(i)
 						p.entries = append(p.entries, e)
 					}
 				}

@@ -75,7 +75,7 @@ func either(predicates []string) []string {
 }
 
 // paths are predicates of the path, of which one has to hold. A prefix is one by whole
-// elements. Where the whole path is stripped, the whole of it has to match.
+// elements.
 func (e *entry) paths() []string {
 	m := e.match
 	path := declarative.NormalizePath(m.path)
@@ -84,13 +84,7 @@ func (e *entry) paths() []string {
 	case m.pathType == gateway.PathMatchExact:
 		return []string{"http.path == " + literal(path)}
 	case m.pathType == gateway.PathMatchRegularExpression:
-		pattern := "^(?:" + strings.TrimPrefix(m.path, "^") + ")"
-		if e.all {
-			pattern += ".*"
-		}
-		return []string{"http.path ~ " + literal(pattern)}
-	case e.all:
-		return []string{"http.path ~ " + literal("^"+regexp.QuoteMeta(prefix)+"(?:/.*)?$")}
+		return []string{"http.path ~ " + literal("^(?:"+strings.TrimPrefix(m.path, "^")+")")}
 	case prefix == "":
 		return []string{`http.path ^= "/"`}
 	}

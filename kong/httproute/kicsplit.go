@@ -56,7 +56,10 @@ func (c *converter) kicBackend(p *plan, b *backend) object {
 	if b.protocol == "https" { // the Service's is http
 		o.put("protocol", b.protocol)
 	}
-	if b.changes.path != nil {
+	switch {
+	case b.whole != "":
+		o.put("replace_path", b.whole)
+	case b.changes.path != nil:
 		strips, _ := strconv.ParseBool(p.rule.route.annotations["konghq.com/strip-path"])
 		switch {
 		case strips:

@@ -3,13 +3,9 @@ package httproute
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"slices"
 	"time"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
-
-	"kong-traffic-split/kong/companion"
 )
 
 const pluginName = "traffic-split"
@@ -169,97 +165,6 @@ func (c *converter) answering(p *plan, flavor string) (routes []object) {
 	return routes
 }
 
-// rows are the rows of plugins other than ours: those that the rule needs, and the
-// KongPlugins that it names.
-func (c *converter) rows(p *plan, needed ...object) (rows []object) {
-	if r := p.changes.response; !r.empty() && p.changes.redirect == nil && p.answer == 0 {
-		needed = append(needed, object{{"name", "response-transformer"}, {"config", responseTransformer(r)}})
-	}
-	lacksCompanion := p.needsCompanion() && p.answer == 0
-	rows = needed
-	for _, plugin := range slices.Concat(p.changes.plugins, p.annotations) {
-		if plugin.name == pluginName || plugin.name == "" {
-			continue
-		}
-		if plugin.name == companion.Plugin && lacksCompanion {
-			lacksCompanion = false
-			row, err := companionRow(plugin)
-			if err != nil {
-				plugin.doc.leave((*trail)(nil).field("config"), "%v", err)
-			}
-			rows = append(rows, row)
-			continue
-		}
-		if slices.ContainsFunc(rows, func(row object) bool { return row[0].value == plugin.name }) {
-			p.rule.route.doc.leave(p.namedAt(plugin), "the plugin %s is there already, by a filter or another KongPlugin; Kong has one of each in a place", plugin.name)
-			continue
-		}
-		row := object{{"name", plugin.name}}
-		if plugin.config != nil {
-			row.put("config", json.RawMessage(jsonOf(plugin.config)))
-		}
-		rows = append(rows, row)
-	}
-	if lacksCompanion {
-		row, _ := companionRow(nil) // which has nothing wrong
-		rows = append(rows, row)
-	}
-	return rows
-}
-
-// retried reports whether a KongPlugin of ours asks for retries.
-func (p *plan) retried() bool { return p.ownFrom["retry"] != nil }
-
-// needsCompanion reports whether the split takes the companion: for retries, or for response
-// headers of a single backend that are set or removed.
-func (p *plan) needsCompanion() bool {
-	return p.retried() || slices.ContainsFunc(p.backends, func(b backend) bool { return len(b.changes.response.set)+len(b.changes.response.remove) > 0 })
-}
-
-// companionRow is the row of post-function that a split takes, with the functions of a
-// KongPlugin of the same name in front; nil: there is none.
-func companionRow(plugin *kongPlugin) (object, error) {
-	config := map[string][]string{}
-	if plugin != nil && plugin.config != nil {
-		if json.Unmarshal([]byte(jsonOf(plugin.config)), &config) != nil {
-			return nil, errors.New("is not a list of functions for each phase: the companion goes behind those")
-		}
-	}
-	for _, f := range companion.Functions() {
-		config[f.Phase] = append(config[f.Phase], f.Text)
-	}
-	text, _ := json.Marshal(config) // of strings, and of what was JSON
-	return object{{"name", companion.Plugin}, {"config", json.RawMessage(text)}}, nil
-}
-
-// namedAt is where a rule names a KongPlugin.
-func (p *plan) namedAt(plugin *kongPlugin) *trail {
-	if slices.Contains(p.changes.plugins, plugin) {
-		return p.changes.at[gateway.HTTPRouteFilterExtensionRef]
-	}
-	return (*trail)(nil).fields("metadata", "annotations", "konghq.com/plugins")
-}
-
-// responseTransformer is the config of Kong's plugin for response headers. It removes,
-// replaces what is there, adds what is not, and appends, in this order.
-func responseTransformer(h headers) (config object) {
-	pairs := func(all []header) (out []string) {
-		for _, one := range all {
-			out = append(out, one.name+":"+one.value)
-		}
-		return out
-	}
-	for _, part := range []struct {
-		key    string
-		values []string
-	}{{"remove", h.remove}, {"replace", pairs(h.set)}, {"add", pairs(h.set)}, {"append", pairs(h.add)}} {
-		if len(part.values) > 0 {
-			config.put(part.key, object{{"headers", part.values}})
-		}
-	}
-	return config
-}
-
 // split is the config of a split.
 func (c *converter) split(p *plan) object {
 	var backends []object
@@ -289,7 +194,7 @@ func (c *converter) backend(p *plan, i int) object {
 		o.put("upstream", "missing."+b.target.service.namespace+"."+b.target.service.name)
 		o.put("weight", b.weight)
 		return o
-	case i == p.service && b.path == "" && hostname == "" && !p.retried():
+	case i == p.service && !b.rewritten() && hostname == "" && !p.retried():
 		o.put("service", true)
 	default:
 		o.put("host", b.host)
@@ -298,6 +203,7 @@ func (c *converter) backend(p *plan, i int) object {
 			o.put("protocol", b.protocol)
 		}
 		o.putSome("path", b.path)
+		o.putSome("replace_path", b.whole)
 		o.putSome("host_header", hostname)
 	}
 	o.put("weight", b.weight)
@@ -347,30 +253,5 @@ func (c *converter) session(p *plan) (o object) {
 		}
 	}
 	o.put("secret", c.options.SessionSecret)
-	return o
-}
-
-// ownPluginConfig is what KongPlugins of ours say beside the backends.
-func (c *converter) ownPluginConfig(p *plan) (o object) {
-	p.ownFrom = map[string]*kongPlugin{}
-	for _, plugin := range slices.Concat(p.changes.plugins, p.annotations) {
-		if plugin.name != pluginName || plugin.config == nil {
-			continue
-		}
-		for i := 0; i+1 < len(plugin.config.Content); i += 2 {
-			key, value := plugin.config.Content[i].Value, plugin.config.Content[i+1]
-			switch {
-			case slices.Contains([]string{"backends", "split"}, key):
-				plugin.doc.leave((*trail)(nil).fields("config", key), "the backends are those of the route, here")
-			case key == "session" && p.rule.session != nil:
-				plugin.doc.leave((*trail)(nil).fields("config", key), "the route has a sessionPersistence")
-			case key == "mirror" && len(p.changes.mirrors) > 0:
-				plugin.doc.leave((*trail)(nil).fields("config", key), "the rule has a RequestMirror")
-			case p.ownFrom[key] == nil:
-				p.ownFrom[key] = plugin
-				o.put(key, json.RawMessage(jsonOf(value)))
-			}
-		}
-	}
 	return o
 }

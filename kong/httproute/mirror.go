@@ -2,6 +2,7 @@ package httproute
 
 import (
 	"math"
+	"reflect"
 	"slices"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
@@ -18,29 +19,63 @@ type mirrorTo struct {
 	mirror
 	target
 	percent float64
+	sources []*backend // whose requests are copied, all with the same filters; nil: those of all backends
 }
 
 // mirrors finds out where the copies of a rule's requests go.
 func (c *converter) mirrors(p *plan) {
-	d := p.rule.route.doc
 	for _, m := range p.changes.mirrors {
-		switch {
-		case c.options.To == KIC:
-			d.leave(m.at, "Kong's ingress controller refuses a route with it: take mirror of a KongPlugin of %s", pluginName)
-			continue
-		case p.rule.route.grpc:
-			d.leave(m.at, "calls of gRPC cannot be copied")
-			continue
-		case slices.ContainsFunc(p.backends, func(b backend) bool { return b.path != "" }):
-			d.leave(m.at, "cannot stand beside backends of which one has its prefix replaced: Kong does not tell the copies' path then")
-			continue
-		}
-		ref := gateway.BackendRef{BackendObjectReference: m.filter.BackendRef}
-		t := c.resolve(p.rule, &backendRef{at: m.at.field("backendRef"), ref: ref})
-		if !t.missing {
-			p.mirrors = append(p.mirrors, mirrorTo{m, t, percentOf(d, m)})
+		c.mirror(p, m, nil)
+	}
+	for i := range p.backends {
+		for _, m := range p.backends[i].changes.mirrors {
+			c.mirror(p, m, &p.backends[i])
 		}
 	}
+}
+
+// mirror finds out where the copies of a backend's requests go; nil: of all of them.
+func (c *converter) mirror(p *plan, m mirror, source *backend) {
+	d := p.rule.route.doc
+	switch {
+	case c.options.To == KIC:
+		d.leave(m.at, "Kong's ingress controller refuses a route with it: take mirror of a KongPlugin of %s", pluginName)
+		return
+	case p.rule.route.grpc:
+		d.leave(m.at, "calls of gRPC cannot be copied")
+		return
+	case slices.ContainsFunc(p.backends, func(b backend) bool { return b.path != "" }):
+		d.leave(m.at, "cannot stand beside backends of which one has its prefix replaced: Kong does not tell the copies' path then")
+		return
+	case source != nil && source.whole != "":
+		d.leave(m.at, "cannot stand beside another path of the same backend: copies have that of the rule")
+		return
+	}
+	ref := gateway.BackendRef{BackendObjectReference: m.filter.BackendRef}
+	t := c.resolve(p.rule, &backendRef{at: m.at.field("backendRef"), ref: ref})
+	if t.missing {
+		return
+	}
+	to := mirrorTo{mirror: m, target: t, percent: percentOf(d, m)}
+	if source != nil {
+		for i := range p.mirrors {
+			if other := &p.mirrors[i]; other.equal(&to, source) {
+				other.sources = append(other.sources, source)
+				return
+			}
+		}
+		to.sources = []*backend{source}
+	}
+	p.mirrors = append(p.mirrors, to)
+}
+
+// equal reports whether a mirror of other backends does what one of source is to do.
+func (m *mirrorTo) equal(of *mirrorTo, source *backend) bool {
+	if len(m.sources) == 0 || m.host != of.host || m.hostPort != of.hostPort || m.protocol != of.protocol || m.percent != of.percent {
+		return false
+	}
+	own := &m.sources[0].changes
+	return own.hostname == source.changes.hostname && reflect.DeepEqual(own.request, source.changes.request)
 }
 
 // percentOf is how many of the requests are copied. The plugin takes two decimals.
@@ -63,19 +98,30 @@ func percentOf(d *document, m mirror) float64 {
 	return 100
 }
 
-// mirrorConfig is the mirror of a split. Copies have what the rule's own filters ask for; the
-// path of the rule is the Service's, which Kong tells the plugin.
+// mirrorConfig is the mirror of a split. Copies have what the filters of the rule ask for, and
+// those of the backend that has the mirror; the path of the rule Kong tells the plugin.
 func (p *plan) mirrorConfig() (all []object) {
 	for _, m := range p.mirrors {
 		o := object{{"host", m.host}, {"port", m.hostPort}}
 		if m.protocol != p.backends[p.service].protocol {
 			o.put("protocol", m.protocol)
 		}
-		o.putSome("host_header", p.changes.hostname)
+		hostname, request := p.changes.hostname, p.changes.request
+		var sources []string
+		if len(m.sources) > 0 {
+			hostname, request = p.hostname(m.sources[0]), request.then(m.sources[0].changes.request)
+			for _, b := range m.sources {
+				sources = append(sources, b.name)
+			}
+		}
+		o.putSome("host_header", hostname)
+		if len(p.backends) > 1 {
+			o.putSome("sources", sources)
+		}
 		if m.percent != 100 {
 			o.put("percent", m.percent)
 		}
-		o.putSome("request_headers", headerConfig(p.changes.request))
+		o.putSome("request_headers", headerConfig(request))
 		all = append(all, o)
 	}
 	return all

@@ -21,7 +21,6 @@ type entry struct {
 	priority  uint64
 	order     int  // 0 has the highest precedence of all
 	dropped   bool // it is left out of the output
-	all       bool // the whole path of a request is stripped
 }
 
 // nameEntries tells entries of one match apart. No object of Kubernetes has a _ in its name.

@@ -25,8 +25,8 @@ type plan struct {
 	ports    map[string]int // of the listeners, by protocol
 
 	strip       bool   // takes the matched path off
-	stripAll    bool   // takes all of the path off
 	path        string // of the Service
+	wholePath   string // takes the place of the whole path; empty: nothing does
 	preserve    bool   // the client's Host goes on
 	timeout     int    // in milliseconds; 0: Kong's own
 	retries     int    // -1: Kong's own
@@ -42,7 +42,11 @@ type backend struct {
 	weight  int
 	changes changes
 	path    string // put before the path
+	whole   string // takes the place of the whole path; empty: nothing does
 }
+
+// rewritten reports whether the backend has another path than the rule.
+func (b *backend) rewritten() bool { return b.path != "" || b.whole != "" }
 
 // maxWeight is that of a backend of the plugin.
 const maxWeight = 1_000_000
@@ -140,8 +144,15 @@ func (p *plan) add(t target, ch changes) {
 
 // equal reports whether the filters of two backendRefs do the same.
 func (c changes) equal(other changes) bool {
-	c.at, other.at = nil, nil
-	return reflect.DeepEqual(c, other)
+	filters := func(all []mirror) (out []*gateway.HTTPRequestMirrorFilter) {
+		for _, m := range all {
+			out = append(out, m.filter)
+		}
+		return out
+	}
+	same := reflect.DeepEqual(filters(c.mirrors), filters(other.mirrors))
+	c.at, other.at, c.mirrors, other.mirrors = nil, nil, nil, nil
+	return same && reflect.DeepEqual(c, other)
 }
 
 // nameBackends calls each backend by its Service, as far as that is enough.
@@ -158,7 +169,7 @@ func (p *plan) nameBackends() {
 		own := names(b)
 		step := 0
 		for j := range p.backends {
-			if other := names(&p.backends[j]); j != i {
+			if other := names(&p.backends[j]); !slices.Equal(other, own) {
 				for step < len(own)-1 && own[step] == other[step] {
 					step++
 				}
@@ -166,12 +177,14 @@ func (p *plan) nameBackends() {
 		}
 		b.name = own[step]
 	}
-	seen := map[string]int{}
+	taken := map[string]bool{}
 	for i := range p.backends { // one Service with different filters, or too much weight
 		b := &p.backends[i]
-		if seen[b.name]++; seen[b.name] > 1 {
-			b.name += "-" + strconv.Itoa(seen[b.name])
+		own := b.name
+		for n := 2; taken[b.name]; n++ {
+			b.name = own + "-" + strconv.Itoa(n)
 		}
+		taken[b.name] = true
 	}
 }
 
@@ -218,7 +231,7 @@ func (p *plan) chooseService() {
 			continue
 		}
 		score := 0
-		if b.path == "" && p.hostname(b) == "" {
+		if !b.rewritten() && p.hostname(b) == "" {
 			score += 2
 		}
 		if b.weight > 0 {
@@ -248,7 +261,7 @@ func (c *converter) oneProtocol(p *plan) {
 // needsPlugin reports whether Kong alone cannot do what the rule asks for.
 func (p *plan) needsPlugin() bool {
 	b := &p.backends[0]
-	return len(p.backends) > 1 || len(p.ownConfig) > 0 || len(p.mirrors) > 0 || b.weight == 0 || b.missing || b.path != "" || p.hostname(b) != "" ||
+	return len(p.backends) > 1 || len(p.ownConfig) > 0 || len(p.mirrors) > 0 || b.weight == 0 || b.missing || b.rewritten() || p.hostname(b) != "" ||
 		!p.changes.request.then(b.changes.request).empty() || !b.changes.response.empty()
 }
 
@@ -314,49 +327,63 @@ func (c *converter) rewrite(p *plan) {
 	urlRewrite := func(ch changes) *trail {
 		return ch.at[gateway.HTTPRouteFilterURLRewrite].fields("urlRewrite", "path")
 	}
+	prefixes := false
 	if m := p.changes.path; m != nil {
-		path, field := m.ReplacePrefixMatch, "replacePrefixMatch"
-		if path == nil {
-			p.stripAll = true
-			path, field = m.ReplaceFullPath, "replaceFullPath"
+		ok := true
+		if m.ReplaceFullPath != nil {
+			at := urlRewrite(p.changes).field("replaceFullPath")
+			p.wholePath, ok = wholePathOf(d, *m.ReplaceFullPath, at)
+			if strings.Contains(p.wholePath, "$(") {
+				d.leave(at, "%s has $( in it, which is a template to Kong's plugin request-transformer: write %%24(", quote(p.wholePath))
+				ok = false
+			}
+		} else {
+			p.path, ok = prefixOf(d, *m.ReplacePrefixMatch, urlRewrite(p.changes).field("replacePrefixMatch"))
+			p.strip = true
 		}
-		var ok bool
-		if p.path, ok = plainPathOf(d, *path, urlRewrite(p.changes).field(field)); !ok {
-			p.changes.broken = true
-		}
+		p.changes.broken = p.changes.broken || !ok
 	}
-	own := slices.ContainsFunc(p.backends, func(b backend) bool { return b.changes.path != nil })
-	for _, b := range p.backends {
-		if b.changes.path != nil && p.changes.path != nil {
+	for i := range p.backends {
+		b := &p.backends[i]
+		m := b.changes.path
+		if m == nil {
+			continue
+		}
+		ok := false
+		switch {
+		case p.changes.path != nil:
 			d.leave(urlRewrite(b.changes), "the rule's own filters replace the path already")
-			own = false
+		case m.ReplaceFullPath != nil:
+			b.whole, ok = wholePathOf(d, *m.ReplaceFullPath, urlRewrite(b.changes).field("replaceFullPath"))
+		default:
+			b.path, ok = prefixOf(d, *m.ReplacePrefixMatch, urlRewrite(b.changes).field("replacePrefixMatch"))
+			prefixes = true
 		}
+		b.missing = b.missing || !ok
 	}
-	if own {
+	if prefixes && !p.strip {
+		p.strip = true
 		for i := range p.backends {
-			b := &p.backends[i]
-			switch m := b.changes.path; {
-			case m != nil:
-				var ok bool
-				b.path, ok = plainPathOf(d, *m.ReplacePrefixMatch, urlRewrite(b.changes).field("replacePrefixMatch"))
-				b.missing = b.missing || !ok
-			case !p.strip: // it gets what was taken off
+			if b := &p.backends[i]; b.changes.path == nil { // it gets what was taken off
 				b.path = strings.TrimSuffix(p.rule.matches[0].path, "/")
 			}
 		}
 	}
-	p.strip = p.strip || own || p.changes.path != nil
 }
 
-// plainPathOf checks a path that takes the place of another, and returns it without the
-// slash at its end.
-func plainPathOf(d *document, path string, at *trail) (plain string, ok bool) {
-	if path == "" || path == "/" {
-		return "", true
-	}
-	if !plainPath.MatchString(path) || !strings.HasPrefix(path, "/") || strings.Contains(path, "//") {
+// wholePathOf checks a path that takes the place of another one, and returns it.
+func wholePathOf(d *document, path string, at *trail) (whole string, ok bool) {
+	whole = cmp.Or(path, "/")
+	if !plainPath.MatchString(whole) || !strings.HasPrefix(whole, "/") || strings.Contains(whole, "//") {
 		d.leave(at, "%s is no path that Kong takes: it starts with a slash and has letters, digits, %%XX and -._~!$&'()*+,;=:@ between single ones", quote(path))
 		return "", false
 	}
-	return strings.TrimSuffix(path, "/"), true
+	return whole, true
+}
+
+// prefixOf checks a path that takes the place of a prefix, and returns it without the slash
+// at its end.
+func prefixOf(d *document, path string, at *trail) (prefix string, ok bool) {
+	whole, ok := wholePathOf(d, path, at)
+	return strings.TrimSuffix(whole, "/"), ok
 }

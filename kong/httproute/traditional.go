@@ -51,16 +51,10 @@ func (e *entry) traditionalPaths() []string {
 	path := declarative.NormalizePath(m.path)
 	prefix := strings.TrimSuffix(path, "/")
 	switch {
-	case m.pathType == gateway.PathMatchRegularExpression && e.all:
-		return []string{"~" + strings.TrimPrefix(m.path, "^") + ".*"}
 	case m.pathType == gateway.PathMatchRegularExpression:
 		return []string{"~" + strings.TrimPrefix(m.path, "^")}
 	case m.pathType == gateway.PathMatchExact:
 		return []string{"~" + regexp.QuoteMeta(path) + "$"}
-	case e.all && prefix == "":
-		return []string{"~/.*$"}
-	case e.all:
-		return []string{"~" + regexp.QuoteMeta(prefix) + "(?:/.*)?$"}
 	case prefix == "":
 		return []string{"/"}
 	}
@@ -96,7 +90,7 @@ func (e *entry) traditionalPriority(kind partKind, path string) (p uint64) {
 		p |= 1 << 60
 	}
 	p |= uint64(len(e.match.headers)) << 52
-	if kind == prefixPath && !e.all { // otherwise it is a regular expression, too
+	if kind == prefixPath {
 		return p | uint64(len(path))
 	}
 	return p | 1<<51 | uint64(e.regexPriority())<<19

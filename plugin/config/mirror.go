@@ -12,8 +12,8 @@ type Mirror struct {
 	Backend        string // a backend's name; empty: it is a host of its own
 	Host           string
 	Port           int
-	Protocol       string  // http or https; empty: the Service's
-	HostHeader     string  // preserve or a literal; empty: as Kong does for a Service
+	Protocol       string   // http or https; empty: the Service's
+	HostHeader     string   // preserve or a literal; empty: as Kong does for a Service
 	Sources        []string // names of the backends whose requests are copied; none: of all but the shadow
 	Percent        float64  // of these requests, with two decimals at most
 	RequestHeaders RequestHeaders
@@ -73,7 +73,7 @@ func (r *reader) finishHeaders(headers *Node, path string) {
 }
 
 // finishMirrors checks what the mirrors say about the backends, whose names are right, and
-// that no two go to the same place, which would have each copy twice.
+// that no two go to the same place: a shadow has one percent, and one name in metrics.
 func (r *reader) finishMirrors(c *Config, n *Node, path string) {
 	first := map[string]int{} // by name, and by place
 	for i := range c.Mirror {
@@ -93,7 +93,7 @@ func (r *reader) finishMirrors(c *Config, n *Node, path string) {
 			earlier, twice = first[place]
 		}
 		if twice {
-			r.report(at, path, "is the same shadow as mirror[%d], which would get each copy twice; keep one", earlier)
+			r.report(at, path, "is the same shadow as mirror[%d]; keep one", earlier)
 			continue
 		}
 		first[m.Name()], first[place] = i, i

@@ -42,11 +42,11 @@ mirror[0].request_headers.remove[0]: "X-A" is set as well; set alone replaces wh
 		{`"backends": [{"service": true}, {"host": "a"}], "mirror": [{"backend": "service"}]`, `mirror[0].backend: "service" is no host, and copies do not go through Kong: give its host and port here`},
 		{`"backends": [{"upstream": "u"}, {"host": "a"}], "mirror": [{"backend": "u"}]`, `mirror[0].backend: "u" is no host, and copies do not go through Kong: give its host and port here`},
 		{`"backends": [{"host": "a"}], "mirror": [{"backend": "a:80"}]`, `mirror[0].backend: "a:80" gets all requests anyway, and is not to get each twice; name another`},
-		{`"mirror": [{"backend": "v1"}, {"host": "c"}, {"host": "c", "port": 80, "percent": 5}]`, `mirror[2]: is the same shadow as mirror[1], which would get each copy twice; keep one`},
-		{`"mirror": [{"backend": "v1"}, {"host": "a"}]`, `mirror[1]: is the same shadow as mirror[0], which would get each copy twice; keep one`},
+		{`"mirror": [{"backend": "v1"}, {"host": "c"}, {"host": "c", "port": 80, "percent": 5}]`, `mirror[2]: is the same shadow as mirror[1]; keep one`},
+		{`"mirror": [{"backend": "v1"}, {"host": "a"}]`, `mirror[1]: is the same shadow as mirror[0]; keep one`},
 		{
 			`"backends": [{"host": "a", "name": "c:80"}, {"host": "b"}], "mirror": [{"host": "c"}, {"backend": "c:80"}]`,
-			`mirror[1]: is the same shadow as mirror[0], which would get each copy twice; keep one`,
+			`mirror[1]: is the same shadow as mirror[0]; keep one`,
 		},
 		{
 			`"mirror": [{"host": "a1"}, {"host": "a2"}, {"host": "a3"}, {"host": "a4"}, {"host": "a5"}, {"host": "a6"}, {"host": "a7"}, {"host": "a8"}, {"host": "a9"}]`,
