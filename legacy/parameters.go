@@ -129,13 +129,17 @@ type Plugin struct {
 		Backend string `json:"backend"`
 	} `json:"retry"`
 	Mirror []struct {
-		Backend        string   `json:"backend"`
-		Host           string   `json:"host"`
-		Port           int      `json:"port"`
-		Protocol       string   `json:"protocol"`
-		HostHeader     string   `json:"host_header"`
-		Sources        []string `json:"sources"`
-		Percent        float64  `json:"percent"`
+		Backend    string   `json:"backend"`
+		Host       string   `json:"host"`
+		Port       int      `json:"port"`
+		Protocol   string   `json:"protocol"`
+		HostHeader string   `json:"host_header"`
+		Sources    []string `json:"sources"`
+		Percent    float64  `json:"percent"`
+		Fraction   struct {
+			Numerator   int `json:"numerator"`
+			Denominator int `json:"denominator"`
+		} `json:"fraction"`
 		RequestHeaders struct {
 			Set    map[string]string `json:"set"`
 			Add    map[string]string `json:"add"`

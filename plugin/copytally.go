@@ -144,7 +144,8 @@ type Compared struct {
 
 func (s *shadow) status(observed bool) MirrorStatus {
 	t := s.tally
-	m := MirrorStatus{Shadow: s.name, Percent: s.Percent, Copies: map[string]uint64{}, Uncopied: map[mirror.Drop]uint64{}}
+	part, whole := s.Part()
+	m := MirrorStatus{Shadow: s.name, Percent: 100 * float64(part) / float64(whole), Copies: map[string]uint64{}, Uncopied: map[mirror.Drop]uint64{}}
 	for c := nothing + 1; c < classes; c++ {
 		if n := t.answers[c].Load(); n > 0 || c == noAnswer {
 			m.Copies[c.String()] = n

@@ -1,7 +1,7 @@
 package httproute
 
 import (
-	"math"
+	"cmp"
 	"reflect"
 	"slices"
 
@@ -18,8 +18,18 @@ type mirror struct {
 type mirrorTo struct {
 	mirror
 	target
-	percent float64
 	sources []*backend // whose requests are copied, all with the same filters; nil: those of all backends
+}
+
+// part is how many of the requests are copied; empty: all.
+func (m mirror) part() object {
+	switch f := m.filter.Fraction; {
+	case m.filter.Percent != nil && *m.filter.Percent != 100:
+		return object{{"percent", *m.filter.Percent}}
+	case f != nil:
+		return object{{"fraction", object{{"numerator", f.Numerator}, {"denominator", *cmp.Or(f.Denominator, new(int32(100)))}}}}
+	}
+	return nil
 }
 
 // mirrors finds out where the copies of a rule's requests go.
@@ -56,7 +66,7 @@ func (c *converter) mirror(p *plan, m mirror, source *backend) {
 	if t.missing {
 		return
 	}
-	to := mirrorTo{mirror: m, target: t, percent: percentOf(d, m)}
+	to := mirrorTo{mirror: m, target: t}
 	if source != nil {
 		for i := range p.mirrors {
 			if other := &p.mirrors[i]; other.equal(&to, source) {
@@ -71,31 +81,11 @@ func (c *converter) mirror(p *plan, m mirror, source *backend) {
 
 // equal reports whether a mirror of other backends does what one of source is to do.
 func (m *mirrorTo) equal(of *mirrorTo, source *backend) bool {
-	if len(m.sources) == 0 || m.host != of.host || m.hostPort != of.hostPort || m.protocol != of.protocol || m.percent != of.percent {
+	if len(m.sources) == 0 || m.host != of.host || m.hostPort != of.hostPort || m.protocol != of.protocol || !reflect.DeepEqual(m.part(), of.part()) {
 		return false
 	}
 	own := &m.sources[0].changes
 	return own.hostname == source.changes.hostname && reflect.DeepEqual(own.request, source.changes.request)
-}
-
-// percentOf is how many of the requests are copied. The plugin takes two decimals.
-func percentOf(d *document, m mirror) float64 {
-	switch f := m.filter.Fraction; {
-	case m.filter.Percent != nil:
-		return float64(*m.filter.Percent)
-	case f != nil:
-		whole := int32(100)
-		if f.Denominator != nil {
-			whole = *f.Denominator
-		}
-		exact := 100 * float64(f.Numerator) / float64(max(whole, 1))
-		rounded := math.Round(100*exact) / 100
-		if rounded != exact {
-			d.warn(m.at.field("fraction"), "becomes %v percent: the plugin takes two decimals", rounded)
-		}
-		return rounded
-	}
-	return 100
 }
 
 // mirrorConfig is the mirror of a split. Copies have what the filters of the rule ask for, and
@@ -118,9 +108,7 @@ func (p *plan) mirrorConfig() (all []object) {
 		if len(p.backends) > 1 {
 			o.putSome("sources", sources)
 		}
-		if m.percent != 100 {
-			o.put("percent", m.percent)
-		}
+		o = append(o, m.part()...)
 		o.putSome("request_headers", headerConfig(request))
 		all = append(all, o)
 	}

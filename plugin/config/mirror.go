@@ -12,12 +12,27 @@ type Mirror struct {
 	Backend        string // a backend's name; empty: it is a host of its own
 	Host           string
 	Port           int
-	Protocol       string   // http or https; empty: the Service's
-	HostHeader     string   // preserve or a literal; empty: as Kong does for a Service
-	Sources        []string // names of the backends whose requests are copied; none: of all but the shadow
-	Percent        float64  // of these requests, with two decimals at most
+	Protocol       string    // http or https; empty: the Service's
+	HostHeader     string    // preserve or a literal; empty: as Kong does for a Service
+	Sources        []string  // names of the backends whose requests are copied; none: of all but the shadow
+	Percent        *float64  // of these requests, with two decimals at most; nil: all, where there is no Fraction
+	Fraction       *Fraction // of these requests; nil: see Percent
 	RequestHeaders RequestHeaders
 	MaxBody        int // in bytes
+}
+
+// A Fraction is a part of the requests that percents may not meet.
+type Fraction struct{ Numerator, Denominator int }
+
+// Part returns that part of whole requests are copied.
+func (m *Mirror) Part() (part, whole int) {
+	switch {
+	case m.Fraction != nil:
+		return m.Fraction.Numerator, m.Fraction.Denominator
+	case m.Percent != nil:
+		return hundredths(*m.Percent), 100 * 100
+	}
+	return 1, 1
 }
 
 // Name is what logs and metrics call the shadow: the backend's name, or host:port.
@@ -51,7 +66,8 @@ func (m *Mirror) compile(c *Config) split.Mirror {
 			sources = sources.With(i)
 		}
 	}
-	return split.Mirror{Name: m.Name(), Sources: sources, Percent: hundredths(m.Percent)}
+	part, whole := m.Part()
+	return split.Mirror{Name: m.Name(), Sources: sources, Part: part, Whole: whole}
 }
 
 // finishShadow fills in the derived default of the port, and compares headers.
@@ -62,6 +78,13 @@ func finishShadow(r *reader, n *Node, path string, to any) {
 	}
 	if headers := n.Get("request_headers"); headers != nil {
 		r.finishHeaders(headers, Join(path, "request_headers"))
+	}
+}
+
+// finishFraction compares the two numbers.
+func finishFraction(r *reader, n *Node, path string, to any) {
+	if f := to.(*Fraction); f.Numerator > f.Denominator {
+		r.report(n.orItself("numerator"), Join(path, "numerator"), "%d is more than the denominator, %d: no request is copied twice", f.Numerator, f.Denominator)
 	}
 }
 

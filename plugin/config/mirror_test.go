@@ -22,6 +22,13 @@ func TestProblemsOfMirrors(t *testing.T) {
 		{`"mirror": [{"host": "http://c"}]`, `mirror[0].host: "http://c" must not be a URL; its parts go into protocol, host, port and path`},
 		{`"mirror": [{"host": "c", "percent": 100.5}]`, `mirror[0].percent: 100.5 is not in 0..100`},
 		{`"mirror": [{"host": "c", "percent": 0.001}]`, `mirror[0].percent: 0.001 has more than 2 decimals`},
+		{`"mirror": [{"host": "c", "percent": 5, "fraction": {"numerator": 1}}]`, `mirror[0]: has percent and fraction; keep one of them`},
+		{`"mirror": [{"host": "c", "fraction": {"numerator": 101}}]`, `mirror[0].fraction.numerator: 101 is more than the denominator, 100: no request is copied twice`},
+		{
+			`"mirror": [{"host": "c", "fraction": {"denominator": 0}}]`,
+			`mirror[0].fraction.denominator: 0 is not in 1..2147483647
+mirror[0].fraction.numerator: is required: how many requests of the denominator are copied`,
+		},
 		{`"mirror": [{"host": "c", "sources": ["v3"]}]`, `mirror[0].sources[0]: "v3" is not the name of a backend; did you mean "v1"?`},
 		{
 			`"mirror": [{"backend": "v1", "sources": ["v2", "v1", "v2"]}]`,
@@ -64,11 +71,11 @@ mirror[0].request_headers.remove[0]: "X-A" is set as well; set alone replaces wh
 func TestMirrors(t *testing.T) {
 	c, err := FromKong([]byte(`{
 		"backends": [{"host": "a"}, {"host": "b", "name": "next", "path": "/v2", "weight": 0, "request_headers": {"set": {"X-Env": "next"}}}, {"name": "x", "host": "x", "replace_path": "/x"}],
-		"mirror": [{"backend": "next", "percent": 12.34}, {"host": "::1", "protocol": "https", "host_header": "preserve", "max_body": 0}, {"host": "c", "sources": ["x"]}]}`))
+		"mirror": [{"backend": "next", "percent": 12.34}, {"host": "::1", "protocol": "https", "host_header": "preserve", "max_body": 0}, {"host": "c", "sources": ["x"], "fraction": {"numerator": 1, "denominator": 3}}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []split.Mirror{{Name: "next", Sources: 0b101, Percent: 1234}, {Name: "[::1]:443", Sources: 0b111, Percent: 10000}, {Name: "c:80", Sources: 0b100, Percent: 10000}}
+	want := []split.Mirror{{Name: "next", Sources: 0b101, Part: 1234, Whole: 10000}, {Name: "[::1]:443", Sources: 0b111, Part: 1, Whole: 1}, {Name: "c:80", Sources: 0b100, Part: 1, Whole: 3}}
 	if diff := cmp.Diff(want, c.Compile("id").Mirrors); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

@@ -1,6 +1,10 @@
 package config
 
-import "kong-traffic-split/plugin/split"
+import (
+	"math"
+
+	"kong-traffic-split/plugin/split"
+)
 
 var mirror = field{
 	name: "mirror", kind: kindArray, example: `[{host: shadow.example.com, percent: 10}]`, max: maxMirrors, elements: &shadow, http: true,
@@ -45,8 +49,16 @@ var shadow = field{
 			doc:     "The backends whose requests are copied.",
 		},
 		{
-			name: "percent", kind: kindNumber, unit: unitPercent, def: 100.0, low: 0, high: 100, decimals: 2,
+			name: "percent", kind: kindNumber, unit: unitPercent, low: 0, high: 100, decimals: 2, derived: "100, where there is no `fraction`",
 			doc: "How many of these requests are copied, in percent: exactly, by a rotation of its own.",
+		},
+		{
+			name: "fraction", kind: kindRecord, example: `{numerator: 1, denominator: 3}`, derived: "none", also: finishFraction,
+			doc: "The same as a fraction, for what is no percent with two decimals.",
+			fields: []field{
+				{name: "numerator", kind: kindInteger, unit: unitCount, required: true, min: 0, max: math.MaxInt32, doc: "How many requests of the denominator are copied."},
+				{name: "denominator", kind: kindInteger, unit: unitCount, def: 100, min: 1, max: math.MaxInt32, doc: "The whole."},
+			},
 		},
 		{
 			name: "request_headers", kind: kindRecord, example: `{remove: [Authorization, Cookie]}`,
@@ -73,6 +85,7 @@ var shadow = field{
 	},
 	checks: []check{
 		{onlyOneOf: []string{"backend", "host"}},
+		{mutuallyExclusive: []string{"percent", "fraction"}},
 		notOfShadow("port"), notOfShadow("protocol"), notOfShadow("host_header"),
 	},
 	hints: map[string]string{

@@ -9,25 +9,26 @@ const MaxMirrors = 64
 type Mirror struct {
 	Name    string // unique among the mirrors
 	Sources Set    // the backends whose requests it gets
-	Percent int    // of these requests, in hundredths
+	Part    int    // so many of Whole of these requests
+	Whole   int    // positive
 }
 
-// A sampler says which requests are copied: of the first k, k·percent rounded down, for any
+// A sampler says which requests are copied: of the first k, k·part/whole rounded down, for any
 // k. Its zero value is ready to use. It is safe for concurrent use.
 type sampler struct{ requests atomic.Uint64 }
 
-// takes counts a request, and reports whether it is copied. Percent is in hundredths.
-func (s *sampler) takes(percent int) bool {
-	const whole = 100 * 100 // after so many requests it begins anew
-	k, p := (s.requests.Add(1)-1)%whole, uint64(percent)
-	return (k+1)*p/whole > k*p/whole
+// takes counts a request, and reports whether it is copied.
+func (s *sampler) takes(part, whole int) bool {
+	p, w := uint64(part), uint64(whole)
+	k := (s.requests.Add(1) - 1) % w // it begins anew after w
+	return (k+1)*p/w > k*p/w
 }
 
 // copies counts a request to a backend in the rotations of the split's mirrors, and returns
 // those that get a copy of it.
 func (st *State) copies(backend int) (copies Set) {
 	for i, m := range st.split.Mirrors {
-		if m.Sources.Has(backend) && st.samplers[i].takes(m.Percent) {
+		if m.Sources.Has(backend) && st.samplers[i].takes(m.Part, m.Whole) {
 			copies = copies.With(i)
 		}
 	}
@@ -35,7 +36,7 @@ func (st *State) copies(backend int) (copies Set) {
 }
 
 // samplersOf returns the samplers of the mirrors of s, of which those with the name and the
-// percent of before go on from there.
+// part of before go on from there.
 func samplersOf(s *Split, before *State) []*sampler {
 	if len(s.Mirrors) == 0 {
 		return nil
@@ -47,7 +48,7 @@ func samplersOf(s *Split, before *State) []*sampler {
 			continue
 		}
 		for j, was := range before.split.Mirrors {
-			if was.Name == m.Name && was.Percent == m.Percent {
+			if was.Name == m.Name && was.Part == m.Part && was.Whole == m.Whole {
 				samplers[i] = before.samplers[j]
 			}
 		}

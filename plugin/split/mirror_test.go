@@ -1,6 +1,7 @@
 package split_test
 
 import (
+	"math"
 	"sync"
 	"testing"
 
@@ -17,23 +18,26 @@ func chosen(t interface{ Fatal(...any) }, s *split.Split, st *split.State) split
 	return d
 }
 
-// After any number of requests, the copies are the percent of them, rounded down.
+// After any number of requests, the copies are the part of them, rounded down.
 func TestCopiesAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		percents := rapid.SliceOfN(rapid.IntRange(0, 10000), 1, 4).Draw(t, "percents")
+		parts := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) [2]int {
+			whole := rapid.SampledFrom([]int{1, 3, 7, 100, 10000, math.MaxInt32}).Draw(t, "whole")
+			return [2]int{rapid.IntRange(0, whole).Draw(t, "part"), whole}
+		}), 1, 4).Draw(t, "parts")
 		s := &split.Split{Backends: []split.Backend{{Name: "a", Weight: 1}}, Algorithm: split.Smooth}
-		for i, p := range percents {
-			s.Mirrors = append(s.Mirrors, split.Mirror{Name: string(rune('a' + i)), Sources: 1, Percent: p})
+		for i, p := range parts {
+			s.Mirrors = append(s.Mirrors, split.Mirror{Name: string(rune('a' + i)), Sources: 1, Part: p[0], Whole: p[1]})
 		}
-		st, counts := split.NewState(s), make([]int, len(percents))
+		st, counts := split.NewState(s), make([]int, len(parts))
 		for k := range rapid.IntRange(1, 25000).Draw(t, "requests") {
 			d := chosen(t, s, st)
-			for i, p := range percents {
+			for i, p := range parts {
 				if d.Copies.Has(i) {
 					counts[i]++
 				}
-				if want := (k + 1) * p / 10000; counts[i] != want {
-					t.Fatalf("after %d requests at %d: %d copies, not %d", k+1, p, counts[i], want)
+				if want := (k + 1) * p[0] / p[1]; counts[i] != want {
+					t.Fatalf("after %d requests at %v: %d copies, not %d", k+1, p, counts[i], want)
 				}
 			}
 		}
@@ -45,7 +49,7 @@ func TestCopiesAreExact(t *testing.T) {
 func TestCopiesOfSources(t *testing.T) {
 	s := &split.Split{
 		Backends: []split.Backend{{Name: "a", Weight: 3}, {Name: "b", Weight: 1}}, Algorithm: split.Smooth,
-		Mirrors: []split.Mirror{{Name: "b", Sources: 1, Percent: 5000}},
+		Mirrors: []split.Mirror{{Name: "b", Sources: 1, Part: 5000, Whole: 10000}},
 	}
 	st := split.NewState(s)
 	requests, copies := [2]int{}, 0
@@ -69,7 +73,7 @@ func TestRotationOfCopiesGoesOn(t *testing.T) {
 	with := func(weight, percent int) *split.Split {
 		return &split.Split{
 			Backends: []split.Backend{{Name: "a", Weight: weight}, {Name: "b", Weight: 1}}, Algorithm: split.Smooth,
-			Mirrors: []split.Mirror{{Name: "x", Sources: 3, Percent: 0}, {Name: "shadow", Sources: 3, Percent: percent}},
+			Mirrors: []split.Mirror{{Name: "x", Sources: 3, Part: 0, Whole: 10000}, {Name: "shadow", Sources: 3, Part: percent, Whole: 10000}},
 		}
 	}
 	first := with(1, 2500)
@@ -99,7 +103,7 @@ func TestRotationOfCopiesGoesOn(t *testing.T) {
 }
 
 func TestCopiesOfManyAtOnce(t *testing.T) {
-	s := &split.Split{Backends: []split.Backend{{Name: "a", Weight: 1}}, Algorithm: split.Smooth, Mirrors: []split.Mirror{{Name: "x", Sources: 1, Percent: 1000}}}
+	s := &split.Split{Backends: []split.Backend{{Name: "a", Weight: 1}}, Algorithm: split.Smooth, Mirrors: []split.Mirror{{Name: "x", Sources: 1, Part: 1000, Whole: 10000}}}
 	st := split.NewState(s)
 	var all sync.WaitGroup
 	var mu sync.Mutex
