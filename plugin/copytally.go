@@ -122,6 +122,8 @@ func (t *copyTally) compare(real, got class) {
 type MirrorStatus struct {
 	Shadow  string  `json:"shadow"`
 	Percent float64 `json:"percent"` // of the requests, as configured
+	// Sources are the backends whose requests are copied; none: all but the shadow.
+	Sources []string `json:"sources,omitempty"`
 	// Copies are those that were sent, by the status of the answer, 1xx to 5xx, or no_answer.
 	// Other classes without copies are left out.
 	Copies map[string]uint64 `json:"copies"`
@@ -145,7 +147,7 @@ type Compared struct {
 func (s *shadow) status(observed bool) MirrorStatus {
 	t := s.tally
 	part, whole := s.Part()
-	m := MirrorStatus{Shadow: s.name, Percent: 100 * float64(part) / float64(whole), Copies: map[string]uint64{}, Uncopied: map[mirror.Drop]uint64{}}
+	m := MirrorStatus{Shadow: s.name, Sources: s.Sources, Percent: 100 * float64(part) / float64(whole), Copies: map[string]uint64{}, Uncopied: map[mirror.Drop]uint64{}}
 	for c := nothing + 1; c < classes; c++ {
 		if n := t.answers[c].Load(); n > 0 || c == noAnswer {
 			m.Copies[c.String()] = n

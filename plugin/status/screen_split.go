@@ -61,6 +61,9 @@ func (s *screen) writeSplit(split *plugin.SplitStatus, now time.Time) {
 	if r := split.Recent; r != nil && r.Unavailable > 0 {
 		s.paragraph("  ", "no backend could take "+percent(float64(r.Unavailable)/float64(r.Requests))+" of the requests", Bad)
 	}
+	for i := range split.Mirrors {
+		s.paragraph("  ", "shadow "+shadowText(&split.Mirrors[i]), Plain)
+	}
 	if split.Ramp != nil {
 		s.writeRamp(viewRamp(split, now))
 	}

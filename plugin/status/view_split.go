@@ -26,6 +26,7 @@ type splitView struct {
 	Drift       string // by how many requests shares are off; empty: they are not kept
 	Scale       string // the share of a bar of full length; empty: 100 %
 	Backends    []backendView
+	Shadows     []string // what each has got, in words
 	Ramp        *rampView
 }
 
@@ -54,6 +55,9 @@ func viewSplit(s *plugin.SplitStatus, now time.Time) *splitView {
 		full = 1
 	}
 	v.measure(s, full)
+	for i := range s.Mirrors {
+		v.Shadows = append(v.Shadows, shadowText(&s.Mirrors[i]))
+	}
 	v.Shares, v.Brief = shares(s), brief(s)
 	if s.Drift != nil {
 		v.Drift = strconv.FormatFloat(*s.Drift, 'f', 1, 64)
