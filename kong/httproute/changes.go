@@ -195,6 +195,9 @@ func (c *converter) plugin(d *document, plugin string, at *trail) *kongPlugin {
 			return nil
 		}
 	}
+	if c.objects.wrong["KongPlugin "+namespaces[0]+"/"+plugin] {
+		return nil
+	}
 	for _, namespace := range namespaces {
 		if p := c.objects.plugins[name{namespace, plugin}]; p != nil {
 			return p

@@ -64,9 +64,10 @@ func (c *converter) write(plans []*plan) *Output {
 }
 
 // answersByKong reports whether Kong answers all requests of a rule by itself. In a split
-// file the weights may come back.
+// file the weights may come back, of backends that are there.
 func (c *converter) answersByKong(p *plan) bool {
-	return p.answer != 0 && (c.options.To != Splits || len(p.backends) == 0 || p.changes.broken)
+	usable := slices.ContainsFunc(p.backends, func(b backend) bool { return !b.missing })
+	return p.answer != 0 && (c.options.To != Splits || !usable || p.changes.broken)
 }
 
 // head is what the file says of itself.

@@ -30,6 +30,7 @@ type objects struct {
 	plugins    map[name]*kongPlugin // of a namespace; those of the cluster have none
 	grants     []grant
 	namespaces map[string]map[string]string // their labels
+	wrong      map[string]bool              // what is there, but wrong: KIND NAMESPACE/NAME, and KIND of NAMESPACE
 }
 
 type service struct {
@@ -68,7 +69,7 @@ type kongPlugin struct {
 func load(sources []Source, partial bool) *objects {
 	o := &objects{
 		services: map[name]*service{}, gateways: map[name]*gatewayObject{}, plugins: map[name]*kongPlugin{},
-		namespaces: map[string]map[string]string{},
+		namespaces: map[string]map[string]string{}, wrong: map[string]bool{},
 	}
 	for _, s := range sources {
 		o.documents = append(o.documents, read(s)...)
@@ -85,6 +86,7 @@ func load(sources []Source, partial bool) *objects {
 	seen := map[string]*document{}
 	for _, d := range o.documents {
 		if len(d.problems) > 0 {
+			o.wrong[d.object()], o.wrong[d.kind+" of "+d.namespace] = true, true
 			continue
 		}
 		group, _, _ := strings.Cut(text(d.root, "apiVersion"), "/")
@@ -141,7 +143,10 @@ func (o *objects) add(d *document) {
 		return
 	}
 	at := (*trail)(nil).field("kind")
+	isRoute := d.kind == "HTTPRoute" || d.kind == "GRPCRoute"
 	switch group, _, _ := strings.Cut(apiVersion, "/"); {
+	case isRoute && group != gatewayGroup:
+		d.leave((*trail)(nil).field("apiVersion"), "%s of %s cannot be converted; those of %s/v1 can", d.kind, quote(apiVersion), gatewayGroup)
 	case group == gatewayGroup && known[version{gatewayGroup + "/v1", d.kind}] != nil:
 		d.refuse((*trail)(nil).field("apiVersion"), "%s of the version %s is not served; write %s/v1", d.kind, quote(apiVersion), gatewayGroup)
 	case group == gatewayGroup, group == kongGroup:
@@ -154,11 +159,6 @@ func (o *objects) add(d *document) {
 var (
 	objectName    = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 	namespaceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
-	// metadataFields are those of the type ObjectMeta.
-	metadataFields = []string{
-		"name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation", "creationTimestamp",
-		"deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences", "finalizers", "managedFields",
-	}
 )
 
 // checkHead checks what all objects have.
@@ -180,44 +180,33 @@ func (d *document) checkHead() {
 		d.refuse(at, "has to be there, with a name")
 		return
 	}
-	for i := 0; i+1 < len(metadata.Content); i += 2 {
-		if field := metadata.Content[i].Value; !slices.Contains(metadataFields, field) {
-			d.refuse(at.field(field), "there is no such field")
-		}
-	}
 	d.name, d.namespace = text(metadata, "name"), text(metadata, "namespace")
 	if d.namespace == "" {
 		d.namespace = "default"
 	}
+	schemas()["ObjectMeta"].check(d, metadata, at)
 	switch n := get(metadata, "name"); {
 	case n == nil || n.Value == "" && n.Kind == yaml.ScalarNode:
 		d.refuse(at.field("name"), "has to be there")
-	case n.Kind != yaml.ScalarNode || n.Tag != "!!str":
-		d.refuse(at.field("name"), "%s is not of the type string", describe(n))
+	case n.Tag != "!!str":
+	case d.kind == "Service" && len(names.IsDNS1035Label(d.name)) > 0:
+		d.refuse(at.field("name"), "%s is not the name of a Service: lower-case letters, digits and - are allowed, a letter at the start, 63 characters at most", quote(d.name))
+	case d.kind == "Namespace" && len(names.IsDNS1123Label(d.name)) > 0:
+		d.refuse(at.field("name"), "%s is not the name of a namespace: lower-case letters, digits and - are allowed, 63 characters at most", quote(d.name))
 	case len(d.name) > 253 || !objectName.MatchString(d.name):
 		d.refuse(at.field("name"), "%s is not a name: lower-case letters, digits, - and . are allowed, 253 characters at most", quote(d.name))
 	}
-	switch n := get(metadata, "namespace"); {
-	case n == nil:
-	case n.Kind != yaml.ScalarNode || n.Tag != "!!str" && n.Tag != "!!null":
-		d.refuse(at.field("namespace"), "%s is not of the type string", describe(n))
-	case len(d.namespace) > 63 || !namespaceName.MatchString(d.namespace):
+	if len(d.namespace) > 63 || !namespaceName.MatchString(d.namespace) {
 		d.refuse(at.field("namespace"), "%s is not the name of a namespace: lower-case letters, digits and - are allowed, 63 characters at most", quote(d.namespace))
 	}
 	for _, field := range []string{"labels", "annotations"} {
 		n := get(metadata, field)
-		if n == nil || n.Tag == "!!null" {
-			continue
-		}
-		if n.Kind != yaml.MappingNode {
-			d.refuse(at.field(field), "%s is not of the type object", describe(n))
+		if n == nil || n.Kind != yaml.MappingNode {
 			continue
 		}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key, value := n.Content[i], n.Content[i+1]
-			if value.Kind != yaml.ScalarNode || value.Tag != "!!str" {
-				d.refuse(at.fields(field, key.Value), "%s is not of the type string; put it into quotes", describe(value))
-			} else if field == "labels" && len(names.IsValidLabelValue(value.Value)) > 0 {
+			if field == "labels" && value.Tag == "!!str" && len(names.IsValidLabelValue(value.Value)) > 0 {
 				d.refuse(at.fields(field, key.Value), "%s is not the value of a label: letters, digits, - _ and . are allowed, 63 characters at most, the first and the last a letter or a digit", quote(value.Value))
 			}
 			if !metadataKey.MatchString(key.Value) && !metadataKey.MatchString(strings.ToLower(key.Value)) {
@@ -239,7 +228,7 @@ func stringsOf(n *yaml.Node) map[string]string {
 	return out
 }
 
-// checkSpec checks the spec of an object of the Gateway API.
+// checkSpec checks the spec of an object.
 func (d *document) checkSpec(s *schema) {
 	for i := 0; i+1 < len(d.root.Content); i += 2 {
 		if field := d.root.Content[i].Value; !slices.Contains([]string{"apiVersion", "kind", "metadata", "spec", "status"}, field) {
@@ -277,18 +266,15 @@ func (o *objects) addService(d *document) {
 	s := &service{doc: d, annotations: stringsOf(get(d.root, "metadata", "annotations"))}
 	at := (*trail)(nil).field("spec")
 	if text(d.root, "spec", "type") == "ExternalName" {
-		if s.externalName = text(d.root, "spec", "externalName"); !objectName.MatchString(s.externalName) {
+		if s.externalName = strings.TrimSuffix(text(d.root, "spec", "externalName"), "."); !objectName.MatchString(s.externalName) {
 			d.refuse(at.field("externalName"), "%s is not the name of a host", quote(s.externalName))
 		}
 	}
 	s.headless = text(d.root, "spec", "clusterIP") == "None"
 	d.checkService()
-	for i, port := range items(d.root, "spec", "ports") {
+	for _, port := range items(d.root, "spec", "ports") {
 		p := servicePort{port: int(number(port, "port")), target: int(number(port, "targetPort")), appProtocol: text(port, "appProtocol")}
 		p.named = p.target == 0 && text(port, "targetPort") != ""
-		if p.port < 1 || p.port > 65535 {
-			d.refuse(at.field("ports").item(i).field("port"), "has to be a number in 1..65535")
-		}
 		s.ports = append(s.ports, p)
 	}
 	o.services[name{d.namespace, d.name}] = s

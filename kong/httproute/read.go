@@ -8,7 +8,6 @@ import (
 	"io"
 	"regexp"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,18 +37,10 @@ func read(s Source) []*document {
 	if !utf8.Valid(s.Data) {
 		return []*document{unreadable(s.Name, 0, 1, "is not UTF-8")}
 	}
-	data := s.Data
-	if json.Valid(data) { // a tab is white space there, but not in YAML
-		data = bytes.ReplaceAll(data, []byte("\t"), []byte(" "))
-		data = surrogates.ReplaceAllFunc(data, func(pair []byte) []byte {
-			var s string
-			if json.Unmarshal([]byte(`"`+string(pair)+`"`), &s) != nil {
-				return pair
-			}
-			return []byte(s)
-		})
+	chunks := values(s.Data)
+	if chunks == nil {
+		chunks = split(s.Data)
 	}
-	chunks := split(data)
 	parsed := make([][]*document, len(chunks))
 	var all sync.WaitGroup
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
@@ -61,20 +52,42 @@ func read(s Source) []*document {
 		})
 	}
 	all.Wait()
-	var out []*document
-	number := 0
-	for _, documents := range parsed {
-		before := number
-		for _, d := range documents {
-			number = before + d.number
-			d.number = number
-			for i := range d.problems {
-				d.problems[i].Document = number
-			}
-			out = append(out, d)
-		}
+	return numbered(parsed)
+}
+
+// values are the objects of a file in JSON that has several, one after another; none where it
+// has not.
+func values(data []byte) (chunks []chunk) {
+	if !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
+		return nil
 	}
-	return out
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	start := 0
+	for {
+		var value json.RawMessage
+		switch err := decoder.Decode(&value); {
+		case errors.Is(err, io.EOF):
+			return chunks
+		case err != nil:
+			return nil
+		}
+		end := int(decoder.InputOffset())
+		chunks = append(chunks, chunk{json2yaml(data[start:end]), bytes.Count(data[:start], []byte("\n"))})
+		start = end
+	}
+}
+
+// json2yaml makes YAML of JSON, in which a tab is white space, and two escapes stand for one
+// character.
+func json2yaml(data []byte) []byte {
+	data = bytes.ReplaceAll(data, []byte("\t"), []byte(" "))
+	return surrogates.ReplaceAllFunc(data, func(pair []byte) []byte {
+		var s string
+		if json.Unmarshal([]byte(`"`+string(pair)+`"`), &s) != nil {
+			return pair
+		}
+		return []byte(s)
+	})
 }
 
 // surrogates are two escapes that stand for one character in JSON, and for none in YAML.
@@ -105,8 +118,8 @@ func split(data []byte) (chunks []chunk) {
 	return append(chunks, chunk{data, line})
 }
 
-// parse reads the documents of a chunk, numbered from 1. After one that is no YAML it
-// finds no more.
+// parse reads the documents of a chunk, numbered from 1. Where one is no YAML, each is read
+// for itself.
 func parse(file string, c chunk) (out []*document) {
 	decoder := yaml.NewDecoder(bytes.NewReader(c.data))
 	e := &expander{left: maxGrowth*len(c.data) + 1000, line: c.line}
@@ -117,6 +130,13 @@ func parse(file string, c chunk) (out []*document) {
 			return out
 		case err != nil:
 			line, message := yamlError(err)
+			if parts := c.documents(); len(parts) > 1 {
+				parsed := make([][]*document, len(parts))
+				for i, part := range parts {
+					parsed[i] = parse(file, part)
+				}
+				return numbered(parsed)
+			}
 			return append(out, unreadable(file, number, c.line+line, message))
 		case len(root.Content) == 0 || root.Content[0].Tag == "!!null":
 			continue // nothing but comments
@@ -124,6 +144,40 @@ func parse(file string, c chunk) (out []*document) {
 		out = append(out, documentsOf(file, number, e, root.Content[0])...)
 		number++
 	}
+}
+
+// documents cuts a chunk before each line that begins a document.
+func (c chunk) documents() (parts []chunk) {
+	start, line := 0, c.line
+	add := func(end int) {
+		if end > start {
+			parts = append(parts, chunk{c.data[start:end], line})
+			line += bytes.Count(c.data[start:end], []byte("\n"))
+			start = end
+		}
+	}
+	for _, at := range separator.FindAllIndex(c.data, -1) {
+		add(at[0])
+	}
+	add(len(c.data))
+	return parts
+}
+
+// numbered are the documents of the parts of a file, numbered on through all of them.
+func numbered(parts [][]*document) (out []*document) {
+	number := 0
+	for _, documents := range parts {
+		before := number
+		for _, d := range documents {
+			number = before + d.number
+			d.number = number
+			for i := range d.problems {
+				d.problems[i].Document = number
+			}
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 // decode reads a document. The library panics on some texts that are no YAML.
@@ -172,29 +226,36 @@ func documentsOf(file string, number int, e *expander, root *yaml.Node) []*docum
 		whole.refuse(nil, "is not an object: it has no apiVersion and no kind")
 		return []*document{whole}
 	}
-	list := get(root, "items")
-	if !strings.HasSuffix(text(root, "kind"), "List") || list == nil {
-		return []*document{whole}
-	}
-	if list.Kind != yaml.SequenceNode {
-		whole.refuse((*trail)(nil).field("items"), "is not a list")
-		return []*document{whole}
+	return whole.listed()
+}
+
+// listed returns the objects of a list, of lists in it, too; of another document, that one.
+func (d *document) listed() []*document {
+	list := get(d.root, "items")
+	kind, isList := strings.CutSuffix(text(d.root, "kind"), "List")
+	switch {
+	case !isList || list == nil:
+		return []*document{d}
+	case list.Tag == "!!null":
+		return nil
+	case list.Kind != yaml.SequenceNode:
+		d.refuse((*trail)(nil).field("items"), "is not a list")
+		return []*document{d}
 	}
 	out := make([]*document, 0, len(list.Content))
 	for i, item := range list.Content {
-		d := &document{file: file, number: number, root: item}
 		if item.Kind != yaml.MappingNode {
-			whole.refuse((*trail)(nil).field("items").item(i), "is not an object")
-			return []*document{whole}
+			d.refuse((*trail)(nil).field("items").item(i), "is not an object")
+			return []*document{d}
 		}
 		// What kubectl lists has the kind in each item; a typed list need not.
-		if kind, ok := strings.CutSuffix(text(root, "kind"), "List"); ok && kind != "" && get(item, "kind") == nil {
-			item.Content = append(item.Content, scalar("kind", root), scalar(kind, root))
+		if kind != "" && get(item, "kind") == nil {
+			item.Content = append(item.Content, scalar("kind", d.root), scalar(kind, d.root))
 		}
-		if get(item, "apiVersion") == nil && text(root, "kind") != "List" {
-			item.Content = append(item.Content, scalar("apiVersion", root), scalar(text(root, "apiVersion"), root))
+		if kind != "" && get(item, "apiVersion") == nil {
+			item.Content = append(item.Content, scalar("apiVersion", d.root), scalar(text(d.root, "apiVersion"), d.root))
 		}
-		out = append(out, d)
+		out = append(out, (&document{file: d.file, number: d.number, root: item}).listed()...)
 	}
 	return out
 }
@@ -202,117 +263,6 @@ func documentsOf(file string, number int, e *expander, root *yaml.Node) []*docum
 // scalar is a string that is not in the file, at the place of another node.
 func scalar(value string, at *yaml.Node) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value, Line: at.Line, Column: at.Column}
-}
-
-// expander resolves aliases and merge keys in the documents of a chunk, and gives lines
-// their number in the file.
-type expander struct {
-	left     int // values that may still come
-	line     int // lines before the chunk
-	problems []place
-}
-
-type place struct {
-	line, column int
-	message      string
-}
-
-func (e *expander) problem(n *yaml.Node, format string, args ...any) {
-	e.problems = append(e.problems, place{max(n.Line+e.line, 1), max(n.Column, 1), fmt.Sprintf(format, args...)})
-}
-
-// expand expands a value in place. What an alias stands for was expanded before it, as it
-// comes before it in the file.
-func (e *expander) expand(n *yaml.Node, depth int) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
-		return e.copy(n.Alias, n, depth+1)
-	}
-	if e.full(n, depth) {
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
-	}
-	n.Tag, n.Line = tagOf(n), n.Line+e.line
-	if n.Tag == "!!bool" {
-		n.Value = strconv.FormatBool(slices.Contains([]string{"y", "yes", "on", "true"}, strings.ToLower(n.Value)))
-	}
-	if n.Kind != yaml.MappingNode {
-		for i, item := range n.Content {
-			n.Content[i] = e.expand(item, depth+1)
-		}
-		return n
-	}
-	seen := make(map[string]bool, len(n.Content)/2)
-	var merged []*yaml.Node
-	kept := n.Content[:0]
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], e.expand(n.Content[i+1], depth+1)
-		switch {
-		case key.ShortTag() == "!!merge":
-			merged = append(merged, value)
-			continue
-		case key.Kind != yaml.ScalarNode:
-			e.problem(key, "a key is not a string")
-			continue
-		case seen[key.Value]:
-			e.problem(key, "%s stands here twice; keep one of them", quote(key.Value))
-			continue
-		}
-		seen[key.Value] = true
-		kept = append(kept, e.expand(key, depth+1), value)
-	}
-	for _, value := range merged {
-		if value.Kind == yaml.MappingNode {
-			value = &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{value}}
-		}
-		for _, from := range value.Content {
-			for i := 0; i+1 < len(from.Content); i += 2 {
-				if key := from.Content[i]; !seen[key.Value] {
-					seen[key.Value] = true
-					kept = append(kept, key, from.Content[i+1])
-				}
-			}
-		}
-	}
-	n.Content = kept
-	return n
-}
-
-// copy copies a value for an alias. It is expanded, unless the alias stands in what it
-// names: then this ends because there are too many levels.
-func (e *expander) copy(n, alias *yaml.Node, depth int) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	if e.full(alias, depth) {
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
-	}
-	out := *n
-	out.Content = make([]*yaml.Node, len(n.Content))
-	for i, item := range n.Content {
-		out.Content[i] = e.copy(item, alias, depth+1)
-	}
-	return &out
-}
-
-// full counts a value, and reports whether there are too many, or too many levels.
-func (e *expander) full(at *yaml.Node, depth int) bool {
-	if e.left--; e.left >= 0 && depth <= maxDepth {
-		return false
-	}
-	if len(e.problems) == 0 {
-		e.problem(at, "is nested too deeply, or grows too much by its aliases: at most %d levels, and %d values for each byte", maxDepth, maxGrowth)
-	}
-	return true
-}
-
-// tagOf is a value's type as kubectl reads it, by YAML 1.1: there yes and off are booleans.
-func tagOf(n *yaml.Node) string {
-	if n.Kind == yaml.ScalarNode && n.Style == 0 && n.ShortTag() == "!!str" {
-		switch n.Value {
-		case "y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO", "off", "Off", "OFF":
-			return "!!bool"
-		}
-	}
-	return n.ShortTag()
 }
 
 // maxQuoted is how many bytes of a value a message shows.

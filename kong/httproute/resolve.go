@@ -112,6 +112,9 @@ func (c *converter) resolve(r *rule, ref *backendRef) target {
 		d.leave(ref.at.field("namespace"), "no ReferenceGrant in the namespace %s lets %ss of %s refer to the Service %s", t.service.namespace, d.kind, d.namespace, t.service.name)
 		return t
 	}
+	if c.objects.wrong["Service "+t.service.String()] {
+		return t
+	}
 	s, known := c.objects.services[t.service]
 	address, resolved := c.address(t.service, t.port)
 	switch {
@@ -222,8 +225,12 @@ type addressKey struct {
 	port    int
 }
 
-// granted reports whether a route may refer to an object of another namespace.
+// granted reports whether a route may refer to an object of another namespace. A grant that
+// is wrong may be the one that lets it.
 func (o *objects) granted(d *document, group, kind string, object name) bool {
+	if o.wrong["ReferenceGrant of "+object.namespace] {
+		return true
+	}
 	for _, g := range o.grants {
 		if g.namespace != object.namespace {
 			continue

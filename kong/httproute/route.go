@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
@@ -16,7 +17,7 @@ type route struct {
 	doc         *document
 	grpc        bool
 	annotations map[string]string
-	created     string // when, as RFC 3339
+	created     string // when, as RFC 3339, in UTC
 	parents     []gateway.ParentReference
 	hostnames   []string
 	rules       []*rule
@@ -74,10 +75,11 @@ type condition struct {
 }
 
 func newRoute(d *document) *route {
-	return &route{
-		doc: d, annotations: stringsOf(get(d.root, "metadata", "annotations")),
-		created: text(d.root, "metadata", "creationTimestamp"),
+	r := &route{doc: d, annotations: stringsOf(get(d.root, "metadata", "annotations"))}
+	if created, err := time.Parse(time.RFC3339, text(d.root, "metadata", "creationTimestamp")); err == nil {
+		r.created = created.UTC().Format(time.RFC3339)
 	}
+	return r
 }
 
 func (r *route) set(spec *gateway.CommonRouteSpec, hostnames []gateway.Hostname) {
@@ -88,6 +90,7 @@ func (r *route) set(spec *gateway.CommonRouteSpec, hostnames []gateway.Hostname)
 		}
 		r.hostnames = append(r.hostnames, string(hostname))
 	}
+	r.hostnames = distinct(r.hostnames)
 }
 
 func (o *objects) addHTTPRoute(d *document) {

@@ -4,11 +4,13 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -21,6 +23,12 @@ import (
 //go:embed schema.json
 var schemaText []byte
 
+// coreText has the same of objects of Kubernetes' own (ObjectMeta and ServiceSpec of
+// Kubernetes 1.36). A type that is left out is any.
+//
+//go:embed core.json
+var coreText []byte
+
 // schema is what the CRD of a kind demands of a value: the part of OpenAPI that the
 // Gateway API uses.
 type schema struct {
@@ -31,6 +39,7 @@ type schema struct {
 	Required             []string
 	Enum                 []any
 	Pattern              string
+	Format               string // date-time or int32, or it does not matter
 	Minimum, Maximum     *int64
 	MinLength, MaxLength *int
 	MinItems, MaxItems   *int
@@ -57,10 +66,13 @@ type defaultValue struct {
 	value *yaml.Node
 }
 
+// schemas are those of what stands in a spec, by kinds, and that of metadata.
 var schemas = sync.OnceValue(func() map[string]*schema {
-	var all map[string]*schema
-	if err := json.Unmarshal(schemaText, &all); err != nil {
-		panic("schema.json: " + err.Error())
+	all := map[string]*schema{}
+	for _, text := range [][]byte{schemaText, coreText} {
+		if err := json.Unmarshal(text, &all); err != nil {
+			panic("schema.json or core.json: " + err.Error())
+		}
 	}
 	for _, s := range all {
 		s.prepare()
@@ -120,7 +132,10 @@ func typeOf(n *yaml.Node) string {
 // by default. It reports whether the value is right.
 func (s *schema) check(d *document, n *yaml.Node, at *trail) bool {
 	before := len(d.problems)
-	if kind := typeOf(n); kind != s.Type {
+	if s.Type == "integer" {
+		wholeNumber(n)
+	}
+	if kind := typeOf(n); kind != s.Type && s.Type != "" {
 		hint := ""
 		if s.Type == "string" && n.Kind == yaml.ScalarNode && kind != "null" {
 			hint = "; put it into quotes"
@@ -152,6 +167,15 @@ func (s *schema) check(d *document, n *yaml.Node, at *trail) bool {
 		v.rule(d, n, at, v.Message)
 	}
 	return len(d.problems) == before
+}
+
+// wholeNumber makes an integer of one that is written with a decimal point or an exponent,
+// as whoever reads YAML or JSON for an API server does.
+func wholeNumber(n *yaml.Node) {
+	var f float64
+	if n.Tag == "!!float" && n.Decode(&f) == nil && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+		n.Tag, n.Value = "!!int", strconv.FormatInt(int64(f), 10)
+	}
 }
 
 // describe is how a message shows a value.
@@ -289,12 +313,16 @@ func (s *schema) checkString(d *document, n *yaml.Node, at *trail) {
 		d.refuse(at, "%s has %d characters; at most %d are allowed", quote(n.Value), count, *s.MaxLength)
 	case s.pattern != nil && !s.pattern.MatchString(n.Value):
 		d.refuse(at, "%s does not match %s", quote(n.Value), s.Pattern)
+	case s.Format == "date-time":
+		if _, err := time.Parse(time.RFC3339, n.Value); err != nil {
+			d.refuse(at, "%s is not a time as in 2026-11-29T12:00:00Z", quote(n.Value))
+		}
 	}
 }
 
 func (s *schema) checkInteger(d *document, n *yaml.Node, at *trail) {
 	var value int64
-	if err := n.Decode(&value); err != nil {
+	if err := n.Decode(&value); err != nil || s.Format == "int32" && int64(int32(value)) != value {
 		d.refuse(at, "%s is too large", n.Value)
 		return
 	}

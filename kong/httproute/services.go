@@ -1,37 +1,30 @@
 package httproute
 
 import (
+	"net/netip"
 	"slices"
+	"strconv"
 
-	"gopkg.in/yaml.v3"
 	names "k8s.io/apimachinery/pkg/util/validation"
 )
 
-// The fields of a Service (ServiceSpec and ServicePort of the API v1, as of Kubernetes 1.36).
-var (
-	serviceFields = []string{
-		"ports", "selector", "clusterIP", "clusterIPs", "type", "externalIPs", "sessionAffinity", "loadBalancerIP",
-		"loadBalancerSourceRanges", "externalName", "externalTrafficPolicy", "healthCheckNodePort", "publishNotReadyAddresses",
-		"sessionAffinityConfig", "ipFamilies", "ipFamilyPolicy", "allocateLoadBalancerNodePorts", "loadBalancerClass",
-		"internalTrafficPolicy", "trafficDistribution",
-	}
-	servicePortFields = []string{"name", "protocol", "appProtocol", "port", "targetPort", "nodePort"}
-)
-
-// checkService checks what makes an API server refuse a Service.
+// checkService checks what makes an API server refuse a Service, beside its schema.
 func (d *document) checkService() {
 	at := (*trail)(nil).field("spec")
-	d.onlyFields(get(d.root, "spec"), at, serviceFields)
+	if ip := text(d.root, "spec", "clusterIP"); ip != "" && ip != "None" {
+		if _, err := netip.ParseAddr(ip); err != nil {
+			d.refuse(at.field("clusterIP"), "%s is neither an IP address nor None", quote(ip))
+		}
+	}
 	ports := items(d.root, "spec", "ports")
 	switch {
 	case len(ports) > 0 || text(d.root, "spec", "type") == "ExternalName" || text(d.root, "spec", "clusterIP") == "None":
 	default:
 		d.refuse(at.field("ports"), "has to be there, with a port")
 	}
-	var taken []string
+	var taken, sockets []string
 	for i, port := range ports {
 		at := at.field("ports").item(i)
-		d.onlyFields(port, at, servicePortFields)
 		switch name := text(port, "name"); {
 		case name == "" && len(ports) > 1:
 			d.refuse(at.field("name"), "has to be there, as the Service has several ports")
@@ -42,17 +35,22 @@ func (d *document) checkService() {
 		default:
 			taken = append(taken, name)
 		}
-	}
-}
-
-// onlyFields refuses fields that a mapping must not have.
-func (d *document) onlyFields(n *yaml.Node, at *trail, fields []string) {
-	if n == nil || n.Kind != yaml.MappingNode {
-		return
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if field := n.Content[i].Value; !slices.Contains(fields, field) {
-			d.refuse(at.field(field), "there is no such field")
+		socket := text(port, "protocol") + " " + strconv.FormatInt(number(port, "port"), 10)
+		if text(port, "protocol") == "" {
+			socket = "TCP" + socket
+		}
+		if slices.Contains(sockets, socket) {
+			d.refuse(at, "is a port that the Service has already")
+		}
+		sockets = append(sockets, socket)
+		if target := get(port, "targetPort"); target != nil && target.Tag != "!!null" {
+			n, isName := number(port, "targetPort"), target.Tag == "!!str"
+			if isName && len(names.IsValidPortName(target.Value)) > 0 || !isName && (target.Tag != "!!int" || n < 1 || n > 65535) {
+				d.refuse(at.field("targetPort"), "%s is neither a number in 1..65535 nor the name of a port", describe(target))
+			}
+		}
+		if protocol := text(port, "appProtocol"); protocol != "" && len(names.IsQualifiedName(protocol)) > 0 {
+			d.refuse(at.field("appProtocol"), "%s is not the name of a protocol, with a domain and a slash before it or without", quote(protocol))
 		}
 	}
 }
