@@ -165,8 +165,9 @@ var house = []room{
 		},
 	},
 	{
-		name: "kong/httproute",
-		ours: []string{"kong/companion", "kong/declarative", "plugin/config"},
+		name:  "kong/httproute",
+		ours:  []string{"kong/companion", "kong/declarative", "plugin/config"},
+		tests: []string{"kong/standin"},
 		never: map[string]string{
 			pdk + "/...": "routes are converted without a gateway",
 			"net/http":   "routes are converted without a cluster",

@@ -70,7 +70,7 @@ func anyRule(t *rapid.T, of taste) (r gateway.HTTPRouteRule) {
 	onePrefix := len(r.Matches) == 0 || len(r.Matches) == 1 && *r.Matches[0].Path.Type == gateway.PathMatchPathPrefix
 	replaced := false
 	if of.filters {
-		r.Filters = anyFilters(t, "Rule", onePrefix && len(r.Matches) == 1, false)
+		r.Filters = anyFilters(t, "Rule", onePrefix && len(r.Matches) == 1, true)
 	}
 	for _, f := range r.Filters {
 		replaced = replaced || f.URLRewrite != nil && f.URLRewrite.Path != nil
@@ -89,7 +89,7 @@ func anyRule(t *rapid.T, of taste) (r gateway.HTTPRouteRule) {
 			ref.Weight = &weight
 		}
 		if of.filters {
-			ref.Filters = anyFilters(t, "Backend", onePrefix && len(r.Matches) == 1 && !replaced, false)
+			ref.Filters = anyFilters(t, "Backend", onePrefix && len(r.Matches) == 1 && !replaced, !replaced)
 		} else if name == "missing" || namespace == "other" {
 			continue
 		}

@@ -3,6 +3,7 @@ package httproute
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"time"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
