@@ -272,7 +272,7 @@ func TestRefused(t *testing.T) {
 		},
 		{
 			name: "all that cannot be done",
-			config: `"backends":[{"host":"a","replace_prefix":"/v2","timeouts":{"read":5},"retries":0},{"host":"b","response_headers":{"set":{"X-A":"1"}},"health":{"active":{}}}],"hash_on":"uri_capture","hash_on_uri_capture":"x",
+			config: `"backends":[{"host":"a","replace_prefix":"/v2","timeouts":{"read":5},"retries":0},{"host":"b","response_headers":{"set":{"X-A":"1"}},"health":{"active":{}}},{"redirect":{"scheme":"https"}}],"hash_on":"uri_capture","hash_on_uri_capture":"x",
 				"ramp":{"backend":"a:80","start":"2020-01-01T00:00:00Z","duration":60,"guard":{"max_error_ratio":0.1}},"mirror":[{"host":"c"}]`,
 			want: misconfigured,
 			reason: "backends[0].replace_prefix: is not there on Kong 2.x: let the route strip its path, and take path; " +
@@ -280,6 +280,7 @@ func TestRefused(t *testing.T) {
 				"backends[0].retries: are the Service's on Kong 2.x, for all backends: leave it out, and set it there; " +
 				"backends[1].response_headers: can be added only on Kong 2.x: leave set and remove out; " +
 				"backends[1].health: is not there on Kong 2.x: leave it out, or take an upstream, which has health checks of its own; " +
+				"backends[2].redirect: is not there on Kong 2.x: leave it out, or take Kong's own plugins on a route of its own; " +
 				"mirror: is not there on Kong 2.x: leave it out; " +
 				"ramp.guard: is not there on Kong 2.x, where the plugin is not told what becomes of requests: leave it out; " +
 				`hash_on: "uri_capture" is not there on Kong 2.x, which does not tell the captures: take another`,

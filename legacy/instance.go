@@ -76,6 +76,9 @@ func impossible(c *config.Config) error {
 		if b.ReplacePath != "" {
 			refuse(at+"replace_path", "is not there on Kong 2.x: use Kong's plugin request-transformer, with replace.uri, for all backends")
 		}
+		if b.Redirect != nil {
+			refuse(at+"redirect", "is not there on Kong 2.x: leave it out, or take Kong's own plugins on a route of its own")
+		}
 		if b.Timeouts != (config.Timeouts{}) {
 			refuse(at+"timeouts", "are the Service's on Kong 2.x, for all backends: leave them out, and set them there")
 		}

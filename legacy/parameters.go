@@ -8,11 +8,19 @@ package main
 // Kong 2.x therefore checks keys and types; defaults and the rest are the table's.
 type Plugin struct {
 	Backends []struct {
-		Name          string `json:"name"`
-		Service       bool   `json:"service"`
-		Upstream      string `json:"upstream"`
-		Host          string `json:"host"`
-		Port          int    `json:"port"`
+		Name     string `json:"name"`
+		Service  bool   `json:"service"`
+		Upstream string `json:"upstream"`
+		Host     string `json:"host"`
+		Port     int    `json:"port"`
+		Redirect struct {
+			Scheme        string `json:"scheme"`
+			Hostname      string `json:"hostname"`
+			Port          int    `json:"port"`
+			Path          string `json:"path"`
+			ReplacePrefix string `json:"replace_prefix"`
+			Status        int    `json:"status"`
+		} `json:"redirect"`
 		Weight        int    `json:"weight"`
 		Protocol      string `json:"protocol"`
 		Path          string `json:"path"`

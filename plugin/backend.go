@@ -11,7 +11,7 @@ import (
 	"kong-traffic-split/plugin/split"
 )
 
-// backend is one destination, ready to be told to Kong.
+// backend is one destination, or a redirect, ready to be told to Kong.
 type backend struct {
 	config.Backend
 	target      string // the host, as Kong takes it
@@ -32,6 +32,9 @@ func (b *backend) prepare(c *config.Config, i int) {
 	if strings.Contains(b.target, ":") { // without brackets, a Service with an IP address as its host goes nowhere
 		b.target = "[" + b.target + "]"
 	}
+	if b.calls = headerCalls(&b.Backend, c.ResponseHeader); b.Redirect != nil {
+		return
+	}
 	b.overrides.prepare(&b.Backend, b.target, c.Retry != nil)
 	if c.Retry != nil {
 		b.another.prepare(c, &b.Backend, b.target)
@@ -40,7 +43,6 @@ func (b *backend) prepare(c *config.Config, i int) {
 	if b.headers = changedHeaders(&b.RequestHeaders); len(b.headers) > 0 {
 		b.withoutHost = setHeaders(b.headers)
 	}
-	b.calls = headerCalls(&b.Backend, c.ResponseHeader)
 }
 
 // direct tells Kong to send the request to b, wherever it was told to before. found
@@ -57,6 +59,9 @@ func (r *request) direct(b *backend, chosen bool) (found bool, err error) {
 		return false, err
 	} else if wrong != nil {
 		return false, misconfigured("%w", wrong)
+	}
+	if b.Redirect != nil {
+		return true, nil
 	}
 	overridden, err := r.overrides(b)
 	if err != nil {
@@ -123,14 +128,14 @@ func (r *request) apply(b *backend) error {
 // impossible returns what Kong cannot do of what b asks for. It asks for the Service and the route
 // only where those matter.
 func (r *request) impossible(b *config.Backend) (wrong, err error) {
-	if b.Protocol == "" && b.Path == "" && b.ReplacePrefix == "" && b.ReplacePath == "" {
+	if b.Protocol == "" && b.Path == "" && b.ReplacePrefix == "" && b.ReplacePath == "" && b.Redirect == nil {
 		return nil, nil
 	}
 	s, err := r.askService()
 	if err != nil {
 		return nil, err
 	}
-	if wrong := s.Refuse(b); wrong != nil || b.ReplacePrefix == "" {
+	if wrong := s.Refuse(b); wrong != nil || b.ReplacePrefix == "" && (b.Redirect == nil || b.Redirect.ReplacePrefix == "") {
 		return wrong, nil
 	}
 	m, err := r.askMatching()

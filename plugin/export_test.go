@@ -3,6 +3,7 @@ package plugin
 import (
 	"fmt"
 
+	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/split"
 )
 
@@ -23,4 +24,9 @@ func (i *Instance) MarkFor(backend string) string {
 // Mark is what MarkFor returns, of any subject.
 func Mark(entry string, subject split.Subject, backend string) string {
 	return markText(entry, subject, 0, backend)
+}
+
+// Location is where a redirect leads to, of a request of which Kong says so much.
+func Location(to *config.Redirect, scheme, forwarded, host, path, query string) string {
+	return (&askedURL{scheme, forwarded, host, path, query}).location(to)
 }

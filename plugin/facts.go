@@ -91,7 +91,7 @@ var (
 	pathFact  = textFact(getPath, func(f *split.Facts, text string) { f.Path = text })
 	queryFact = textFact(getQuery, func(f *split.Facts, text string) { f.Query = text })
 	// Not by go-pdk: it may be a header of a client's.
-	schemeFact = textFact(call{Method: "kong.request.get_forwarded_scheme"}, func(f *split.Facts, text string) { f.HTTPS = text == "https" })
+	schemeFact = textFact(getScheme, func(f *split.Facts, text string) { f.HTTPS = text == "https" })
 
 	methodFact = fact{call: getMethod, learn: func(r *request, f *split.Facts) (err error) {
 		f.Method, err = r.kong.Request.GetMethod()

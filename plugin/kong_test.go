@@ -180,6 +180,11 @@ func (k *kong) answer(method string, args []byte) ([]byte, error) {
 			k.tell(name, v.GetStringValue())
 		}
 		return nil, err
+	case "response.exit":
+		var exit kong_plugin_protocol.ExitArgs
+		err := proto.Unmarshal(args, &exit)
+		k.tell(name, fmt.Sprintf("%d %v %q", exit.Status, exit.Headers.AsMap(), exit.Body))
+		return nil, err
 	case "service.set_upstream":
 		k.tell(name, text)
 		return proto.Marshal(&kong_plugin_protocol.Bool{V: slices.Contains(k.upstreams, text)})

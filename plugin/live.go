@@ -87,6 +87,7 @@ func (p *Plugin) newLive(c *config.Config, s *split.Split, st *split.State, name
 		l.probed = l.probed || isProbed(&c.Backends[i])
 	}
 	l.wantedByAll &= l.wanted // where none has a share
+	l.readForRedirects(c.Backends)
 	if len(l.shadows) > 0 {
 		l.wanted |= wantsRoute | wantsService
 		reads := l.reads

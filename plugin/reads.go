@@ -34,6 +34,12 @@ const (
 )
 
 func wantsOf(b *config.Backend, retried bool) (w wants) {
+	if b.Redirect != nil {
+		if b.Redirect.ReplacePrefix != "" {
+			w = wantsRoute
+		}
+		return w | wantsService // whether it speaks gRPC
+	}
 	overridden := b.HasLimits() || retried
 	switch {
 	case overridden:

@@ -78,6 +78,18 @@ func TestReadsAreWhatTheHandlerAsksFor(t *testing.T) {
 		{name: "copies of what rules look at", config: onRoute + `"rules":[{"match":{"methods":["GET"]},"backend":"10.0.0.1:80"}],"mirror":[{"host":"c"}],` + address, want: []string{
 			"[request.get_method route service]; " + strings.Replace(copied, " request.get_method", "", 1),
 		}},
+		{name: "a redirect", config: onRoute + `"backends":[{"redirect":{"hostname":"b"}}]`, want: []string{
+			"[request.get_forwarded_scheme upstream_x_forwarded_host request.get_path request.get_raw_query host service]",
+			"[request.get_forwarded_scheme upstream_x_forwarded_host request.get_path request.get_raw_query host]",
+		}},
+		{name: "a redirect to a whole URL, and a fact that it keeps", config: onRoute + `"hash_on":"query_arg","hash_on_query_arg":"q","backends":[{"redirect":{"scheme":"https","hostname":"b","path":"/"}}]`, want: []string{"[request.get_raw_query service]", "[request.get_raw_query]"}},
+		{name: "a redirect with another prefix", config: onRoute + `"backends":[{"redirect":{"scheme":"https","replace_prefix":"/v2"}}]`, want: []string{
+			"[upstream_x_forwarded_host request.get_path request.get_raw_query route service]",
+			"[upstream_x_forwarded_host request.get_path request.get_raw_query]",
+		}},
+		{name: "a redirect beside a backend", config: onRoute + `"backends":[{"weight":0,` + address[len(`"backends":[{`):len(address)-1] + `,{"redirect":{"scheme":"https","hostname":"b"}}]`, want: []string{
+			"[service]; [request.get_path request.get_raw_query]", "[]; [request.get_path request.get_raw_query]",
+		}},
 		{name: "a global row", config: `"backends":[{"host":"a.internal","path":"/v2"}]`, want: []string{"[route service upstream_uri]", "[route service upstream_uri]"}},
 		{name: "a split by its name", config: onRoute + `"split":"web"`, want: []string{"[service upstream_uri]", "[upstream_uri]"}},
 	}

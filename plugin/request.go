@@ -151,6 +151,12 @@ func (r *request) send(l *live) error {
 		if err != nil {
 			return err
 		}
+		var url askedURL
+		if to := asked.Redirect; to != nil {
+			if url, err = r.askURL(to); err != nil {
+				return err
+			}
+		}
 		if err := r.apply(asked); err != nil {
 			return err
 		}
@@ -158,7 +164,11 @@ func (r *request) send(l *live) error {
 			return err
 		}
 		r.logKept(l, d.Kept&f.Unhealthy)
-		return r.conclude(l, d, copied)
+		if err := r.conclude(l, d, copied); err != nil || asked.Redirect == nil {
+			return err
+		}
+		r.redirect(asked.Redirect, &url)
+		return nil
 	case err == failed:
 		return err
 	case f.Down != 0:

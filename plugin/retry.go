@@ -105,7 +105,7 @@ func (a *another) tell(timeouts *config.Timeouts, read []byte) []byte {
 
 // offer tells the companion which backends to try if the one of d fails.
 func (r *request) offer(l *live, f *split.Facts, d *split.Decision) error {
-	if l.split.Retry == nil {
+	if l.split.Retry == nil || l.backends[d.Backend].Redirect != nil {
 		return nil
 	}
 	s, err := r.askService()

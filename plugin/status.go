@@ -116,6 +116,9 @@ type BackendStatus struct {
 	// Share of new clients, from 0 to 1, by the weights, the ramp and slow starts. It does
 	// not count that others take the share of a backend that is not up.
 	Share float64 `json:"share"`
+	// Redirect is where it leads clients, with a star for each part of the URL that is the
+	// request's; empty: it is a destination.
+	Redirect string `json:"redirect,omitempty"`
 	// Up is false while it is missing, ejected or found unhealthy by its probes. It is
 	// nil while that is not known, as probes begin with the first request.
 	Up *bool `json:"up,omitempty"`
@@ -213,6 +216,9 @@ func (l *live) status(start, now time.Time) SplitStatus {
 		b := BackendStatus{
 			Name: l.split.Backends[i].Name, Upstream: l.backends[i].Upstream, Weight: l.split.Backends[i].Weight, Share: healthy.Shares[i], Kept: healthy.Kept.Has(i), Probe: l.watches.condition(i),
 			Ejections: l.tally.backends[i].ejections.Load(), Requests: map[split.Reason]uint64{}, Recent: recent[i],
+		}
+		if to := l.backends[i].Redirect; to != nil {
+			b.Redirect = to.String()
 		}
 		b.EjectedUntil, b.Missing = state.Ejected[b.Name], l.state.Missing().Has(i)
 		if ejected := !b.EjectedUntil.IsZero(); ejected || b.Probe != nil || !isProbed(&l.backends[i].Backend) {

@@ -87,8 +87,9 @@ func serveOutcomes(t *testing.T) *plugin {
 type kongSide struct {
 	testing.TB
 	replies
-	sock net.Conn
-	seq  int64
+	socket string // where the plugin server listens
+	sock   net.Conn
+	seq    int64
 }
 
 // replies are what Kong says of a request, where it is not of no particular kind.
@@ -111,7 +112,7 @@ func dialPlugin(t testing.TB, socket string) *kongSide {
 	if err := sock.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	return &kongSide{TB: t, sock: sock}
+	return &kongSide{TB: t, socket: socket, sock: sock}
 }
 
 // start starts an instance and returns its id.
@@ -144,6 +145,11 @@ func (k *kongSide) event(id int32, phase string) (turns [][]string) {
 			frames = frames[2:]
 		}
 		turns = append(turns, calls)
+		if len(calls) > 0 && calls[len(calls)-1] == strings.TrimPrefix(wire.Exit, "kong.") { // after which Kong closes the connection
+			_ = k.sock.Close()
+			k.sock = dialPlugin(k.TB, k.socket).sock
+			return turns
+		}
 		if _, err := k.sock.Write(replies); err != nil {
 			k.Fatal(err)
 		}

@@ -66,7 +66,7 @@ var (
 	}
 	routeWithoutService = &Check{
 		ID: "route-without-service", Severity: Error, refusal: true,
-		Doc: "The route of a row has no Service: Kong answers with 503 whatever the plugin does.",
+		Doc: "The route of a row has no Service, and not all backends redirect: Kong answers with 503 whatever the plugin does.",
 	}
 	protocolsDiffer = &Check{
 		ID: "protocols-differ", Severity: Error,

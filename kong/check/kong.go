@@ -267,7 +267,7 @@ func (k *Kong) refusedOnRoutes(row *Row, report func(*Check, string)) {
 			refuse(streamNeedsHTTP, noHTTP, needs, name)
 		}
 		if route.Service == nil {
-			if row.loaded.Route != nil {
+			if row.loaded.Route != nil && !row.Config.OnlyRedirects() {
 				refuse(routeWithoutService, "the %s has no Service, so that Kong answers with 503 whatever the plugin does: give it one", name)
 			}
 			continue

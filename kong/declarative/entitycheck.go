@@ -178,7 +178,7 @@ func conditional(r *record, argument any) (entityCheck, error) {
 	table, _ := argument.(map[string]any)
 	ifField, _ := table["if_field"].(string)
 	thenField, _ := table["then_field"].(string)
-	ifMatch, err := refineAt(r, ifField, table["if_match"])
+	ifMatch, err := refineCondition(r, ifField, table["if_match"])
 	if err != nil {
 		return entityCheck{}, fmt.Errorf("if_match: %w", err)
 	}
@@ -229,7 +229,7 @@ func conditionalAtLeastOneOf(r *record, argument any) (entityCheck, error) {
 		if !given {
 			continue
 		}
-		match, err := refineAt(r, ifField, definition)
+		match, err := refineCondition(r, ifField, definition)
 		if err != nil {
 			return c, fmt.Errorf("%s_match: %w", prefix, err)
 		}
@@ -252,6 +252,15 @@ func conditionalAtLeastOneOf(r *record, argument any) (entityCheck, error) {
 		return strings.Replace(branches[i].message, "%s", quotedList(branches[i].names), 1)
 	}
 	return c, nil
+}
+
+// refineCondition compiles the condition of a check. Kong fails on one about a record, when an
+// entity has that.
+func refineCondition(r *record, path string, definition any) (*field, error) {
+	if f := r.fieldAt(path); f != nil && f.kind == "record" {
+		return nil, fmt.Errorf("%q is a record, about which Kong has no conditions", path)
+	}
+	return refineAt(r, path, definition)
 }
 
 // refineAt compiles a definition that takes the rest from a field of r.

@@ -43,26 +43,37 @@ type Config struct {
 	Split          string // the name of the entry in the split files to use; empty: the Kong route's name
 }
 
-// Backend is one destination: the route's own Service, a Kong Upstream or a host, and
-// only one of these.
+// Backend is one destination: the route's own Service, a Kong Upstream or a host; or a
+// redirect in the place of one. It is only one of these.
 type Backend struct {
-	Name            string // never empty
-	Service         bool   // the route's own Service
-	Upstream        string // the name of a Kong Upstream; empty: it is none
-	Host            string // a host name, an IPv4 address, or an IPv6 address without brackets; empty: it is none
-	Port            int    // 1 to 65535; 0 where there is no host
-	Weight          int    // a share, relative to the sum of the weights
-	Protocol        string // http or https; empty: the Service's
-	Path            string // put before the path that Kong computed; empty: nothing
-	ReplacePrefix   string // takes the place of what the route has matched; empty: nothing does
-	ReplacePath     string // takes the place of the whole path; empty: nothing does
-	HostHeader      string // preserve or a literal; empty: as Kong does for a Service
+	Name            string    // never empty
+	Service         bool      // the route's own Service
+	Upstream        string    // the name of a Kong Upstream; empty: it is none
+	Host            string    // a host name, an IPv4 address, or an IPv6 address without brackets; empty: it is none
+	Port            int       // 1 to 65535; 0 where there is no host
+	Redirect        *Redirect // nil: it is none
+	Weight          int       // a share, relative to the sum of the weights
+	Protocol        string    // http or https; empty: the Service's
+	Path            string    // put before the path that Kong computed; empty: nothing
+	ReplacePrefix   string    // takes the place of what the route has matched; empty: nothing does
+	ReplacePath     string    // takes the place of the whole path; empty: nothing does
+	HostHeader      string    // preserve or a literal; empty: as Kong does for a Service
 	Timeouts        Timeouts
 	Retries         *int // nil: the Service's
 	RequestHeaders  RequestHeaders
 	ResponseHeaders ResponseHeaders
 	Health          *Health // of a host only; nil: no health checks
 	SlowStart       float64 // in which its share grows after it was unhealthy; 0: it has it at once
+}
+
+// Redirect is where clients are led to. What is empty, or 0, is as the client asked for it.
+type Redirect struct {
+	Scheme        string // http or https
+	Hostname      string // a host name, an IPv4 address, or an IPv6 address without brackets
+	Port          int    // 0 with a Scheme: the scheme's own
+	Path          string // the whole
+	ReplacePrefix string // takes the place of what the route has matched
+	Status        int    // 301, 302, 303, 307 or 308
 }
 
 // Timeouts are how long Kong waits for a backend; 0: as long as for the Service.

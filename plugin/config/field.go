@@ -19,6 +19,7 @@ type field struct {
 	unit      unit    // of an integer or a number
 	example   string  // of an array, a map or a record, in YAML's flow style
 	oneOf     []string
+	numbers   []int  // of an integer all that it may be; empty: its range counts
 	none      []rule // a string must not match any of these
 	match     []rule // a string has to match all of these
 	empty     bool   // a string that may be empty
@@ -110,7 +111,7 @@ type check struct {
 	thenRecord               bool // the field that is required is a record
 	thenOneOf                []string
 
-	message string // about thenField, or the second of distinct
+	message string // about thenField, or the second of distinct or mutuallyExclusive, which may have none
 }
 
 // requires reports whether a check is of the form that requires a field.

@@ -30,6 +30,7 @@ func finishConfig(r *reader, n *Node, path string, to any) {
 		} else if !c.weighted(c.Ramp.Backend) {
 			r.report(at, path, "needs another backend with a weight above 0, for the rest of the requests")
 		}
+		r.finishGuard(c, at, path)
 	}
 	if c.Retry != nil {
 		r.finishRetry(c, n, path)
@@ -187,6 +188,7 @@ func finishBackend(r *reader, n *Node, path string, to any) {
 	if !n.set("name") {
 		b.Name = b.defaultName()
 	}
+	r.finishRedirect(b, n, path)
 	if headers := n.Get("request_headers"); headers != nil {
 		r.finishHeaders(headers, Join(path, "request_headers"))
 	}
@@ -215,6 +217,8 @@ func (b *Backend) defaultName() string {
 		return "service"
 	case b.Upstream != "":
 		return b.Upstream
+	case b.Redirect != nil:
+		return "redirect"
 	case b.Host == "" || b.Port == 0:
 		return ""
 	case strings.Contains(b.Host, ":"):

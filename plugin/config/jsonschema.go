@@ -30,7 +30,10 @@ func (f *field) jsonSchema() object {
 	}
 	switch f.kind {
 	case kindInteger:
-		s["minimum"], s["maximum"] = f.min, f.max
+		if s["enum"] = f.numbers; f.numbers == nil {
+			delete(s, "enum")
+			s["minimum"], s["maximum"] = f.min, f.max
+		}
 	case kindNumber:
 		s["minimum"], s["maximum"] = f.low, f.high
 	case kindString:

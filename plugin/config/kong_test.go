@@ -131,7 +131,7 @@ func TestWhatKongDoesNotSend(t *testing.T) {
 		{"deep records", strings.Repeat(`{"a":`, 1e5), `the configuration that Kong sent cannot be read: it nests too deep`},
 		{"a value that is not UTF-8", "{\"backends\":[{\"host\":\"a\",\"name\":\"a\xff\"}]}", `backends[0].name: "a�" has bytes in it that are not UTF-8`},
 		{"a key that is not UTF-8", "{\"a\xff\":\"x\"}", `["?"]: "a�" has bytes in it that are not UTF-8`},
-		{"Kong's keys in a backend", `{"backends":[{"host":"a","route_id":"b","$refs":{}}]}`, `backends[0]: unknown key "route_id"; the keys here are name, service, upstream, host, port, weight, protocol, path, replace_prefix, replace_path, host_header, timeouts, retries, request_headers, response_headers, health, slow_start`},
+		{"Kong's keys in a backend", `{"backends":[{"host":"a","route_id":"b","$refs":{}}]}`, `backends[0]: unknown key "route_id"; the keys here are name, service, upstream, host, port, redirect, weight, protocol, path, replace_prefix, replace_path, host_header, timeouts, retries, request_headers, response_headers, health, slow_start`},
 		{"filled tables of the wrong kind", `{"backends":{"a":{}}}`, `backends: expected an array, not a map; for example [{host: a.example.com, weight: 9}, {host: b.example.com, weight: 1}]`},
 	}
 	for _, tt := range tests {
@@ -284,7 +284,7 @@ func checkInvariants(t *testing.T, c *Config) {
 		}
 		seen[b.Name] = true
 		kinds := 0
-		for _, is := range []bool{b.Service, b.Upstream != "", b.Host != ""} {
+		for _, is := range []bool{b.Service, b.Upstream != "", b.Host != "", b.Redirect != nil} {
 			if is {
 				kinds++
 			}

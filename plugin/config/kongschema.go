@@ -37,7 +37,7 @@ type kongField struct {
 	Ne            any                     `json:"ne,omitempty"`
 	LenMin        *int                    `json:"len_min,omitempty"`
 	LenMax        int                     `json:"len_max,omitempty"`
-	OneOf         []string                `json:"one_of,omitempty"`
+	OneOf         any                     `json:"one_of,omitempty"`
 	MatchNone     []kongMatch             `json:"match_none,omitempty"`
 	MatchAll      []kongMatch             `json:"match_all,omitempty"`
 	Err           string                  `json:"err,omitempty"`
@@ -75,7 +75,13 @@ type kongConditional struct {
 
 // kong returns what Kong's schemas can express of a field.
 func (f *field) kong() *kongField {
-	k := &kongField{Type: f.kind, Description: f.doc, Default: f.def, OneOf: f.oneOf}
+	k := &kongField{Type: f.kind, Description: f.doc, Default: f.def}
+	switch {
+	case f.oneOf != nil:
+		k.OneOf = f.oneOf
+	case f.numbers != nil:
+		k.OneOf = f.numbers
+	}
 	if f.required {
 		k.Required = new(true)
 	} else if f.kind == kindRecord {
@@ -107,11 +113,12 @@ func (f *field) kongLimits(k *kongField) {
 	switch {
 	case f.onlyTrue:
 		k.Ne, k.Err = false, mustBeTrue // "eq" would require it
+	case f.numbers != nil:
 	case f.kind == kindInteger:
 		k.Between = []float64{float64(f.min), float64(f.max)}
 	case f.kind == kindNumber:
 		k.Between = []float64{f.low, f.high}
-		k.Err = "must be in " + f.numbers() + f.rangeHint(f.low) // Kong's own message leaves the decimals out
+		k.Err = "must be in " + f.between() + f.rangeHint(f.low) // Kong's own message leaves the decimals out
 	case f.min > 0 || f.empty:
 		k.LenMin, k.LenMax = new(f.min), f.max
 	default:

@@ -31,7 +31,7 @@ func TestProblems(t *testing.T) {
 		{`{"backends": [null]}`, `backends[0]: expected a map, not nothing`},
 		{`{"backends": ["a"]}`, `backends[0]: expected a map, not the string "a"; for example {host: a.example.com, weight: 9}`},
 		{`{"backends": [` + strings.Repeat(`{"host": "a"},`, 64) + `{"host": "a"}]}`, `backends: has 65 elements; at most 64 are allowed`},
-		{`{"backends": [{}]}`, `backends[0]: has none of service, upstream, host; it needs one`},
+		{`{"backends": [{}]}`, `backends[0]: has none of service, upstream, host, redirect; it needs one`},
 		{`{"backends": [{"host": "a", "upstream": "b"}]}`, `backends[0]: has upstream and host; keep one of them`},
 		{`{"backends": [{"host": "a"}, {"host": "b", "wieght": 3}]}`, `backends[1]: unknown key "wieght"; did you mean "weight"?`},
 		{`{"backends": [{"hots": "a"}]}`, `backends[0]: unknown key "hots"; did you mean "host"?`},
@@ -180,6 +180,47 @@ backends[0].health: is required where there is a slow_start: without it, no back
 		{`{"backends": [{"host": "a", "replace_path": "/v2?x"}]}`, `backends[0].replace_path: "/v2?x" must not have a query in it`},
 		{`{"backends": [{"service": true, "replace_path": "/v2"}]}`, `backends[0].replace_path: goes with host and upstream only; the Service has a path of its own`},
 		{`{"backends": [{"host": "a", "replace_path": "/v1"}, {"host": "b", "replace_path": "/v2"}], "retry": {}}`, `backends[1].replace_path: is not that of backends[0], and Kong asks each backend that it tries for the same path: give both the same, or leave retry out`},
+
+		// backends[].redirect
+		{`{"backends": [{"redirect": {}}]}`, `backends[0].redirect: has none of scheme, hostname, port, path, replace_prefix; it needs one
+backends[0]: has none of service, upstream, host, redirect; it needs one`},
+		{`{"backends": [{"redirect": {"status": 307}}]}`, `backends[0].redirect: has none of scheme, hostname, port, path, replace_prefix; it needs one`},
+		{`{"backends": [{"redirect": {"scheme": "ftp"}}]}`, `backends[0].redirect.scheme: "ftp" is not one of http, https; did you mean "http"?`},
+		{`{"backends": [{"redirect": {"hostname": "https://a"}}]}`, `backends[0].redirect.hostname: "https://a" must not be a URL; its parts go into protocol, host, port and path`},
+		{`{"backends": [{"redirect": {"hostname": "a:80"}}]}`, `backends[0].redirect.hostname: "a:80" must not have a port in it; that goes into port`},
+		{`{"backends": [{"redirect": {"port": 0}}]}`, `backends[0].redirect.port: 0 is not in 1..65535`},
+		{`{"backends": [{"redirect": {"path": "new"}}]}`, `backends[0].redirect.path: "new" must start with /`},
+		{`{"backends": [{"redirect": {"path": "/new?x"}}]}`, `backends[0].redirect.path: "/new?x" must not have a query in it`},
+		{`{"backends": [{"redirect": {"path": "/new", "replace_prefix": "/"}}]}`, `backends[0].redirect: has path and replace_prefix; keep one of them`},
+		{`{"backends": [{"redirect": {"scheme": "https", "status": 304}}]}`, `backends[0].redirect.status: 304 is not one of 301, 302, 303, 307, 308`},
+		{`{"backends": [{"redirect": {"scheme": "https", "status": "302"}}]}`, `backends[0].redirect.status: expected an integer, not the string "302"; write it without quotes`},
+		{`{"backends": [{"redirect": {"location": "/"}}]}`, `backends[0].redirect: unknown key "location"; its parts are scheme, hostname, port and path`},
+		{`{"backends": [{"redirect": "https://a"}]}`, `backends[0].redirect: expected a map, not the string "https://a"; for example {hostname: new.example.com}`},
+		{`{"backends": [{"host": "a", "redirect": {"scheme": "https"}}]}`, `backends[0]: has host and redirect; keep one of them`},
+		{
+			`{"backends": [{"redirect": {"scheme": "https"}, "port": 1, "protocol": "http", "path": "/", "host_header": "a", "timeouts": {"read": 1}, "retries": 1, "request_headers": {"remove": ["X"]}, "health": {"active": {}}, "slow_start": 1}]}`,
+			`backends[0].port: goes with a destination only; the port of a redirect is redirect.port
+backends[0].protocol: goes with a destination only; the scheme of a redirect is redirect.scheme
+backends[0].path: goes with a destination only; the path of a redirect is redirect.path
+backends[0].host_header: goes with a destination only; the host of a redirect is redirect.hostname
+backends[0].timeouts: goes with a destination only; Kong waits for nobody where it answers with a redirect
+backends[0].retries: goes with a destination only; Kong waits for nobody where it answers with a redirect
+backends[0].request_headers: goes with a destination only; nobody receives a request that is answered with a redirect
+backends[0].health: goes with a destination only; a redirect does not fail
+backends[0].slow_start: goes with a destination only; a redirect does not fail`,
+		},
+		{`{"backends": [{"redirect": {"scheme": "https"}, "replace_prefix": "/"}]}`, `backends[0].replace_prefix: goes with a destination only; that of a redirect is redirect.replace_prefix`},
+		{`{"backends": [{"redirect": {"scheme": "https"}, "replace_path": "/"}]}`, `backends[0].replace_path: goes with a destination only; the path of a redirect is redirect.path`},
+		{`{"backends": [{"redirect": {"scheme": "https"}, "response_headers": {"set": {"X-A": "1"}}}]}`, `backends[0].response_headers: can be added only to a redirect, which has no headers of a backend: leave set and remove out`},
+		{`{"backends": [{"redirect": {"scheme": "https"}}, {"redirect": {"port": 1}}]}`, `backends[1].name: "redirect" is the name of backends[0] already; give one of them another name`},
+		{`{"backends": [{"host": "a"}, {"redirect": {"scheme": "https"}}], "mirror": [{"backend": "redirect"}]}`, `mirror[0].backend: "redirect" is no host, and copies do not go through Kong: give its host and port here`},
+		{`{"backends": [{"redirect": {"scheme": "https"}}, {"host": "a", "path": "/v1"}, {"host": "b"}], "retry": {}}`, `backends[2].path: is not that of backends[1], and Kong asks each backend that it tries for the same path: give both the same, or leave retry out`},
+		{`{"backends": [{"redirect": {"scheme": "https"}, "weight": 0}, {"host": "a", "path": "/v1"}, {"host": "b", "path": "/v1"}], "retry": {}}`, ``},
+		{`{"backends": [{"host": "a"}, {"redirect": {"scheme": "https"}}], "retry": {"backend": "redirect"}}`, `retry.backend: "redirect" answers with a redirect, and no request that has failed is tried there: name a host`},
+		{
+			`{"backends": [{"host": "a"}, {"redirect": {"scheme": "https"}}], "ramp": {"backend": "redirect", "start": "2026-01-31T18:00:00Z", "duration": 60, "guard": {"max_error_ratio": 0.1}}}`,
+			`ramp.guard: cannot judge backends[1], which answers with a redirect: leave it out`,
+		},
 
 		// backends[].timeouts, retries
 		{`{"backends": [{"host": "a", "timeouts": 5}]}`, `backends[0].timeouts: expected a map, not 5; for example {connect: 1, read: 5}`},

@@ -54,6 +54,9 @@ func drawValue(t *rapid.T, f *field) any {
 	case kindString:
 		return drawString(t, f)
 	case kindInteger:
+		if f.numbers != nil && !oneOf(t, 32) {
+			return rapid.SampledFrom(f.numbers).Draw(t, f.name)
+		}
 		if oneOf(t, 32) {
 			return f.max + 1
 		}

@@ -231,7 +231,9 @@ func (r *reader) readInteger(f *field, n *Node, path string, to reflect.Value) {
 		r.report(n, path, "expected an integer, not another number")
 	case !ok:
 		r.report(n, path, "expected an integer, not %s%s", n.describe(), f.fraction(n))
-	case v < f.min || v > f.max:
+	case f.numbers != nil && !slices.Contains(f.numbers, v):
+		r.report(n, path, "%sis not one of %s", r.shown(f, n), f.numbersInWords(", "))
+	case f.numbers == nil && (v < f.min || v > f.max):
 		r.report(n, path, "%sis not in %d..%d", r.shown(f, n), f.min, f.max)
 	default:
 		if to.Kind() == reflect.Pointer { // nil where it is absent
@@ -249,14 +251,23 @@ func (r *reader) readNumber(f *field, n *Node, path string, to reflect.Value) {
 	case !ok:
 		r.report(n, path, "%shas more than %d decimals", r.shown(f, n), f.decimals)
 	case v < f.low || v > f.high:
-		r.report(n, path, "%sis not in %s%s", r.shown(f, n), f.numbers(), f.rangeHint(v))
+		r.report(n, path, "%sis not in %s%s", r.shown(f, n), f.between(), f.rangeHint(v))
 	default:
 		to.SetFloat(v)
 	}
 }
 
-// numbers returns the range of a number.
-func (f *field) numbers() string { return inDigits(f.low) + ".." + inDigits(f.high) }
+// numbersInWords lists what an integer may be.
+func (f *field) numbersInWords(separator string) string {
+	words := make([]string, len(f.numbers))
+	for i, v := range f.numbers {
+		words[i] = strconv.Itoa(v)
+	}
+	return strings.Join(words, separator)
+}
+
+// between returns the range of a number.
+func (f *field) between() string { return inDigits(f.low) + ".." + inDigits(f.high) }
 
 // inDigits writes a number without an exponent.
 func inDigits(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }

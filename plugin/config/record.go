@@ -109,7 +109,10 @@ func (r *reader) relation(f *field, c *check, n *Node, path string) {
 			r.report(n, path, "has none of %s; it needs one", strings.Join(c.atLeastOneOf, ", "))
 		}
 	case c.mutuallyExclusive != nil:
-		if set := setOf(n, c.mutuallyExclusive); len(set) > 1 {
+		if set := setOf(n, c.mutuallyExclusive); len(set) > 1 && c.message != "" {
+			last := set[len(set)-1]
+			r.report(n.Get(last), Join(path, last), "%s", c.message)
+		} else if len(set) > 1 {
 			r.report(n, path, "has %s; keep one of them", strings.Join(set, " and "))
 		}
 	case c.distinct != nil:

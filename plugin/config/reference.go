@@ -131,10 +131,12 @@ func (f *field) valueInWords() string {
 		return "`true`"
 	case f.oneOf != nil:
 		return "`" + strings.Join(f.oneOf, "`, `") + "`"
+	case f.numbers != nil:
+		return "`" + f.numbersInWords("`, `") + "`"
 	case f.kind == kindInteger:
 		return fmt.Sprintf("integer, %d..%d", f.min, f.max)
 	case f.kind == kindNumber:
-		return fmt.Sprintf("number, %s, %d decimals", f.numbers(), f.decimals)
+		return fmt.Sprintf("number, %s, %d decimals", f.between(), f.decimals)
 	case f.kind == kindString && f.min > 0:
 		return fmt.Sprintf("string, %d characters or more", f.min)
 	case f.kind == kindArray && f.max > 0:
@@ -166,6 +168,8 @@ func (f *field) defaultInWords() string {
 // inWords returns a check in words; empty if the description of a field says it.
 func (c *check) inWords() string {
 	switch {
+	case c.message != "":
+		return ""
 	case c.onlyOneOf != nil:
 		last := len(c.onlyOneOf) - 1
 		return "exactly one of `" + strings.Join(c.onlyOneOf[:last], "`, `") + "` and `" + c.onlyOneOf[last] + "`"

@@ -20,8 +20,14 @@ func (r *reader) finishRetry(c *Config, n *Node, path string) {
 	case to != "" && c.Retry.Max > 1:
 		r.report(at.Get("max"), Join(name, "max"), "%d is more than the one backend that is named in backend; leave one of the two out", c.Retry.Max)
 	}
+	if i := c.index(to); i >= 0 && c.Backends[i].Redirect != nil {
+		r.report(at.Get("backend"), Join(name, "backend"), "%s answers with a redirect, and no request that has failed is tried there: name a host", quote(to))
+	}
+	first := slices.IndexFunc(c.Backends, func(b Backend) bool { return b.Redirect == nil })
 	for i := range c.Backends {
-		r.retried(&c.Backends[0], &c.Backends[i], n.Get("backends").Items[i], Join(path, "backends")+"["+strconv.Itoa(i)+"]")
+		if c.Backends[i].Redirect == nil {
+			r.retried(c, first, i, n.Get("backends").Items[i], Join(path, "backends")+"["+strconv.Itoa(i)+"]")
+		}
 	}
 }
 
@@ -31,22 +37,27 @@ func (c *Config) RetryIdle() string {
 	if c.Retry == nil || len(c.Rules) > 0 || c.ForceHeader != "" || c.Ramp != nil {
 		return ""
 	}
-	first := slices.IndexFunc(c.Backends, func(b Backend) bool { return b.Weight > 0 })
-	switch to := c.Retry.Backend; {
-	case len(c.Backends) == 1:
+	tried := slices.DeleteFunc(slices.Clone(c.Backends), func(b Backend) bool { return b.Redirect != nil })
+	weighted := func(except string) int {
+		return slices.IndexFunc(tried, func(b Backend) bool { return b.Weight > 0 && b.Name != except })
+	}
+	switch to, first := c.Retry.Backend, weighted(""); {
+	case len(tried) <= 1:
 		return "there is no other backend to try"
 	case first < 0:
 		return "no backend has a weight above 0"
-	case to != "" && !c.weighted(to):
+	case to != "" && weighted(to) < 0:
 		return quote(to) + " gets all requests itself"
-	case to == "" && !c.weighted(c.Backends[first].Name):
+	case to == "" && weighted(tried[first].Name) < 0:
 		return "no other backend has a weight above 0, and backend names none"
 	}
 	return ""
 }
 
-// retried checks what a retry asks of one backend, compared with the first one.
-func (r *reader) retried(first, b *Backend, n *Node, path string) {
+// retried checks what a retry asks of the backend at index i, compared with the first one that
+// requests go to.
+func (r *reader) retried(c *Config, of, i int, n *Node, path string) {
+	first, b, name := &c.Backends[of], &c.Backends[i], "backends["+strconv.Itoa(of)+"]"
 	report := func(key, format string, args ...any) {
 		r.report(n.orItself(key), Join(path, key), format, args...)
 	}
@@ -63,26 +74,26 @@ func (r *reader) retried(first, b *Backend, n *Node, path string) {
 		report("retries", "does not go with retry, whose max says how often Kong tries again")
 	}
 	if b.Protocol != first.Protocol {
-		report("protocol", "is not that of backends[0], and Kong speaks the same to each backend that it tries: %s", fix)
+		report("protocol", "is not that of %s, and Kong speaks the same to each backend that it tries: %s", name, fix)
 	}
 	for _, p := range []struct{ key, first, value string }{{"path", first.Path, b.Path}, {"replace_prefix", first.ReplacePrefix, b.ReplacePrefix}, {"replace_path", first.ReplacePath, b.ReplacePath}} {
 		if p.value != p.first {
-			report(p.key, "is not that of backends[0], and Kong asks each backend that it tries for the same path: %s", fix)
+			report(p.key, "is not that of %s, and Kong asks each backend that it tries for the same path: %s", name, fix)
 		}
 	}
 	if b.HostHeader != first.HostHeader {
-		report("host_header", "is not that of backends[0], and between two tries Kong makes no other Host than the backend's own: give both the same, or leave it out in both")
+		report("host_header", "is not that of %s, and between two tries Kong makes no other Host than the backend's own: give both the same, or leave it out in both", name)
 	}
 	if !maps.Equal(b.ResponseHeaders.Add, first.ResponseHeaders.Add) {
-		report("response_headers", "add other headers than those of backends[0], and Kong adds them before it tries the first backend: set them, or leave retry out")
+		report("response_headers", "add other headers than those of %s, and Kong adds them before it tries the first backend: set them, or leave retry out", name)
 	}
 	switch {
 	case !maps.Equal(b.RequestHeaders.Add, first.RequestHeaders.Add):
-		report("request_headers", "add other headers than those of backends[0], and between two tries Kong cannot take away what was added: set them in both, or leave retry out")
+		report("request_headers", "add other headers than those of %s, and between two tries Kong cannot take away what was added: set them in both, or leave retry out", name)
 	case !slices.Equal(b.RequestHeaders.replaced(), first.RequestHeaders.replaced()):
-		report("request_headers", "set or remove other headers than those of backends[0], and between two tries Kong cannot restore what the client sent: set or remove the same ones in both, or leave retry out")
+		report("request_headers", "set or remove other headers than those of %s, and between two tries Kong cannot restore what the client sent: set or remove the same ones in both, or leave retry out", name)
 	case b.HostHeader != "" && b.RequestHeaders.differ(&first.RequestHeaders):
-		report("request_headers", "are not those of backends[0], and Kong sends the same headers to each backend that it tries unless each receives its own Host: %s, or leave out host_header in both", fix)
+		report("request_headers", "are not those of %s, and Kong sends the same headers to each backend that it tries unless each receives its own Host: %s, or leave out host_header in both", name, fix)
 	}
 }
 
@@ -127,9 +138,20 @@ func (c *Config) NeedsCompanion() bool {
 // RetryChangesHeaders reports whether the backends get other headers than each other, so that
 // they have to change between two tries.
 func (c *Config) RetryChangesHeaders() bool {
-	return c.Retry != nil && slices.ContainsFunc(c.Backends, func(b Backend) bool {
-		return b.RequestHeaders.differ(&c.Backends[0].RequestHeaders)
-	})
+	if c.Retry == nil {
+		return false
+	}
+	var first *Backend // that requests go to
+	for i := range c.Backends {
+		switch b := &c.Backends[i]; {
+		case b.Redirect != nil:
+		case first == nil:
+			first = b
+		case b.RequestHeaders.differ(&first.RequestHeaders):
+			return true
+		}
+	}
+	return false
 }
 
 // RefuseRetry returns an error if a retry asks for what Kong cannot do on a route of a Service.

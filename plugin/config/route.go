@@ -51,11 +51,20 @@ func NewRoute(stripPath bool, paths []string, expression string) Route {
 
 // Refuse returns an error if it is not known what a backend asks for.
 func (r *Route) Refuse(b *Backend) error {
-	if b.ReplacePrefix != "" && !r.StripPath && r.unknown != "" {
+	if r.StripPath || r.unknown == "" {
+		return nil
+	}
+	switch {
+	case b.Redirect != nil && b.Redirect.ReplacePrefix != "":
+		return fmt.Errorf("backend %q: redirect.replace_prefix %s: the route %s, and with strip_path: false Kong does not tell what that has matched: set strip_path: true", b.Name, b.Redirect.ReplacePrefix, r.unknown)
+	case b.ReplacePrefix != "":
 		return fmt.Errorf("backend %q: replace_prefix %s: the route %s, and with strip_path: false Kong does not tell what that has matched: set strip_path: true, and path on the backends that are to receive it", b.Name, b.ReplacePrefix, r.unknown)
 	}
 	return nil
 }
+
+// Known reports whether it is known what the route matches, as [Route.Rest] takes it off.
+func (r *Route) Known() bool { return r.unknown == "" }
 
 // Rest returns what a path that the route has matched has behind that; the path is
 // normalised, as Kong matches it.

@@ -30,6 +30,8 @@ func (s *Service) IsGRPC() bool { return s.Protocol == "grpc" || s.Protocol == "
 func (s *Service) Refuse(b *Backend) error {
 	grpc := s.IsGRPC()
 	switch {
+	case grpc && b.Redirect != nil:
+		return fmt.Errorf("backend %q: redirect: clients of gRPC follow none, and this is a %s Service: take the backend out", b.Name, s.Protocol)
 	case grpc && b.Protocol != "":
 		return fmt.Errorf("backend %q: protocol %s: Kong cannot change the protocol of a %s Service: leave it out", b.Name, b.Protocol, s.Protocol)
 	case grpc && b.Path != "":

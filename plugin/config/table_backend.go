@@ -1,13 +1,17 @@
 package config
 
-import "kong-traffic-split/plugin/split"
+import (
+	"slices"
+
+	"kong-traffic-split/plugin/split"
+)
 
 var backend = field{
 	kind: kindRecord, example: `{host: a.example.com, weight: 9}`,
-	doc: "One destination: the route's own Service, a Kong Upstream or a host.",
+	doc: "One destination: the route's own Service, a Kong Upstream or a host; or an answer in its place, a redirect.",
 	fields: []field{
 		{
-			name: "name", kind: kindString, max: maxName, match: backendName, derived: "`service`, the upstream, or `host:port`",
+			name: "name", kind: kindString, max: maxName, match: backendName, derived: "`service`, the upstream, `host:port`, or `redirect`",
 			doc: "What clients, logs and metrics see: letters, digits and . _ - : [ ]. Unique among the backends.",
 		},
 		{
@@ -26,6 +30,7 @@ var backend = field{
 			name: "port", kind: kindInteger, unit: unitCount, min: 1, max: 65535, derived: "443 where `protocol` is `https`, else 80",
 			doc: "The port of `host`. Not with `upstream`, whose targets have ports of their own, nor with `service`.",
 		},
+		redirect,
 		{
 			name: "weight", kind: kindInteger, unit: unitShare, def: 1, min: 0, max: split.MaxWeight,
 			doc: "The backend's share, relative to the sum of the weights, which need not be 100. 0 takes no new traffic.",
@@ -116,8 +121,8 @@ var backend = field{
 			doc: "Seconds over which the backend's share grows from 0 to its own once its `health` has found it healthy again, or its ejection has ended. The others have what it leaves, by their weights. Only with `health`.",
 		},
 	},
-	checks: []check{
-		{onlyOneOf: []string{"service", "upstream", "host"}},
+	checks: slices.Concat([]check{
+		{onlyOneOf: []string{"service", "upstream", "host", "redirect"}},
 		notOfService("port", "goes with host only; the Service has a port of its own"),
 		notOfService("protocol", "goes with host and upstream only; the Service has a protocol of its own"),
 		notOfService("path", "goes with host and upstream only; the Service has a path of its own"),
@@ -143,7 +148,7 @@ var backend = field{
 			ifField: "upstream", thenField: "health", thenAbsent: true,
 			message: "goes with host only; an Upstream has health checks of its own",
 		},
-	},
+	}, redirectChecks()),
 	hints: map[string]string{
 		"url":    "its parts are protocol, host, port and path",
 		"target": "use host and port, or upstream for a Kong Upstream",

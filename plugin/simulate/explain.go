@@ -17,7 +17,8 @@ type Explanation struct {
 	Revision  string    `json:"revision"`
 	At        time.Time `json:"at"`
 	Steps     []Step    `json:"steps"`
-	Backend   string    `json:"backend,omitempty"` // empty: Kong answers the request
+	Backend   string    `json:"backend,omitempty"`   // empty: Kong answers the request
+	Redirects bool      `json:"redirects,omitempty"` // the backend does, and the request goes nowhere
 	Reason    string    `json:"reason,omitempty"`
 	SetCookie string    `json:"set_cookie,omitempty"`
 	Status    int       `json:"status,omitempty"` // of Kong's answer
@@ -48,7 +49,8 @@ func Explain(name string, s *split.Split, f split.Facts) *Explanation {
 		}
 		return e
 	}
-	e.Backend, e.Reason, e.SetCookie = s.Backends[d.Backend].Name, string(d.Reason), d.SetCookie
+	b := &s.Backends[d.Backend]
+	e.Backend, e.Redirects, e.Reason, e.SetCookie = b.Name, b.Redirects, string(d.Reason), d.SetCookie
 	return e
 }
 
@@ -200,9 +202,12 @@ func (e *Explanation) WriteText(to io.Writer) error {
 		}
 		fmt.Fprintf(w, "%s %-*s  %s\n", mark, width, step.Part, step.Verdict)
 	}
-	if e.Error != "" {
+	switch {
+	case e.Error != "":
 		fmt.Fprintf(w, "\nKong answers with %d: %s.\n", e.Status, e.Error)
-	} else {
+	case e.Redirects:
+		fmt.Fprintf(w, "\nThe request is answered with the redirect of %s: %s.\n", e.Backend, sentences[split.Reason(e.Reason)])
+	default:
 		fmt.Fprintf(w, "\nThe request goes to %s: %s.\n", e.Backend, sentences[split.Reason(e.Reason)])
 	}
 	if e.SetCookie != "" {

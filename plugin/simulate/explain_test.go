@@ -40,6 +40,12 @@ func excluding() *split.Split {
 	return s
 }
 
+func redirecting() *split.Split {
+	s := weighted(1, 0)
+	s.Backends[0].Redirects = true
+	return s
+}
+
 func TestExplain(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -55,6 +61,14 @@ func TestExplain(t *testing.T) {
   hash_fallback: not configured
 * weight: "a", which has 75 % by weight
 a weight`},
+		{"a redirect", redirecting(), split.Facts{}, `
+  force_header: not configured
+  rules: not configured
+  session: not configured
+  hash_on: not configured
+  hash_fallback: not configured
+* weight: "a", which has 100 % by weight
+a weight redirects`},
 		{"forced", everything(), split.Facts{Headers: []split.Header{{Name: "x-force", Value: "c"}}}, `
 * force_header: "c"
   rules[0]: not asked, it is decided
@@ -170,6 +184,9 @@ func inLines(e *simulate.Explanation) string {
 		b.WriteString("500 " + e.Error)
 	default:
 		b.WriteString(e.Backend + " " + e.Reason)
+	}
+	if e.Redirects {
+		b.WriteString(" redirects")
 	}
 	if e.SetCookie != "" {
 		b.WriteString(", sets a cookie")

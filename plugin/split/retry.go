@@ -7,15 +7,15 @@ type Retry struct {
 }
 
 // Another returns a backend for a request that has failed on backend failed, after it was
-// decided as d for f: one that can be used and is not in tried, which has all that were tried.
-// It is -1 where there is none. It is for splits with [Split.Retry] alone.
+// decided as d for f: one that can be used, does not redirect, and is not in tried, which has
+// all that were tried. It is -1 where there is none. It is for splits with [Split.Retry] alone.
 //
 // Which one it is goes by the weights by which the request was decided. The choices after each
 // backend's failures are a rotation of their own: so the others share what fails there by
 // their weights, exactly where all of it is tried again. It is safe for concurrent use.
 func Another(s *Split, st *State, f *Facts, d *Decision, failed int, tried Set) int {
 	c := choice{
-		s: s, st: st, f: f, turns: st.retries[failed], weights: d.weights, unusable: d.unusable | tried,
+		s: s, st: st, f: f, turns: st.retries[failed], weights: d.weights, unusable: d.unusable | tried | st.redirect,
 		others: tried != Set(0).With(failed), // what fails here first has exact shares
 	}
 	if to := s.Retry.Backend; to >= 0 {

@@ -56,7 +56,7 @@ func TestRetriesAreShared(t *testing.T) {
 	})
 }
 
-// Whatever was tried or cannot be used is not tried, and all else is in the end, each once;
+// Whatever was tried, redirects or cannot be used is not tried, and all else is in the end, each once;
 // a backend that is named is the only one, with weight or without.
 func TestRetriesEndAndSkip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -64,6 +64,9 @@ func TestRetriesEndAndSkip(t *testing.T) {
 		s.Algorithm = rapid.SampledFrom([]split.Algorithm{split.Smooth, split.Random}).Draw(t, "algorithm")
 		n := len(s.Backends)
 		s.Retry = &split.Retry{Max: 63, Backend: rapid.IntRange(-1, n-1).Draw(t, "named")}
+		for i := range s.Backends {
+			s.Backends[i].Redirects = i != s.Retry.Backend && rapid.IntRange(0, 3).Draw(t, "redirects") == 0
+		}
 		st := split.NewState(s)
 		f := &split.Facts{Now: noon, Random: rapid.Uint64().Draw(t, "random")}
 		for i := range n {
@@ -84,6 +87,8 @@ func TestRetriesEndAndSkip(t *testing.T) {
 			switch {
 			case tried.Has(to):
 				t.Fatalf("%d is tried twice", to)
+			case s.Backends[to].Redirects:
+				t.Fatalf("%d is tried, and redirects", to)
 			case f.Unhealthy.Has(to):
 				t.Fatalf("%d is tried, and unhealthy", to)
 			case s.Retry.Backend >= 0 && to != s.Retry.Backend:
@@ -94,7 +99,7 @@ func TestRetriesEndAndSkip(t *testing.T) {
 			tried, failed = tried.With(to), to
 		}
 		for i, b := range s.Backends {
-			can := !f.Unhealthy.Has(i) && (s.Retry.Backend == i || s.Retry.Backend < 0 && b.Weight > 0)
+			can := !f.Unhealthy.Has(i) && !b.Redirects && (s.Retry.Backend == i || s.Retry.Backend < 0 && b.Weight > 0)
 			if can && !tried.Has(i) {
 				t.Fatalf("%d is never tried", i)
 			}

@@ -23,6 +23,7 @@ type State struct {
 	samplers []*sampler // of the split's mirrors
 	missing  missing
 	slow     Set           // the backends that have slow starts
+	redirect Set           // the backends that redirect
 	kept     atomic.Uint64 // a Set: the backends that MaxEjected kept when they were last found unhealthy
 
 	history    *history
@@ -48,6 +49,9 @@ func newState(s *Split, from *State) *State {
 		st.identities[i] = hash32(s.Backends[i].identity())
 		if s.Backends[i].SlowStart > 0 {
 			st.slow = st.slow.With(i)
+		}
+		if s.Backends[i].Redirects {
+			st.redirect = st.redirect.With(i)
 		}
 	}
 	names := make([]string, len(s.Backends))
@@ -80,7 +84,7 @@ func newState(s *Split, from *State) *State {
 // health checks, slow starts, MaxEjected and retries, the same mirrors, and the same ramp.
 func (st *State) Fits(s *Split) bool {
 	return slices.EqualFunc(st.split.Backends, s.Backends, func(a, b Backend) bool {
-		return sameName(a, b) && a.Destination == b.Destination && equal(a.Passive, b.Passive) && a.SlowStart == b.SlowStart
+		return sameName(a, b) && a.Destination == b.Destination && equal(a.Passive, b.Passive) && a.SlowStart == b.SlowStart && a.Redirects == b.Redirects
 	}) &&
 		equal(st.split.MaxEjected, s.MaxEjected) && equal(st.split.Retry, s.Retry) && slices.Equal(st.split.Mirrors, s.Mirrors) &&
 		slices.Equal(reduced(weightsOf(st.split.Backends), 0), reduced(weightsOf(s.Backends), 0)) &&

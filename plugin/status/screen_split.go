@@ -152,6 +152,8 @@ func (s *screen) writeBackend(split *plugin.SplitStatus, b *plugin.BackendStatus
 	}
 	s.line(parts...)
 	switch {
+	case b.Redirect != "":
+		s.paragraph("    ", "redirects to "+b.Redirect, Faint)
 	case b.Up == nil:
 		s.paragraph("    ", condition(b), Faint)
 	case !*b.Up:

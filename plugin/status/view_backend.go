@@ -54,6 +54,8 @@ func viewBackend(b *plugin.BackendStatus, ramp bool, now time.Time) backendView 
 		}
 	}
 	switch {
+	case b.Redirect != "":
+		v.Condition = "redirects to " + b.Redirect
 	case b.Missing:
 		v.Condition = "missing: Kong has no Upstream of its name"
 	case !b.EjectedUntil.IsZero():
