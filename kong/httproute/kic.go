@@ -13,7 +13,7 @@ import (
 
 // writeKIC writes the routes for Kong's ingress controller, each rule that has a split with
 // a KongPlugin. What the controller does of a rule by itself stays in the route; what it
-// ignores or refuses, filters of single backends and sessions, goes to the plugin.
+// ignores or refuses, filters of single backends, mirrors and sessions, goes to the plugin.
 func (c *converter) writeKIC(plans []*plan) *Output {
 	var b bytes.Buffer
 	b.WriteString("# Made by splitctl convert: change the routes, not this file.\n")
@@ -57,7 +57,7 @@ func (p *plan) needsKongPlugin() bool {
 	if p.changes.redirect != nil {
 		return false
 	}
-	return p.answer != 0 || len(p.backends) != 1 || p.backends[0].weight == 0 || len(p.rule.refs) > 0 && len(p.rule.refs[0].filters) > 0
+	return p.answer != 0 || len(p.backends) != 1 || p.backends[0].weight == 0 || len(p.changes.mirrors) > 0 || len(p.rule.refs) > 0 && len(p.rule.refs[0].filters) > 0
 }
 
 // refuseKIC reports what the ingress controller ignores without a word.
@@ -99,6 +99,11 @@ func (c *converter) kongPluginOf(p *plan, manifest *yaml.Node, split object) obj
 	drop(rule, "sessionPersistence")
 	for _, ref := range items(rule, "backendRefs") {
 		drop(ref, "filters")
+	}
+	if filters := get(rule, "filters"); filters != nil {
+		filters.Content = slices.DeleteFunc(filters.Content, func(filter *yaml.Node) bool {
+			return text(filter, "type") == string(gateway.HTTPRouteFilterRequestMirror)
+		})
 	}
 	switch {
 	case !p.rule.route.grpc:

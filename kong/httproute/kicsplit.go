@@ -41,6 +41,7 @@ func (c *converter) kicSplit(p *plan) object {
 	}
 	o := object{{"backends", backends}}
 	o.putSome("session", c.session(p))
+	o.putSome("mirror", c.mirrorConfig(p))
 	return append(o, p.ownConfig...)
 }
 

@@ -175,7 +175,7 @@ func (c *converter) split(p *plan) object {
 	}
 	o := object{{"backends", backends}}
 	o.putSome("session", c.session(p))
-	o.putSome("mirror", p.mirrorConfig())
+	o.putSome("mirror", c.mirrorConfig(p))
 	o = append(o, p.ownConfig...)
 	c.splits = append(c.splits, &checkedSplit{plan: p, config: o})
 	return o

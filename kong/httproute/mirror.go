@@ -48,9 +48,6 @@ func (c *converter) mirrors(p *plan) {
 func (c *converter) mirror(p *plan, m mirror, source *backend) {
 	d := p.rule.route.doc
 	switch {
-	case c.options.To == KIC:
-		d.leave(m.at, "Kong's ingress controller refuses a route with it: take mirror of a KongPlugin of %s", pluginName)
-		return
 	case p.rule.route.grpc:
 		d.leave(m.at, "calls of gRPC cannot be copied")
 		return
@@ -90,13 +87,16 @@ func (m *mirrorTo) equal(of *mirrorTo, source *backend) bool {
 
 // mirrorConfig is the mirror of a split. Copies have what the filters of the rule ask for, and
 // those of the backend that has the mirror; the path of the rule Kong tells the plugin.
-func (p *plan) mirrorConfig() (all []object) {
+func (c *converter) mirrorConfig(p *plan) (all []object) {
 	for _, m := range p.mirrors {
 		o := object{{"host", m.host}, {"port", m.hostPort}}
-		if m.protocol != p.backends[p.service].protocol {
+		of, hostname, request := p.backends[p.service].protocol, p.changes.hostname, p.changes.request
+		if c.options.To == KIC { // whose Service is http, and whose plugins have changed the rule's headers before
+			of, request = "http", headers{}
+		}
+		if m.protocol != of {
 			o.put("protocol", m.protocol)
 		}
-		hostname, request := p.changes.hostname, p.changes.request
 		var sources []string
 		if len(m.sources) > 0 {
 			hostname, request = p.hostname(m.sources[0]), request.then(m.sources[0].changes.request)

@@ -79,6 +79,13 @@ func (m *Maker) Routes(objects Objects) []Route {
 // route converts a route, once for each plugin that rules of it have.
 func (m *Maker) route(in input) Route {
 	out := Route{Splits: map[string]*yaml.Node{}}
+	for i, rule := range rulesOf(in.route) {
+		for j, filter := range mapsOf(rule["filters"]) {
+			if filter["type"] == "RequestMirror" {
+				out.report(fmt.Sprintf("%s %s: spec.rules[%d].filters[%d]: Kong's ingress controller refuses the route with a RequestMirror of a rule: put it on backendRefs, or mirror into the KongPlugin", in.route.GetKind(), nameOf(in.route), i, j))
+			}
+		}
+	}
 	for i, p := range in.plugins {
 		if field := inline(p); field != "" {
 			out.report(fmt.Sprintf("%s %s: %s: the plugin takes its backends from here, so that weights of the %s mean nothing: leave it out", p.GetKind(), nameOf(p), field, in.route.GetKind()))
