@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"kong-traffic-split/plugin/config"
+	"kong-traffic-split/plugin/file"
 )
 
 // ignores are the comments of a file by which findings are left out.
@@ -24,6 +25,9 @@ func (c *checker) readIgnores(name, text string) {
 	found := &ignores{map[string]bool{}, map[int]map[string]bool{}}
 	pending := map[string]bool{} // by comments on the lines just before
 	number := 0
+	if strings.Contains(text, "splitctl:") {
+		text = file.WithoutStrings(text, isSplitFile)
+	}
 	for line := range strings.Lines(text) {
 		number++
 		alone := strings.HasPrefix(strings.TrimSpace(line), "#")
@@ -66,6 +70,12 @@ func (c *checker) readIgnores(name, text string) {
 		c.ignores = map[string]*ignores{}
 	}
 	c.ignores[name] = found
+}
+
+// isSplitFile reports whether a text, such as one in a ConfigMap, is a split file.
+func isSplitFile(text string) bool {
+	index, problem := file.NewIndex(text)
+	return problem == nil && has(index.Keys(), splitKeys...)
 }
 
 // has reports whether a finding is to be left out.
