@@ -32,6 +32,8 @@ type Kong struct {
 	places    map[string][]any                 // of routes, services and plugin rows, by id
 	origins   map[string]origin                // of what was converted from manifests: their rules
 	scopes    map[string]scope                 // of all plugins, by their names
+	leadTo    map[string][]*declarative.Route  // routes by the ids of their Services
+	refuses   map[any]bool                     // entities, some row of which Kong refuses
 }
 
 // A Row is an enabled row of the plugin.
@@ -81,13 +83,19 @@ func newKong(name string, parsed declarative.File, index *file.Index) (*Kong, *c
 		Name: name, File: f, tree: index.Locate(map[string]any(f)),
 		config: examined.Config, problems: examined.Problems,
 		routes: map[string]*declarative.Route{}, services: map[string]*declarative.Service{}, upstreams: map[string]*declarative.Upstream{},
-		places: map[string][]any{},
+		places: map[string][]any{}, leadTo: map[string][]*declarative.Route{}, refuses: map[any]bool{},
+	}
+	for _, p := range k.problems {
+		for _, step := range p.Place {
+			k.refuses[step] = true
+		}
 	}
 	if k.config == nil {
 		k.config = &declarative.Config{}
 	}
 	for _, r := range k.config.Routes {
 		k.routes[r.ID], k.places[r.ID] = r, examined.Place("routes", r.ID)
+		k.leadTo[declarative.IDOf(r.Service)] = append(k.leadTo[declarative.IDOf(r.Service)], r)
 	}
 	for _, s := range k.config.Services {
 		k.services[s.ID], k.places[s.ID] = s, examined.Place("services", s.ID)
@@ -154,7 +162,7 @@ func (k *Kong) refused(o Options) (all []Finding) {
 	add := func(check *Check, p config.Problem) {
 		all = append(all, Finding{File: k.Name, Line: p.Line, Column: p.Column, Path: p.Path, ID: check.ID, Severity: check.Severity, Message: p.Message})
 	}
-	var configs [][]any // that the plugin refuses, whose reasons say more than Kong's
+	configs := map[string]bool{} // places of those that the plugin refuses, whose reasons say more than Kong's
 	for _, r := range k.rows {
 		at := pathOf(append(slices.Clip(r.Place), "config"))
 		for _, p := range r.problems {
@@ -162,7 +170,7 @@ func (k *Kong) refused(o Options) (all []Finding) {
 			add(refusedByPlugin, p)
 		}
 		if r.problems != nil {
-			configs = append(configs, append(slices.Clip(r.Place), "config"))
+			configs[at] = true
 		}
 		if r.Config == nil {
 			continue
@@ -181,7 +189,7 @@ func (k *Kong) refused(o Options) (all []Finding) {
 			add(refusedByKong, config.Problem{Message: fmt.Sprintf("Kong refuses it for more than %d reasons: mend these first", maxProblems)})
 			break
 		}
-		if slices.ContainsFunc(configs, func(at []any) bool { return len(p.Place) >= len(at) && slices.Equal(p.Place[:len(at)], at) }) {
+		if i := slices.Index(p.Place, any("config")); i >= 0 && configs[pathOf(p.Place[:i+1])] {
 			continue
 		}
 		at := problemAt(k.tree, p.Place)
@@ -224,9 +232,7 @@ func (k *Kong) ofOther(place []any) bool {
 
 // lacks reports whether Kong refuses some row of an entity, so that it may be there for all
 // that is known.
-func (k *Kong) lacks(entity string) bool {
-	return slices.ContainsFunc(k.problems, func(p declarative.Problem) bool { return slices.Contains(p.Place, any(entity)) })
-}
+func (k *Kong) lacks(entity string) bool { return k.refuses[entity] }
 
 // Rows returns the rows of the plugin that are enabled, in the order of
 // [declarative.File.PluginRows].

@@ -45,7 +45,7 @@ var rowUnused = &Check{
 			return
 		}
 		switch {
-		case len(routes) == 0 && p.Service != nil && p.Route == nil && !hasRoutes(k, p.Service.ID):
+		case len(routes) == 0 && p.Service != nil && p.Route == nil && len(k.leadTo[p.Service.ID]) == 0:
 			r(nil, "never runs, as its Service has no route in the file: give it one")
 		case len(routes) == 0 && p.Route == nil && p.Service == nil && len(k.config.Routes) == 0:
 			r(nil, "never runs, as there is no route in the file")
@@ -66,10 +66,6 @@ func serviceOf(k *Kong, p *declarative.Plugin) string {
 		return declarative.IDOf(k.routes[p.Route.ID].Service)
 	}
 	return declarative.IDOf(p.Service)
-}
-
-func hasRoutes(k *Kong, service string) bool {
-	return slices.ContainsFunc(k.config.Routes, func(r *declarative.Route) bool { return declarative.IDOf(r.Service) == service })
 }
 
 var twoSplits = &Check{

@@ -59,8 +59,12 @@ func (k *Kong) on(row *declarative.Plugin) (routes []*declarative.Route) {
 		}
 		return []*declarative.Route{r}
 	}
-	for _, r := range k.config.Routes {
-		if (row.Service == nil || declarative.IDOf(r.Service) == row.Service.ID) && runsOn(row, r) {
+	all := k.config.Routes
+	if row.Service != nil {
+		all = k.leadTo[row.Service.ID]
+	}
+	for _, r := range all {
+		if runsOn(row, r) {
 			routes = append(routes, r)
 		}
 	}
