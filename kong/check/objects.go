@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"kong-traffic-split/kong/declarative"
@@ -15,7 +16,7 @@ func (c *checker) readObjects(name, text string) {
 	lines := strings.Split(text, "\n")
 	for _, d := range file.Documents(text) {
 		content := text[d.Start:d.End]
-		if !strings.Contains(content, PluginName) && !strings.Contains(content, "ConfigMap") {
+		if !strings.Contains(content, "Plugin") && !strings.Contains(content, "ConfigMap") {
 			continue
 		}
 		parsed, err := declarative.Parse([]byte(content))
@@ -52,14 +53,20 @@ func (c *checker) readObject(name string, lines []string, parsed declarative.Fil
 // readKongPlugin checks the config of a KongPlugin of ours. Kong's ingress controller makes
 // rows of it.
 func (c *checker) readKongPlugin(name string, parsed declarative.File, tree *config.Node) {
-	if parsed["plugin"] != PluginName || parsed["config"] == nil { // configFrom: it is in a Secret
-		return
-	}
 	object, _ := parsed.At("metadata", "name").(string)
 	if namespace, ok := parsed.At("metadata", "namespace").(string); ok {
 		object = namespace + "/" + object
 	}
-	at := fmt.Sprintf("%s %s: config", parsed["kind"], object)
+	object = fmt.Sprintf("%s %s: ", parsed["kind"], object)
+	if plugin, _ := parsed["plugin"].(string); isAlmostOurs(plugin) {
+		p := problemAt(tree, at("plugin"))
+		p.Path, p.Message = object+p.Path, fmt.Sprintf(almostOurs, plugin, PluginName)
+		c.report(pluginName, name, p)
+	}
+	if parsed["plugin"] != PluginName || parsed["config"] == nil { // configFrom: it is in a Secret
+		return
+	}
+	at := object + "config"
 	_, problems := decodeRow(tree, parsed["config"])
 	if problems == nil && c.options.NoOutcomes {
 		_, without := decodeRow(tree, parsed["config"], config.WithoutOutcomes)
@@ -83,12 +90,22 @@ func (c *checker) readConfigMap(name string, lines []string, parsed declarative.
 	for _, m := range data.Members {
 		content, _ := parsed.At("data", m.Key).(string)
 		index, problem := file.NewIndex(content)
+		if problem != nil && beginsSplits.MatchString(content) {
+			in := newInside(lines, m)
+			p := *problem
+			p.Line, p.Column = in.at(p.Line, p.Column)
+			p.Path = pathOf(in.place())
+			c.report(unreadable, name, p)
+		}
 		if problem != nil || !has(index.Keys(), splitKeys...) {
 			continue
 		}
 		c.readSplits(Source{Name: name}, content, newInside(lines, m))
 	}
 }
+
+// beginsSplits matches a text that was to be a split file.
+var beginsSplits = regexp.MustCompile(`(?m)^splits:`)
 
 // inside is where in a ConfigMap a split file is; nil: it is a file of its own.
 type inside struct {

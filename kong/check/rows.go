@@ -20,15 +20,25 @@ var secondDocument = &Check{
 
 var pluginName = &Check{
 	ID: "plugin-name", Severity: Error,
-	Doc: "A row of a plugin whose name is almost `traffic-split`: Kong refuses it, or runs another plugin.",
+	Doc: "A row of a plugin, or a KongPlugin, whose name is almost `traffic-split`: Kong refuses it, or runs another plugin.",
 	kong: func(k *Kong, r report) {
 		for _, p := range k.config.Plugins {
-			plain := strings.NewReplacer("_", "", "-", "", ".", "", " ", "").Replace(strings.ToLower(p.Name))
-			if p.Name != PluginName && strings.TrimSuffix(plain, "ting") == "trafficsplit" {
-				r(append(slices.Clip(k.places[p.ID]), "name"), "%q is not the plugin: it is called %s", p.Name, PluginName)
+			if isAlmostOurs(p.Name) {
+				r(append(slices.Clip(k.places[p.ID]), "name"), almostOurs, p.Name, PluginName)
 			}
 		}
 	},
+}
+
+const almostOurs = "%q is not the plugin: it is called %s"
+
+// isAlmostOurs reports whether the name of a plugin is likely to be meant for ours.
+func isAlmostOurs(name string) bool {
+	plain := strings.NewReplacer("_", "", "-", "", ".", "", " ", "").Replace(strings.ToLower(name))
+	for _, end := range []string{"ting", "ter", "s"} {
+		plain = strings.TrimSuffix(plain, end)
+	}
+	return name != PluginName && plain == "trafficsplit"
 }
 
 var rowUnused = &Check{
