@@ -3,6 +3,7 @@ package check
 import (
 	"cmp"
 	"reflect"
+	"strings"
 
 	"kong-traffic-split/kong/declarative"
 	"kong-traffic-split/plugin/config"
@@ -88,7 +89,7 @@ func (u *use) upstream(name string) *declarative.Upstream {
 
 var sameDestination = &Check{
 	ID: "same-destination", Severity: Warning,
-	Doc: "Two backends have one destination, with the same path and headers: they are two names for one thing, so that a rollout between them changes nothing. `service: true` is the route's Service.",
+	Doc: "Two backends have one destination, with the same path and headers, those of responses too: they are two names for one thing, so that a rollout between them changes nothing. `service: true` is the route's Service.",
 	split: func(u *use, r report) {
 		for i := range u.Backends {
 			for j := range i {
@@ -117,10 +118,10 @@ func (u *use) same(a, b *config.Backend) bool {
 	return true
 }
 
-// request is what of a backend decides what is sent where.
+// request is what of a backend decides what is sent where, and what clients get.
 func (u *use) request(b config.Backend) config.Backend {
-	b.Name, b.Weight, b.Health = "", 0, nil
-	b.ResponseHeaders = config.ResponseHeaders{}
+	b.Name, b.Weight, b.Health, b.SlowStart = "", 0, nil, 0
+	b.Host = strings.ToLower(b.Host)
 	if b.Host != "" {
 		b.Protocol = cmp.Or(b.Protocol, u.protocol())
 	}
@@ -132,7 +133,7 @@ func (u *use) isService(b *config.Backend, s *declarative.Service) bool {
 	if b.Service {
 		return reflect.DeepEqual(u.request(*b), config.Backend{Service: true, RequestHeaders: b.RequestHeaders}) && reflect.ValueOf(b.RequestHeaders).IsZero()
 	}
-	want := config.Backend{Host: s.Host, Port: s.Port, Protocol: cmp.Or(b.Protocol, s.Protocol)}
+	want := config.Backend{Host: strings.ToLower(s.Host), Port: s.Port, Protocol: cmp.Or(b.Protocol, s.Protocol)}
 	if b.Upstream != "" {
 		want = config.Backend{Upstream: s.Host, Protocol: b.Protocol}
 	}
