@@ -166,7 +166,7 @@ var house = []room{
 	},
 	{
 		name:  "kong/httproute",
-		ours:  []string{"kong/companion", "kong/declarative", "plugin/config"},
+		ours:  []string{"kong/companion", "kong/declarative", "kong/expression", "plugin/config"},
 		tests: []string{"kong/standin"},
 		never: map[string]string{
 			pdk + "/...": "routes are converted without a gateway",

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+
+	router "kong-traffic-split/kong/expression"
 )
 
 // customChecks are the checks that are functions in Kong, by the names that
@@ -21,9 +24,10 @@ var customChecks = map[string]validator{
 	"cookie_name": matching("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
 		"contains one or more invalid characters. ASCII control characters (0-31;127), space, tab and the "+
 			`characters ()<>@,;:\"/?={}[] are not allowed.`),
-	"path":        ofText(checkPath),
-	"router_path": ofText(checkRouterPath),
-	"ip_or_cidr":  ofText(checkAddress),
+	"path":          ofText(checkPath),
+	"router_path":   ofText(checkRouterPath),
+	"router_header": ofText(checkRouterHeader),
+	"ip_or_cidr":    ofText(checkAddress),
 
 	"host": ofText(hostRule{
 		invalid: "invalid value: %s",
@@ -95,8 +99,25 @@ func checkRouterPath(s string) string {
 		normal := NormalizePath(s)
 		return unless(normal == s, "non-normalized path, consider use '"+normal+"' instead")
 	}
-	_, err := regexp.Compile(RouteRegexp(expression))
+	compiled, err := router.Compile(RouteRegexp(expression))
+	if err == nil && slices.ContainsFunc(compiled.SubexpNames(), func(name string) bool { return len(name) > maxGroupName }) {
+		err = fmt.Errorf("subpattern name is too long (maximum %d code units)", maxGroupName)
+	}
 	return unless(err == nil, fmt.Sprintf("invalid regex: '%s' (%v)", expression, err))
+}
+
+// maxGroupName is how long a group's name may be for PCRE, by which Kong checks paths, too.
+const maxGroupName = 32
+
+// checkRouterHeader checks a value of a route's header, which may be a regular expression
+// behind ~*. Kong's router puts that into lower case.
+func checkRouterHeader(s string) string {
+	expression, isRegex := strings.CutPrefix(s, "~*")
+	if !isRegex {
+		return ""
+	}
+	_, err := router.Compile(strings.ToLower(expression))
+	return unless(err == nil, fmt.Sprintf("Router Expression failed validation: regex parse error: '%s' (%v)", expression, err))
 }
 
 func checkAddress(s string) string {

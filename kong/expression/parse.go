@@ -174,7 +174,7 @@ func (p *parser) predicate() (node, error) {
 	if !ok {
 		return nil, p.wrong(start, "regex operator can only be used with String operands")
 	}
-	if q.regex, err = regexp.Compile(text); err != nil {
+	if q.regex, err = Compile(text); err != nil {
 		return nil, p.wrong(start, err.Error())
 	}
 	return q, nil

@@ -2,13 +2,13 @@ package httproute
 
 import (
 	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strings"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"kong-traffic-split/kong/declarative"
+	router "kong-traffic-split/kong/expression"
 )
 
 // cacheKey always holds. Kong's router keeps what it found for a request, by all fields
@@ -153,7 +153,7 @@ func (c *converter) checkExpression(e *entry) {
 // another one. Its library, Rust's, knows neither back references nor look-around, as Go's.
 func (e *entry) checkRegex(expression string, at *trail) {
 	why := strictRegex(expression)
-	if _, err := syntax.Parse(expression, syntax.Perl); err != nil {
+	if _, err := router.Compile(expression); err != nil {
 		why = err.Error()
 	}
 	if why != "" {
@@ -162,22 +162,16 @@ func (e *entry) checkRegex(expression string, at *trail) {
 	}
 }
 
-var (
-	repetition = regexp.MustCompile(`^\{\d+(,\d*)?\}`)
-	className  = regexp.MustCompile(`^\[:\^?[a-z]+:\]`)
-)
+var className = regexp.MustCompile(`^\[:\^?[a-z]+:\]`)
 
-// strictRegex says what Go takes in an expression that Rust does not, or understands
-// otherwise; empty: nothing.
+// strictRegex says what Go takes in an expression that Rust understands otherwise; empty:
+// nothing.
 func strictRegex(expression string) string {
 	inClass := false
 	for i := 0; i < len(expression); i++ {
 		rest := expression[i:]
 		switch c := expression[i]; {
 		case c == '\\':
-			if len(rest) > 1 && strings.ContainsRune("QEC", rune(rest[1])) {
-				return "it does not know " + rest[:2]
-			}
 			i++
 		case inClass && c == ']':
 			inClass = false
@@ -190,8 +184,6 @@ func strictRegex(expression string) string {
 			if after := strings.TrimPrefix(rest[1:], "^"); strings.HasPrefix(after, "]") { // it stands for itself
 				i += len(rest) - len(after)
 			}
-		case !inClass && c == '{' && !repetition.MatchString(rest):
-			return "a { that begins no {3} or {3,5} needs a backslash"
 		}
 	}
 	return ""
