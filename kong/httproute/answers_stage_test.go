@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"kong-traffic-split/kong/httproute"
 	"kong-traffic-split/kong/standin"
@@ -34,8 +33,15 @@ type stage struct {
 }
 
 type gatewayOf struct {
-	*standin.Gateway
+	node
 	plugin *exec.Cmd
+}
+
+// node is a stand-in or a real Kong.
+type node interface {
+	ProxyAddr() string
+	AdminAddr() string
+	Close() error
 }
 
 // echoed are headers of each backend's responses, as clients get them.
@@ -108,20 +114,30 @@ func (s *stage) start(f form, splits []byte) (*gatewayOf, error) {
 	if err := g.plugin.Start(); err != nil {
 		return nil, err
 	}
-	var err error
-	g.Gateway, err = standin.New(standin.Options{
-		ProxyListen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", Prefix: s.dir, RouterFlavor: f.flavor, Workers: 2, ErrorLog: io.Discard,
-		PluginServers: []standin.PluginServer{{Name: "traffic-split", Socket: name + ".socket", QueryCmd: "cat " + filepath.Join(s.dir, "dump")}},
+	err := await(func() bool {
+		c, err := net.Dial("unix", name+".socket")
+		return err == nil && c.Close() == nil
 	})
-	if err == nil {
-		err = g.Start()
+	if err == nil && kongPath != "" {
+		g.node, err = s.startKong(f, name+".socket")
+	} else if err == nil {
+		g.node, err = s.startStandin(f, name+".socket")
 	}
-	for deadline := time.Now().Add(10 * time.Second); err == nil && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if c, err := net.Dial("unix", name+".socket"); err == nil {
-			return g, c.Close()
-		}
+	if err != nil {
+		return nil, errors.Join(err, g.plugin.Process.Kill(), g.plugin.Wait())
 	}
-	return nil, errors.Join(err, errors.New("the plugin server does not listen"), g.end())
+	return g, nil
+}
+
+func (s *stage) startStandin(f form, socket string) (*standin.Gateway, error) {
+	g, err := standin.New(standin.Options{
+		ProxyListen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", Prefix: s.dir, RouterFlavor: f.flavor, Workers: 2, ErrorLog: io.Discard,
+		PluginServers: []standin.PluginServer{{Name: "traffic-split", Socket: socket, QueryCmd: "cat " + filepath.Join(s.dir, "dump")}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return g, g.Start()
 }
 
 func (g *gatewayOf) end() error {
@@ -148,6 +164,11 @@ func (s *stage) load(f form, out *httproute.Output) error {
 		s.gateways[f] = g
 	}
 	s.current = g
+	logged := 0
+	real, isReal := g.node.(*kong)
+	if isReal {
+		logged = len(real.log())
+	}
 	response, err := http.Post("http://"+g.AdminAddr()+"/config", "application/yaml", bytes.NewReader(out.Kong))
 	if err != nil {
 		return err
@@ -156,6 +177,9 @@ func (s *stage) load(f form, out *httproute.Output) error {
 	if response.StatusCode != http.StatusCreated {
 		why, _ := io.ReadAll(response.Body)
 		return fmt.Errorf("%s: %s", response.Status, why)
+	}
+	if isReal {
+		return real.reconfigured(logged)
 	}
 	return nil
 }

@@ -160,6 +160,7 @@ func TestTraditionalOrderIsTheSameWhereItIsUsed(t *testing.T) {
 		used++
 		w := anyWish(t)
 		var first *entry
+		of := rapid.IntRange(0, len(priorities{})-1).Draw(t, "which priorities")
 		var best []part
 		for _, e := range entries {
 			if !e.takes(w) {
@@ -172,9 +173,9 @@ func TestTraditionalOrderIsTheSameWhereItIsUsed(t *testing.T) {
 				takes := p.kind == regexPath || p.kind == onePath && p.path == w.path || p.kind == prefixPath && strings.HasPrefix(w.path, p.path)
 				switch {
 				case !takes:
-				case len(best) == 0 || p.priority > best[0].priority:
+				case len(best) == 0 || p.priority[of] > best[0].priority[of]:
 					best = []part{p}
-				case p.priority == best[0].priority:
+				case p.priority[of] == best[0].priority[of]:
 					best = append(best, p)
 				}
 			}

@@ -13,8 +13,10 @@ import (
 )
 
 // The flavor traditional_compatible orders routes by how many kinds of conditions they
-// have, then by headers, then by paths, which is another order than the Gateway API's. So
-// it is used only where no request meets two routes that it has in the wrong order.
+// have, then by headers, then by paths, which is another order than the Gateway API's. Kong
+// 3.9 means to, but what it computes is yet another one, which depends on the processor. So
+// this flavor is used only where no request meets two routes that one of these orders has
+// the wrong way round.
 
 // traditionalProblem is what this flavor cannot do.
 type traditionalProblem struct {
@@ -28,7 +30,7 @@ type part struct {
 	*entry
 	path     string // without the ~ and what follows it
 	kind     partKind
-	priority uint64
+	priority priorities
 }
 
 type partKind int
@@ -40,9 +42,10 @@ const (
 )
 
 // regexPriority lets an exact path win over a regular expression, and this one over the
-// path of a prefix itself, which is a regular expression for Kong, too.
+// path of a prefix itself, which is a regular expression for Kong, too. In Kong 3.9 the bits
+// below are those of the number of headers.
 func (e *entry) regexPriority() int {
-	return map[gateway.PathMatchType]int{gateway.PathMatchExact: 2, gateway.PathMatchRegularExpression: 1}[e.match.pathType]
+	return map[gateway.PathMatchType]int{gateway.PathMatchExact: 1 << 7, gateway.PathMatchRegularExpression: 1 << 6}[e.match.pathType]
 }
 
 // traditionalPaths are the paths of a route of this flavor.
@@ -79,21 +82,45 @@ func (e *entry) parts() []part {
 	return []part{one(prefixPath, prefix+"/"), one(onePath, prefix)}
 }
 
-// traditionalPriority is what Kong sorts a path of a route by.
-func (e *entry) traditionalPriority(kind partKind, path string) (p uint64) {
+// priorities are what Kong may sort a path of a route by: as it means to, and as Kong 3.9
+// does on x86-64 and on ARM. LuaJIT shifts numbers by 32 bits at most, and makes of a
+// negative one, as four kinds of conditions are, the highest bit there, and nothing here.
+type priorities [3]uint64
+
+// above reports whether Kong prefers the path to the other one for certain.
+func (p priorities) above(other priorities) bool {
+	return p[0] > other[0] && p[1] > other[1] && p[2] > other[2]
+}
+
+func (e *entry) traditionalPriority(kind partKind, path string) priorities {
+	var weight, wide, low uint64
 	for _, is := range []bool{e.match.method != "", len(e.hostnames) > 0, len(e.match.headers) > 0, true} {
 		if is {
-			p += 1 << 61
+			weight++
 		}
 	}
 	if exact, _ := hostClass(e.hostnames); exact == 1 {
-		p |= 1 << 60
+		wide |= 1 << 60
 	}
-	p |= uint64(len(e.match.headers)) << 52
 	if kind == prefixPath {
-		return p | uint64(len(path))
+		low = uint64(len(path))
+	} else {
+		wide |= 1 << 51
+		low = uint64(e.regexPriority()) << 19
 	}
-	return p | 1<<51 | uint64(e.regexPriority())<<19
+	headers := uint64(len(e.match.headers))
+	p := priorities{weight<<61 | wide | headers<<52 | low}
+	switch {
+	case weight < 4:
+		p[1] = weight<<29 | wide | headers<<20 | low
+		p[2] = p[1]
+	case wide == 0: // all of it is a negative number
+		p[1] = 1 << 63
+	default:
+		p[1] = 1<<63 | wide | headers<<20 | low
+		p[2] = wide | headers<<20 | low
+	}
+	return p
 }
 
 // traditionalProblems are what this flavor cannot do of the entries: all of it, or enough
@@ -198,7 +225,7 @@ func conflicts(entries []*entry, all bool) (problems []traditionalProblem) {
 						}
 						// The router of this flavor does not look at protocols.
 						same := !slices.ContainsFunc(second.protocols, func(p string) bool { return !slices.Contains(first.protocols, p) })
-						if same && (first.priority > second.priority || first.rule == second.rule) || seen[second.entry] || !overlap(first.match, second.match) {
+						if same && (first.priority.above(second.priority) || first.rule == second.rule) || seen[second.entry] || !overlap(first.match, second.match) {
 							return
 						}
 						seen[second.entry] = true

@@ -267,36 +267,59 @@ func matchesWildcard(pattern, text string) bool {
 	return text == pattern
 }
 
-// The bits of a priority; the number of kinds of conditions is above them all.
+// The bits of a priority. Kong means the number of kinds of conditions to be above them all
+// and headers above regular expressions; but LuaJIT shifts numbers by 32 bits at most
+// (kong/router/transform.lua, 3.9), so these two land in the lower half.
 const (
-	weightShift        = 61
 	plainHostsBit      = 1 << 60
-	headersShift       = 52
 	regexBit           = 1 << 51
+	weightShift        = 61 - 32
+	headersShift       = 52 - 32
 	regexPriorityShift = 19
 	maxPathLength      = 1<<19 - 1
 	maxHeaders         = 255
 )
 
-func priority(route *declarative.Route, paths []string) (p uint64) {
+func priority(route *declarative.Route, paths []string) uint64 {
+	var weight, length, wide uint64
 	for _, n := range []int{
 		len(route.Sources), len(route.Destinations), len(route.Methods), len(route.Hosts), len(route.Headers),
 		len(route.SNIs), len(paths),
 	} {
-		p += uint64(min(n, 1)) << weightShift
+		weight += uint64(min(n, 1))
 	}
 	if route.Hosts != nil && !strings.Contains(strings.Join(route.Hosts, ""), "*") {
-		p |= plainHostsBit
+		wide |= plainHostsBit
 	}
-	p |= uint64(min(len(route.Headers), maxHeaders)) << headersShift
+	regexPriority := 0
 	switch {
 	case len(paths) == 0:
 	case strings.HasPrefix(paths[0], "~"):
-		p |= regexBit | uint64(route.RegexPriority)<<regexPriorityShift
+		wide |= regexBit
+		regexPriority = route.RegexPriority
 	default:
-		p |= uint64(len(paths[0]) & maxPathLength)
+		length = uint64(len(paths[0]) & maxPathLength)
 	}
-	return p
+	parts := []int32{
+		int32(weight << weightShift), int32(min(len(route.Headers), maxHeaders) << headersShift),
+		int32(regexPriority << regexPriorityShift), int32(length),
+	}
+	if wide == 0 { // LuaJIT joins numbers before it makes 64 bits of them
+		return unsigned(parts[0] | parts[1] | parts[2] | parts[3])
+	}
+	for _, part := range parts {
+		wide |= unsigned(part)
+	}
+	return wide
+}
+
+// unsigned is what LuaJIT makes of a number for 64 bits without a sign, on x86-64: of a
+// negative one, as four kinds of conditions are, the highest bit alone.
+func unsigned(n int32) uint64 {
+	if n < 0 {
+		return 1 << 63
+	}
+	return uint64(n)
 }
 
 // The bits of a stream route's priority; those of sources are above those of

@@ -137,3 +137,26 @@ func loadConfigFor(t *testing.T, flavor declarative.Flavor, yaml string) *declar
 	}
 	return config
 }
+
+// TestPriority: what kong/router/transform.lua of Kong 3.9.3 makes of routes, by its LuaJIT on
+// x86-64.
+func TestPriority(t *testing.T) {
+	one := map[string][]string{"x-a": {"1"}}
+	for _, test := range []struct {
+		route declarative.Route
+		want  uint64
+	}{
+		{declarative.Route{Paths: []string{"/ab"}}, 0x0000_0000_2000_0003},
+		{declarative.Route{Paths: []string{"/"}, Hosts: []string{"*.a"}}, 0x0000_0000_4000_0001},
+		{declarative.Route{Paths: []string{"~/a$"}}, 0x0008_0000_2000_0000},
+		{declarative.Route{Paths: []string{"/"}, Hosts: []string{"a"}}, 0x1000_0000_4000_0001},
+		{declarative.Route{Paths: []string{"/"}, Hosts: []string{"*.a"}, Headers: one}, 0x0000_0000_6010_0001},
+		{declarative.Route{Paths: []string{"/"}, Hosts: []string{"*.a"}, Headers: one, Methods: []string{"GET"}}, 0x8000_0000_0000_0000},
+		{declarative.Route{Paths: []string{"~/a$"}, Hosts: []string{"a"}, Headers: one, Methods: []string{"GET"}, RegexPriority: 2}, 0x9008_0000_0010_0000},
+		{declarative.Route{Paths: []string{"~/a$"}, Hosts: []string{"*.a"}, Headers: one, RegexPriority: 2}, 0x0008_0000_6010_0000},
+	} {
+		if got := priority(&test.route, test.route.Paths); got != test.want {
+			t.Errorf("%+v: %x, and Kong has %x", test.route, got, test.want)
+		}
+	}
+}
