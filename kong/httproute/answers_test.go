@@ -46,7 +46,10 @@ func TestFormsAnswerAlike(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := rapid.SampledFrom(forms).Draw(t, "form")
 		rich := rapid.SampledFrom([]bool{false, false, true}).Draw(t, "rich")
-		w := anyWorld(t, taste{letters: rich || f.flavor == httproute.Expressions, filters: rich || f.to != httproute.Native})
+		w := anyWorld(t, taste{
+			letters: rich || f.flavor == httproute.Expressions, filters: rich || f.to != httproute.Native,
+			many: f.flavor == httproute.Expressions || rapid.Bool().Draw(t, "many"),
+		})
 		manifests := w.manifests()
 		options := httproute.Options{To: f.to, Flavor: f.flavor, Addresses: s.addresses, SessionSecret: strings.Repeat("secret", 4)}
 		if f.to != httproute.Native {

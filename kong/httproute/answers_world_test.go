@@ -22,6 +22,7 @@ type world struct {
 type taste struct {
 	letters bool // values of headers with letters, regular expressions of headers, and arguments of the query
 	filters bool // that need the plugin
+	many    bool // routes that share requests, of which the order is a question
 }
 
 // services are those that there are, each with the ports 80 and 81.
@@ -32,7 +33,8 @@ func anyWorld(t *rapid.T, of taste) *world {
 		listener: rapid.SampledFrom([]string{"", "", "", "*.a.test", "x.a.test"}).Draw(t, "listener"),
 		granted:  rapid.Bool().Draw(t, "granted"),
 	}
-	for i := range rapid.IntRange(1, 3).Draw(t, "routes") {
+	most := map[bool]int{false: 1, true: 3}[of.many]
+	for i := range rapid.IntRange(1, most).Draw(t, "routes") {
 		r := &gateway.HTTPRoute{}
 		r.Name = string(rune('c' - i)) // by name the last one is the first
 		r.Namespace = "default"
@@ -47,7 +49,7 @@ func anyWorld(t *rapid.T, of taste) *world {
 		}
 		r.Spec.ParentRefs = []gateway.ParentReference{{Name: "gw"}}
 		r.Spec.Hostnames = rapid.SliceOfNDistinct(rapid.SampledFrom([]gateway.Hostname{"x.a.test", "y.a.test", "*.a.test", "*.test"}), 0, 2, rapid.ID).Draw(t, "hostnames")
-		for range rapid.IntRange(1, 3).Draw(t, "rules") {
+		for range rapid.IntRange(1, most).Draw(t, "rules") {
 			r.Spec.Rules = append(r.Spec.Rules, anyRule(t, of))
 		}
 		w.routes = append(w.routes, r)

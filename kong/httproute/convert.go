@@ -93,7 +93,7 @@ func (c *converter) plans() []*plan {
 			for i := range rule.matches {
 				for _, group := range attached.hosts {
 					for _, hostnames := range byClass(group.hostnames) {
-						e := &entry{rule: rule, match: &rule.matches[i], hostnames: hostnames, protocols: protocols(group.protocols, r.grpc)}
+						e := &entry{rule: rule, match: &rule.matches[i], hostnames: hostnames, protocols: protocols(group.protocols, r.grpc), strip: p.strip && p.wholePath == ""}
 						e.name = rule.name() + "." + strconv.Itoa(i)
 						p.entries = append(p.entries, e)
 					}

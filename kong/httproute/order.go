@@ -21,6 +21,7 @@ type entry struct {
 	priority  uint64
 	order     int  // 0 has the highest precedence of all
 	dropped   bool // it is left out of the output
+	strip     bool // what it matches is taken off the path
 }
 
 // nameEntries tells entries of one match apart. No object of Kubernetes has a _ in its name.

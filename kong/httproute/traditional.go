@@ -225,7 +225,7 @@ func conflicts(entries []*entry, all bool) (problems []traditionalProblem) {
 						}
 						// The router of this flavor does not look at protocols.
 						same := !slices.ContainsFunc(second.protocols, func(p string) bool { return !slices.Contains(first.protocols, p) })
-						if same && (first.priority.above(second.priority) || first.rule == second.rule) || seen[second.entry] || !overlap(first.match, second.match) {
+						if same && (first.priority.above(second.priority) || alike(first.entry, second.entry)) || seen[second.entry] || !overlap(first.match, second.match) {
 							return
 						}
 						seen[second.entry] = true
@@ -242,6 +242,12 @@ func conflicts(entries []*entry, all bool) (problems []traditionalProblem) {
 	}
 	slices.SortStableFunc(problems, func(x, y traditionalProblem) int { return cmp.Compare(x.entry.order, y.entry.order) })
 	return problems
+}
+
+// alike reports whether it does not matter which of two entries has a request: they are of
+// one rule, and take the same off its path.
+func alike(a, b *entry) bool {
+	return a.rule == b.rule && (!a.strip || a.match.pathType == b.match.pathType && a.match.path == b.match.path)
 }
 
 // meet calls f for the parts of a bucket whose paths a request to x can have. In x's own
