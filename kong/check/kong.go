@@ -108,7 +108,7 @@ func newKong(name string, parsed declarative.File, index *file.Index) (*Kong, *c
 		k.places[p.ID] = examined.Place("plugins", p.ID)
 		loaded[fmt.Sprint(k.places[p.ID]...)] = p
 	}
-	k.scopes = scopes(k.config.Plugins)
+	k.scopes = k.allScopes()
 	for _, row := range f.PluginRows(PluginName) {
 		r := &Row{PluginRow: row, file: k, loaded: loaded[fmt.Sprint(row.Place...)]}
 		if node := walk(k.tree, row.Place); node != nil {

@@ -83,8 +83,8 @@ var twoSplits = &Check{
 	Doc: "A route has two rows of the plugin, such as one on itself and one on its Service: Kong runs the most specific one alone, and the shares of the other one have no part in it.",
 	row: func(row *Row, r report) {
 		k, p := row.file, row.loaded
-		if len(row.Routes) == 0 && !k.hasTwin(p) {
-			return // rowUnused has it
+		if len(row.Routes) == 0 && !k.hasTwin(p) || k.forGroup(p) {
+			return // rowUnused has it, or it runs for some requests
 		}
 		var routes []*declarative.Route
 		var instead *declarative.Plugin

@@ -9,10 +9,10 @@ import (
 // scope has the enabled rows of one plugin by what they are on.
 type scope map[declarative.Scope][]*declarative.Plugin
 
-func scopes(rows []*declarative.Plugin) map[string]scope {
+func (k *Kong) allScopes() map[string]scope {
 	all := map[string]scope{}
-	for _, p := range rows {
-		if !p.Enabled {
+	for _, p := range k.config.Plugins {
+		if !p.Enabled || k.forGroup(p) {
 			continue
 		}
 		if all[p.Name] == nil {
@@ -21,6 +21,13 @@ func scopes(rows []*declarative.Plugin) map[string]scope {
 		all[p.Name][p.Scope()] = append(all[p.Name][p.Scope()], p)
 	}
 	return all
+}
+
+// forGroup reports whether a row is for the consumers of a group, as Kong Enterprise has
+// them. Which requests are theirs is not known, so it takes nobody's place.
+func (k *Kong) forGroup(p *declarative.Plugin) bool {
+	row, _ := k.File.At(k.places[p.ID]...).(map[string]any)
+	return row["consumer_group"] != nil
 }
 
 // run returns the row of a plugin that Kong runs for requests of a consumer to a route;
@@ -43,7 +50,7 @@ func (s scope) run(r *declarative.Route, consumer string) *declarative.Plugin {
 // specific row of the plugin takes its place.
 func (k *Kong) routesOf(row *declarative.Plugin) (routes []*declarative.Route) {
 	for _, r := range k.on(row) {
-		if k.scopes[row.Name].run(r, declarative.IDOf(row.Consumer)) == row {
+		if k.forGroup(row) || k.scopes[row.Name].run(r, declarative.IDOf(row.Consumer)) == row {
 			routes = append(routes, r)
 		}
 	}

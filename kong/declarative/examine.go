@@ -173,6 +173,9 @@ func (f File) known() File {
 	}
 	forget(tree)
 	for n := range tree.nodes() {
+		if n.forGroup() && n.row["id"] == nil { // it has not the id of the row for everybody
+			n.row["id"] = nameUUID(idNamespace, n.place())
+		}
 		forget(n.row)
 	}
 	return tree

@@ -39,6 +39,9 @@ func (n *node) uniqueKey() (string, bool) {
 		key, ok := n.row[entityKeys[n.entity]].(string)
 		return key, ok
 	}
+	if n.forGroup() {
+		return "", false // how Kong Enterprise makes one is not known
+	}
 	parts := []string{n.entity, "*"}
 	for _, name := range fields {
 		value := n.row[name]
@@ -55,6 +58,10 @@ func (n *node) uniqueKey() (string, bool) {
 	}
 	return strings.Join(parts, ":"), true
 }
+
+// forGroup reports whether a plugin's row is for the consumers of a group, as Kong Enterprise
+// has them.
+func (n *node) forGroup() bool { return n.entity == "plugins" && n.row["consumer_group"] != nil }
 
 // nameUUID is the name-based UUID of a name in a namespace, itself a UUID.
 func nameUUID(namespace, name string) string {
