@@ -158,7 +158,7 @@ var house = []room{
 	},
 	{
 		name: "kong/check",
-		ours: []string{"kong/companion", "kong/declarative", "kong/httproute", "plugin/config", "plugin/file"},
+		ours: []string{"kong/companion", "kong/declarative", "kong/expression", "kong/httproute", "plugin/config", "plugin/file"},
 		never: map[string]string{
 			pdk + "/...": "files are checked without a plugin server",
 			"net/http":   "files are checked without a network",

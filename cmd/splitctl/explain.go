@@ -74,13 +74,19 @@ func (r *requestFlags) said(cmd *cobra.Command, request simulate.Request) (said 
 		said.Method = request.Method
 	}
 	if cmd.Flags().Changed("path") {
-		said.Path, _, _ = strings.Cut(request.Path, "?")
+		said.Path, said.Query, _ = strings.Cut(request.Path, "?")
+	}
+	if request.Query != "" {
+		said.Query = strings.TrimPrefix(said.Query+"&"+request.Query, "&")
 	}
 	said.HTTPS = request.HTTPS
 	for _, text := range request.Headers {
-		if name, value, _ := strings.Cut(text, ":"); strings.EqualFold(strings.TrimSpace(name), "Host") {
-			said.Host = strings.TrimSpace(value)
+		name, value, _ := strings.Cut(text, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if strings.EqualFold(name, "Host") {
+			said.Host = value
 		}
+		said.Headers = append(said.Headers, check.Header{Name: name, Value: value})
 	}
 	for _, text := range request.Captures {
 		name, _, _ := strings.Cut(text, "=")

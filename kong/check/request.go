@@ -15,9 +15,14 @@ type Request struct {
 	Path     string // as Kong normalises it, without a query
 	Host     string // with a port or without
 	HTTPS    bool
+	Headers  []Header
+	Query    string   // as it is in the address
 	Captures []string // names of captures of the route's path
 	HTTP     string   // an option that only a request of HTTP has
 }
+
+// A Header of a request.
+type Header struct{ Name, Value string }
 
 // Refuses returns why Kong would not give a request to the row: none of the routes for which
 // it runs takes the request; nil: one does.
@@ -55,6 +60,12 @@ func (q *Request) refusedBy(r *declarative.Route) error {
 	if q.Host != "" && len(r.Hosts) > 0 && !slices.ContainsFunc(r.Hosts, func(host string) bool { return takesHost(host, q.Host) }) {
 		return fmt.Errorf("header Host %q: the %s has the hosts %s, so that Kong answers with 404", q.Host, nameOf(r), strings.Join(r.Hosts, ", "))
 	}
+	if err := q.refusedByHeaders(r); err != nil {
+		return err
+	}
+	if err := q.refusedByExpression(r); err != nil {
+		return err
+	}
 	for _, name := range q.Captures {
 		if !captures(r, name) {
 			return fmt.Errorf("capture %q: no path of the %s captures it", name, nameOf(r))
@@ -66,11 +77,11 @@ func (q *Request) refusedBy(r *declarative.Route) error {
 // takesPath reports whether a route's path, a prefix or an expression behind a ~, is that of
 // a request.
 func takesPath(path, request string) bool {
-	expression, isRegexp := strings.CutPrefix(path, "~")
+	text, isRegexp := strings.CutPrefix(path, "~")
 	if !isRegexp {
 		return strings.HasPrefix(request, path)
 	}
-	re, err := regexp.Compile(declarative.RouteRegexp(expression))
+	re, err := regexp.Compile(declarative.RouteRegexp(text))
 	return err != nil || re.MatchString(request)
 }
 

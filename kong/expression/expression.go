@@ -42,6 +42,8 @@ func (e *Expression) Eval(values func(field string) []Value) (*Match, bool) {
 // A node is a predicate, or other nodes that are joined.
 type node interface {
 	eval(values func(string) []Value, m *Match) bool
+	// outcomes are what it may come to where values need not be known.
+	outcomes(values func(string) ([]Value, bool)) (holds, fails bool)
 	predicates() []*predicate
 }
 

@@ -235,3 +235,36 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// What can hold does where all is known that makes it so, and an unknown part may be
+// anything.
+func TestCanHold(t *testing.T) {
+	known := request{"http.path": {"/shop"}, "http.headers.x": {"a", "b"}, "http.queries.q": nil}
+	for text, want := range map[string]bool{
+		`http.path ^= "/shop"`:                            true,
+		`http.path ^= "/cart"`:                            false,
+		`http.path ^= "/cart" || http.method == "GET"`:    true,
+		`http.path ^= "/cart" && http.method == "GET"`:    false,
+		`http.path ^= "/shop" && http.method == "GET"`:    true,
+		`!(http.path ^= "/shop")`:                         false,
+		`!(http.path ^= "/shop" && http.method == "GET")`: true,
+		`!(http.path ^= "/shop" || http.method == "GET")`: false,
+		`!(http.method == "GET")`:                         true,
+		`http.headers.x == "a"`:                           false,
+		`any(http.headers.x) == "a"`:                      true,
+		`http.queries.q == "1" || http.path == "/"`:       false,
+		`http.method == "GET" && !(http.method == "GET")`: true, // each part by itself
+	} {
+		e, err := Parse(text, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := e.CanHold(func(field string) ([]Value, bool) {
+			values, ok := known[field]
+			return values, ok
+		})
+		if got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
