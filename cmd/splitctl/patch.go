@@ -38,6 +38,8 @@ The file - is standard input; the result is then written to standard output.`,
 		Example: `  splitctl patch route.yaml --type json -p '[{"op": "replace", "path": "/spec/rules/0/backendRefs/0/weight", "value": 20}]'
   splitctl patch -f routes.yaml httproute/echo -n shop --type json --patch-file patch.yaml --dry-run`,
 		RunE: func(cmd *cobra.Command, args []string) error { return flags.run(cmd, args) },
+
+		ValidArgsFunction: flags.complete,
 	}
 	f := cmd.Flags()
 	f.StringVarP(&flags.file, "filename", "f", "", "the `file`, instead of the first argument")
@@ -111,6 +113,25 @@ func (p *patchFlags) selector(args []string) (s manifest.Selector, err error) {
 		return s, nil
 	}
 	return s, fmt.Errorf("%q is not of the form KIND/NAME, as in httproute/echo", strings.Join(args, " "))
+}
+
+// complete completes the object, behind its file.
+func (p *patchFlags) complete(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	path := p.file
+	if path == "" && len(args) > 0 {
+		path, args = args[0], args[1:]
+	}
+	switch {
+	case path == "":
+		return nil, cobra.ShellCompDirectiveDefault // the file
+	case path == "-" || len(args) > 0:
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return manifest.Names(string(content), p.namespace), cobra.ShellCompDirectiveNoFileComp
 }
 
 // patchInput patches standard input.

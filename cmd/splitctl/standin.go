@@ -66,6 +66,7 @@ func standinCommand() *cobra.Command {
 	f.StringVar(&flags.query, "plugin-query-cmd", "", "a shell `command` that prints the plugin server's dump")
 	f.StringVar(&flags.start, "plugin-start-cmd", "", "a shell `command` that runs the plugin server")
 	f.StringVar(&flags.flavor, "router-flavor", "", "traditional_compatible or expressions, a `flavor` (default: the former)")
+	completeValues(cmd, "router-flavor", "traditional_compatible", "expressions")
 	f.IntVar(&flags.workers, "workers", 0, "how many of nginx's workers to simulate")
 	f.StringToStringVar(&flags.resolve, "resolve", nil, "an address in place of DNS, `name=address`; may be repeated")
 	f.Lookup("resolve").DefValue = "" // help would show the default []

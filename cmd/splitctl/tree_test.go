@@ -117,6 +117,8 @@ func TestManualPages(t *testing.T) {
 func TestCompletion(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "splits.yaml")
 	write(t, path, "splits:\n  shop:\n    backends: [{name: stable, host: a}, {name: canary, host: b}]\n  news:\n    backends: [{name: old, host: a}]\n")
+	manifest := filepath.Join(t.TempDir(), "route.yaml")
+	write(t, manifest, "kind: Service\nmetadata: {name: echo}\n---\nkind: List\nitems: [{kind: HTTPRoute, metadata: {name: echo, namespace: shop}}]\n")
 	for _, tt := range []struct {
 		args string
 		want string // without the descriptions
@@ -129,6 +131,12 @@ func TestCompletion(t *testing.T) {
 		{"convert --to ", "kong splits kic native"},
 		{"convert --flavor ", "traditional_compatible expressions"},
 		{"patch --type ", "json"},
+		{"patch -p x " + manifest + " ", "service/echo httproute/echo"},
+		{"patch -p x " + manifest + " -n shop ", "httproute/echo"},
+		{"patch -p x -f " + manifest + " ", "service/echo httproute/echo"},
+		{"patch -p x -f " + manifest + " httproute/echo ", ""},
+		{"patch -p x /none ", ""},
+		{"standin --router-flavor ", "traditional_compatible expressions"},
 		{"set --file " + path + " ", "news shop"},
 		{"set --file " + path + " shop ", "stable= canary="},
 		{"set --file " + path + " shop stable=3 ", "canary="},

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -148,6 +149,22 @@ func (s Selector) String() string {
 		text += " in the namespace " + s.Namespace
 	}
 	return text
+}
+
+// Names returns how the objects of a manifest can be named: httproute/echo; those in a
+// namespace, or where that is empty, all. They are none where it cannot be read.
+func Names(content, namespace string) (all []string) {
+	objects, err := objects(content)
+	if err != nil {
+		return nil
+	}
+	for _, o := range objects {
+		name := strings.ToLower(o.Kind) + "/" + o.Name
+		if (Selector{Namespace: namespace}).selects(o) && o.Name != "" && !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
 }
 
 // selects reports whether an object is one that the selector is about. One without a
