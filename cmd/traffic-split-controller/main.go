@@ -21,6 +21,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -127,7 +128,11 @@ func run(ctx context.Context, o options, stderr io.Writer) error {
 		return err
 	}
 	defer shutdown()
-	objects, err := cluster.New(client, log)
+	api, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return err
+	}
+	objects, err := cluster.New(client, api, log)
 	if err != nil {
 		return err
 	}

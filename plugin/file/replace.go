@@ -71,6 +71,7 @@ func (l *Locked) draft(content string) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
+	RemoveDrafts(l.target)
 	f, err := os.CreateTemp(filepath.Dir(l.target), "."+filepath.Base(l.target)+".*.new")
 	if err != nil {
 		return "", fmt.Errorf("cannot be replaced: %w", withoutPath(err))

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/cache"
 )
@@ -24,6 +25,7 @@ const resync = 10 * time.Minute
 // same time.
 type Cluster struct {
 	log     *slog.Logger
+	api     discovery.DiscoveryInterface
 	watches []*watched
 	changed chan struct{}
 }
@@ -39,9 +41,10 @@ type watched struct {
 	absent bool  // the API server does not serve the kind
 }
 
-// New returns a Cluster that reads by client. Nothing is read before Run.
-func New(client dynamic.Interface, log *slog.Logger) (*Cluster, error) {
-	c := &Cluster{log: log, changed: make(chan struct{}, 1)}
+// New returns a Cluster that reads by client, and asks api which kinds there are. Nothing is
+// read before Run.
+func New(client dynamic.Interface, api discovery.DiscoveryInterface, log *slog.Logger) (*Cluster, error) {
+	c := &Cluster{log: log, api: api, changed: make(chan struct{}, 1)}
 	for _, kind := range Kinds {
 		w := &watched{Kind: kind}
 		objects := client.Resource(kind.Resource)

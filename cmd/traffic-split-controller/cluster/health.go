@@ -3,8 +3,12 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // A Watch says how the watch of a kind fares.
@@ -47,9 +51,11 @@ func (c *Cluster) answered(ctx context.Context, w *watched, err error) {
 	case apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || apierrors.IsTooManyRequests(err) || apierrors.IsInvalid(err):
 		return // a part of how lists and watches go: the reflector does it in another way
 	}
-	absent := apierrors.IsNotFound(err)
-	if absent {
-		err = nil
+	absent := false
+	if apierrors.IsNotFound(err) {
+		if absent, err = c.lacks(w.Resource, err); absent {
+			err = nil
+		}
 	}
 	w.mu.Lock()
 	was, wasAbsent, first := w.failed, w.absent, !w.tried
@@ -72,6 +78,33 @@ func (c *Cluster) answered(ctx context.Context, w *watched, err error) {
 	if first || absent != wasAbsent || (err == nil) != (was == nil) {
 		c.notify()
 	}
+}
+
+// lacks reports whether an answer of 404 means that the API server does not serve a kind. It
+// asks for the kinds that it serves, as a proxy before it, or something else at its address,
+// answers with 404 as well: then the error is returned.
+func (c *Cluster) lacks(resource schema.GroupVersionResource, answer error) (bool, error) {
+	if resource.Group == "" { // each API server serves the core's
+		return false, answer
+	}
+	groups, err := c.api.ServerGroups()
+	if err != nil || len(groups.Groups) == 0 {
+		return false, errors.Join(fmt.Errorf("%w; it does not say either which kinds it serves: is this the address of an API server?", answer), err)
+	}
+	version := resource.GroupVersion()
+	if !slices.ContainsFunc(groups.Groups, func(g metav1.APIGroup) bool {
+		return slices.ContainsFunc(g.Versions, func(v metav1.GroupVersionForDiscovery) bool { return v.GroupVersion == version.String() })
+	}) {
+		return true, nil
+	}
+	list, err := c.api.ServerResourcesForGroupVersion(version.String())
+	if err != nil {
+		return false, errors.Join(answer, err)
+	}
+	if slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == resource.Resource }) {
+		return false, fmt.Errorf("%w, although it serves this kind", answer)
+	}
+	return true, nil
 }
 
 // reason returns what an error is about, without what is different each time, such as the

@@ -24,8 +24,10 @@ type File struct {
 }
 
 // Open reads a file as it was left, if there is one. What is not a split file is an error;
-// the File can be used all the same, and the next Write replaces it.
+// the File can be used all the same, and the next Write replaces it. What a controller that
+// was killed has left beside it is removed.
 func Open(path string) (*File, error) {
+	file.RemoveDrafts(path)
 	f := &File{Path: path}
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
