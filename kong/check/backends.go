@@ -3,6 +3,7 @@ package check
 import (
 	"cmp"
 	"reflect"
+	"slices"
 	"strings"
 
 	"kong-traffic-split/kong/declarative"
@@ -66,7 +67,7 @@ var hostIsUpstream = &Check{
 	Doc: "A backend's `host` is the name of an Upstream: Kong goes to that Upstream's targets and ignores the port.",
 	split: func(u *use, r report) {
 		for i, b := range u.Backends {
-			if b.Host != "" && u.upstream(b.Host) != nil {
+			if b.Host != "" && slices.ContainsFunc(u.in, func(k *Kong) bool { return k.upstreams[b.Host] != nil }) {
 				what := "whose targets Kong takes, whatever the port"
 				if u.Retry != nil {
 					what += ", so that no request that fails there is tried on another backend"

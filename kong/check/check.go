@@ -81,14 +81,25 @@ func Files(sources []Source, o Options) []Finding {
 	for _, s := range sources {
 		c.read(s)
 	}
+	c.refuse()
 	c.readManifests()
 	c.run()
 	for _, k := range c.kongs {
 		if k.origins != nil {
 			c.toRules(k)
 		}
+		c.toParts(k)
 	}
 	return c.sorted()
+}
+
+// refuse reports what Kong or the plugin refuses of the files of Kong's, as far as these belong
+// together.
+func (c *checker) refuse() {
+	c.join()
+	for _, k := range c.kongs {
+		c.findings = append(c.findings, k.refused(c.options)...)
+	}
 }
 
 // checker is one run over some files.

@@ -137,11 +137,12 @@ func AddCompanions(name, text string, splits []Source, lookup func(string) (stri
 	for _, s := range splits {
 		c.read(s)
 	}
-	if HasErrors(c.findings) {
-		return "", nil, Findings(c.sorted())
-	}
 	if len(c.kongs) > 1 {
 		return "", nil, fmt.Errorf("%s: is a declarative file of Kong's, too: give one at a time, and split files behind it", c.kongs[1].Name)
+	}
+	c.refuse()
+	if HasErrors(c.findings) {
+		return "", nil, Findings(c.sorted())
 	}
 	var changes []string
 	done := map[string]bool{}

@@ -128,6 +128,9 @@ func commonHost(a, b *use) (*declarative.Route, *declarative.Route) {
 			if !covers(a.Session.Path, b.Session.Path) || a.Session.Domain != b.Session.Domain {
 				continue
 			}
+			if r.kong != other.kong { // perhaps alternatives, of which one is loaded
+				continue
+			}
 			if r.Expression != nil || other.Expression != nil { // the hosts are in there
 				continue
 			}

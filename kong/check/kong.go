@@ -34,6 +34,7 @@ type Kong struct {
 	scopes    map[string]scope                 // of all plugins, by their names
 	leadTo    map[string][]*declarative.Route  // routes by the ids of their Services
 	refuses   map[any]bool                     // entities, some row of which Kong refuses
+	parts     []part                           // of which it was joined; nil: it is one file
 }
 
 // A Row is an enabled row of the plugin.
@@ -78,9 +79,14 @@ func newKong(name string, parsed declarative.File, index *file.Index) (*Kong, *c
 	if err != nil {
 		return nil, &config.Problem{Message: err.Error()}
 	}
+	return newKongOf(name, f, index.Locate(map[string]any(f))), nil
+}
+
+// newKongOf is newKong of a file without what only decK understands, and its tree.
+func newKongOf(name string, f declarative.File, tree *config.Node) *Kong {
 	examined := loaders[f.Flavor()]().Examine(f)
 	k := &Kong{
-		Name: name, File: f, tree: index.Locate(map[string]any(f)),
+		Name: name, File: f, tree: tree,
 		config: examined.Config, problems: examined.Problems,
 		routes: map[string]*declarative.Route{}, services: map[string]*declarative.Service{}, upstreams: map[string]*declarative.Upstream{},
 		places: map[string][]any{}, leadTo: map[string][]*declarative.Route{}, refuses: map[any]bool{},
@@ -119,7 +125,7 @@ func newKong(name string, parsed declarative.File, index *file.Index) (*Kong, *c
 		}
 		k.rows = append(k.rows, r)
 	}
-	return k, nil
+	return k
 }
 
 // loaders check files for Kong's own plugins that are known, and ours.

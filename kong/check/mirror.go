@@ -87,7 +87,7 @@ var mirrorIntoKong = &Check{
 	split: func(u *use, r report) {
 		for i := range u.Mirror {
 			host := u.Shadow(i).Host
-			for _, k := range u.kongs {
+			for _, k := range u.in {
 				for _, route := range k.config.Routes {
 					if slices.ContainsFunc(route.Hosts, func(taken string) bool { return takesHost(taken, host) }) {
 						r(at("mirror", i), "%q is a host of the %s: copies may come back to Kong, and go to its backends; take the shadow's own address", host, nameOf(route))

@@ -73,7 +73,6 @@ func (c *checker) readKong(name string, parsed declarative.File, index *file.Ind
 	if line, column, ok := index.Second(); ok {
 		c.report(secondDocument, name, config.Problem{Line: line, Column: column, Message: "a second document begins here, which Kong ignores: put all into the first, or into a file of its own"})
 	}
-	c.findings = append(c.findings, k.refused(c.options)...)
 	c.kongs = append(c.kongs, k)
 }
 

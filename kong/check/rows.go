@@ -113,6 +113,9 @@ var twoSplits = &Check{
 // at returns the path and the line of a row.
 func (k *Kong) at(p *declarative.Plugin) string {
 	problem := problemAt(k.tree, k.places[p.ID])
+	if file, path := k.in(problem.Path); k.parts != nil {
+		return fmt.Sprintf("%s in %s:%d", path, file, problem.Line)
+	}
 	return fmt.Sprintf("%s in line %d", problem.Path, problem.Line)
 }
 

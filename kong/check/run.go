@@ -17,6 +17,7 @@ type use struct {
 	tree   *config.Node // of the file
 	place  []any        // of the config in the file
 	kongs  []*Kong      // files of Kong's that have been given
+	in     []*Kong      // those of them in which it is used, or all where it is in none
 	routes []onRoute    // those for whose requests it decides, of these files
 }
 
@@ -77,7 +78,7 @@ func (c *checker) uses() (all []*use) {
 			routes := k.withServices(row.Routes)
 			if len(row.Config.Backends) > 0 {
 				all = append(all, &use{
-					Config: row.Config, file: k.Name, tree: k.tree, place: append(slices.Clip(row.Place), "config"), kongs: c.kongs,
+					Config: row.Config, file: k.Name, tree: k.tree, place: append(slices.Clip(row.Place), "config"), kongs: c.kongs, in: []*Kong{k},
 					routes: routes,
 				})
 				continue
@@ -91,10 +92,19 @@ func (c *checker) uses() (all []*use) {
 	}
 	for _, f := range c.splits {
 		for _, name := range slices.Sorted(maps.Keys(f.splits)) {
-			all = append(all, &use{
+			u := &use{
 				Config: f.splits[name], entry: true, file: f.name, tree: f.tree, place: append(slices.Clip(f.place), "splits", name), kongs: c.kongs,
 				routes: entries[name],
-			})
+			}
+			for _, r := range u.routes {
+				if !slices.Contains(u.in, r.kong) {
+					u.in = append(u.in, r.kong)
+				}
+			}
+			if u.in == nil {
+				u.in = c.kongs
+			}
+			all = append(all, u)
 		}
 	}
 	return all

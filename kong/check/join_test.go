@@ -1,0 +1,77 @@
+package check
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// Files of decK's that refer to each other are one state: what is wrong in it is found in the
+// file that has it, and nothing else is. Alternatives are not taken for one state.
+func TestJoined(t *testing.T) {
+	const parts = `
+-- services.yml --
+_format_version: "3.0"
+services:
+- {name: shop, url: "http://shop.test"}
+- {name: news, url: "http://news.test"}
+-- routes.yml --
+_format_version: "3.0"
+routes:
+- {name: news, paths: [/news], service: {name: news}}
+- {name: shop, paths: [/shop], service: {name: shop}}
+-- upstreams.yml --
+_format_version: "3.0"
+upstreams:
+- {name: shop-v1, targets: [{target: "a:80"}]}
+- {name: shop-v2, targets: [{target: "b:80"}]}
+`
+	const row = "-- plugins.yml --\n_format_version: \"3.0\"\nplugins:\n- {name: traffic-split, route: shop, config: {backends: [{upstream: shop-v1}, {upstream: shop-v2}]}}\n"
+	const another = "-- more.yml --\n_format_version: \"3.0\"\nplugins:\n- {name: traffic-split, service: shop, config: {backends: [{upstream: shop-v3}, {host: shop-v2}]}}\n"
+	alternative := func(name, cookie string) string {
+		return "-- " + name + " --\n_format_version: \"3.0\"\nservices:\n- {name: shop, url: \"http://shop.test\", routes: [{name: shop, paths: [/shop], plugins: [{name: traffic-split, config: {backends: [{host: a}, {host: b}], session: {cookie: " + cookie + ", secret: 0123456789abcdef}}}]}]}\n"
+	}
+	for _, tt := range []struct {
+		name, files string
+		want        []string
+	}{
+		{"a state", parts + row, nil},
+		{"a part of it is not there", strings.Replace(parts, "- {name: shop, url", "- {name: shops, url", 1) + row, []string{
+			`routes.yml:4:32: routes[1].service: Kong refuses it: invalid reference 'service: shop' (no such entry in 'services')`,
+		}},
+		{"wrong in parts", parts + row + another, []string{
+			`more.yml:3:3: plugins[0]: never runs, as rows of the plugin that are more specific take its place on all of its routes: take it out`,
+			`more.yml:3:71: plugins[0].config.backends[0].upstream: "shop-v3" is the name of no Upstream of Kong's: add it to upstreams, or write host for a host name`,
+			`more.yml:3:88: plugins[0].config.backends[1].host: "shop-v2" is the name of an Upstream, whose targets Kong takes, whatever the port: write upstream in the place of host, or call the Upstream something else`,
+		}},
+		{"two rows on one route", parts + row + strings.Replace(row, "plugins.yml", "twin.yml", 1), nil}, // as alternatives are
+		{"a row of another one's route", parts + row + strings.Replace(strings.Replace(another, "service: shop", "protocols: [http]", 1), "upstream: shop-v3", "upstream: shop-v1", 1), []string{
+			`more.yml:3:3: plugins[0]: does not run for the route "shop": there Kong runs plugins[0] in plugins.yml:3 instead, which is more specific; put all backends into one of the rows`,
+			`more.yml:3:92: plugins[0].config.backends[1].host: "shop-v2" is the name of an Upstream, whose targets Kong takes, whatever the port: write upstream in the place of host, or call the Upstream something else`,
+		}},
+		{"alternatives", alternative("prod.yml", "same") + alternative("staging.yml", "same"), nil},
+		{"alternatives over a base", parts + alternative("prod.yml", "same") + alternative("staging.yml", "same"), nil},
+		{"rows for both alternatives", alternative("prod.yml", "a") + alternative("staging.yml", "b") + "-- keys.yml --\n_format_version: \"3.0\"\nplugins: [{name: key-auth, route: shop}]\n", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var sources []Source
+			for _, f := range txtar.Parse([]byte(tt.files)).Files {
+				sources = append(sources, Source{Name: f.Name, Data: f.Data})
+			}
+			for range 2 { // in any order
+				var got []string
+				for _, f := range Files(sources, Options{}) {
+					got = append(got, f.String())
+				}
+				slices.Sort(got)
+				if diff := cmp.Diff(tt.want, got); diff != "" {
+					t.Errorf("-want +got\n%s", diff)
+				}
+				slices.Reverse(sources)
+			}
+		})
+	}
+}
