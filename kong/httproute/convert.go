@@ -69,6 +69,9 @@ func Convert(sources []Source, options Options) (*Output, []Problem) {
 	}
 	plans := c.plans()
 	out := c.write(plans)
+	for _, r := range c.objects.unsound {
+		c.examine(r)
+	}
 	c.checkSplits()
 	problems := c.objects.problems()
 	if Failed(problems) {

@@ -60,9 +60,13 @@ func (p *plan) needsKongPlugin() bool {
 	return p.answer != 0 || len(p.backends) != 1 || p.backends[0].weight == 0 || len(p.changes.mirrors) > 0 || len(p.rule.refs) > 0 && len(p.rule.refs[0].filters) > 0
 }
 
-// refuseKIC reports what the ingress controller ignores without a word.
+// refuseKIC reports what Kong's router does not take, and what the ingress controller ignores
+// without a word.
 func (c *converter) refuseKIC(p *plan) {
 	d := p.rule.route.doc
+	for _, e := range p.entries {
+		e.checkMatch()
+	}
 	if t := p.rule.timeouts; t != nil && t.Request != nil {
 		d.leave(p.rule.at.fields("timeouts", "request"), "Kong's ingress controller ignores it; backendRequest is what it knows")
 	}

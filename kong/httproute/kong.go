@@ -17,40 +17,18 @@ func (c *converter) write(plans []*plan) *Output {
 		return c.writeKIC(plans)
 	}
 	for _, p := range plans {
-		for _, e := range p.entries {
-			e.checkMatch()
-		}
-		if p.changes.redirect != nil {
-			p.entries = c.redirects(p)
-		}
-		p.nameEntries()
+		c.prepare(p)
 	}
 	c.mixed = mixed(plans)
 	out := &Output{Flavor: c.flavor(plans)}
-	var services, routes, upstreams []object
-	splits := object{}
+	var w written
 	for _, p := range plans {
-		if len(p.kept()) == 0 {
-			continue
-		}
-		if p.changes.redirect != nil || c.answersByKong(p) {
-			routes = append(routes, c.answering(p, out.Flavor)...)
-			continue
-		}
-		if c.options.To == Native {
-			if c.refuseNative(p) {
-				continue
-			}
-			if u := p.upstream(); u != nil {
-				upstreams = append(upstreams, u)
-			}
-		}
-		services = append(services, c.service(p, out.Flavor, &splits))
+		c.add(&w, p, out.Flavor)
 	}
 	file := object{{"_format_version", json.RawMessage(`"3.0"`)}}
-	file.putSome("services", services)
-	file.putSome("routes", routes)
-	file.putSome("upstreams", upstreams)
+	file.putSome("services", w.services)
+	file.putSome("routes", w.routes)
+	file.putSome("upstreams", w.upstreams)
 	var b bytes.Buffer
 	b.WriteString(c.head(out.Flavor))
 	file.write(&b, 0)
@@ -58,10 +36,45 @@ func (c *converter) write(plans []*plan) *Output {
 	if c.options.To == Splits {
 		var b bytes.Buffer
 		b.WriteString("# Made by splitctl convert: change the routes, not this file.\n")
-		object{{"splits", splits}}.write(&b, 0)
+		object{{"splits", w.splits}}.write(&b, 0)
 		out.Splits = b.Bytes()
 	}
 	return out
+}
+
+// written is what Kong's configuration and a split file have.
+type written struct {
+	services, routes, upstreams []object
+	splits                      object
+}
+
+// prepare finds out which routes of Kong's a rule has.
+func (c *converter) prepare(p *plan) {
+	for _, e := range p.entries {
+		e.checkMatch()
+	}
+	if p.changes.redirect != nil {
+		p.entries = c.redirects(p)
+	}
+	p.nameEntries()
+}
+
+// add adds what a rule becomes.
+func (c *converter) add(w *written, p *plan, flavor string) {
+	switch {
+	case len(p.kept()) == 0:
+		return
+	case p.changes.redirect != nil || c.answersByKong(p):
+		w.routes = append(w.routes, c.answering(p, flavor)...)
+		return
+	case c.options.To == Native && c.refuseNative(p):
+		return
+	case c.options.To == Native:
+		if u := p.upstream(); u != nil {
+			w.upstreams = append(w.upstreams, u)
+		}
+	}
+	w.services = append(w.services, c.service(p, flavor, &w.splits))
 }
 
 // answersByKong reports whether Kong answers all requests of a rule by itself. In a split

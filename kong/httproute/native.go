@@ -33,6 +33,7 @@ const maxTargetWeight = 65535
 func (c *converter) refuseNative(p *plan) bool {
 	d := p.rule.route.doc
 	before := len(d.problems)
+	missing := false // which was said
 	filter := func(ch changes, kind gateway.HTTPRouteFilterType, what string) {
 		if at := ch.at[kind]; at != nil {
 			d.leave(at.field("type"), "%s the plugin: convert it --to kong", what)
@@ -54,6 +55,8 @@ func (c *converter) refuseNative(p *plan) bool {
 			filter(b.changes, kind, "filters of a single backend need")
 		}
 		switch {
+		case b.missing && !d.partial:
+			missing = true
 		case b.missing:
 			d.leave(b.ref.at, "a backendRef that leads nowhere needs the plugin, which answers its share with an error: convert it --to kong")
 		case b.weight > maxTargetWeight:
@@ -62,5 +65,5 @@ func (c *converter) refuseNative(p *plan) bool {
 			d.leave(b.ref.at, "is reached by %s and another backend by %s, which needs the plugin: convert it --to kong", b.protocol, p.backends[p.service].protocol)
 		}
 	}
-	return len(d.problems) > before
+	return missing || len(d.problems) > before
 }

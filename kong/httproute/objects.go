@@ -30,6 +30,7 @@ type objects struct {
 	plugins    map[name]*kongPlugin // of a namespace; those of the cluster have none
 	grants     []grant
 	namespaces map[string]map[string]string // their labels
+	unsound    []*route                     // of documents that are wrong, with the rules that are right
 	wrong      map[string]bool              // what is there, but wrong: KIND NAMESPACE/NAME, and KIND of NAMESPACE
 }
 
@@ -76,10 +77,11 @@ func load(sources []Source, partial bool) *objects {
 	}
 	each(o.documents, func(d *document) {
 		d.partial = partial
-		if len(d.problems) == 0 {
-			d.checkHead()
+		if len(d.problems) > 0 {
+			return // it could not be read
 		}
-		if s := schemas()[d.kind]; s != nil && len(d.problems) == 0 && known[version{text(d.root, "apiVersion"), d.kind}] != nil {
+		d.checkHead()
+		if s := schemas()[d.kind]; s != nil && known[version{text(d.root, "apiVersion"), d.kind}] != nil {
 			d.checkSpec(s)
 		}
 	})
@@ -87,6 +89,7 @@ func load(sources []Source, partial bool) *objects {
 	for _, d := range o.documents {
 		if len(d.problems) > 0 {
 			o.wrong[d.object()], o.wrong[d.kind+" of "+d.namespace] = true, true
+			o.addUnsound(d)
 			continue
 		}
 		group, _, _ := strings.Cut(text(d.root, "apiVersion"), "/")

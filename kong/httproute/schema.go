@@ -327,14 +327,12 @@ func (s *schema) checkInteger(d *document, n *yaml.Node, at *trail) {
 		return
 	}
 	n.Value = strconv.FormatInt(value, 10) // it may have been written as 0x10
-	if s.Minimum != nil && value < *s.Minimum || s.Maximum != nil && value > *s.Maximum {
-		low, high := "…", "…"
-		if s.Minimum != nil {
-			low = strconv.FormatInt(*s.Minimum, 10)
-		}
-		if s.Maximum != nil {
-			high = strconv.FormatInt(*s.Maximum, 10)
-		}
-		d.refuse(at, "%d is not in %s..%s", value, low, high)
+	switch low, high := s.Minimum, s.Maximum; {
+	case low != nil && high != nil && (value < *low || value > *high):
+		d.refuse(at, "%d is not in %d..%d", value, *low, *high)
+	case low != nil && value < *low:
+		d.refuse(at, "%d is less than %d", value, *low)
+	case high != nil && value > *high:
+		d.refuse(at, "%d is more than %d", value, *high)
 	}
 }
