@@ -352,7 +352,6 @@ var wrongObjects = []string{
 	`{apiVersion: v1, kind: Service, metadata: {name: one}, spec: {type: ExternalName}}`,
 	`{apiVersion: v1, kind: Service, metadata: {name: one}, spec: {type: ExternalName, externalName: A_B}}`,
 	`{apiVersion: v1, kind: Service, metadata: {name: one}, spec: {type: ExternalName, externalName: a.example., ports: [{port: 80}]}}`,
-	`{apiVersion: v1, kind: Service, metadata: {name: one}, spec: {clusterIP: nope, clusterIPs: [nope], ports: [{port: 80}]}}`,
 	`{apiVersion: v1, kind: Service, metadata: {name: one}, spec: {selector: [a], ports: [{port: 80}]}}`,
 	`{apiVersion: v1, kind: Service, metadata: {name: one}, spec: {sessionAffinity: Cookie, ports: [{port: 80}]}}`,
 	`{apiVersion: v1, kind: Service, metadata: {name: one}, spec: {ports: {port: 80}}}`,
