@@ -19,9 +19,12 @@ type form struct {
 }
 
 var forms = []form{
-	{httproute.Kong, httproute.Traditional}, {httproute.Kong, httproute.Expressions},
-	{httproute.Splits, httproute.Traditional}, {httproute.Splits, httproute.Expressions},
-	{httproute.Native, httproute.Traditional}, {httproute.Native, httproute.Expressions},
+	{httproute.Kong, httproute.Traditional},
+	{httproute.Kong, httproute.Expressions},
+	{httproute.Splits, httproute.Traditional},
+	{httproute.Splits, httproute.Expressions},
+	{httproute.Native, httproute.Traditional},
+	{httproute.Native, httproute.Expressions},
 }
 
 // refusals are what may be said of a world that is right, by form: another flavor can do

@@ -37,19 +37,14 @@ func (o *objects) attach(r *route) attachment {
 			r.doc.leave(at.field("kind"), "%s cannot be a parent here, only a Gateway", *parent.Kind)
 			continue
 		}
-		key := name{r.doc.namespace, string(parent.Name)}
-		if parent.Namespace != nil {
-			key.namespace = string(*parent.Namespace)
-		}
+		key := r.parentName(parent)
 		g, ok := o.gateways[key]
 		if !ok {
 			return everything
 		}
 		found, allowed, shares := false, false, false
-		var others []gateway.Listener // that the route is not attached to
 		for _, l := range g.spec.Listeners {
-			if parent.SectionName != nil && *parent.SectionName != l.Name || parent.Port != nil && *parent.Port != l.Port {
-				others = append(others, l)
+			if !isParent(parent, l) {
 				continue
 			}
 			found = true
@@ -78,12 +73,6 @@ func (o *objects) attach(r *route) attachment {
 				}
 			}
 		}
-		for _, l := range others {
-			if port, used := out.ports[strings.ToLower(string(l.Protocol))]; used && port != int(l.Port) {
-				r.doc.leave(at, "the Gateway %s has listeners on the ports %d and %d; Kong does not tell its ports apart, and this route would be on both", key, port, l.Port)
-				break
-			}
-		}
 		switch {
 		case !found:
 			r.doc.leave(at, "the Gateway %s has no such listener", key)
@@ -93,6 +82,7 @@ func (o *objects) attach(r *route) attachment {
 			r.doc.leave((*trail)(nil).fields("spec", "hostnames"), "no listener of the Gateway %s has one of these hostnames", key)
 		}
 	}
+	o.tellApart(r, out.ports, protocols)
 	for _, host := range order {
 		slices.Sort(protocols[host])
 		i := slices.IndexFunc(out.hosts, func(h hosts) bool {
@@ -108,6 +98,48 @@ func (o *objects) attach(r *route) attachment {
 		}
 	}
 	return out
+}
+
+// isParent reports whether a parentRef to its Gateway means a listener.
+func isParent(parent gateway.ParentReference, l gateway.Listener) bool {
+	return (parent.SectionName == nil || *parent.SectionName == l.Name) && (parent.Port == nil || *parent.Port == l.Port)
+}
+
+// parentName is the Gateway that a parentRef refers to.
+func (r *route) parentName(ref gateway.ParentReference) name {
+	if ref.Namespace != nil {
+		return name{string(*ref.Namespace), string(ref.Name)}
+	}
+	return name{r.doc.namespace, string(ref.Name)}
+}
+
+// tellApart reports listeners that a route is not attached to, and whose requests it gets all
+// the same, as Kong has only one listener for them.
+func (o *objects) tellApart(r *route, ports map[string]int, protocols map[string][]string) {
+	for i, parent := range r.parents {
+		key, at := r.parentName(parent), (*trail)(nil).fields("spec", "parentRefs").item(i)
+		g := o.gateways[key]
+		if g == nil || slices.ContainsFunc(r.parents[:i], func(p gateway.ParentReference) bool { return r.parentName(p) == key }) {
+			continue
+		}
+		for _, l := range g.spec.Listeners {
+			protocol := strings.ToLower(string(l.Protocol))
+			port, used := ports[protocol]
+			if !used || slices.ContainsFunc(r.parents, func(p gateway.ParentReference) bool { return r.parentName(p) == key && isParent(p, l) }) {
+				continue
+			}
+			if port != int(l.Port) {
+				r.doc.leave(at, "the Gateway %s has listeners on the ports %d and %d; Kong does not tell its ports apart, and this route would be on both", key, port, l.Port)
+				break
+			}
+			for _, host := range sortedKeys(protocols) {
+				if l.Hostname != nil && host != string(*l.Hostname) && slices.Contains(protocols[host], protocol) && (host == "" || covers(host, string(*l.Hostname))) {
+					r.doc.warn(at, "the listener %s of the Gateway %s has the hosts %s for itself; Kong does not tell listeners apart, and what no route of that one takes comes to this route", l.Name, key, *l.Hostname)
+					break
+				}
+			}
+		}
+	}
 }
 
 // distinct leaves out what was there before, and keeps the order.
