@@ -61,12 +61,13 @@ var (
 	}
 	backendUnreachable = &Check{
 		ID: "backend-unreachable", Severity: Error, refusal: true,
-		Doc:   "A backend to which Kong cannot go over from the route's Service: `protocol` or `path` where it speaks gRPC, `replace_prefix` where it is not known what the route matches.",
+		Doc:   "A backend to which Kong cannot go over from the route's Service: `protocol`, `path` or a redirect where it speaks gRPC, `replace_prefix` where it is not known what the route matches.",
 		split: entryUnreachable,
 	}
 	routeWithoutService = &Check{
 		ID: "route-without-service", Severity: Error, refusal: true,
-		Doc: "The route of a row has no Service, and not all backends redirect: Kong answers with 503 whatever the plugin does.",
+		split: entryWithoutService,
+		Doc:   "The route of a row has no Service, and not all backends redirect: Kong answers with 503 whatever the plugin does.",
 	}
 	protocolsDiffer = &Check{
 		ID: "protocols-differ", Severity: Error,

@@ -17,6 +17,16 @@ func entryNeedsHTTP(u *use, r report) {
 	}
 }
 
+const noService = "the %s has no Service, so that Kong answers with 503 whatever the plugin does: give it one"
+
+func entryWithoutService(u *use, r report) {
+	for _, route := range u.routes {
+		if u.entry && route.service == nil && !u.OnlyRedirects() {
+			r(nil, noService, nameOf(route.Route))
+		}
+	}
+}
+
 func entryUnreachable(u *use, r report) {
 	if !u.entry {
 		return

@@ -279,8 +279,8 @@ func (k *Kong) refusedOnRoutes(row *Row, report func(*Check, string)) {
 			refuse(streamNeedsHTTP, noHTTP, needs, name)
 		}
 		if route.Service == nil {
-			if row.loaded.Route != nil && !row.Config.OnlyRedirects() {
-				refuse(routeWithoutService, "the %s has no Service, so that Kong answers with 503 whatever the plugin does: give it one", name)
+			if row.loaded.Route != nil && len(row.Config.Backends) > 0 && !row.Config.OnlyRedirects() {
+				refuse(routeWithoutService, noService, name)
 			}
 			continue
 		}

@@ -111,11 +111,6 @@ func (c *converter) changes(d *document, filters []gateway.HTTPRouteFilter, owne
 			}
 			out.path = f.URLRewrite.Path
 		case gateway.HTTPRouteFilterRequestRedirect:
-			if ofBackend {
-				d.leave(at.field("requestRedirect"), "a redirect cannot be a single backend's: it stands in place of all of them, in the rule")
-				out.broken = true
-				continue
-			}
 			out.redirect = f.RequestRedirect
 		case gateway.HTTPRouteFilterExtensionRef:
 			c.extension(d, f.ExtensionRef, at.field("extensionRef"), ofBackend, &out)

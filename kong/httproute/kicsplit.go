@@ -45,10 +45,21 @@ func (c *converter) kicSplit(p *plan) object {
 	return append(o, p.ownConfig...)
 }
 
+const keepsPath = "with the router's flavor expressions, Kong's ingress controller makes routes that keep the path and do not tell the plugin what of it they match: annotate the route with konghq.com/strip-path: \"true\""
+
 func (c *converter) kicBackend(p *plan, b *backend) object {
 	o := object{{"name", b.name}}
 	if b.missing {
 		o.put("upstream", "missing."+b.target.service.namespace+"."+b.target.service.name)
+		o.put("weight", b.weight)
+		return o
+	}
+	strips, _ := strconv.ParseBool(p.rule.route.annotations["konghq.com/strip-path"])
+	if b.changes.redirect != nil {
+		if b.changes.replacesPrefix() && !strips && c.options.Flavor == Expressions {
+			p.rule.route.doc.leave(b.changes.redirectAt().field("path"), keepsPath)
+		}
+		o.put("redirect", p.redirectConfig(b.changes.redirect, p.protocols()))
 		o.put("weight", b.weight)
 		return o
 	}
@@ -61,13 +72,12 @@ func (c *converter) kicBackend(p *plan, b *backend) object {
 	case b.whole != "":
 		o.put("replace_path", b.whole)
 	case b.changes.path != nil:
-		strips, _ := strconv.ParseBool(p.rule.route.annotations["konghq.com/strip-path"])
 		switch {
 		case strips:
 			o.putSome("path", b.path)
 		case c.options.Flavor == Expressions: // with which Kong does not tell what has matched
 			at := b.changes.at[gateway.HTTPRouteFilterURLRewrite].fields("urlRewrite", "path")
-			p.rule.route.doc.leave(at, "with the router's flavor expressions, Kong's ingress controller makes routes that keep the path and do not tell the plugin what of it they match: annotate the route with konghq.com/strip-path: \"true\"")
+			p.rule.route.doc.leave(at, keepsPath)
 		default:
 			o.put("replace_prefix", cmp.Or(b.path, "/"))
 		}

@@ -65,7 +65,7 @@ func (c *converter) add(w *written, p *plan, flavor string) {
 	case len(p.kept()) == 0:
 		return
 	case p.changes.redirect != nil || c.answersByKong(p):
-		w.routes = append(w.routes, c.answering(p, flavor)...)
+		w.routes = append(w.routes, c.answering(p, flavor, &w.splits)...)
 		return
 	case c.options.To == Native && c.refuseNative(p):
 		return
@@ -161,15 +161,17 @@ func (c *converter) route(p *plan, e *entry, flavor string) object {
 	return o
 }
 
-// answering are the routes of a rule whose requests Kong answers by itself.
-func (c *converter) answering(p *plan, flavor string) (routes []object) {
+// answering are the routes of a rule whose requests go nowhere: Kong answers them, or our plugin.
+func (c *converter) answering(p *plan, flavor string, splits *object) (routes []object) {
 	for _, e := range p.kept() {
 		route := c.route(p, e, flavor)
 		var rows []object
 		switch {
 		case p.answer != 0:
 			rows = append(rows, object{{"name", "request-termination"}, {"config", object{{"status_code", p.answer}, {"message", p.reason}}}})
-		case !p.toHTTPS() && (p.changes.redirect.Path == nil || p.changes.redirect.Path.ReplaceFullPath != nil):
+		case p.takesPlugin(e):
+			rows = append(rows, c.redirectRow(p, e, splits))
+		case !p.toHTTPS():
 			location, keep := p.location(e)
 			config := object{{"status_code", *p.changes.redirect.StatusCode}, {"location", location}, {"keep_incoming_path", keep}}
 			rows = append(rows, object{{"name", "redirect"}, {"config", config}})
@@ -207,6 +209,10 @@ func (c *converter) backend(p *plan, i int) object {
 	case b.missing:
 		// An Upstream that does not exist: the plugin answers its share with an error.
 		o.put("upstream", "missing."+b.target.service.namespace+"."+b.target.service.name)
+		o.put("weight", b.weight)
+		return o
+	case b.changes.redirect != nil:
+		o.put("redirect", p.redirectConfig(b.changes.redirect, p.protocols()))
 		o.put("weight", b.weight)
 		return o
 	case i == p.service && !b.rewritten() && hostname == "" && !p.retried():

@@ -58,7 +58,8 @@ func (c *converter) plan(r *rule) *plan {
 	c.annotate(p)
 	if p.changes.redirect != nil {
 		if c.options.To != KIC {
-			c.onlyRedirects(p)
+			c.onlyRedirects(d, &p.changes)
+			p.strip = p.strip || p.changes.replacesPrefix()
 		}
 		if p.changes.broken && d.partial {
 			p.changes.redirect = nil
@@ -72,6 +73,7 @@ func (c *converter) plan(r *rule) *plan {
 		p.add(t, ch)
 	}
 	p.nameBackends()
+	c.redirectBackends(p)
 	c.limits(p)
 	c.rewrite(p)
 	p.chooseService()
@@ -223,11 +225,12 @@ func (p *plan) answers(to Target) {
 // is one, too: from an IP address it takes the plugin more to go to a name.
 func (p *plan) chooseService() {
 	isName := func(b *backend) bool { _, err := netip.ParseAddr(b.host); return err != nil }
-	hasName := slices.ContainsFunc(p.backends, func(b backend) bool { return !b.missing && isName(&b) })
-	best, most := 0, -1
+	isDestination := func(b backend) bool { return !b.missing && b.changes.redirect == nil }
+	hasName := slices.ContainsFunc(p.backends, func(b backend) bool { return isDestination(b) && isName(&b) })
+	best, most := max(0, slices.IndexFunc(p.backends, func(b backend) bool { return !b.missing })), -1
 	for i := range p.backends {
 		b := &p.backends[i]
-		if b.missing || hasName && !isName(b) {
+		if !isDestination(*b) || hasName && !isName(b) {
 			continue
 		}
 		score := 0
@@ -261,7 +264,7 @@ func (c *converter) oneProtocol(p *plan) {
 // needsPlugin reports whether Kong alone cannot do what the rule asks for.
 func (p *plan) needsPlugin() bool {
 	b := &p.backends[0]
-	return len(p.backends) > 1 || len(p.ownConfig) > 0 || len(p.mirrors) > 0 || b.weight == 0 || b.missing || b.rewritten() || p.hostname(b) != "" ||
+	return len(p.backends) > 1 || len(p.ownConfig) > 0 || len(p.mirrors) > 0 || b.weight == 0 || b.missing || b.changes.redirect != nil || b.rewritten() || p.hostname(b) != "" ||
 		!p.changes.request.then(b.changes.request).empty() || !b.changes.response.empty()
 }
 
@@ -347,6 +350,8 @@ func (c *converter) rewrite(p *plan) {
 		b := &p.backends[i]
 		m := b.changes.path
 		if m == nil {
+			// With expressions, Kong does not tell the plugin what a route that keeps it has matched.
+			prefixes = prefixes || b.changes.replacesPrefix() && c.options.Flavor != Traditional
 			continue
 		}
 		ok := false
@@ -364,7 +369,7 @@ func (c *converter) rewrite(p *plan) {
 	if prefixes && !p.strip {
 		p.strip = true
 		for i := range p.backends {
-			if b := &p.backends[i]; b.changes.path == nil { // it gets what was taken off
+			if b := &p.backends[i]; b.changes.path == nil && b.changes.redirect == nil { // it gets what was taken off
 				b.path = strings.TrimSuffix(p.rule.matches[0].path, "/")
 			}
 		}

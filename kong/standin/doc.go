@@ -42,7 +42,7 @@
 //   - buffer bodies: a request whose body was sent in part is not tried again;
 //   - keep the case or the order of headers, or pass on trailers other than gRPC's;
 //   - send a Host that is no host name: the Service gets an empty one;
-//   - use certificates or error pages that it is given, or have error pages in HTML or XML: they are JSON, or plain text;
+//   - use error pages that it is given, or more than one certificate, or have error pages in HTML or XML: they are JSON, or plain text;
 //   - leave out or add Kong's headers as its configuration asks;
 //   - write an access log, or other files below the prefix;
 //   - keep its simulated workers apart as nginx does: they are one process;

@@ -70,7 +70,7 @@ type clientConnKey struct{}
 
 // listen opens all listeners and serves them.
 func (g *Gateway) listen() error {
-	certificate, err := selfSigned()
+	certificate, err := g.certificate()
 	if err != nil {
 		return err
 	}
@@ -84,6 +84,18 @@ func (g *Gateway) listen() error {
 	}
 	g.adminAddrs, err = g.serve(g.admin, g.adminHandler(), certificate)
 	return err
+}
+
+// certificate is that of listeners with ssl.
+func (g *Gateway) certificate() (tls.Certificate, error) {
+	if g.SSLCert == "" && g.SSLCertKey == "" {
+		return selfSigned()
+	}
+	certificate, err := tls.LoadX509KeyPair(g.SSLCert, g.SSLCertKey)
+	if err != nil {
+		err = fmt.Errorf("ssl_cert, ssl_cert_key: %w", err)
+	}
+	return certificate, err
 }
 
 // serve listens and serves until Close.

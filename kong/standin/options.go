@@ -24,6 +24,9 @@ type Options struct {
 	// "127.0.0.1:8000, 127.0.0.1:8443 ssl http2"; "off": none. Port 0 is a
 	// free one. Defaults: 127.0.0.1:8000 and 127.0.0.1:8001.
 	ProxyListen, AdminListen string
+	// SSLCert and SSLCertKey are files in PEM, of the certificate that listeners with ssl
+	// have; empty: they make one.
+	SSLCert, SSLCertKey string
 	// StreamListen lists those for TCP connections, as in
 	// "127.0.0.1:9000, 127.0.0.1:9443 ssl". Default: off.
 	StreamListen string
@@ -83,6 +86,8 @@ func FromEnv(environ []string) (Options, error) {
 		ProxyListen:       env["KONG_PROXY_LISTEN"],
 		StreamListen:      env["KONG_STREAM_LISTEN"],
 		AdminListen:       env["KONG_ADMIN_LISTEN"],
+		SSLCert:           env["KONG_SSL_CERT"],
+		SSLCertKey:        env["KONG_SSL_CERT_KEY"],
 		Prefix:            env["KONG_PREFIX"],
 		Plugins:           list(env["KONG_PLUGINS"]),
 		RouterFlavor:      env["KONG_ROUTER_FLAVOR"],

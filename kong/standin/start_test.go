@@ -118,7 +118,7 @@ func TestOptionsOfTheEnvironment(t *testing.T) {
 		"KONG_PLUGINSERVER_NAMES=Traffic-Split,two", "KONG_PLUGINSERVER_TRAFFIC_SPLIT_SOCKET=/s",
 		"KONG_PLUGINSERVER_TRAFFIC_SPLIT_QUERY_CMD=cat x", "KONG_PLUGINSERVER_TWO_START_CMD=two",
 		"KONG_NGINX_WORKER_PROCESSES=3", "KONG_LOG_LEVEL=info", "KONG_TRUSTED_IPS=10.0.0.0/8,::1",
-		"KONG_REAL_IP_HEADER=X-Forwarded-For", "KONG_ROUTER_FLAVOR=expressions", "HOME=/root",
+		"KONG_REAL_IP_HEADER=X-Forwarded-For", "KONG_ROUTER_FLAVOR=expressions", "KONG_SSL_CERT=/cert", "KONG_SSL_CERT_KEY=/key", "HOME=/root",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -129,8 +129,8 @@ func TestOptionsOfTheEnvironment(t *testing.T) {
 		PluginServers: []PluginServer{
 			{Name: "traffic-split", Socket: "/s", QueryCmd: "cat x"}, {Name: "two", StartCmd: "two"},
 		},
-		RouterFlavor: "expressions",
-		Workers:      3, LogLevel: "info", TrustedIPs: []string{"10.0.0.0/8", "::1"}, RealIPHeader: "X-Forwarded-For",
+		RouterFlavor: "expressions", SSLCert: "/cert", SSLCertKey: "/key",
+		Workers: 3, LogLevel: "info", TrustedIPs: []string{"10.0.0.0/8", "::1"}, RealIPHeader: "X-Forwarded-For",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -197,5 +197,15 @@ func TestReloadOverlapsPluginServers(t *testing.T) {
 	}
 	if err := g.Reload(); err == nil || err.Error() != "the gateway is closed" {
 		t.Errorf("a reload after that: %v", err)
+	}
+}
+
+func TestCertificateThatIsNotThere(t *testing.T) {
+	g, err := New(Options{ProxyListen: "127.0.0.1:0 ssl", AdminListen: "off", SSLCert: "/nowhere", SSLCertKey: "/nowhere", ErrorLog: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Start(); err == nil || err.Error() != "ssl_cert, ssl_cert_key: open /nowhere: no such file or directory" {
+		t.Errorf("got %v", err)
 	}
 }

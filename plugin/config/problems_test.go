@@ -182,9 +182,8 @@ backends[0].health: is required where there is a slow_start: without it, no back
 		{`{"backends": [{"host": "a", "replace_path": "/v1"}, {"host": "b", "replace_path": "/v2"}], "retry": {}}`, `backends[1].replace_path: is not that of backends[0], and Kong asks each backend that it tries for the same path: give both the same, or leave retry out`},
 
 		// backends[].redirect
-		{`{"backends": [{"redirect": {}}]}`, `backends[0].redirect: has none of scheme, hostname, port, path, replace_prefix; it needs one
-backends[0]: has none of service, upstream, host, redirect; it needs one`},
-		{`{"backends": [{"redirect": {"status": 307}}]}`, `backends[0].redirect: has none of scheme, hostname, port, path, replace_prefix; it needs one`},
+		{`{"backends": [{"host": "a", "redirect": {}}]}`, `backends[0].redirect: is empty, and would lead to the URL that was asked: say what is to be another one, or give it a status`},
+		{`{"backends": [{"redirect": {"status": 303}}]}`, ``},
 		{`{"backends": [{"redirect": {"scheme": "ftp"}}]}`, `backends[0].redirect.scheme: "ftp" is not one of http, https; did you mean "http"?`},
 		{`{"backends": [{"redirect": {"hostname": "https://a"}}]}`, `backends[0].redirect.hostname: "https://a" must not be a URL; its parts go into protocol, host, port and path`},
 		{`{"backends": [{"redirect": {"hostname": "a:80"}}]}`, `backends[0].redirect.hostname: "a:80" must not have a port in it; that goes into port`},

@@ -42,6 +42,9 @@ func (c *Config) OnlyRedirects() bool {
 
 // finishRedirect checks what a backend that redirects has of what others have, too.
 func (r *reader) finishRedirect(b *Backend, n *Node, path string) {
+	if b.Redirect != nil && !n.set("redirect") {
+		r.report(n.Get("redirect"), Join(path, "redirect"), "is empty, and would lead to the URL that was asked: say what is to be another one, or give it a status")
+	}
 	if b.Redirect != nil && b.ResponseHeaders.Replaces() {
 		headers := n.Get("response_headers")
 		r.report(headers, Join(path, "response_headers"), "can be added only to a redirect, which has no headers of a backend: leave set and remove out")

@@ -26,11 +26,10 @@ var redirect = field{
 		},
 		{
 			name: "status", kind: kindInteger, unit: unitCount, def: 302, numbers: []int{301, 302, 303, 307, 308},
-			doc: "The status of the answer. With 307 and 308 clients send the same method and body again; with 301 and 308 they may remember the answer, and ask here no more.",
+			doc: "The status of the answer. Alone, it leads to the URL that was asked, as 303 may after a POST. With 307 and 308 clients send the same method and body again; with 301 and 308 they may remember the answer, and ask here no more.",
 		},
 	},
 	checks: []check{
-		{atLeastOneOf: []string{"scheme", "hostname", "port", "path", "replace_prefix"}},
 		{mutuallyExclusive: []string{"path", "replace_prefix"}},
 	},
 	hints: map[string]string{

@@ -30,6 +30,8 @@ import (
 	"sigs.k8s.io/gateway-api/apis/v1alpha2"
 	"sigs.k8s.io/gateway-api/apis/v1alpha3"
 	"sigs.k8s.io/gateway-api/apis/v1beta1"
+	"sigs.k8s.io/gateway-api/conformance/utils/kubernetes"
+	"sigs.k8s.io/gateway-api/conformance/utils/suite"
 
 	"kong-traffic-split/kong/httproute"
 	"kong-traffic-split/kong/standin"
@@ -44,6 +46,8 @@ type cluster struct {
 	client.WithWatch
 	t      *testing.T
 	plugin string // the executable
+	// certificate is the file with that of the Gateways, and its key.
+	certificate string
 
 	mu       sync.Mutex
 	gateways map[string]*gateway // by namespace/name
@@ -99,9 +103,9 @@ func (c *cluster) dial(ctx context.Context, network, address string) (net.Conn, 
 	return new(net.Dialer).DialContext(ctx, network, c.proxy(address))
 }
 
-// proxy is the address of that stand-in; of another one, itself.
+// proxy is the address of that stand-in, by http or https; of another one, itself.
 func (c *cluster) proxy(address string) string {
-	host, _, err := net.SplitHostPort(address)
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return address
 	}
@@ -109,6 +113,9 @@ func (c *cluster) proxy(address string) string {
 	defer c.mu.Unlock()
 	for _, g := range c.gateways {
 		if g.address == host {
+			if port == "443" {
+				return g.ProxyAddrs()[1]
+			}
 			return g.ProxyAddr()
 		}
 	}
@@ -223,6 +230,10 @@ func (c *cluster) echo(namespace, name string) string {
 
 // answer answers as the suite's image echo-basic does.
 func answer(w http.ResponseWriter, r *http.Request, namespace, service string) {
+	if r.URL.Path == "/ws" {
+		echoMessages.ServeHTTP(w, r)
+		return
+	}
 	for _, list := range r.Header["X-Echo-Set-Header"] {
 		for pair := range strings.SplitSeq(list, ",") {
 			name, value, _ := strings.Cut(strings.TrimSpace(pair), ":")
@@ -255,7 +266,7 @@ func (c *cluster) start() (*gateway, error) {
 		return nil, err
 	}
 	g, err := standin.New(standin.Options{
-		ProxyListen: "127.0.0.1:0 http2", AdminListen: "127.0.0.1:0", Prefix: dir, RouterFlavor: "expressions", Workers: 2, ErrorLog: log,
+		ProxyListen: "127.0.0.1:0 http2, 127.0.0.1:0 http2 ssl", SSLCert: c.certificate, SSLCertKey: c.certificate, AdminListen: "127.0.0.1:0", Prefix: dir, RouterFlavor: "expressions", Workers: 2, ErrorLog: log,
 		PluginServers: []standin.PluginServer{{
 			Name: "traffic-split", Socket: socket, QueryCmd: c.plugin + " -dump", StartCmd: c.plugin + " -socket " + socket,
 		}},
@@ -268,6 +279,18 @@ func (c *cluster) start() (*gateway, error) {
 	}
 	c.t.Cleanup(func() { _ = g.Close(); _ = log.Close() })
 	return &gateway{Gateway: g, address: fmt.Sprintf("127.0.1.%d", len(c.gateways)+1)}, nil
+}
+
+// createCertificate makes the Secret that the suite's Gateways have their certificate from.
+func (c *cluster) createCertificate() {
+	secret := kubernetes.MustCreateSelfSignedCertSecret(c.t, suite.InfrastructureNamespace, "tls-validity-checks-certificate", []string{"*", "*.org", "*.wildcard.org"})
+	c.certificate = filepath.Join(c.t.TempDir(), "certificate")
+	if err := os.WriteFile(c.certificate, slices.Concat(secret.Data["tls.crt"], secret.Data["tls.key"]), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.Create(c.t.Context(), secret); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 // configure has a gateway go on with another configuration.
@@ -307,6 +330,10 @@ func (c *cluster) reconcile(ctx context.Context, w client.WithWatch) error {
 		})
 		hasRoutes := slices.ContainsFunc(mine, isRoute)
 		if !hasRoutes && c.gateways[keyOf(gw)] == nil {
+			gw.Status = gatewayStatus(gw, "")
+			if err := w.Status().Update(ctx, gw); err != nil {
+				return err
+			}
 			continue
 		}
 		for j := range mine {
@@ -411,9 +438,14 @@ func condition(kind, reason string, holds bool, generation int64) metav1.Conditi
 	return metav1.Condition{Type: kind, Status: status, Reason: reason, ObservedGeneration: generation, LastTransitionTime: metav1.Now()}
 }
 
+// gatewayStatus says that all is well with a Gateway, and what its address is; empty: it has
+// none yet.
 func gatewayStatus(gw *gatewayv1.Gateway, address string) gatewayv1.GatewayStatus {
 	kind := gatewayv1.IPAddressType
-	s := gatewayv1.GatewayStatus{Addresses: []gatewayv1.GatewayStatusAddress{{Type: &kind, Value: address}}}
+	var s gatewayv1.GatewayStatus
+	if address != "" {
+		s.Addresses = []gatewayv1.GatewayStatusAddress{{Type: &kind, Value: address}}
+	}
 	for _, name := range []string{"Accepted", "Programmed"} {
 		meta.SetStatusCondition(&s.Conditions, condition(name, name, true, gw.Generation))
 	}

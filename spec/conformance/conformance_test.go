@@ -38,6 +38,14 @@ var passes = []string{
 	"HTTPRoutePartiallyInvalidViaInvalidReferenceGrant",
 	"HTTPRouteRedirectHostAndStatus",
 	"HTTPRouteRedirectScheme",
+	"HTTPRouteRedirectPath",
+	"HTTPRouteRedirectPort",
+	"HTTPRouteRedirectPortAndScheme",
+	"HTTPRoute303Redirect",
+	"HTTPRoute307Redirect",
+	"HTTPRoute308Redirect",
+	"HTTPRouteHTTPSListener",
+	"HTTPRouteBackendProtocolWebSocket",
 	"HTTPRouteNamedRule",
 	"HTTPRouteRequestMirror",
 	"HTTPRouteRequestMultipleMirrors",
@@ -61,13 +69,14 @@ func TestConformance(t *testing.T) {
 	timeouts.GatewayMustHaveAddress, timeouts.GatewayListenersMustHaveConditions = patience, patience
 	timeouts.MaxTimeToConsistency = patience
 	s := &suite.ConformanceTestSuite{
-		Client: c, Clientset: c.clientset(), RoundTripper: &roundtripper.DefaultRoundTripper{TimeoutConfig: timeouts, CustomDialContext: c.dial}, GRPCClient: grpcClient{c},
+		Client: c, Clientset: c.clientset(), RoundTripper: &roundtripper.DefaultRoundTripper{TimeoutConfig: timeouts, CustomDialContext: c.dial}, GRPCClient: grpcClient{c}, WebSocketDialer: webSockets{c},
 		GatewayClassName: "kong", ControllerName: controllerName, TimeoutConfig: timeouts,
 		CleanupTestResources: true, BaseManifests: "base/manifests.yaml", DisableParallelTests: true,
 		ManifestFS: []fs.FS{&conformance.Manifests},
 		Applier:    kubernetes.Applier{GatewayClass: "kong", ControllerName: controllerName, ManifestFS: []fs.FS{&conformance.Manifests}},
 	}
 	s.Applier.MustApplyWithCleanup(t, c, timeouts, s.BaseManifests, false)
+	c.createCertificate()
 	for _, service := range []string{suite.InfraBackendServiceNameV1, suite.InfraBackendServiceNameV2, suite.InfraBackendServiceNameV3} {
 		if err := c.createPod(suite.InfrastructureNamespace, service); err != nil {
 			t.Fatal(err)

@@ -62,6 +62,6 @@ func podName(service string) string { return service + "-1-1" }
 func (c *cluster) createPod(namespace, service string) error {
 	return c.Create(c.t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: podName(service), Labels: map[string]string{"app": service}},
-		Status:     corev1.PodStatus{Phase: corev1.PodRunning},
+		Status:     corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
 	})
 }
