@@ -181,9 +181,9 @@ func (c *converter) extension(d *document, ref *gateway.LocalObjectReference, at
 
 // plugin finds a KongPlugin of a route's namespace, or of another one (NAMESPACE:NAME), or
 // one of the cluster. It returns nil if there is none.
-func (c *converter) plugin(d *document, plugin string, at *trail) *kongPlugin {
-	namespaces := []string{d.namespace, ""}
-	if namespace, rest, ok := strings.Cut(plugin, ":"); ok {
+func (c *converter) plugin(d *document, given string, at *trail) *kongPlugin {
+	plugin, namespaces := given, []string{d.namespace, ""}
+	if namespace, rest, ok := strings.Cut(given, ":"); ok {
 		plugin, namespaces = rest, []string{namespace}
 		if namespace != d.namespace && !c.objects.granted(d, kongGroup, "KongPlugin", name{namespace, plugin}) {
 			d.leave(at, "no ReferenceGrant in the namespace %s lets %ss of %s refer to the KongPlugin %s", namespace, d.kind, d.namespace, plugin)
@@ -193,13 +193,23 @@ func (c *converter) plugin(d *document, plugin string, at *trail) *kongPlugin {
 	if c.objects.wrong["KongPlugin "+namespaces[0]+"/"+plugin] {
 		return nil
 	}
+	found := c.find(d, given)
+	if found == nil && c.options.To != KIC { // else it may be in the cluster
+		d.leave(at, "there is no KongPlugin %s/%s in the manifests", namespaces[0], plugin)
+	}
+	return found
+}
+
+// find returns the KongPlugin of a name, whether the route may refer to it or not, or nil.
+func (c *converter) find(d *document, plugin string) *kongPlugin {
+	namespaces := []string{d.namespace, ""}
+	if namespace, rest, ok := strings.Cut(plugin, ":"); ok {
+		plugin, namespaces = rest, []string{namespace}
+	}
 	for _, namespace := range namespaces {
 		if p := c.objects.plugins[name{namespace, plugin}]; p != nil {
 			return p
 		}
-	}
-	if c.options.To != KIC { // else it may be in the cluster
-		d.leave(at, "there is no KongPlugin %s/%s in the manifests", namespaces[0], plugin)
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ type Options struct {
 	Strict        bool      // a Service without an address, and not in the manifests, does not exist
 	ClusterDomain string    // default cluster.local
 	SessionSecret string    // the key that signs cookies; default a reference to Kong's vault
+	SplitsOnly    bool      // to KIC: the split file alone, for routes that have the plugin already
 }
 
 // DefaultSecret refers to the environment variable TRAFFIC_SPLIT_SECRET of Kong.

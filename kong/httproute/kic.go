@@ -6,15 +6,28 @@ import (
 	"strconv"
 
 	"gopkg.in/yaml.v3"
-	gateway "sigs.k8s.io/gateway-api/apis/v1"
-
-	"kong-traffic-split/kong/companion"
 )
 
 // writeKIC writes the routes for Kong's ingress controller, each rule that has a split with
 // a KongPlugin. What the controller does of a rule by itself stays in the route; what it
 // ignores or refuses, filters of single backends, mirrors and sessions, goes to the plugin.
 func (c *converter) writeKIC(plans []*plan) *Output {
+	for _, p := range plans {
+		c.refuseKIC(p)
+	}
+	if c.options.SplitsOnly {
+		for _, p := range plans {
+			if p.needsKongPlugin() {
+				c.splits = append(c.splits, &checkedSplit{plan: p, config: c.kicSplit(p)})
+			}
+		}
+		return &Output{Splits: c.kicSplits(plans)}
+	}
+	return &Output{Kong: c.kicManifests(plans), Splits: c.kicSplits(plans)}
+}
+
+// kicManifests writes the routes, each with the KongPlugins of its rules.
+func (c *converter) kicManifests(plans []*plan) []byte {
 	var b bytes.Buffer
 	b.WriteString("# Made by splitctl convert: change the routes, not this file.\n")
 	byRoute := map[*route][]*plan{}
@@ -24,8 +37,8 @@ func (c *converter) writeKIC(plans []*plan) *Output {
 	for _, r := range c.objects.routes {
 		var plugins []object
 		manifest := withoutDefaults(r.doc.root)
+		c.dropRefused(r, manifest)
 		for _, p := range byRoute[r] {
-			c.refuseKIC(p)
 			if !p.needsKongPlugin() {
 				continue
 			}
@@ -48,7 +61,7 @@ func (c *converter) writeKIC(plans []*plan) *Output {
 			plugin.write(&b, 0)
 		}
 	}
-	return &Output{Kong: b.Bytes(), Splits: c.kicSplits(plans)}
+	return b.Bytes()
 }
 
 // needsKongPlugin reports whether the ingress controller alone cannot do what the rule asks
@@ -57,34 +70,7 @@ func (p *plan) needsKongPlugin() bool {
 	if p.changes.redirect != nil {
 		return false
 	}
-	return p.answer != 0 || len(p.backends) != 1 || p.backends[0].weight == 0 || len(p.changes.mirrors) > 0 || len(p.rule.refs) > 0 && len(p.rule.refs[0].filters) > 0
-}
-
-// refuseKIC reports what Kong's router does not take, and what the ingress controller ignores
-// without a word.
-func (c *converter) refuseKIC(p *plan) {
-	d := p.rule.route.doc
-	for _, e := range p.entries {
-		e.checkMatch()
-	}
-	if t := p.rule.timeouts; t != nil && t.Request != nil {
-		d.leave(p.rule.at.fields("timeouts", "request"), "Kong's ingress controller ignores it; backendRequest is what it knows")
-	}
-	if p.rule.retry != nil {
-		d.leave(p.rule.at.field("retry"), "Kong's ingress controller ignores it")
-	}
-	const noCompanion = "takes a row of " + companion.Plugin + " beside the plugin, which is not made here; splitctl companion shows it"
-	if p.retried() {
-		p.ownFrom["retry"].doc.leave((*trail)(nil).fields("config", "retry"), noCompanion)
-	}
-	for _, b := range p.backends {
-		if r := b.changes.response; len(r.set)+len(r.remove) > 0 {
-			d.leave(b.changes.at[gateway.HTTPRouteFilterResponseHeaderModifier].field("responseHeaderModifier"), "set or remove of a single backend "+noCompanion)
-		}
-	}
-	if p.rule.route.grpc && len(p.rule.filters) > 0 {
-		d.leave(p.rule.at.field("filters"), "Kong's ingress controller ignores the filters of a GRPCRoute")
-	}
+	return p.answer != 0 || len(p.backends) != 1 || p.backends[0].weight == 0 || len(p.ownConfig) > 0 || len(p.changes.mirrors) > 0 || len(p.rule.refs) > 0 && len(p.rule.refs[0].filters) > 0
 }
 
 // kongPluginOf makes the KongPlugin of a rule, and has the rule of the manifest name it.
@@ -103,11 +89,6 @@ func (c *converter) kongPluginOf(p *plan, manifest *yaml.Node, split object) obj
 	drop(rule, "sessionPersistence")
 	for _, ref := range items(rule, "backendRefs") {
 		drop(ref, "filters")
-	}
-	if filters := get(rule, "filters"); filters != nil {
-		filters.Content = slices.DeleteFunc(filters.Content, func(filter *yaml.Node) bool {
-			return text(filter, "type") == string(gateway.HTTPRouteFilterRequestMirror)
-		})
 	}
 	switch {
 	case !p.rule.route.grpc:
