@@ -316,7 +316,7 @@ func TestTheRights(t *testing.T) {
 	route, others := guide(t)
 	apply(t, client, append(others, route)...)
 	c := control(t, s, apiserver.Pod)
-	c.get(t, "/readyz", `HTTPRoutes cannot be read: httproutes.gateway.networking.k8s.io is forbidden: User "system:serviceaccount:kong:kong" cannot list resource "httproutes"`)
+	c.get(t, "/readyz", `HTTPRoutes cannot be read: httproutes.gateway.networking.k8s.io is forbidden: User "system:serviceaccount:kong:kong-kong" cannot list resource "httproutes"`)
 	rbac, err := apiserver.ReadFile("../../kong/k8s/rbac.yaml")
 	if err != nil {
 		t.Fatal(err)

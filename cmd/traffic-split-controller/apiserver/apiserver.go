@@ -32,7 +32,7 @@ const Executable = "SPEC_KUBE_APISERVER"
 // Users, each of which has a token of the same name.
 const (
 	Admin = "admin" // may do everything
-	Pod   = "pod"   // the service account kong of the namespace kong
+	Pod   = "pod"   // the service account kong-kong of the namespace kong
 )
 
 // patience is how long anything may take on a machine that is busy with much else.
@@ -84,7 +84,7 @@ func (s *Server) prepare() {
 		s.t.Fatal(err)
 	}
 	s.write("sa.key", pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
-	s.write("tokens", []byte(Admin+",admin,1,system:masters\n"+Pod+",system:serviceaccount:kong:kong,2,\"system:serviceaccounts,system:serviceaccounts:kong\"\n"))
+	s.write("tokens", []byte(Admin+",admin,1,system:masters\n"+Pod+",system:serviceaccount:kong:kong-kong,2,\"system:serviceaccounts,system:serviceaccounts:kong\"\n"))
 }
 
 func (s *Server) write(name string, content []byte) {

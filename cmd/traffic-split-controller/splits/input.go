@@ -18,11 +18,14 @@ type input struct {
 	plugins []*unstructured.Unstructured // the different ones of its rules
 	ofRule  []int                        // by rule, the index in plugins; -1: none
 	others  []*unstructured.Unstructured // Services and ReferenceGrants
+
+	problems []string // of how the route names its plugins
 }
 
 func gather(objects Objects, r *unstructured.Unstructured) input {
-	in := input{route: r}
-	for _, p := range plugins(objects, r) {
+	ofRules, problems := plugins(objects, r)
+	in := input{route: r, problems: problems}
+	for _, p := range ofRules {
 		if p == nil {
 			in.ofRule = append(in.ofRule, -1)
 			continue
@@ -65,7 +68,7 @@ func (in input) key() [sha256.Size]byte {
 	for _, o := range slices.Concat([]*unstructured.Unstructured{in.route}, in.plugins, in.others) {
 		fmt.Fprintln(h, o.GetKind(), o.GetNamespace(), o.GetName(), o.GetUID(), o.GetResourceVersion())
 	}
-	fmt.Fprintln(h, in.ofRule)
+	fmt.Fprintln(h, in.ofRule, in.problems)
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
@@ -92,7 +95,7 @@ func (in input) list(plugin *unstructured.Unstructured) map[string]any {
 	}
 	// As it is named, it is one of the route's namespace.
 	own := map[string]any{
-		"apiVersion": "configuration.konghq.com/v1", "kind": cluster.KongPlugin, "plugin": Plugin,
+		"apiVersion": kongGroup + "/v1", "kind": cluster.KongPlugin, "plugin": Plugin,
 		"metadata": map[string]any{"namespace": in.route.GetNamespace(), "name": plugin.GetName()},
 	}
 	for _, field := range []string{"config", "configFrom", "configPatches"} {

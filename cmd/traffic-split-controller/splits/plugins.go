@@ -1,6 +1,8 @@
 package splits
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -11,34 +13,54 @@ import (
 // Plugin is the plugin's name in Kong.
 const Plugin = "traffic-split"
 
+// kongGroup is that of Kong's own kinds.
+const kongGroup = "configuration.konghq.com"
+
 // pluginsAnnotation names KongPlugins, with commas between them.
 const pluginsAnnotation = "konghq.com/plugins"
 
 // plugins finds for each rule of a route the KongPlugin or KongClusterPlugin that gives
 // its Kong routes the plugin, as Kong's ingress controller does: the first one of the
 // route's annotation, of the rule's filters, of the annotations of its Services, or a
-// global one. It is nil for a rule without. All of them may be wanted, but Kong takes only
-// one row of a plugin for a route, and prefers that of a route to that of a Service.
-func plugins(objects Objects, r *unstructured.Unstructured) []*unstructured.Unstructured {
-	ofRoute := first(objects, r.GetNamespace(), annotated(r))
+// global one. It is nil for a rule without. Kong prefers the row of a route to that of a
+// Service. The problems are those for which Kong or the controller refuses the rule.
+func plugins(objects Objects, r *unstructured.Unstructured) (all []*unstructured.Unstructured, problems []string) {
+	ofRoute := ours(objects, r, annotated(r))
 	global := globalPlugin(objects)
-	var all []*unstructured.Unstructured
-	for _, rule := range rulesOf(r) {
+	for i, rule := range rulesOf(r) {
 		found := ofRoute
-		if found == nil && r.GetKind() == cluster.HTTPRoute { // in a GRPCRoute the controller passes filters over
-			found = first(objects, r.GetNamespace(), extensions(rule))
+		if r.GetKind() == cluster.HTTPRoute { // in a GRPCRoute the controller passes filters over
+			found = append(slices.Clone(ofRoute), ours(objects, r, extensions(rule))...)
 		}
-		for _, service := range servicesOf(rule, r.GetNamespace()) {
-			if s := objects.Get(cluster.Service, service.namespace, service.name); found == nil && s != nil {
-				found = first(objects, s.GetNamespace(), annotated(s))
-			}
+		ofServices, services := servicePlugins(objects, rule, r.GetNamespace())
+		at := fmt.Sprintf("%s %s: spec.rules[%d]: ", r.GetKind(), nameOf(r), i)
+		if len(found) > 1 || len(ofServices) > services {
+			problems = append(problems, at+"more than one KongPlugin of "+Plugin+", or the same one twice, by the annotation "+pluginsAnnotation+" and the filters: Kong refuses all that its ingress controller has, for all routes: name one, once")
+		} else if len(ofServices) > 0 && services > 1 {
+			problems = append(problems, at+"the annotation "+pluginsAnnotation+" of Services is for rules with one Service: of this one Kong's ingress controller makes no Kong route, or, where all of them have it, a configuration of which Kong refuses all, for all routes: annotate the "+r.GetKind())
 		}
-		if found == nil {
-			found = global
+		if found = append(found, ofServices...); len(found) == 0 {
+			found = []*unstructured.Unstructured{global}
 		}
-		all = append(all, found)
+		all = append(all, found[0])
 	}
-	return all
+	return all, problems
+}
+
+// servicePlugins returns the KongPlugins of ours that the annotations of a rule's Services
+// name, and the number of its Services.
+func servicePlugins(objects Objects, rule map[string]any, namespace string) (all []*unstructured.Unstructured, services int) {
+	var references []reference
+	for _, ref := range mapsOf(rule["backendRefs"]) {
+		references = append(references, service(ref, namespace)...)
+	}
+	for i, ref := range references {
+		if s := objects.Get(cluster.Service, ref.namespace, ref.name); s != nil && !slices.Contains(references[:i], ref) {
+			services++
+			all = append(all, ours(objects, s, annotated(s))...)
+		}
+	}
+	return all, services
 }
 
 // annotated returns the names in the annotation of an object.
@@ -62,15 +84,16 @@ func extensions(rule map[string]any) (names []string) {
 	return names
 }
 
-// first returns the first of some KongPlugins, named from a namespace, that is one of our
-// plugin. A name is NAME, of the namespace or else of the cluster, or NAMESPACE:NAME.
-func first(objects Objects, namespace string, names []string) *unstructured.Unstructured {
+// ours returns those of some KongPlugins that an object names that are of our plugin. A
+// name is NAME, of the object's namespace or else of the cluster, or NAMESPACE:NAME, which
+// takes a ReferenceGrant.
+func ours(objects Objects, from *unstructured.Unstructured, names []string) (all []*unstructured.Unstructured) {
 	for _, name := range names {
-		namespace, name := namespace, strings.TrimSpace(name)
+		namespace, name := from.GetNamespace(), strings.TrimSpace(name)
 		if other, rest, ok := strings.Cut(name, ":"); ok {
 			namespace, name = strings.TrimSpace(other), strings.TrimSpace(rest)
 		}
-		if name == "" || namespace == "" {
+		if name == "" || namespace == "" || namespace != from.GetNamespace() && !granted(objects, from, namespace, name) {
 			continue
 		}
 		found := objects.Get(cluster.KongPlugin, namespace, name)
@@ -78,10 +101,31 @@ func first(objects Objects, namespace string, names []string) *unstructured.Unst
 			found = objects.Get(cluster.KongClusterPlugin, "", name)
 		}
 		if found != nil && isOurs(found) {
-			return found
+			all = append(all, found)
 		}
 	}
-	return nil
+	return all
+}
+
+// granted reports whether a ReferenceGrant lets an object refer to a KongPlugin of another
+// namespace.
+func granted(objects Objects, from *unstructured.Unstructured, namespace, name string) bool {
+	kind := from.GroupVersionKind()
+	for _, grant := range objects.List(cluster.ReferenceGrant) {
+		if grant.GetNamespace() != namespace {
+			continue
+		}
+		spec, _ := grant.Object["spec"].(map[string]any)
+		may := slices.ContainsFunc(mapsOf(spec["from"]), func(f map[string]any) bool {
+			return f["group"] == kind.Group && f["kind"] == kind.Kind && f["namespace"] == from.GetNamespace()
+		})
+		if may && slices.ContainsFunc(mapsOf(spec["to"]), func(t map[string]any) bool {
+			return t["group"] == kongGroup && t["kind"] == cluster.KongPlugin && (t["name"] == nil || t["name"] == name)
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // globalPlugin returns the KongClusterPlugin that gives all routes the plugin, or nil. With

@@ -78,7 +78,7 @@ func (m *Maker) Routes(objects Objects) []Route {
 
 // route converts a route, once for each plugin that rules of it have.
 func (m *Maker) route(in input) Route {
-	out := Route{Splits: map[string]*yaml.Node{}}
+	out := Route{Splits: map[string]*yaml.Node{}, Problems: in.problems}
 	for i, rule := range rulesOf(in.route) {
 		for j, filter := range mapsOf(rule["filters"]) {
 			if filter["type"] == "RequestMirror" {
@@ -131,7 +131,7 @@ func (m *Maker) convert(in input, plugin *unstructured.Unstructured, out *Route)
 		flavor = httproute.Expressions
 	}
 	converted, problems := httproute.Convert([]httproute.Source{{Name: "cluster", Data: data}}, httproute.Options{
-		To: httproute.KIC, Flavor: flavor, Partial: true, Strict: true,
+		To: httproute.KIC, SplitsOnly: true, Flavor: flavor, Partial: true, Strict: true,
 		ClusterDomain: m.options.ClusterDomain, SessionSecret: m.options.SessionSecret,
 	})
 	refused := false // by the plugin, which is told already

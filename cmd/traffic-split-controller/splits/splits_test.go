@@ -122,8 +122,25 @@ func TestRoutes(t *testing.T) {
 			want: []string{"httproute.web.shop.1.0: two=1"},
 		},
 		{
-			name: "the annotation of a Service", text: documents(strings.Replace(one, "namespace: web", "namespace: web, annotations: {"+ours+"}", 1), two, pluginText, route("", both)),
-			want: []string{"httproute.web.shop.0.0: one=3 two=1"},
+			name: "the annotation of a Service", text: documents(strings.Replace(one, "namespace: web", "namespace: web, annotations: {"+ours+"}", 1), two, pluginText, route("", `  - backendRefs: [{name: one, port: 80}, {name: one, port: 80, weight: 2}]`)),
+			want: []string{"httproute.web.shop.0.0: one=3"},
+		},
+		{
+			name: "the annotation of one of two Services", text: documents(strings.Replace(one, "namespace: web", "namespace: web, annotations: {"+ours+"}", 1), two, pluginText, route("", both)),
+			want:     []string{"httproute.web.shop.0.0: one=3 two=1"},
+			problems: "HTTPRoute web/shop: spec.rules[0]: the annotation konghq.com/plugins of Services is for rules with one Service: of this one Kong's ingress controller makes no Kong route, or, where all of them have it, a configuration of which Kong refuses all, for all routes: annotate the HTTPRoute",
+		},
+		{
+			name: "two KongPlugins of ours", text: documents(one, two, pluginText, strings.Replace(pluginText, "name: split", "name: other", 1), route(`konghq.com/plugins: "other,split"`, both)),
+			want:     []string{"httproute.web.shop.0.0: one=3 two=1"},
+			problems: "HTTPRoute web/shop: spec.rules[0]: more than one KongPlugin of traffic-split, or the same one twice, by the annotation konghq.com/plugins and the filters: Kong refuses all that its ingress controller has, for all routes: name one, once",
+		},
+		{
+			name: "the same one by the annotation and a filter", text: documents(one, pluginText, route(ours, `
+  - filters: [{type: ExtensionRef, extensionRef: {group: configuration.konghq.com, kind: KongPlugin, name: split}}]
+    backendRefs: [{name: one, port: 80}]`)),
+			want:     []string{"httproute.web.shop.0.0: one=1"},
+			problems: "more than one KongPlugin of traffic-split",
 		},
 		{
 			name: "a KongClusterPlugin", text: documents(one, two, strings.NewReplacer("KongPlugin", "KongClusterPlugin", ", namespace: web", "").Replace(pluginText), route(ours, both)),
@@ -135,6 +152,10 @@ func TestRoutes(t *testing.T) {
 		},
 		{
 			name: "a KongPlugin of another namespace", text: documents(one, two, strings.Replace(pluginText, "namespace: web", "namespace: infra", 1), route(`konghq.com/plugins: "infra:split"`, both)),
+		},
+		{
+			name: "a KongPlugin of another namespace with a grant", text: documents(one, two, strings.Replace(pluginText, "namespace: web", "namespace: infra", 1), route(`konghq.com/plugins: "infra:split"`, both),
+				`{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {name: g, namespace: infra}, spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: web}], to: [{group: configuration.konghq.com, kind: KongPlugin, name: split}]}}`),
 			want: []string{"httproute.web.shop.0.0: one=3 two=1"},
 		},
 		{
@@ -191,6 +212,17 @@ func TestRoutes(t *testing.T) {
 		{
 			name: "a GRPCRoute", text: documents(one, pluginText, strings.NewReplacer("HTTPRoute", "GRPCRoute").Replace(route(ours, `  - backendRefs: [{name: one, port: 80}]`))),
 			want: []string{"grpcroute.web.shop.0.0: one=1"},
+		},
+		{
+			name: "a GRPCRoute of two rules", text: documents(one, two, pluginText, strings.NewReplacer("HTTPRoute", "GRPCRoute").Replace(route(ours, `  - backendRefs: [{name: one, port: 80}]
+  - matches: [{method: {service: a.B}}]
+    backendRefs: [{name: one, port: 80}, {name: two, port: 80}]`))),
+			want: []string{"grpcroute.web.shop.0.0: one=1", "grpcroute.web.shop.1.0: one=1 two=1"},
+		},
+		{
+			name: "a weight that Kong refuses as a target's", text: documents(one, two, pluginText, route(ours, `  - backendRefs: [{name: one, port: 80, weight: 1000000}, {name: two, port: 80}]`)),
+			want:     []string{"httproute.web.shop.0.0: one=1000000 two=1"},
+			problems: "HTTPRoute web/shop: spec.rules[0].backendRefs[0].weight: Kong's ingress controller makes of it the weight of targets, of which Kong takes 65535 at most",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
