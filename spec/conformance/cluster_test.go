@@ -330,7 +330,7 @@ func (c *cluster) reconcile(ctx context.Context, w client.WithWatch) error {
 		})
 		hasRoutes := slices.ContainsFunc(mine, isRoute)
 		if !hasRoutes && c.gateways[keyOf(gw)] == nil {
-			gw.Status = gatewayStatus(gw, "")
+			gw.Status = gatewayStatus(gw, "", nil)
 			if err := w.Status().Update(ctx, gw); err != nil {
 				return err
 			}
@@ -358,7 +358,7 @@ func (c *cluster) reconcile(ctx context.Context, w client.WithWatch) error {
 		if err := g.configure(config); err != nil {
 			return err
 		}
-		gw.Status = gatewayStatus(gw, g.address)
+		gw.Status = gatewayStatus(gw, g.address, c.attached(mine, gw))
 		if err := w.Status().Update(ctx, gw); err != nil {
 			return err
 		}
@@ -438,9 +438,9 @@ func condition(kind, reason string, holds bool, generation int64) metav1.Conditi
 	return metav1.Condition{Type: kind, Status: status, Reason: reason, ObservedGeneration: generation, LastTransitionTime: metav1.Now()}
 }
 
-// gatewayStatus says that all is well with a Gateway, and what its address is; empty: it has
-// none yet.
-func gatewayStatus(gw *gatewayv1.Gateway, address string) gatewayv1.GatewayStatus {
+// gatewayStatus says that all is well with a Gateway, how many routes each listener has, and
+// what its address is; empty: it has none yet.
+func gatewayStatus(gw *gatewayv1.Gateway, address string, attached map[gatewayv1.SectionName]int32) gatewayv1.GatewayStatus {
 	kind := gatewayv1.IPAddressType
 	var s gatewayv1.GatewayStatus
 	if address != "" {
@@ -451,7 +451,7 @@ func gatewayStatus(gw *gatewayv1.Gateway, address string) gatewayv1.GatewayStatu
 	}
 	for _, l := range gw.Spec.Listeners {
 		s.Listeners = append(s.Listeners, gatewayv1.ListenerStatus{
-			Name: l.Name, SupportedKinds: []gatewayv1.RouteGroupKind{{Kind: "HTTPRoute"}, {Kind: "GRPCRoute"}},
+			Name: l.Name, AttachedRoutes: attached[l.Name], SupportedKinds: []gatewayv1.RouteGroupKind{{Kind: "HTTPRoute"}, {Kind: "GRPCRoute"}},
 			Conditions: []metav1.Condition{
 				condition("Accepted", "Accepted", true, gw.Generation),
 				condition("ResolvedRefs", "ResolvedRefs", true, gw.Generation),
@@ -485,8 +485,11 @@ func routeStatus(r route, problems []httproute.Problem) (parents []gatewayv1.Rou
 			ref.Kind = &kind
 		}
 		accepted := "Accepted"
-		if httproute.Failed(problems) {
+		switch {
+		case httproute.Failed(problems):
 			accepted = "UnsupportedValue"
+		case slices.ContainsFunc(problems, func(p httproute.Problem) bool { return isOfListeners(p) && strings.HasSuffix(p.Path, "hostnames") }):
+			accepted = "NoMatchingListenerHostname"
 		}
 		parents = append(parents, gatewayv1.RouteParentStatus{
 			ParentRef: ref, ControllerName: controllerName,

@@ -44,6 +44,8 @@ var passes = []string{
 	"HTTPRoute303Redirect",
 	"HTTPRoute307Redirect",
 	"HTTPRoute308Redirect",
+	"HTTPRouteHostnameIntersection",
+	"HTTPRouteListenerHostnameMatching",
 	"HTTPRouteHTTPSListener",
 	"HTTPRouteBackendProtocolWebSocket",
 	"HTTPRouteNamedRule",
