@@ -79,6 +79,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		}
 		return nil
 	})
+	flags.StringVar(&o.splits.IngressClass, "ingress-class", "kong", "the `class` of Kong's ingress controller: KongClusterPlugins of other classes are not for its Kong")
 	flags.StringVar(&o.secretFile, "session-secret-file", "", "`path` of a file with the key that signs the cookies of a route's sessionPersistence, 16 characters at least, such as a mounted Secret (default: such routes are refused)")
 	flags.BoolVar(&o.splits.Outcomes, "outcomes", false, "the plugin server runs with -outcomes, too: so guards and passive health checks in the config of KongPlugins are accepted")
 	flags.DurationVar(&o.linger, "linger", time.Minute, "how long the split of a deleted route stays in the file, for Kong's ingress controller to take the Kong route away first")

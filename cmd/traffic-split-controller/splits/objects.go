@@ -1,6 +1,8 @@
 package splits
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"kong-traffic-split/cmd/traffic-split-controller/cluster"
@@ -10,6 +12,39 @@ import (
 type Objects interface {
 	Get(kind, namespace, name string) *unstructured.Unstructured // nil: it does not exist
 	List(kind string) []*unstructured.Unstructured
+}
+
+// classAnnotation names the class of ingress controllers that an object is for.
+const classAnnotation = "kubernetes.io/ingress.class"
+
+// ofClass are the objects that an ingress controller of a class has: not the
+// KongClusterPlugins of others.
+type ofClass struct {
+	Objects
+	class string
+}
+
+func (o ofClass) has(plugin *unstructured.Unstructured) bool {
+	class, given := plugin.GetAnnotations()[classAnnotation]
+	return !given || class == o.class
+}
+
+// Get is that of Objects.
+func (o ofClass) Get(kind, namespace, name string) *unstructured.Unstructured {
+	found := o.Objects.Get(kind, namespace, name)
+	if kind == cluster.KongClusterPlugin && found != nil && !o.has(found) {
+		return nil
+	}
+	return found
+}
+
+// List is that of Objects.
+func (o ofClass) List(kind string) []*unstructured.Unstructured {
+	all := o.Objects.List(kind)
+	if kind != cluster.KongClusterPlugin {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(p *unstructured.Unstructured) bool { return !o.has(p) })
 }
 
 // mapsOf returns the maps of a list. What else is in it, no API server has let in.

@@ -129,18 +129,29 @@ func granted(objects Objects, from *unstructured.Unstructured, namespace, name s
 }
 
 // globalPlugin returns the KongClusterPlugin that gives all routes the plugin, or nil. With
-// two, Kong's ingress controller takes none.
-func globalPlugin(objects Objects) (found *unstructured.Unstructured) {
+// two, Kong's ingress controller takes none. One without a class is its own only where its
+// class is the default one.
+func globalPlugin(objects Objects) *unstructured.Unstructured {
+	var classed, others []*unstructured.Unstructured
 	for _, p := range objects.List(cluster.KongClusterPlugin) {
-		if p.GetLabels()["global"] != "true" || !isOurs(p) {
-			continue
+		switch _, given := p.GetAnnotations()[classAnnotation]; {
+		case p.GetLabels()["global"] != "true" || !isOurs(p):
+		case given:
+			classed = append(classed, p)
+		default:
+			others = append(others, p)
 		}
-		if found != nil {
+	}
+	for _, all := range [][]*unstructured.Unstructured{classed, others} {
+		switch len(all) {
+		case 0:
+		case 1:
+			return all[0]
+		default:
 			return nil
 		}
-		found = p
 	}
-	return found
+	return nil
 }
 
 func isOurs(plugin *unstructured.Unstructured) bool { return plugin.Object["plugin"] == Plugin }

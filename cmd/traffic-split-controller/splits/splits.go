@@ -24,6 +24,7 @@ import (
 // Options say how routes become splits.
 type Options struct {
 	Expressions   bool   // Kong's router_flavor is expressions, for which routes have other names
+	IngressClass  string // of Kong's ingress controller; empty: kong
 	ClusterDomain string // of the Services' names, such as cluster.local
 	SessionSecret string // signs the cookies of sessionPersistence; empty: it is refused
 	Outcomes      bool   // the plugin server has -outcomes
@@ -51,6 +52,7 @@ func NewMaker(o Options) *Maker { return &Maker{options: o} }
 // Routes returns what becomes of those routes of the cluster that have the plugin, by
 // kind, namespace and name.
 func (m *Maker) Routes(objects Objects) []Route {
+	objects = ofClass{objects, cmp.Or(m.options.IngressClass, "kong")}
 	var all []Route
 	made := make(map[[sha256.Size]byte]Route, len(m.made))
 	for _, kind := range []string{cluster.HTTPRoute, cluster.GRPCRoute} {

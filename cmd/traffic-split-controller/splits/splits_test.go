@@ -151,6 +151,23 @@ func TestRoutes(t *testing.T) {
 			want: []string{"httproute.web.shop.0.0: one=3 two=1"},
 		},
 		{
+			name: "the global one of the class, beside those of others",
+			text: documents(one, two, route("", both),
+				`{apiVersion: configuration.konghq.com/v1, kind: KongClusterPlugin, metadata: {name: a, labels: {global: "true"}, annotations: {kubernetes.io/ingress.class: other}}, plugin: traffic-split}`,
+				`{apiVersion: configuration.konghq.com/v1, kind: KongClusterPlugin, metadata: {name: b, labels: {global: "true"}, annotations: {kubernetes.io/ingress.class: kong}}, plugin: traffic-split, config: {response_header: X-Backend}}`,
+				`{apiVersion: configuration.konghq.com/v1, kind: KongClusterPlugin, metadata: {name: c, labels: {global: "true"}}, plugin: traffic-split}`),
+			want: []string{"httproute.web.shop.0.0: one=3 two=1 response_header"},
+		},
+		{
+			name: "a KongClusterPlugin of another class", text: documents(one, two, route(ours, both),
+				`{apiVersion: configuration.konghq.com/v1, kind: KongClusterPlugin, metadata: {name: split, annotations: {kubernetes.io/ingress.class: other}}, plugin: traffic-split}`),
+		},
+		{
+			name: "two global ones", text: documents(one, two, route("", both),
+				`{apiVersion: configuration.konghq.com/v1, kind: KongClusterPlugin, metadata: {name: a, labels: {global: "true"}, annotations: {kubernetes.io/ingress.class: kong}}, plugin: traffic-split}`,
+				`{apiVersion: configuration.konghq.com/v1, kind: KongClusterPlugin, metadata: {name: b, labels: {global: "true"}, annotations: {kubernetes.io/ingress.class: kong}}, plugin: traffic-split}`),
+		},
+		{
 			name: "a KongPlugin of another namespace", text: documents(one, two, strings.Replace(pluginText, "namespace: web", "namespace: infra", 1), route(`konghq.com/plugins: "infra:split"`, both)),
 		},
 		{
