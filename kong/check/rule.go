@@ -17,7 +17,7 @@ var ruleNever = &Check{
 		for i := range u.Rules {
 			match := &u.Rules[i].Match
 			for j := range i {
-				if earlier := &u.Rules[j].Match; u.alwaysHolds(earlier) || includes(earlier, match) {
+				if u.covers(&u.Rules[j].Match, match) {
 					r(at("rules", i), "never decides, as rules[%d] holds whenever it does: take one of them out, or change their order", j)
 					break
 				}
@@ -72,11 +72,6 @@ func within(values, others []string) bool {
 	return len(values) > 0 && !slices.ContainsFunc(values, func(v string) bool { return !slices.Contains(others, v) })
 }
 
-// includes reports whether a match has the conditions of another, and excludes no more.
-func includes(m, other *config.Match) bool {
-	return reflect.DeepEqual(m.Conditions, other.Conditions) && (m.Not == nil || reflect.DeepEqual(m.Not, other.Not))
-}
-
 // excluding returns where in the not of a match something stands that holds whenever the
 // rest of the match does; nil: nowhere.
 func (u *use) excluding(m *config.Match) []any {
@@ -84,27 +79,24 @@ func (u *use) excluding(m *config.Match) []any {
 	if not == nil {
 		return nil
 	}
-	switch prefix := config.NormalPath(not.PathPrefix); {
-	case prefix != "" && (u.anyPath(prefix) || strings.HasPrefix(config.NormalPath(m.PathPrefix), prefix)):
+	switch {
+	case not.PathPrefix != "" && (u.anyPath(not.PathPrefix) || prefixWithin(m.PathPrefix, not.PathPrefix)):
 		return at("path_prefix")
 	case u.anyMethod(not.Methods), within(m.Methods, not.Methods):
 		return at("methods")
 	case within(m.Consumers, not.Consumers):
 		return at("consumers")
-	case anyAddress(not.ClientIPs), within(m.ClientIPs, not.ClientIPs):
+	case anyAddress(not.ClientIPs), networksWithin(m.ClientIPs, not.ClientIPs):
 		return at("client_ips")
 	}
 	for _, in := range []struct {
-		name        string
-		match, not  map[string][]string
-		sameLetters bool
-	}{{"headers", m.Headers, not.Headers, false}, {"cookies", m.Cookies, not.Cookies, true}, {"query_args", m.QueryArgs, not.QueryArgs, true}} {
+		name       string
+		match, not map[string][]string
+		anyCase    bool
+	}{{"headers", m.Headers, not.Headers, true}, {"cookies", m.Cookies, not.Cookies, false}, {"query_args", m.QueryArgs, not.QueryArgs, false}} {
 		for _, name := range slices.Sorted(maps.Keys(in.not)) {
-			for matched, values := range in.match {
-				same := matched == name || !in.sameLetters && strings.EqualFold(matched, name)
-				if same && (slices.Contains(in.not[name], "~") || within(values, in.not[name])) {
-					return at(in.name, name)
-				}
+			if slices.ContainsFunc(namesLike(in.match, name, in.anyCase), func(n string) bool { return valuesWithin(in.match[n], in.not[name]) }) {
+				return at(in.name, name)
 			}
 		}
 	}
