@@ -71,7 +71,7 @@ var (
 	}
 	protocolsDiffer = &Check{
 		ID: "protocols-differ", Severity: Error,
-		Doc: "The protocols of a row are not those of its route, so that it never runs there.",
+		Doc: "The protocols of a row are for HTTP and those of its route for TCP or TLS, or the other way round, so that it never runs there.",
 	}
 )
 

@@ -320,10 +320,11 @@ func cannotRetry(s *declarative.Service, r *declarative.Route, c *config.Config)
 }
 
 // isStream reports whether a route with these protocols is for TCP or TLS connections.
-func isStream(protocols []string) bool {
-	return !slices.ContainsFunc(protocols, func(p string) bool {
-		return strings.HasPrefix(p, "http") || strings.HasPrefix(p, "grpc")
-	})
+func isStream(protocols []string) bool { return !slices.ContainsFunc(protocols, isHTTP) }
+
+// isHTTP reports whether a protocol is one of the requests that Kong handles as HTTP.
+func isHTTP(protocol string) bool {
+	return strings.HasPrefix(protocol, "http") || strings.HasPrefix(protocol, "grpc") || strings.HasPrefix(protocol, "ws")
 }
 
 func nameOf(r *declarative.Route) string {

@@ -106,7 +106,17 @@ var responseHeaderPublic = &Check{
 
 var consumerUnknown = &Check{
 	ID: "consumer-unknown", Severity: Warning,
-	Doc: "`hash_on: consumer`, or a rule with `consumers`, where no plugin on the route finds out who the consumer is.",
+	Doc: "`hash_on: consumer`, a rule with `consumers` or a row for a consumer, where no plugin on the route finds out who the consumer is.",
+	row: func(row *Row, r report) {
+		k := row.file
+		if row.loaded.Consumer == nil || len(row.Routes) == 0 || k.lacks("plugins") {
+			return
+		}
+		routes := k.withServices(row.Routes)
+		if !slices.ContainsFunc(routes, func(route onRoute) bool { return route.guarded(authenticates) }) {
+			r(nil, "never runs, as it is for a consumer, and no plugin on the %s authenticates clients: add one, such as key-auth", names(row.Routes))
+		}
+	},
 	split: func(u *use, r report) {
 		var places [][]any
 		if u.HashOn == "consumer" {

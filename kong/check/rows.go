@@ -43,7 +43,20 @@ func isAlmostOurs(name string) bool {
 
 var rowUnused = &Check{
 	ID: "row-unused", Severity: Warning,
-	Doc: "A row for which there is no request: its Service has no route or is not enabled, or more specific rows take its place on all of its routes.",
+	Doc: "A row for which there is no request: its Service has no route or is not enabled, or more specific rows take its place on all of its routes. Also one that takes the split of each route's name from split files, where these have none of them.",
+	all: func(c *checker, f found) {
+		known := c.splitNames()
+		for _, k := range c.kongs {
+			for _, row := range k.rows {
+				if len(c.splits) == 0 || row.Config == nil || row.loaded == nil || len(row.Config.Backends) > 0 || row.Config.Split != "" || row.loaded.Route != nil || len(row.Routes) == 0 {
+					continue
+				}
+				if !slices.ContainsFunc(row.Routes, func(r *declarative.Route) bool { return known[r.Name] }) {
+					f(k.Name, k.tree, row.Place, "takes the split of each route's name from the split files, and these have none for the %s, so that requests pass without one: add one, or name one in the row's split", names(row.Routes))
+				}
+			}
+		}
+	},
 	row: func(row *Row, r report) {
 		k, p := row.file, row.loaded
 		routes := k.on(p)
@@ -123,12 +136,7 @@ var splitMissing = &Check{
 	ID: "split-missing", Severity: Error,
 	Doc: "A row takes its backends from a split file, and none of those that are given has the split: 500 on a route's row, and nothing is split on a Service's, a consumer's or a global one. Also a row that cannot name one, as its route has no name.",
 	all: func(c *checker, f found) {
-		known := map[string]bool{}
-		for _, file := range c.splits {
-			for _, m := range file.all() {
-				known[m.Key] = true
-			}
-		}
+		known := c.splitNames()
 		for _, k := range c.kongs {
 			for _, row := range k.rows {
 				if row.Config == nil || row.loaded == nil || len(row.Config.Backends) > 0 {
@@ -154,6 +162,17 @@ var splitMissing = &Check{
 			}
 		}
 	},
+}
+
+// splitNames are the names of the splits in split files, right or not.
+func (c *checker) splitNames() map[string]bool {
+	known := map[string]bool{}
+	for _, file := range c.splits {
+		for _, m := range file.all() {
+			known[m.Key] = true
+		}
+	}
+	return known
 }
 
 var splitUnused = &Check{

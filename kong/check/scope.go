@@ -78,7 +78,10 @@ func (k *Kong) on(row *declarative.Plugin) (routes []*declarative.Route) {
 	return routes
 }
 
-// runsOn reports whether a row has a protocol of the route's.
+// runsOn reports whether Kong runs a row by its protocols on a route. It looks only whether
+// these are for HTTP or for connections: a row with http alone runs for https as well.
 func runsOn(row *declarative.Plugin, r *declarative.Route) bool {
-	return slices.ContainsFunc(r.Protocols, func(p string) bool { return slices.Contains(row.Protocols, p) })
+	return slices.ContainsFunc(r.Protocols, func(p string) bool {
+		return slices.ContainsFunc(row.Protocols, func(own string) bool { return isHTTP(own) == isHTTP(p) })
+	})
 }
