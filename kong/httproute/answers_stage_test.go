@@ -28,6 +28,7 @@ type stage struct {
 	byAddress map[string]string // the backends, by their addresses
 	gateways  map[form]*gatewayOf
 	started   int // of them, so far
+	pinned    int // requests that began a session
 	current   *gatewayOf
 	client    *http.Client
 }
@@ -184,33 +185,36 @@ func (s *stage) load(f form, out *httproute.Output) error {
 	return nil
 }
 
-// send sends a call once.
-func (s *stage) send(c call) (seen, error) {
+// send sends a call once. It returns the cookies of the answer, too.
+func (s *stage) send(c call, cookies ...*http.Cookie) (seen, []*http.Cookie, error) {
 	r, err := http.NewRequest(c.method, "http://"+s.current.ProxyAddr()+c.path, http.NoBody)
 	if err != nil {
-		return seen{}, err
+		return seen{}, nil, err
 	}
 	r.URL.RawQuery = c.query
 	r.Host = c.host
+	for _, cookie := range cookies {
+		r.AddCookie(cookie)
+	}
 	for name, value := range c.headers {
 		r.Header.Set(name, value)
 	}
 	response, err := s.client.Do(r)
 	if err != nil {
-		return seen{}, err
+		return seen{}, nil, err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		return seen{}, err
+		return seen{}, nil, err
 	}
 	h := response.Header
 	out := seen{status: response.StatusCode}
 	if out.status != http.StatusOK {
 		if h.Get("Echo-Name") != "" || out.status != 404 && out.status != 500 {
-			return out, errors.New(response.Status + ": " + string(body))
+			return out, nil, errors.New(response.Status + ": " + string(body))
 		}
-		return out, nil
+		return out, response.Cookies(), nil
 	}
 	out.backend, out.path, out.host = h.Get("Echo-Name"), h.Get("Echo-Path"), h.Get("Echo-Host")
 	if s.byAddress[out.host] == out.backend {
@@ -224,5 +228,5 @@ func (s *stage) send(c call) (seen, error) {
 		}
 	}
 	out.response = listed(got)
-	return out, nil
+	return out, response.Cookies(), nil
 }

@@ -87,6 +87,9 @@ func TestFormsAnswerAlike(t *testing.T) {
 			}
 		}
 	})
+	if s.pinned == 0 {
+		t.Error("there were no sessions")
+	}
 	for _, f := range forms {
 		t.Logf("%v: %d", f, converted[f])
 		if converted[f] == 0 {
@@ -121,14 +124,24 @@ func (s *stage) ask(c call, want []share) string {
 		sum += one.weight
 	}
 	got := map[seen]int{}
+	var wrong []string
 	for range sum {
-		one, err := s.send(c)
+		one, cookies, err := s.send(c)
 		if err != nil {
 			return err.Error()
 		}
 		got[one]++
+		if len(cookies) == 0 {
+			continue
+		}
+		s.pinned++
+		switch again, _, err := s.send(c, cookies...); {
+		case err != nil:
+			return err.Error()
+		case again != one:
+			wrong = append(wrong, fmt.Sprintf("in the session of %+v came %+v", one, again))
+		}
 	}
-	var wrong []string
 	for _, one := range want {
 		if got[one.seen] != one.weight {
 			wrong = append(wrong, fmt.Sprintf("want %d of %+v", one.weight, one.seen))

@@ -97,6 +97,11 @@ func anyRule(t *rapid.T, of taste) (r gateway.HTTPRouteRule) {
 		}
 		r.BackendRefs = append(r.BackendRefs, ref)
 	}
+	if session := seldom(t, "session", func() *gateway.SessionPersistence {
+		return &gateway.SessionPersistence{SessionName: new("sid")}
+	}); session != nil && of.filters {
+		r.SessionPersistence = *session
+	}
 	if timeout := seldom(t, "timeout", func() gateway.Duration { return "9s" }); timeout != nil {
 		r.Timeouts = &gateway.HTTPRouteTimeouts{Request: timeout}
 	}
