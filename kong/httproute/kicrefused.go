@@ -94,6 +94,11 @@ func (c *converter) dropRefused(r *route, manifest *yaml.Node) {
 		return // whose filters it passes over
 	}
 	for i, rule := range items(get(manifest, "spec"), "rules") {
+		if refs := get(rule, "backendRefs"); refs != nil {
+			refs.Content = slices.DeleteFunc(refs.Content, func(ref *yaml.Node) bool {
+				return !slices.Contains([]string{"", "Service"}, text(ref, "kind")) || !slices.Contains([]string{"", "core"}, text(ref, "group"))
+			})
+		}
 		filters := get(rule, "filters")
 		if filters == nil {
 			continue
