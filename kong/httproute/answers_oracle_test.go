@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
@@ -187,6 +188,11 @@ func holds(m gateway.HTTPRouteMatch, c call) bool {
 // shares are those of a rule.
 func (w *world) shares(r *gateway.HTTPRoute, index int, m gateway.HTTPRouteMatch, c call, echoed map[string]string) (all []share) {
 	rule := r.Spec.Rules[index]
+	for _, f := range rule.Filters {
+		if f.RequestRedirect != nil {
+			return []share{{redirect(f.RequestRedirect, m, c), 1}}
+		}
+	}
 	failed := share{seen{status: 500}, 1}
 	sum := 0
 	for _, ref := range rule.BackendRefs {
@@ -202,6 +208,9 @@ func (w *world) shares(r *gateway.HTTPRoute, index int, m gateway.HTTPRouteMatch
 		if service, ok := w.service(ref); ok {
 			s.seen = forward(r, rule, ref, m, c, echoed)
 			s.backend = service
+			if len(ref.Filters) > 0 && ref.Filters[0].RequestRedirect != nil {
+				s.seen = redirect(ref.Filters[0].RequestRedirect, m, c)
+			}
 		}
 		if i := slices.IndexFunc(all, func(other share) bool { return other.seen == s.seen }); i >= 0 {
 			all[i].weight += weight
@@ -250,16 +259,8 @@ func forward(r *gateway.HTTPRoute, rule gateway.HTTPRouteRule, ref gateway.HTTPB
 		if f.URLRewrite.Hostname != nil {
 			s.host = string(*f.URLRewrite.Hostname)
 		}
-		switch path := f.URLRewrite.Path; {
-		case path == nil:
-		case path.ReplaceFullPath != nil:
-			s.path = *path.ReplaceFullPath
-		default:
-			rest := strings.TrimPrefix(c.path, strings.TrimSuffix(*m.Path.Value, "/"))
-			if c.path == "/" { // the spec does not say whether its slash stays behind the new prefix
-				rest = ""
-			}
-			s.path = strings.TrimSuffix(*path.ReplacePrefixMatch, "/") + rest
+		if f.URLRewrite.Path != nil {
+			s.path = modified(f.URLRewrite.Path, m, c)
 		}
 	}
 	if s.path == "" {
@@ -273,6 +274,50 @@ func forward(r *gateway.HTTPRoute, rule gateway.HTTPRouteRule, ref gateway.HTTPB
 	}
 	s.request, s.response = listed(request), listed(response)
 	return s
+}
+
+// modified is the path of a call, as a filter changes it.
+func modified(path *gateway.HTTPPathModifier, m gateway.HTTPRouteMatch, c call) string {
+	if path.ReplaceFullPath != nil {
+		return *path.ReplaceFullPath
+	}
+	rest := strings.TrimPrefix(c.path, strings.TrimSuffix(*m.Path.Value, "/"))
+	if c.path == "/" { // the spec does not say whether its slash stays behind the new prefix
+		rest = ""
+	}
+	return strings.TrimSuffix(*path.ReplacePrefixMatch, "/") + rest
+}
+
+// redirect is what a client gets to see of one. Its path is the URL that it leads to.
+func redirect(f *gateway.HTTPRequestRedirectFilter, m gateway.HTTPRouteMatch, c call) seen {
+	s := seen{status: 302}
+	if f.StatusCode != nil {
+		s.status = *f.StatusCode
+	}
+	u := url.URL{Scheme: "http", Path: c.path}
+	u.Host, _, _ = strings.Cut(c.host, ":")
+	if f.Hostname != nil {
+		u.Host = string(*f.Hostname)
+	}
+	if f.Scheme != nil {
+		u.Scheme = *f.Scheme
+	}
+	if own := map[string]gateway.PortNumber{"http": 80, "https": 443}; f.Port != nil && *f.Port != own[u.Scheme] {
+		u.Host += ":" + strconv.Itoa(int(*f.Port))
+	}
+	if f.Path != nil {
+		u.Path = cmp.Or(modified(f.Path, m, c), "/")
+	}
+	s.path = alike(u.String())
+	return s
+}
+
+// alike is a URL without the port that some clients have asked for, which the one keeps
+// and the other, for the port of the listener, does not; and without the query, which goes
+// where Kong's own plugin has the whole path.
+func alike(location string) string {
+	location, _, _ = strings.Cut(location, "?")
+	return strings.Replace(location, ":8000/", "/", 1)
 }
 
 // stripped is a path without what a match has found.

@@ -51,7 +51,7 @@ var echoed = map[string]string{"rule-a": "echo", "backend-a": "echo", "rule-b": 
 // newStage builds the plugin server, and starts a backend for each port of a Service.
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := &stage{dir: t.TempDir(), byAddress: map[string]string{}, gateways: map[form]*gatewayOf{}, client: &http.Client{}}
+	s := &stage{dir: t.TempDir(), byAddress: map[string]string{}, gateways: map[form]*gatewayOf{}, client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	s.plugin = filepath.Join(s.dir, "traffic-split")
 	if out, err := exec.Command("go", "build", "-o", s.plugin, "kong-traffic-split/cmd/traffic-split").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -210,6 +210,10 @@ func (s *stage) send(c call, cookies ...*http.Cookie) (seen, []*http.Cookie, err
 	}
 	h := response.Header
 	out := seen{status: response.StatusCode}
+	if location := h.Get("Location"); location != "" {
+		out.path = alike(location)
+		return out, response.Cookies(), nil
+	}
 	if out.status != http.StatusOK {
 		if h.Get("Echo-Name") != "" || out.status != 404 && out.status != 500 {
 			return out, nil, errors.New(response.Status + ": " + string(body))

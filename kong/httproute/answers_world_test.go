@@ -70,12 +70,17 @@ func anyRule(t *rapid.T, of taste) (r gateway.HTTPRouteRule) {
 		r.Matches = append(r.Matches, anyMatch(t, of))
 	}
 	onePrefix := len(r.Matches) == 0 || len(r.Matches) == 1 && *r.Matches[0].Path.Type == gateway.PathMatchPathPrefix
-	replaced := false
+	replaced, rewritten := false, false
+	if f := seldom(t, "redirect", func() gateway.HTTPRouteFilter { return anyRedirect(t, onePrefix && len(r.Matches) == 1) }); f != nil && of.filters {
+		r.Filters = []gateway.HTTPRouteFilter{*f}
+		return r
+	}
 	if of.filters {
 		r.Filters = anyFilters(t, "Rule", onePrefix && len(r.Matches) == 1, true)
 	}
 	for _, f := range r.Filters {
 		replaced = replaced || f.URLRewrite != nil && f.URLRewrite.Path != nil
+		rewritten = rewritten || f.URLRewrite != nil
 	}
 	for range rapid.SampledFrom([]int{0, 1, 1, 2, 2, 2, 3}).Draw(t, "backendRefs") {
 		ref := gateway.HTTPBackendRef{}
@@ -92,6 +97,9 @@ func anyRule(t *rapid.T, of taste) (r gateway.HTTPRouteRule) {
 		}
 		if of.filters {
 			ref.Filters = anyFilters(t, "Backend", onePrefix && len(r.Matches) == 1 && !replaced, !replaced)
+			if f := seldom(t, "redirect", func() gateway.HTTPRouteFilter { return anyRedirect(t, onePrefix && len(r.Matches) == 1) }); f != nil && !rewritten {
+				ref.Filters = []gateway.HTTPRouteFilter{*f}
+			}
 		} else if name == "missing" || namespace == "other" {
 			continue
 		}
@@ -187,6 +195,24 @@ func anyFilters(t *rapid.T, owner string, prefix, full bool) (all []gateway.HTTP
 		all = append(all, gateway.HTTPRouteFilter{Type: gateway.HTTPRouteFilterURLRewrite, URLRewrite: *f})
 	}
 	return all
+}
+
+func anyRedirect(t *rapid.T, prefix bool) gateway.HTTPRouteFilter {
+	f := &gateway.HTTPRequestRedirectFilter{
+		Scheme:   seldom(t, "scheme", func() string { return rapid.SampledFrom([]string{"http", "https"}).Draw(t, "http or https") }),
+		Hostname: seldom(t, "hostname", func() gateway.PreciseHostname { return "new.test" }),
+		Port: seldom(t, "port", func() gateway.PortNumber {
+			return rapid.SampledFrom([]gateway.PortNumber{80, 443, 8443}).Draw(t, "number")
+		}),
+		StatusCode: seldom(t, "status", func() int { return rapid.SampledFrom([]int{301, 302, 303, 307, 308}).Draw(t, "code") }),
+	}
+	switch path := rapid.SampledFrom([]string{"", "/", "/new", "/new/", "/new/path"}).Draw(t, "path"); {
+	case prefix && rapid.Bool().Draw(t, "prefix"):
+		f.Path = &gateway.HTTPPathModifier{Type: gateway.PrefixMatchHTTPPathModifier, ReplacePrefixMatch: &path}
+	case path != "" && rapid.Bool().Draw(t, "full"):
+		f.Path = &gateway.HTTPPathModifier{Type: gateway.FullPathHTTPPathModifier, ReplaceFullPath: &path}
+	}
+	return gateway.HTTPRouteFilter{Type: gateway.HTTPRouteFilterRequestRedirect, RequestRedirect: f}
 }
 
 // manifests are the world as somebody would write it down.
