@@ -121,7 +121,7 @@ func (t *copyTally) compare(real, got class) {
 // MirrorStatus is the state of a shadow.
 type MirrorStatus struct {
 	Shadow  string  `json:"shadow"`
-	Percent float64 `json:"percent"` // of the requests, as configured
+	Percent float64 `json:"percent"` // of the requests to its sources, as configured
 	// Sources are the backends whose requests are copied; none: all but the shadow.
 	Sources []string `json:"sources,omitempty"`
 	// Copies are those that were sent, by the status of the answer, 1xx to 5xx, or no_answer.

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"log/slog"
 	"maps"
 	"math/bits"
@@ -84,13 +85,11 @@ func newShadows(c *config.Config, before *live, log *slog.Logger) []shadow {
 	return all
 }
 
-// target returns where copies go behind a Service of that protocol.
+// target returns where copies go behind a Service of that protocol; empty: there is none, as
+// all backends redirect.
 func (s *shadow) target(serviceProtocol string) mirror.Target {
-	t := mirror.Target{Protocol: s.backend.Protocol, Host: s.backend.Host, Port: s.backend.Port}
-	if t.Protocol == "" {
-		t.Protocol = serviceProtocol
-	}
-	return t
+	protocol := cmp.Or(s.backend.Protocol, serviceProtocol, "http")
+	return mirror.Target{Protocol: protocol, Host: s.backend.Host, Port: s.backend.Port}
 }
 
 // copy has the shadows whose turn it is get their copies of the request, which Kong has been

@@ -83,7 +83,10 @@ func (q *Request) values(field string) (values []expression.Value, known bool) {
 	case name == "http.path":
 		return one(q.Path)
 	case name == "http.host":
-		host, _, _ := strings.Cut(q.Host, ":")
+		host := q.Host
+		if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+			host = host[:i]
+		}
 		return one(strings.ToLower(host))
 	case name == "net.protocol" && q.HTTPS:
 		return one("https")

@@ -48,7 +48,7 @@ var mirrorTwice = &Check{
 			}
 			for j := range u.Backends {
 				b := &u.Backends[j]
-				if b.Weight == 0 && u.Ramp == nil {
+				if b.Weight == 0 && u.Ramp == nil || len(m.Sources) > 0 && !slices.Contains(m.Sources, b.Name) {
 					continue
 				}
 				if b.Host != "" && strings.EqualFold(b.Host, m.Host) && b.Port == m.Port {

@@ -3,7 +3,6 @@ package httproute
 import (
 	"cmp"
 	"reflect"
-	"slices"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 )
@@ -51,10 +50,10 @@ func (c *converter) mirror(p *plan, m mirror, source *backend) {
 	case p.rule.route.grpc:
 		d.leave(m.at, "calls of gRPC cannot be copied")
 		return
-	case slices.ContainsFunc(p.backends, func(b backend) bool { return b.path != "" }):
+	case p.stripsOwn && c.options.To != KIC:
 		d.leave(m.at, "cannot stand beside backends of which one has its prefix replaced: Kong does not tell the copies' path then")
 		return
-	case source != nil && source.whole != "":
+	case source != nil && source.changes.path != nil:
 		d.leave(m.at, "cannot stand beside another path of the same backend: copies have that of the rule")
 		return
 	}

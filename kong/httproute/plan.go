@@ -25,6 +25,7 @@ type plan struct {
 	ports    map[string]int // of the listeners, by protocol
 
 	strip       bool   // takes the matched path off
+	stripsOwn   bool   // and does so for single backends only
 	path        string // of the Service
 	wholePath   string // takes the place of the whole path; empty: nothing does
 	preserve    bool   // the client's Host goes on
@@ -367,7 +368,7 @@ func (c *converter) rewrite(p *plan) {
 		b.missing = b.missing || !ok
 	}
 	if prefixes && !p.strip {
-		p.strip = true
+		p.strip, p.stripsOwn = true, true
 		for i := range p.backends {
 			if b := &p.backends[i]; b.changes.path == nil && b.changes.redirect == nil { // it gets what was taken off
 				b.path = strings.TrimSuffix(p.rule.matches[0].path, "/")

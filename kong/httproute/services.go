@@ -43,9 +43,9 @@ func (d *document) checkService() {
 			d.refuse(at, "is a port that the Service has already")
 		}
 		sockets = append(sockets, socket)
-		if target := get(port, "targetPort"); target != nil && target.Tag != "!!null" {
+		if target := get(port, "targetPort"); target != nil && target.Tag != "!!null" && target.Value != "" { // 0 and "" are the port
 			n, isName := number(port, "targetPort"), target.Tag == "!!str"
-			if isName && len(names.IsValidPortName(target.Value)) > 0 || !isName && (target.Tag != "!!int" || n < 1 || n > 65535) {
+			if isName && len(names.IsValidPortName(target.Value)) > 0 || !isName && (target.Tag != "!!int" || n < 0 || n > 65535) {
 				d.refuse(at.field("targetPort"), "%s is neither a number in 1..65535 nor the name of a port", describe(target))
 			}
 		}

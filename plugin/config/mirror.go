@@ -3,6 +3,7 @@ package config
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"kong-traffic-split/plugin/split"
 )
@@ -110,7 +111,7 @@ func (r *reader) finishMirrors(c *Config, n *Node, path string) {
 		}
 		r.checkSources(c, m, at, path)
 		shadow := c.Shadow(i)
-		place := " " + shadow.destination() + shadow.Path + shadow.ReplacePrefix + shadow.ReplacePath
+		place := strings.Join([]string{"", shadow.destination(), shadow.Path, shadow.ReplacePrefix, shadow.ReplacePath}, " ")
 		earlier, twice := first[m.Name()]
 		if !twice {
 			earlier, twice = first[place]
@@ -128,6 +129,7 @@ func (r *reader) checkSources(c *Config, m *Mirror, n *Node, path string) {
 	for i, name := range m.Sources {
 		at, path := n.Get("sources").Items[i], Join(path, "sources")+"["+strconv.Itoa(i)+"]"
 		switch first := slices.Index(m.Sources, name); {
+		case name == "": // wrong, and reported
 		case c.index(name) < 0:
 			r.report(at, path, "%s", c.unknown(name))
 		case name == m.Backend:

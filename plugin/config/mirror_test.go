@@ -35,6 +35,7 @@ mirror[0].fraction.numerator: is required: how many requests of the denominator 
 			`mirror[0].sources[1]: "v1" is the shadow itself, which has its own requests already; leave it out
 mirror[0].sources[2]: "v2" is sources[0] already; keep one`,
 		},
+		{`"mirror": [{"host": "c", "sources": [1]}]`, `mirror[0].sources[0]: expected a string, not 1; write it in quotes`},
 		{`"mirror": [{"host": "c", "max_body": -1}]`, `mirror[0].max_body: -1 is not in 0..8388608`},
 		{
 			`"mirror": [{"host": "c", "request_headers": {"set": {"Host": "x"}, "remove": ["x-shadow"]}}]`,

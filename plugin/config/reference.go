@@ -176,7 +176,7 @@ func (c *check) inWords() string {
 	case c.atLeastOneOf != nil:
 		return "at least one of `" + strings.Join(c.atLeastOneOf, "`, `") + "`"
 	case c.mutuallyExclusive != nil:
-		return "at most one of `" + strings.Join(c.mutuallyExclusive, "` and `") + "`"
+		return "at most one of `" + strings.Join(c.mutuallyExclusive, "`, `") + "`"
 	}
 	return ""
 }

@@ -45,7 +45,7 @@ func (c *Config) RetryIdle() string {
 	case len(tried) <= 1:
 		return "there is no other backend to try"
 	case first < 0:
-		return "no backend has a weight above 0"
+		return "no backend that requests go to has a weight above 0"
 	case to != "" && weighted(to) < 0:
 		return quote(to) + " gets all requests itself"
 	case to == "" && weighted(tried[first].Name) < 0:

@@ -45,7 +45,7 @@ var backend = field{
 		},
 		{
 			name: "replace_prefix", kind: kindString, http: true, max: maxPath, none: pathNot, match: uriPath, valid: validPath, derived: "none",
-			doc: "Takes the place of the part of the path that the route has matched: with `/v2`, a route on `/shop` sends `/shop/cart` on as `/v2/cart`. What `strip_path` and the Service's path are does not matter. It starts with a slash and has no query. Not with `path`, nor on a gRPC Service.",
+			doc: "Takes the place of the part of the path that the route has matched: with `/v2`, a route on `/shop` sends `/shop/cart` on as `/v2/cart`. What `strip_path` and the Service's path are does not matter. It starts with a slash and has no query. Not with `path` or `replace_path`, nor on a gRPC Service.",
 		},
 		{
 			name: "replace_path", kind: kindString, http: true, max: maxPath, none: pathNot, match: uriPath, valid: validPath, derived: "none",

@@ -54,7 +54,7 @@ var shadow = field{
 		},
 		{
 			name: "fraction", kind: kindRecord, example: `{numerator: 1, denominator: 3}`, derived: "none", also: finishFraction,
-			doc: "The same as a fraction, for what is no percent with two decimals.",
+			doc: "In the place of `percent`, for parts such as a third.",
 			fields: []field{
 				{name: "numerator", kind: kindInteger, unit: unitCount, required: true, min: 0, max: math.MaxInt32, doc: "How many requests of the denominator are copied."},
 				{name: "denominator", kind: kindInteger, unit: unitCount, def: 100, min: 1, max: math.MaxInt32, doc: "The whole."},

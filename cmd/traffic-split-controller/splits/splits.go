@@ -84,7 +84,7 @@ func (m *Maker) route(in input) Route {
 	for i, rule := range rulesOf(in.route) {
 		for j, filter := range mapsOf(rule["filters"]) {
 			if filter["type"] == "RequestMirror" {
-				out.report(fmt.Sprintf("%s %s: spec.rules[%d].filters[%d]: Kong's ingress controller refuses the route with a RequestMirror of a rule: put it on backendRefs, or mirror into the KongPlugin", in.route.GetKind(), nameOf(in.route), i, j))
+				out.report(fmt.Sprintf("%s %s: spec.rules[%d].filters[%d]: Kong's ingress controller refuses the route with a RequestMirror of a rule: use mirror in the config of the KongPlugin", in.route.GetKind(), nameOf(in.route), i, j))
 			}
 		}
 	}

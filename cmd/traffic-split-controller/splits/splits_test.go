@@ -221,7 +221,7 @@ func TestRoutes(t *testing.T) {
 			name: "copies of a rule's requests", text: documents(one, two, pluginText, route(ours, `  - filters: [{type: RequestMirror, requestMirror: {backendRef: {name: two, port: 80}}}]
     backendRefs: [{name: one, port: 80}]`)),
 			want:     []string{"httproute.web.shop.0.0: one=1 mirror"},
-			problems: "HTTPRoute web/shop: spec.rules[0].filters[0]: Kong's ingress controller refuses the route with a RequestMirror of a rule: put it on backendRefs, or mirror into the KongPlugin",
+			problems: "HTTPRoute web/shop: spec.rules[0].filters[0]: Kong's ingress controller refuses the route with a RequestMirror of a rule: use mirror in the config of the KongPlugin",
 		},
 		{
 			name: "a redirect needs none", text: documents(pluginText, route(ours, `  - filters: [{type: RequestRedirect, requestRedirect: {hostname: other.example}}]`)),
