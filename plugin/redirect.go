@@ -69,12 +69,17 @@ func (l *live) readForRedirects(backends []config.Backend) {
 	isRead := func(c call) bool {
 		return l.allHeaders && same(c, getHost) || slices.ContainsFunc(l.reads, func(r call) bool { return same(r, c) })
 	}
+	// What a request for another backend may ask for by itself would have it ask for all.
+	isShared := func(c call) bool {
+		return same(c, getPath) && l.wanted&(wantsURI|wantsMatching) != 0 ||
+			same(c, getHost) && l.wanted&(wantsHost|wantsHostIfPreserved|wantsHostUnlessPreserved) != 0
+	}
 	for i := range backends {
 		to := backends[i].Redirect
 		if to == nil {
 			continue
 		}
-		reads := slices.DeleteFunc(redirectReads(to), isRead)
+		reads := slices.DeleteFunc(redirectReads(to), func(c call) bool { return isRead(c) || isShared(c) })
 		if len(backends) == 1 {
 			l.reads = append(slices.Clip(l.reads), reads...)
 		} else if len(reads) > 0 {

@@ -53,16 +53,13 @@ func (c *converter) prepare(p *plan) {
 	for _, e := range p.entries {
 		e.checkMatch()
 	}
-	if p.changes.redirect != nil {
-		p.entries = c.redirects(p)
-	}
 	p.nameEntries()
 }
 
 // add adds what a rule becomes.
 func (c *converter) add(w *written, p *plan, flavor string) {
 	switch {
-	case len(p.kept()) == 0:
+	case len(p.kept()) == 0, p.changes.redirect != nil && !c.canRedirect(p):
 		return
 	case p.changes.redirect != nil || c.answersByKong(p):
 		w.routes = append(w.routes, c.answering(p, flavor, &w.splits)...)
@@ -169,11 +166,10 @@ func (c *converter) answering(p *plan, flavor string, splits *object) (routes []
 		switch {
 		case p.answer != 0:
 			rows = append(rows, object{{"name", "request-termination"}, {"config", object{{"status_code", p.answer}, {"message", p.reason}}}})
-		case p.takesPlugin(e):
+		case p.takesPlugin():
 			rows = append(rows, c.redirectRow(p, e, splits))
 		case !p.toHTTPS():
-			location, keep := p.location(e)
-			config := object{{"status_code", *p.changes.redirect.StatusCode}, {"location", location}, {"keep_incoming_path", keep}}
+			config := object{{"status_code", *p.changes.redirect.StatusCode}, {"location", p.location()}, {"keep_incoming_path", true}}
 			rows = append(rows, object{{"name", "redirect"}, {"config", config}})
 		}
 		route.putSome("plugins", c.rows(p, rows...))

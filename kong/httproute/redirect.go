@@ -11,9 +11,8 @@ import (
 )
 
 // Kong's plugin redirect has one URL to lead to, and takes nothing of the request but the
-// whole path. So a redirect to the host that was asked is a route for each hostname, and
-// one to the scheme that was asked a route for each protocol. What it cannot do ours does:
-// another prefix, the host of a route that has none or a wildcard, and single backends.
+// whole path and the query. What it cannot do ours does: the scheme or the host that was
+// asked, another path, and single backends.
 
 // besideRedirects are filters that a redirect leaves nothing to do for.
 var besideRedirects = []gateway.HTTPRouteFilterType{gateway.HTTPRouteFilterRequestHeaderModifier, gateway.HTTPRouteFilterResponseHeaderModifier, gateway.HTTPRouteFilterRequestMirror}
@@ -53,56 +52,19 @@ func (p *plan) toHTTPS() bool {
 		(r.Port == nil || *r.Port == 443) && slices.Contains([]int{301, 302, 307, 308}, *r.StatusCode)
 }
 
-// takesPlugin reports whether the redirect of an entry takes our plugin.
-func (p *plan) takesPlugin(e *entry) bool {
-	isWildcard := func(h string) bool { return strings.HasPrefix(h, "*") }
-	anyHost := len(e.hostnames) == 0 || slices.ContainsFunc(e.hostnames, isWildcard)
-	return !p.toHTTPS() && (p.changes.replacesPrefix() || p.changes.redirect.Hostname == nil && anyHost)
-}
-
-// redirects are the entries of a redirect, one for each host and protocol that it has to
-// tell apart.
-func (c *converter) redirects(p *plan) (entries []*entry) {
+// takesPlugin reports whether the redirect of a rule takes our plugin.
+func (p *plan) takesPlugin() bool {
 	r := p.changes.redirect
-	for _, e := range p.kept() {
-		if p.takesPlugin(e) && !c.canRedirect(p) {
-			continue
-		}
-		if p.toHTTPS() || p.takesPlugin(e) {
-			entries = append(entries, e)
-			continue
-		}
-		hosts := [][]string{e.hostnames}
-		if r.Hostname == nil {
-			hosts = nil
-			for _, h := range e.hostnames {
-				hosts = append(hosts, []string{h})
-			}
-		}
-		protocols := [][]string{e.protocols}
-		if r.Scheme == nil {
-			protocols = nil
-			for _, protocol := range e.protocols {
-				protocols = append(protocols, []string{protocol})
-			}
-		}
-		for _, h := range hosts {
-			for _, protocol := range protocols {
-				one := *e
-				one.hostnames, one.protocols = h, protocol
-				entries = append(entries, &one)
-			}
-		}
-	}
-	return entries
+	return !p.toHTTPS() && (r.Scheme == nil || r.Hostname == nil || r.Path != nil)
 }
 
-// canRedirect reports whether our plugin can do the redirect of a rule, or what it cannot.
+// canRedirect reports whether the redirect of a rule can be done, or what cannot.
 func (c *converter) canRedirect(p *plan) bool {
-	if c.options.To == Native {
-		p.rule.route.doc.leave(p.changes.redirectAt(), "a redirect that replaces a prefix, or is to the host that was asked on a route that has not only hostnames without a wildcard, needs the plugin: convert it --to kong")
+	if p.takesPlugin() && c.options.To == Native {
+		p.rule.route.doc.leave(p.changes.redirectAt(), "a redirect that keeps the scheme or the host that was asked, or takes another path, needs the plugin: convert it --to kong")
+		return false
 	}
-	return c.options.To != Native
+	return true
 }
 
 // redirectRow is the row of the plugin that does the redirect of an entry.
@@ -158,29 +120,14 @@ func (p *plan) listenerPort(protocols []string) (port int) {
 	return port
 }
 
-// location is where a redirect of Kong's plugin leads to.
-func (p *plan) location(e *entry) (location string, keepPath bool) {
+// location is where a redirect of Kong's plugin leads to, with the path that was asked.
+func (p *plan) location() string {
 	r := p.changes.redirect
-	u := url.URL{Scheme: e.protocols[0], Path: "/"}
-	port := p.ports[e.protocols[0]] // that of the listener
-	if r.Scheme != nil {
-		u.Scheme, port = *r.Scheme, 0
+	u := url.URL{Scheme: *r.Scheme, Host: string(*r.Hostname), Path: "/"}
+	if r.Port != nil && int(*r.Port) != ownPorts[u.Scheme] {
+		u.Host += ":" + strconv.Itoa(int(*r.Port))
 	}
-	if r.Port != nil {
-		port = int(*r.Port)
-	}
-	if r.Hostname != nil {
-		u.Host = string(*r.Hostname)
-	} else {
-		u.Host = e.hostnames[0]
-	}
-	if port != 0 && port != ownPorts[u.Scheme] {
-		u.Host += ":" + strconv.Itoa(port)
-	}
-	if r.Path == nil {
-		return u.String(), true
-	}
-	return strings.TrimSuffix(u.String(), "/") + cmp.Or(*r.Path.ReplaceFullPath, "/"), false
+	return u.String()
 }
 
 // redirectBackends checks the redirects of single backends.

@@ -189,6 +189,12 @@ backends[0].health: is required where there is a slow_start: without it, no back
 		{`{"backends": [{"redirect": {"hostname": "a:80"}}]}`, `backends[0].redirect.hostname: "a:80" must not have a port in it; that goes into port`},
 		{`{"backends": [{"redirect": {"port": 0}}]}`, `backends[0].redirect.port: 0 is not in 1..65535`},
 		{`{"backends": [{"redirect": {"path": "new"}}]}`, `backends[0].redirect.path: "new" must start with /`},
+		{`{"backends": [{"redirect": {"path": "//evil.example/x"}}]}`, `backends[0].redirect.path: "//evil.example/x" must not start with two slashes`},
+		{`{"backends": [{"redirect": {"scheme": "https"}, "response_headers": {"add": {"X-A": "1", "location": "/"}}}]}`, `backends[0].response_headers.add.location: is the redirect's own: leave it out`},
+		{
+			`{"backends": [{"host": "a"}, {"redirect": {"scheme": "https"}}], "ramp": {"backend": "a:80", "start": "2026-01-31T18:00:00Z", "duration": 60, "guard": {"max_error_excess": 0.1}}}`,
+			`ramp.guard.max_error_excess: has nothing to compare with, as all other backends answer with a redirect: use max_error_ratio`,
+		},
 		{`{"backends": [{"redirect": {"path": "/new?x"}}]}`, `backends[0].redirect.path: "/new?x" must not have a query in it`},
 		{`{"backends": [{"redirect": {"path": "/new", "replace_prefix": "/"}}]}`, `backends[0].redirect: has path and replace_prefix; keep one of them`},
 		{`{"backends": [{"redirect": {"scheme": "https", "status": 304}}]}`, `backends[0].redirect.status: 304 is not one of 301, 302, 303, 307, 308`},

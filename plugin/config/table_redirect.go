@@ -17,11 +17,11 @@ var redirect = field{
 			doc: "The port of the URL, which shows it unless it is the scheme's own.",
 		},
 		{
-			name: "path", kind: kindString, max: maxPath, none: pathNot, match: uriPath, valid: validPath, derived: "the request's",
+			name: "path", kind: kindString, max: maxPath, none: pathOfRedirectNot, match: uriPath, valid: validPath, derived: "the request's",
 			doc: "The path of the URL, whatever the client asked for. It starts with a slash and has no query.",
 		},
 		{
-			name: "replace_prefix", kind: kindString, max: maxPath, none: pathNot, match: uriPath, valid: validPath, derived: "none",
+			name: "replace_prefix", kind: kindString, max: maxPath, none: pathOfRedirectNot, match: uriPath, valid: validPath, derived: "none",
 			doc: "Takes the place of the part of the path that the route has matched. It starts with a slash and has no query.",
 		},
 		{
@@ -38,6 +38,9 @@ var redirect = field{
 		"host":     "use hostname",
 	},
 }
+
+// pathOfRedirectNot keeps a path from being read as a host.
+var pathOfRedirectNot = append([]rule{must(`^//`, "not start with two slashes")}, pathNot...)
 
 // notOfRedirect refuses a field of a backend that answers with a redirect.
 func notOfRedirect(name, message string) check {
