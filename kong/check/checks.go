@@ -30,6 +30,7 @@ var checks = []*Check{
 	rowUnused, twoSplits, splitMissing, splitUnused, cachedAnswers, otherPlugin,
 	companionMissing, companionIdle, retryIdle,
 	mirrorNever, mirrorBodies, mirrorTwice, mirrorIntoKong,
+	redirectLoop,
 	rampSessions, rampRules, guardIdle, healthIdle, ruleNever,
 	cookieDomain, cookiePath, cookieSecure, cookieShared, cookieGRPC,
 	consumerMissing, consumerUnknown, captureMissing, responseHeaderPublic,

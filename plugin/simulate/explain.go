@@ -18,7 +18,7 @@ type Explanation struct {
 	At        time.Time `json:"at"`
 	Steps     []Step    `json:"steps"`
 	Backend   string    `json:"backend,omitempty"`   // empty: Kong answers the request
-	Redirects bool      `json:"redirects,omitempty"` // the backend does, and the request goes nowhere
+	Redirects string    `json:"redirects,omitempty"` // where the backend leads, with a star for what is the request's; empty: it has a destination
 	Reason    string    `json:"reason,omitempty"`
 	SetCookie string    `json:"set_cookie,omitempty"`
 	Status    int       `json:"status,omitempty"` // of Kong's answer
@@ -50,7 +50,10 @@ func Explain(name string, s *split.Split, f split.Facts) *Explanation {
 		return e
 	}
 	b := &s.Backends[d.Backend]
-	e.Backend, e.Redirects, e.Reason, e.SetCookie = b.Name, b.Redirects, string(d.Reason), d.SetCookie
+	e.Backend, e.Reason, e.SetCookie = b.Name, string(d.Reason), d.SetCookie
+	if b.Redirects {
+		e.Redirects = strings.TrimPrefix(b.Destination, "redirect ")
+	}
 	return e
 }
 
@@ -205,8 +208,8 @@ func (e *Explanation) WriteText(to io.Writer) error {
 	switch {
 	case e.Error != "":
 		fmt.Fprintf(w, "\nKong answers with %d: %s.\n", e.Status, e.Error)
-	case e.Redirects:
-		fmt.Fprintf(w, "\nThe request is answered with the redirect of %s: %s.\n", e.Backend, sentences[split.Reason(e.Reason)])
+	case e.Redirects != "":
+		fmt.Fprintf(w, "\nThe request is answered with the redirect of %s, to %s: %s.\n", e.Backend, e.Redirects, sentences[split.Reason(e.Reason)])
 	default:
 		fmt.Fprintf(w, "\nThe request goes to %s: %s.\n", e.Backend, sentences[split.Reason(e.Reason)])
 	}

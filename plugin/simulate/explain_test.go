@@ -42,7 +42,7 @@ func excluding() *split.Split {
 
 func redirecting() *split.Split {
 	s := weighted(1, 0)
-	s.Backends[0].Redirects = true
+	s.Backends[0].Redirects, s.Backends[0].Destination = true, "redirect https://*/v2/*"
 	return s
 }
 
@@ -68,7 +68,7 @@ a weight`},
   hash_on: not configured
   hash_fallback: not configured
 * weight: "a", which has 100 % by weight
-a weight redirects`},
+a weight redirects to https://*/v2/*`},
 		{"forced", everything(), split.Facts{Headers: []split.Header{{Name: "x-force", Value: "c"}}}, `
 * force_header: "c"
   rules[0]: not asked, it is decided
@@ -185,8 +185,8 @@ func inLines(e *simulate.Explanation) string {
 	default:
 		b.WriteString(e.Backend + " " + e.Reason)
 	}
-	if e.Redirects {
-		b.WriteString(" redirects")
+	if e.Redirects != "" {
+		b.WriteString(" redirects to " + e.Redirects)
 	}
 	if e.SetCookie != "" {
 		b.WriteString(", sets a cookie")
