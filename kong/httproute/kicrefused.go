@@ -80,13 +80,17 @@ var kicFilters = []gateway.HTTPRouteFilterType{
 // new ones have: with two rows of a plugin on a route, Kong refuses all that the ingress
 // controller has.
 func (c *converter) dropRefused(r *route, manifest *yaml.Node) {
-	if annotations := get(get(manifest, "metadata"), "annotations"); annotations != nil {
+	metadata := get(manifest, "metadata")
+	if annotations := get(metadata, "annotations"); annotations != nil {
 		if named := get(annotations, "konghq.com/plugins"); named != nil {
 			others := slices.DeleteFunc(strings.Split(named.Value, ","), func(name string) bool {
 				return c.isOwn(r.doc, (*trail)(nil).fields("metadata", "annotations", "konghq.com/plugins"), strings.TrimSpace(name))
 			})
 			if named.Value = strings.Join(others, ","); named.Value == "" {
 				drop(annotations, "konghq.com/plugins")
+			}
+			if len(annotations.Content) == 0 {
+				drop(metadata, "annotations")
 			}
 		}
 	}
