@@ -94,7 +94,10 @@ func canonical(v reflect.Value) any {
 }
 
 func (b *Backend) compile() split.Backend {
-	out := split.Backend{Name: b.Name, Weight: b.Weight, Destination: b.destination(), SlowStart: Seconds(b.SlowStart), Redirects: b.Redirect != nil}
+	out := split.Backend{Name: b.Name, Weight: b.Weight, Destination: b.destination(), SlowStart: Seconds(b.SlowStart)}
+	if b.Redirect != nil {
+		out.RedirectsTo = b.Redirect.String()
+	}
 	if b.Health != nil && b.Health.Passive != nil {
 		p := b.Health.Passive
 		out.Passive = &split.Passive{Failures: p.Failures, Ejection: Seconds(p.Ejection)}
@@ -110,7 +113,7 @@ func (b *Backend) destination() string {
 	case b.Upstream != "":
 		return "upstream " + b.Upstream
 	case b.Redirect != nil:
-		return "redirect " + b.Redirect.String()
+		return b.Redirect.String()
 	}
 	return strings.TrimPrefix(b.Protocol+"://"+net.JoinHostPort(b.Host, strconv.Itoa(b.Port)), "://")
 }

@@ -13,16 +13,16 @@ import (
 
 // Explanation is how one request was decided.
 type Explanation struct {
-	Split     string    `json:"split"`
-	Revision  string    `json:"revision"`
-	At        time.Time `json:"at"`
-	Steps     []Step    `json:"steps"`
-	Backend   string    `json:"backend,omitempty"`   // empty: Kong answers the request
-	Redirects string    `json:"redirects,omitempty"` // where the backend leads, with a star for what is the request's; empty: it has a destination
-	Reason    string    `json:"reason,omitempty"`
-	SetCookie string    `json:"set_cookie,omitempty"`
-	Status    int       `json:"status,omitempty"` // of Kong's answer
-	Error     string    `json:"error,omitempty"`
+	Split       string    `json:"split"`
+	Revision    string    `json:"revision"`
+	At          time.Time `json:"at"`
+	Steps       []Step    `json:"steps"`
+	Backend     string    `json:"backend,omitempty"`      // empty: Kong answers the request
+	RedirectsTo string    `json:"redirects_to,omitempty"` // where the backend leads, with a star for what is the request's; empty: it has a destination
+	Reason      string    `json:"reason,omitempty"`
+	SetCookie   string    `json:"set_cookie,omitempty"`
+	Status      int       `json:"status,omitempty"` // of Kong's answer
+	Error       string    `json:"error,omitempty"`
 }
 
 // Step is one part of the configuration, in the order of precedence, and what came of it.
@@ -50,10 +50,7 @@ func Explain(name string, s *split.Split, f split.Facts) *Explanation {
 		return e
 	}
 	b := &s.Backends[d.Backend]
-	e.Backend, e.Reason, e.SetCookie = b.Name, string(d.Reason), d.SetCookie
-	if b.Redirects {
-		e.Redirects = strings.TrimPrefix(b.Destination, "redirect ")
-	}
+	e.Backend, e.RedirectsTo, e.Reason, e.SetCookie = b.Name, b.RedirectsTo, string(d.Reason), d.SetCookie
 	return e
 }
 
@@ -208,8 +205,8 @@ func (e *Explanation) WriteText(to io.Writer) error {
 	switch {
 	case e.Error != "":
 		fmt.Fprintf(w, "\nKong answers with %d: %s.\n", e.Status, e.Error)
-	case e.Redirects != "":
-		fmt.Fprintf(w, "\nThe request is answered with the redirect of %s, to %s: %s.\n", e.Backend, e.Redirects, sentences[split.Reason(e.Reason)])
+	case e.RedirectsTo != "":
+		fmt.Fprintf(w, "\nThe request is answered with the redirect of %s: %s.\nIt leads to %s, where * is the request's own.\n", e.Backend, sentences[split.Reason(e.Reason)], e.RedirectsTo)
 	default:
 		fmt.Fprintf(w, "\nThe request goes to %s: %s.\n", e.Backend, sentences[split.Reason(e.Reason)])
 	}

@@ -42,7 +42,7 @@ func excluding() *split.Split {
 
 func redirecting() *split.Split {
 	s := weighted(1, 0)
-	s.Backends[0].Redirects, s.Backends[0].Destination = true, "redirect https://*/v2/*"
+	s.Backends[0].RedirectsTo = "https://*/v2/*"
 	return s
 }
 
@@ -185,8 +185,8 @@ func inLines(e *simulate.Explanation) string {
 	default:
 		b.WriteString(e.Backend + " " + e.Reason)
 	}
-	if e.Redirects != "" {
-		b.WriteString(" redirects to " + e.Redirects)
+	if e.RedirectsTo != "" {
+		b.WriteString(" redirects to " + e.RedirectsTo)
 	}
 	if e.SetCookie != "" {
 		b.WriteString(", sets a cookie")

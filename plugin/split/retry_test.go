@@ -65,7 +65,9 @@ func TestRetriesEndAndSkip(t *testing.T) {
 		n := len(s.Backends)
 		s.Retry = &split.Retry{Max: 63, Backend: rapid.IntRange(-1, n-1).Draw(t, "named")}
 		for i := range s.Backends {
-			s.Backends[i].Redirects = i != s.Retry.Backend && rapid.IntRange(0, 3).Draw(t, "redirects") == 0
+			if i != s.Retry.Backend && rapid.IntRange(0, 3).Draw(t, "redirects") == 0 {
+				s.Backends[i].RedirectsTo = "https://new.example/*"
+			}
 		}
 		st := split.NewState(s)
 		f := &split.Facts{Now: noon, Random: rapid.Uint64().Draw(t, "random")}
@@ -87,7 +89,7 @@ func TestRetriesEndAndSkip(t *testing.T) {
 			switch {
 			case tried.Has(to):
 				t.Fatalf("%d is tried twice", to)
-			case s.Backends[to].Redirects:
+			case s.Backends[to].RedirectsTo != "":
 				t.Fatalf("%d is tried, and redirects", to)
 			case f.Unhealthy.Has(to):
 				t.Fatalf("%d is tried, and unhealthy", to)
@@ -99,7 +101,7 @@ func TestRetriesEndAndSkip(t *testing.T) {
 			tried, failed = tried.With(to), to
 		}
 		for i, b := range s.Backends {
-			can := !f.Unhealthy.Has(i) && !b.Redirects && (s.Retry.Backend == i || s.Retry.Backend < 0 && b.Weight > 0)
+			can := !f.Unhealthy.Has(i) && b.RedirectsTo == "" && (s.Retry.Backend == i || s.Retry.Backend < 0 && b.Weight > 0)
 			if can && !tried.Has(i) {
 				t.Fatalf("%d is never tried", i)
 			}

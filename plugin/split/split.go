@@ -59,7 +59,9 @@ type Backend struct {
 
 	Passive   *Passive      // nil: it has no passive health checks
 	SlowStart time.Duration // in which its share grows to its own after it was unhealthy; 0: it has it at once
-	Redirects bool          // it answers with a redirect: no request that has failed elsewhere is tried on it
+	// RedirectsTo is where it leads, if it answers with a redirect: then no request that has
+	// failed elsewhere is tried on it. Empty: it does not.
+	RedirectsTo string
 }
 
 // Passive ejects a backend whose requests fail.

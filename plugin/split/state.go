@@ -50,7 +50,7 @@ func newState(s *Split, from *State) *State {
 		if s.Backends[i].SlowStart > 0 {
 			st.slow = st.slow.With(i)
 		}
-		if s.Backends[i].Redirects {
+		if s.Backends[i].RedirectsTo != "" {
 			st.redirect = st.redirect.With(i)
 		}
 	}
@@ -84,7 +84,7 @@ func newState(s *Split, from *State) *State {
 // health checks, slow starts, MaxEjected and retries, the same mirrors, and the same ramp.
 func (st *State) Fits(s *Split) bool {
 	return slices.EqualFunc(st.split.Backends, s.Backends, func(a, b Backend) bool {
-		return sameName(a, b) && a.Destination == b.Destination && equal(a.Passive, b.Passive) && a.SlowStart == b.SlowStart && a.Redirects == b.Redirects
+		return sameName(a, b) && a.Destination == b.Destination && equal(a.Passive, b.Passive) && a.SlowStart == b.SlowStart && a.RedirectsTo == b.RedirectsTo
 	}) &&
 		equal(st.split.MaxEjected, s.MaxEjected) && equal(st.split.Retry, s.Retry) && slices.Equal(st.split.Mirrors, s.Mirrors) &&
 		slices.Equal(reduced(weightsOf(st.split.Backends), 0), reduced(weightsOf(s.Backends), 0)) &&
