@@ -37,7 +37,7 @@ func (c *converter) kicSplit(p *plan) object {
 		backends = append(backends, c.kicBackend(p, &p.backends[i]))
 	}
 	if len(backends) == 0 {
-		backends = append(backends, object{{"name", "none"}, {"upstream", "missing." + p.rule.name()}})
+		backends = append(backends, object{{"name", "none"}, p.nowhere(p.rule.name())})
 	}
 	o := object{{"backends", backends}}
 	o.putSome("session", c.session(p))
@@ -48,12 +48,10 @@ func (c *converter) kicSplit(p *plan) object {
 const keepsPath = "with the router's flavor expressions, Kong's ingress controller makes routes that keep the path and do not tell the plugin what of it they match: annotate the route with konghq.com/strip-path: \"true\""
 
 func (c *converter) kicBackend(p *plan, b *backend) object {
-	o := object{{"name", b.name}}
 	if b.missing {
-		o.put("upstream", "missing."+b.target.service.namespace+"."+b.target.service.name)
-		o.put("weight", b.weight)
-		return o
+		return p.missing(b)
 	}
+	o := object{{"name", b.name}}
 	strips, _ := strconv.ParseBool(p.rule.route.annotations["konghq.com/strip-path"])
 	if b.changes.redirect != nil {
 		if b.changes.replacesPrefix() && !strips && c.options.Flavor == Expressions {

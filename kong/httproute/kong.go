@@ -198,15 +198,8 @@ func (c *converter) backend(p *plan, i int) object {
 	o := object{{"name", b.name}}
 	hostname := p.hostname(b)
 	switch {
-	case b.missing && p.retried(): // which knows hosts only; this one has no address
-		o.put("host", "missing."+b.target.service.namespace+"."+b.target.service.name+".invalid")
-		o.put("weight", b.weight)
-		return o
 	case b.missing:
-		// An Upstream that does not exist: the plugin answers its share with an error.
-		o.put("upstream", "missing."+b.target.service.namespace+"."+b.target.service.name)
-		o.put("weight", b.weight)
-		return o
+		return p.missing(b)
 	case b.changes.redirect != nil:
 		o.put("redirect", p.redirectConfig(b.changes.redirect, p.protocols()))
 		o.put("weight", b.weight)
@@ -228,6 +221,20 @@ func (c *converter) backend(p *plan, i int) object {
 	o.putSome("request_headers", headerConfig(request))
 	o.putSome("response_headers", headerConfig(b.changes.response))
 	return o
+}
+
+// missing is a backend that leads nowhere, whose share is answered with an error.
+func (p *plan) missing(b *backend) object {
+	return object{{"name", b.name}, p.nowhere(b.target.service.namespace + "." + b.target.service.name), {"weight", b.weight}}
+}
+
+// nowhere is where a backend leads that is not there: to an Upstream that does not exist; or,
+// with retry, which knows hosts only, to one that has no address.
+func (p *plan) nowhere(name string) member {
+	if p.retried() {
+		return member{"host", "missing." + name + ".invalid"}
+	}
+	return member{"upstream", "missing." + name}
 }
 
 func headerConfig(h headers) (o object) {

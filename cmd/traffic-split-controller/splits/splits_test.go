@@ -193,6 +193,13 @@ func TestRoutes(t *testing.T) {
 			problems: "HTTPRoute web/shop: spec.rules[0].backendRefs[0].name: there is no Service web/one",
 		},
 		{
+			name: "a Service that is missing, with retry, which knows hosts only", text: documents(one, two, strings.Replace(pluginText, "plugin: traffic-split", "plugin: traffic-split, config: {retry: {}}", 1), route(ours, `
+  - matches: [{path: {value: /none}}]
+  - backendRefs: [{name: one, port: 80, weight: 3}, {name: two, port: 80}, {name: gone, port: 80}]`)),
+			want:     []string{"httproute.web.shop.0.0: none=<nil> retry", "httproute.web.shop.1.0: one=3 two=1 gone=1 retry"},
+			problems: "HTTPRoute web/shop: spec.rules[1].backendRefs[2].name: there is no Service web/gone",
+		},
+		{
 			name: "another namespace", text: documents(fmt.Sprintf(serviceText, "one", "store"), pluginText, route(ours, `  - backendRefs: [{name: one, namespace: store, port: 80}]`)),
 			want:     []string{"httproute.web.shop.0.0: one=1"},
 			problems: "ReferenceGrant",
