@@ -23,7 +23,8 @@ type part struct {
 }
 
 // join joins the files of Kong's that refer to each other. Where all of them cannot be one
-// state, as some are alternatives, each is joined with what it refers to.
+// state, as some are alternatives, each is joined with what it refers to, the one that needs
+// most first; what is in no such state stays alone.
 func (c *checker) join() {
 	needs := make([][]int, len(c.kongs))
 	for i, k := range c.kongs {
@@ -39,14 +40,21 @@ func (c *checker) join() {
 			kongs = append(kongs, whole)
 			continue
 		}
-		for i, group := range groups {
-			inOther := slices.ContainsFunc(groups, func(other []int) bool { return len(other) > len(group) && slices.Contains(other, i) })
-			if !slices.Contains(together, i) || inOther {
+		slices.SortStableFunc(together, func(i, j int) int { return len(groups[j]) - len(groups[i]) })
+		done := map[int]bool{}
+		for _, i := range together {
+			if done[i] {
 				continue
 			}
-			if whole := c.joined(group); whole != nil {
+			if whole := c.joined(groups[i]); whole != nil {
 				kongs = append(kongs, whole)
-			} else {
+				for _, part := range groups[i] {
+					done[part] = true
+				}
+			}
+		}
+		for _, i := range together {
+			if !done[i] {
 				kongs = append(kongs, c.alone(c.kongs[i]))
 			}
 		}

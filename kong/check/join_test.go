@@ -34,6 +34,29 @@ upstreams:
 	alternative := func(name, cookie string) string {
 		return "-- " + name + " --\n_format_version: \"3.0\"\nservices:\n- {name: shop, url: \"http://shop.test\", routes: [{name: shop, paths: [/shop], plugins: [{name: traffic-split, config: {backends: [{host: a}, {host: b}], session: {cookie: " + cookie + ", secret: 0123456789abcdef}}}]}]}\n"
 	}
+	const twice = `
+-- base.yml --
+_format_version: "3.0"
+services:
+- name: a
+  url: "http://a.test"
+  plugins:
+  - {name: traffic-split, config: {backends: [{service: true, weight: -5}]}}
+  routes: [{name: ra, paths: [/a]}]
+- {name: b, url: "http://b.test"}
+-- over.yml --
+_format_version: "3.0"
+services: [{name: b, url: "http://b2.test"}]
+routes:
+- name: rb
+  service: a
+  paths: [/b]
+  plugins:
+  - {name: traffic-split, config: {backends: [{service: true}, {name: y, host: y.test}]}}
+`
+	canary := func(name, weight, upstreams string) string {
+		return "-- " + name + " --\n_format_version: \"3.0\"\nservices:\n- {name: shop, url: \"http://shop.test\", routes: [{name: shop, paths: [/shop], plugins: [{name: traffic-split, config: {backends: [{service: true, weight: " + weight + "}, {upstream: canary}]}}]}]}\n" + upstreams
+	}
 	for _, tt := range []struct {
 		name, files string
 		want        []string
@@ -55,6 +78,15 @@ upstreams:
 		{"alternatives", alternative("prod.yml", "same") + alternative("staging.yml", "same"), nil},
 		{"alternatives over a base", parts + alternative("prod.yml", "same") + alternative("staging.yml", "same"), nil},
 		{"rows for both alternatives", alternative("prod.yml", "a") + alternative("staging.yml", "b") + "-- keys.yml --\n_format_version: \"3.0\"\nplugins: [{name: key-auth, route: shop}]\n", nil},
+		{"a file over another one that has the same", twice, []string{
+			`base.yml:6:71: services[0].plugins[0].config.backends[0].weight: -5 is not in 0..1000000`,
+		}},
+		{"a part over a base that cannot be joined to the whole", twice + "-- top.yml --\n_format_version: \"3.0\"\nplugins: [{name: key-auth, route: rb}]\n", []string{
+			`base.yml:6:71: services[0].plugins[0].config.backends[0].weight: -5 is not in 0..1000000`,
+		}},
+		{"an alternative that has what another one names", canary("prod.yml", "1", "") + canary("staging.yml", "5000000", "upstreams: [{name: canary, targets: [{target: \"a:80\"}]}]\n"), []string{
+			`staging.yml:3:155: services[0].routes[0].plugins[0].config.backends[0].weight: 5000000 is not in 0..1000000`,
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var sources []Source
