@@ -21,7 +21,7 @@ const noService = "the %s has no Service, so that Kong answers with 503 whatever
 
 func entryWithoutService(u *use, r report) {
 	for _, route := range u.routes {
-		if u.entry && route.service == nil && !u.OnlyRedirects() {
+		if u.entry && route.own && route.service == nil && !u.OnlyRedirects() {
 			r(nil, noService, nameOf(route.Route))
 		}
 	}

@@ -26,6 +26,7 @@ type onRoute struct {
 	*declarative.Route
 	service *declarative.Service
 	kong    *Kong
+	own     bool // the row that uses the split is the route's own
 }
 
 // found adds a finding of any file.
@@ -84,6 +85,7 @@ func (c *checker) uses() (all []*use) {
 				continue
 			}
 			for _, r := range routes {
+				r.own = row.loaded.Route != nil
 				if name := splitOf(row, r.Route); name != "" {
 					entries[name] = append(entries[name], r)
 				}
@@ -121,7 +123,7 @@ func splitOf(row *Row, r *declarative.Route) string {
 // withServices returns routes of a file with their Services.
 func (k *Kong) withServices(routes []*declarative.Route) (all []onRoute) {
 	for _, r := range routes {
-		all = append(all, onRoute{r, k.services[declarative.IDOf(r.Service)], k})
+		all = append(all, onRoute{Route: r, service: k.services[declarative.IDOf(r.Service)], kong: k})
 	}
 	return all
 }
