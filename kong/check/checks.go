@@ -67,8 +67,8 @@ var (
 	}
 	routeWithoutService = &Check{
 		ID: "route-without-service", Severity: Error, refusal: true,
-		split: entryWithoutService,
 		Doc:   "The route of a row has no Service, and not all backends redirect: Kong answers with 503 whatever the plugin does.",
+		split: entryWithoutService,
 	}
 	protocolsDiffer = &Check{
 		ID: "protocols-differ", Severity: Error,

@@ -39,8 +39,8 @@ func inFiles(r *status.Report, name string) *plugin.SplitStatus {
 
 // namedInFiles returns the Upstreams that splits of the servers' split files name, as far as
 // rows use them.
-func (f *facts) namedInFiles() by {
-	all := by{}
+func (f *facts) namedInFiles() namers {
+	all := namers{}
 	for i := range f.kong.rows {
 		if !fromFile(f.kong.rows[i]) {
 			continue

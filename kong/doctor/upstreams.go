@@ -10,18 +10,18 @@ import (
 	"kong-traffic-split/kong/admin"
 )
 
-// by is who names each Upstream.
-type by map[string][]string
+// namers are those who name each Upstream.
+type namers map[string][]string
 
-func (b by) add(upstream, who string) {
-	if upstream != "" && !slices.Contains(b[upstream], who) {
-		b[upstream] = append(b[upstream], who)
+func (n namers) add(upstream, who string) {
+	if upstream != "" && !slices.Contains(n[upstream], who) {
+		n[upstream] = append(n[upstream], who)
 	}
 }
 
 // namedByRows returns the Upstreams that the backends of rows name.
-func (k *kongFacts) namedByRows() by {
-	all := by{}
+func (k *kongFacts) namedByRows() namers {
+	all := namers{}
 	for _, r := range k.rows {
 		if r.config == nil {
 			continue
@@ -36,7 +36,7 @@ func (k *kongFacts) namedByRows() by {
 func (f *facts) gatherUpstreams(ctx context.Context, client *admin.Client) {
 	k := f.kong
 	k.upstreams, k.unknown = map[string][]admin.Health{}, map[string]error{}
-	names := maps.Clone(k.namedByRows())
+	names := k.namedByRows()
 	maps.Copy(names, f.namedInFiles())
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		health, err := client.UpstreamHealth(ctx, name)
@@ -54,7 +54,7 @@ func (f *facts) gatherUpstreams(ctx context.Context, client *admin.Client) {
 func checkUpstreams(f *facts, found report) { f.kong.checkNamed(f.kong.namedByRows(), found) }
 
 // checkNamed looks at the Upstreams that somebody names.
-func (k *kongFacts) checkNamed(named by, found report) {
+func (k *kongFacts) checkNamed(named namers, found report) {
 	for _, name := range slices.Sorted(maps.Keys(named)) {
 		by := strings.Join(named[name], ", ")
 		targets, known := k.upstreams[name]

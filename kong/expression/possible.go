@@ -8,13 +8,15 @@ func (e *Expression) CanHold(values func(field string) (values []Value, known bo
 }
 
 func (n and) outcomes(values func(string) ([]Value, bool)) (holds, fails bool) {
-	l, r := both(n.left, n.right, values)
-	return l.holds && r.holds, l.fails || r.fails
+	leftHolds, leftFails := n.left.outcomes(values)
+	rightHolds, rightFails := n.right.outcomes(values)
+	return leftHolds && rightHolds, leftFails || rightFails
 }
 
 func (n or) outcomes(values func(string) ([]Value, bool)) (holds, fails bool) {
-	l, r := both(n.left, n.right, values)
-	return l.holds || r.holds, l.fails && r.fails
+	leftHolds, leftFails := n.left.outcomes(values)
+	rightHolds, rightFails := n.right.outcomes(values)
+	return leftHolds || rightHolds, leftFails && rightFails
 }
 
 func (n not) outcomes(values func(string) ([]Value, bool)) (holds, fails bool) {
@@ -29,13 +31,4 @@ func (p *predicate) outcomes(values func(string) ([]Value, bool)) (holds, fails 
 	}
 	holds = p.eval(func(string) []Value { return found }, &Match{map[string]string{}, map[string]string{}})
 	return holds, !holds
-}
-
-// outcome is what a part of an expression may come to.
-type outcome struct{ holds, fails bool }
-
-func both(left, right node, values func(string) ([]Value, bool)) (l, r outcome) {
-	l.holds, l.fails = left.outcomes(values)
-	r.holds, r.fails = right.outcomes(values)
-	return l, r
 }
