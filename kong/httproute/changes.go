@@ -179,35 +179,40 @@ func (c *converter) extension(d *document, ref *gateway.LocalObjectReference, at
 	}
 }
 
-// plugin finds a KongPlugin of a route's namespace, or of another one (NAMESPACE:NAME), or
-// one of the cluster. It returns nil if there is none.
+// plugin finds a KongPlugin that a route names. It returns nil if there is none.
 func (c *converter) plugin(d *document, given string, at *trail) *kongPlugin {
-	plugin, namespaces := given, []string{d.namespace, ""}
-	if namespace, rest, ok := strings.Cut(given, ":"); ok {
-		plugin, namespaces = rest, []string{namespace}
-		if namespace != d.namespace && !c.objects.granted(d, kongGroup, "KongPlugin", name{namespace, plugin}) {
-			d.leave(at, "no ReferenceGrant in the namespace %s lets %ss of %s refer to the KongPlugin %s", namespace, d.kind, d.namespace, plugin)
-			return nil
-		}
-	}
-	if c.objects.wrong["KongPlugin "+namespaces[0]+"/"+plugin] {
+	names := pluginNames(d, given)
+	own := names[0]
+	if own.namespace != d.namespace && !c.objects.granted(d, kongGroup, "KongPlugin", own) {
+		d.leave(at, "no ReferenceGrant in the namespace %s lets %ss of %s refer to the KongPlugin %s", own.namespace, d.kind, d.namespace, own.name)
 		return nil
 	}
-	found := c.find(d, given)
+	if c.objects.wrong["KongPlugin "+own.String()] {
+		return nil
+	}
+	found := c.find(names)
 	if found == nil && c.options.To != KIC { // else it may be in the cluster
-		d.leave(at, "there is no KongPlugin %s/%s in the manifests", namespaces[0], plugin)
+		d.leave(at, "there is no KongPlugin %s in the manifests", own)
 	}
 	return found
 }
 
-// find returns the KongPlugin of a name, whether the route may refer to it or not, or nil.
-func (c *converter) find(d *document, plugin string) *kongPlugin {
-	namespaces := []string{d.namespace, ""}
-	if namespace, rest, ok := strings.Cut(plugin, ":"); ok {
-		plugin, namespaces = rest, []string{namespace}
+// pluginNames are the KongPlugins that a name in a route stands for, of which the first one
+// counts that is there: NAME is one of the route's namespace, NAMESPACE:NAME one of another,
+// and each else one of the cluster.
+func pluginNames(d *document, given string) []name {
+	own := name{d.namespace, given}
+	if namespace, rest, ok := strings.Cut(given, ":"); ok {
+		own = name{namespace, rest}
 	}
-	for _, namespace := range namespaces {
-		if p := c.objects.plugins[name{namespace, plugin}]; p != nil {
+	return []name{own, {"", own.name}}
+}
+
+// find returns the first KongPlugin of some names that is there, whether the route may refer
+// to it or not, or nil.
+func (c *converter) find(names []name) *kongPlugin {
+	for _, n := range names {
+		if p := c.objects.plugins[n]; p != nil {
 			return p
 		}
 	}

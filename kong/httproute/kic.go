@@ -35,9 +35,12 @@ func (c *converter) kicManifests(plans []*plan) []byte {
 		byRoute[p.rule.route] = append(byRoute[p.rule.route], p)
 	}
 	for _, r := range c.objects.routes {
+		if r.doc.partial && c.hasUnknown(r) {
+			continue
+		}
 		var plugins []object
 		manifest := withoutDefaults(r.doc.root)
-		c.dropRefused(r, manifest)
+		c.dropRefused(r, manifest, byRoute[r])
 		for _, p := range byRoute[r] {
 			if !p.needsKongPlugin() {
 				continue

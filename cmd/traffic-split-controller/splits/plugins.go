@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"kong-traffic-split/cmd/traffic-split-controller/cluster"
+	"kong-traffic-split/kong/httproute"
 )
 
 // Plugin is the plugin's name in Kong.
@@ -37,7 +38,7 @@ func plugins(objects Objects, r *unstructured.Unstructured) (all []*unstructured
 		if len(found) > 1 || len(ofServices) > services {
 			problems = append(problems, at+"more than one KongPlugin of "+Plugin+", or the same one twice, by the annotation "+pluginsAnnotation+" and the filters: Kong refuses all that its ingress controller has, for all routes: name one, once")
 		} else if len(ofServices) > 0 && services > 1 {
-			problems = append(problems, at+"the annotation "+pluginsAnnotation+" of Services is for rules with one Service: of this one Kong's ingress controller makes no Kong route, or, where all of them have it, a configuration of which Kong refuses all, for all routes: annotate the "+r.GetKind())
+			problems = append(problems, at+httproute.AnnotatedServices)
 		}
 		if found = append(found, ofServices...); len(found) == 0 {
 			found = []*unstructured.Unstructured{global}

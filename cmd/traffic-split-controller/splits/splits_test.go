@@ -128,7 +128,7 @@ func TestRoutes(t *testing.T) {
 		{
 			name: "the annotation of one of two Services", text: documents(strings.Replace(one, "namespace: web", "namespace: web, annotations: {"+ours+"}", 1), two, pluginText, route("", both)),
 			want:     []string{"httproute.web.shop.0.0: one=3 two=1"},
-			problems: "HTTPRoute web/shop: spec.rules[0]: the annotation konghq.com/plugins of Services is for rules with one Service: of this one Kong's ingress controller makes no Kong route, or, where all of them have it, a configuration of which Kong refuses all, for all routes: annotate the HTTPRoute",
+			problems: "HTTPRoute web/shop: spec.rules[0]: the annotation konghq.com/plugins of Services is for rules with one Service: of this one Kong's ingress controller makes no Kong route, or, where all of them have it, a configuration of which Kong refuses all, for all routes: annotate the route",
 		},
 		{
 			name: "two KongPlugins of ours", text: documents(one, two, pluginText, strings.Replace(pluginText, "name: split", "name: other", 1), route(`konghq.com/plugins: "other,split"`, both)),
