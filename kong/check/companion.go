@@ -27,6 +27,8 @@ var companionMissing = &Check{
 			row, has := u.routes[i].companion()
 			name := nameOf(u.routes[i].Route)
 			switch {
+			case row == nil && u.routes[i].companionElsewhere():
+				continue
 			case row == nil:
 				r(place, "the %s has no row of %s with the companion, so that %s: splitctl companion FILE writes it", name, companion.Plugin, effect)
 			case has.Complete():
@@ -71,7 +73,8 @@ var companionIdle = &Check{
 				if p.Name != companion.Plugin || !p.Enabled || companionOf(p).Version == "" {
 					continue
 				}
-				if !slices.ContainsFunc(k.routesOf(p), func(r *declarative.Route) bool { return takes[r.ID] }) {
+				isElsewhere := p.Scope() == declarative.Scope{} && len(k.others) > 0 && len(takes) > 0
+				if !isElsewhere && !slices.ContainsFunc(k.routesOf(p), func(r *declarative.Route) bool { return takes[r.ID] }) {
 					f(k.Name, k.tree, k.places[p.ID], "has the companion, and no split on its routes has retry, or response_headers to set or remove: leave the row out")
 				}
 			}
@@ -94,6 +97,15 @@ func (r *onRoute) companion() (*declarative.Plugin, companion.State) {
 		return nil, companion.State{}
 	}
 	return row, companionOf(row)
+}
+
+// companionElsewhere reports whether another file has the companion for all routes, or for
+// one of that name.
+func (r *onRoute) companionElsewhere() bool {
+	return slices.ContainsFunc(r.kong.others, func(k *Kong) bool {
+		row := k.scopes[companion.Plugin].run(k.alike(r.Route), "")
+		return row != nil && companionOf(row).Complete()
+	})
 }
 
 // disabled returns a row of post-function of the route's own that is not enabled; nil: there is

@@ -1,12 +1,15 @@
 package check
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"kong-traffic-split/kong/companion"
 )
 
 // Files of decK's that refer to each other are one state: what is wrong in it is found in the
@@ -106,4 +109,62 @@ routes:
 			}
 		})
 	}
+}
+
+// A file with rows for all routes refers to no other one, and is joined with none. What it has
+// is not missed, and its rows are not idle: the other files have the routes.
+func TestElsewhere(t *testing.T) {
+	const format = "_format_version: \"3.0\"\n"
+	consumers := Source{Name: "consumers.yml", Data: []byte(format + "consumers: [{username: ann}]\n")}
+	global := func(plugins string) Source {
+		return Source{Name: "plugins.yml", Data: []byte(format + "plugins: [" + plugins + "]\n")}
+	}
+	rows := func(config string) Source {
+		return Source{Name: "rows.yml", Data: []byte(format + `services: [{name: shop, url: "http://shop.test", routes: [{name: shop, paths: [/shop]}]}]
+plugins: [{name: traffic-split, route: shop, config: ` + config + "}]\n")}
+	}
+	consumer := rows("{backends: [{service: true}, {host: a.test}]}")
+	consumer.Data = []byte(strings.Replace(string(consumer.Data), "route: shop,", "route: shop, consumer: ann,", 1))
+	routes := Source{Name: "routes.yml", Data: []byte(format + `services: [{name: shop, url: "http://shop.test", routes: [{name: shop, paths: [/shop]}]}]` + "\n")}
+	splits := Source{Name: "splits.yml", Data: []byte("splits: {shop: {backends: [{service: true}, {host: a.test}]}}\n")}
+	row, err := json.Marshal(map[string]any{"name": companion.Plugin, "config": functions()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name  string
+		files []Source
+		want  []string
+	}{
+		{"who authenticates", []Source{consumers, consumer, global("{name: key-auth}")}, nil},
+		{"what is not Kong's own", []Source{consumers, consumer, global("{name: our-own-auth}")}, nil},
+		{"nobody who does", []Source{consumers, consumer, global("{name: cors}")}, []string{"consumer-unknown"}},
+		{"by hash", []Source{rows("{backends: [{service: true}, {host: a.test}], hash_on: consumer}"), global("{name: key-auth}")}, nil},
+		{"by hash, and nobody who does", []Source{rows("{backends: [{service: true}, {host: a.test}], hash_on: consumer}"), global("{name: key-auth, enabled: false}")}, []string{"consumer-unknown"}},
+		{"who may see the response header", []Source{rows("{backends: [{service: true}, {host: a.test}], response_header: X-Backend}"), global("{name: key-auth}")}, nil},
+		{"the companion", []Source{rows("{backends: [{host: b.test}, {host: a.test}], retry: {}}"), global(string(row))}, nil},
+		{"no companion", []Source{rows("{backends: [{host: b.test}, {host: a.test}], retry: {}}"), global("{name: post-function, config: {access: [return]}}")}, []string{"companion-missing"}},
+		{"the companion for nobody", []Source{rows("{backends: [{service: true}, {host: a.test}]}"), global(string(row))}, []string{"companion-idle"}},
+		{"a split for all routes", []Source{routes, global("{name: traffic-split}"), splits}, nil},
+		{"a row for no route", []Source{consumers, global("{name: traffic-split}")}, []string{"row-unused"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, f := range Files(tt.files, Options{}) {
+				got = append(got, f.ID)
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q: %v", got, tt.want, Files(tt.files, Options{}))
+			}
+		})
+	}
+}
+
+// functions are the companion's, by their phases.
+func functions() map[string][]string {
+	phases := map[string][]string{}
+	for _, f := range companion.Functions() {
+		phases[f.Phase] = append(phases[f.Phase], f.Text)
+	}
+	return phases
 }

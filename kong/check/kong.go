@@ -35,6 +35,7 @@ type Kong struct {
 	leadTo    map[string][]*declarative.Route  // routes by the ids of their Services
 	refuses   map[any]bool                     // entities, some row of which Kong refuses
 	parts     []part                           // of which it was joined; nil: it is one file
+	others    []*Kong                          // the files that are given with it, and not joined
 }
 
 // A Row is an enabled row of the plugin.

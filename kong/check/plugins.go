@@ -3,6 +3,8 @@ package check
 import (
 	"slices"
 	"strings"
+
+	"kong-traffic-split/kong/declarative"
 )
 
 // Kong's bundled plugins, and those of its enterprise edition, by what they do.
@@ -80,11 +82,17 @@ func (u *use) public() *onRoute {
 }
 
 // guarded reports whether one of some plugins runs on a route, or one that is not Kong's
-// own, and may do the same.
+// own, and may do the same; in another file, it may be one for all routes.
 func (r *onRoute) guarded(by []string) bool {
-	for name := range r.kong.scopes {
+	return r.kong.guards(r.Route, by) || slices.ContainsFunc(r.kong.others, func(k *Kong) bool { return k.guards(k.alike(r.Route), by) })
+}
+
+// guards reports whether the file has one of some plugins on a route, or one that is not
+// Kong's own.
+func (k *Kong) guards(r *declarative.Route, by []string) bool {
+	for name := range k.scopes {
 		known := name == PluginName || slices.Contains(otherwise, name) || slices.Contains(caches, name) || slices.Contains(answers, name) || slices.Contains(goesThere, name) || slices.Contains(authenticates, name) && !slices.Contains(by, name) || name == "ip-restriction" && !slices.Contains(by, name)
-		if !known && r.kong.scopes[name].run(r.Route, "") != nil {
+		if !known && k.scopes[name].run(r, "") != nil {
 			return true
 		}
 	}

@@ -51,7 +51,7 @@ var rowUnused = &Check{
 				if len(c.splits) == 0 || row.Config == nil || row.loaded == nil || len(row.Config.Backends) > 0 || row.Config.Split != "" || row.loaded.Route != nil || len(row.Routes) == 0 {
 					continue
 				}
-				if !slices.ContainsFunc(row.Routes, func(r *declarative.Route) bool { return known[r.Name] }) {
+				if !slices.ContainsFunc(slices.Concat(row.Routes, row.elsewhere()), func(r *declarative.Route) bool { return known[r.Name] }) {
 					f(k.Name, k.tree, row.Place, "takes the split of each route's name from the split files, and these have none for the %s, so that requests pass without one: add one, or name one in the row's split", names(row.Routes))
 				}
 			}
@@ -60,7 +60,7 @@ var rowUnused = &Check{
 	row: func(row *Row, r report) {
 		k, p := row.file, row.loaded
 		routes := k.on(p)
-		if k.lacks("routes") || k.lacks("services") {
+		if k.lacks("routes") || k.lacks("services") || len(row.elsewhere()) > 0 {
 			return
 		}
 		if s := k.services[serviceOf(k, p)]; s != nil && !s.Enabled {
@@ -198,7 +198,7 @@ var splitUnused = &Check{
 				if row.Config.Split != "" {
 					used[row.Config.Split] = true
 				}
-				for _, r := range row.Routes {
+				for _, r := range slices.Concat(row.Routes, row.elsewhere()) {
 					used[splitOf(row, r)] = true
 				}
 			}

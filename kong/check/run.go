@@ -34,6 +34,9 @@ type found func(file string, tree *config.Node, place []any, format string, args
 
 // run runs the checks of what Kong and the plugin accept.
 func (c *checker) run() {
+	for _, k := range c.kongs {
+		k.others = slices.DeleteFunc(slices.Clone(c.kongs), func(other *Kong) bool { return other == k })
+	}
 	uses := c.uses()
 	for _, check := range checks {
 		add := func(file string, tree *config.Node, place []any, format string, args ...any) {

@@ -85,3 +85,33 @@ func runsOn(row *declarative.Plugin, r *declarative.Route) bool {
 		return slices.ContainsFunc(row.Protocols, func(own string) bool { return isHTTP(own) == isHTTP(p) })
 	})
 }
+
+// A file with rows for all routes refers to nothing, and is joined with no other one, see
+// [checker.join]. Whether it goes live with the others is not known, so that its rows count
+// only where there would be a finding without them.
+
+// alike returns the route of the file that is called as that of another one, or else one for
+// which there are only the rows for all routes.
+func (k *Kong) alike(other *declarative.Route) *declarative.Route {
+	for _, r := range k.config.Routes {
+		if r.Name == other.Name && r.Name != "" {
+			return r
+		}
+	}
+	return &declarative.Route{Protocols: other.Protocols}
+}
+
+// elsewhere returns the routes of other files for which Kong may run a row for all routes.
+func (row *Row) elsewhere() (routes []*declarative.Route) {
+	if row.loaded.Route != nil || row.loaded.Service != nil {
+		return nil
+	}
+	for _, k := range row.file.others {
+		for _, r := range k.config.Routes {
+			if runsOn(row.loaded, r) && k.scopes[PluginName].run(r, declarative.IDOf(row.loaded.Consumer)) == nil {
+				routes = append(routes, r)
+			}
+		}
+	}
+	return routes
+}
