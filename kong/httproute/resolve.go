@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -235,18 +236,19 @@ func (o *objects) granted(d *document, group, kind string, object name) bool {
 		if g.namespace != object.namespace {
 			continue
 		}
-		from, to := false, false
-		for _, f := range g.spec.From {
-			from = from || string(f.Group) == gatewayGroup && string(f.Kind) == d.kind && string(f.Namespace) == d.namespace
-		}
-		for _, t := range g.spec.To {
-			to = to || string(t.Group) == group && string(t.Kind) == kind && (t.Name == nil || *t.Name == "" || *t.Name == gateway.ObjectName(object.name))
-		}
-		if from && to {
+		from := gateway.ReferenceGrantFrom{Group: gatewayGroup, Kind: gateway.Kind(d.kind), Namespace: gateway.Namespace(d.namespace)}
+		if Grants(&g.spec, from, group, kind, object.name) {
 			return true
 		}
 	}
 	return false
+}
+
+// Grants reports whether a ReferenceGrant lets objects refer to one of its own namespace.
+func Grants(spec *gateway.ReferenceGrantSpec, from gateway.ReferenceGrantFrom, group, kind, object string) bool {
+	return slices.Contains(spec.From, from) && slices.ContainsFunc(spec.To, func(to gateway.ReferenceGrantTo) bool {
+		return string(to.Group) == group && string(to.Kind) == kind && (to.Name == nil || string(*to.Name) == object)
+	})
 }
 
 // labelsOf are the labels of a namespace, with the one that each has by itself.

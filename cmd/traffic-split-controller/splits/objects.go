@@ -25,8 +25,14 @@ type ofClass struct {
 }
 
 func (o ofClass) has(plugin *unstructured.Unstructured) bool {
-	class, given := plugin.GetAnnotations()[classAnnotation]
-	return !given || class == o.class
+	return !hasClass(plugin) || plugin.GetAnnotations()[classAnnotation] == o.class
+}
+
+// hasClass reports whether an object says for which class it is. One that does not is for the
+// ingress controllers whose IngressClass is the default one.
+func hasClass(object *unstructured.Unstructured) bool {
+	_, given := object.GetAnnotations()[classAnnotation]
+	return given
 }
 
 // Get is that of Objects.

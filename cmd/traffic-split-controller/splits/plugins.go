@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"kong-traffic-split/cmd/traffic-split-controller/cluster"
 	"kong-traffic-split/kong/httproute"
@@ -24,7 +26,8 @@ const pluginsAnnotation = "konghq.com/plugins"
 // its Kong routes the plugin, as Kong's ingress controller does: the first one of the
 // route's annotation, of the rule's filters, of the annotations of its Services, or a
 // global one. It is nil for a rule without. Kong prefers the row of a route to that of a
-// Service. The problems are those for which Kong or the controller refuses the rule.
+// Service. The problems are those for which Kong or the controller refuses
+// the rule, or may not know its plugin.
 func plugins(objects Objects, r *unstructured.Unstructured) (all []*unstructured.Unstructured, problems []string) {
 	ofRoute := ours(objects, r, annotated(r))
 	global := globalPlugin(objects)
@@ -42,6 +45,12 @@ func plugins(objects Objects, r *unstructured.Unstructured) (all []*unstructured
 		}
 		if found = append(found, ofServices...); len(found) == 0 {
 			found = []*unstructured.Unstructured{global}
+		}
+		if p := found[0]; p != nil && p.GetKind() == cluster.KongClusterPlugin && !hasClass(p) {
+			problem := "KongClusterPlugin " + nameOf(p) + ": it has no annotation " + classAnnotation + ", and Kong's ingress controller takes such a one only where its IngressClass is the default one: annotate it with the class"
+			if !slices.Contains(problems, problem) { // of an earlier rule
+				problems = append(problems, problem)
+			}
 		}
 		all = append(all, found[0])
 	}
@@ -112,21 +121,12 @@ func ours(objects Objects, from *unstructured.Unstructured, names []string) (all
 // namespace.
 func granted(objects Objects, from *unstructured.Unstructured, namespace, name string) bool {
 	kind := from.GroupVersionKind()
-	for _, grant := range objects.List(cluster.ReferenceGrant) {
-		if grant.GetNamespace() != namespace {
-			continue
-		}
-		spec, _ := grant.Object["spec"].(map[string]any)
-		may := slices.ContainsFunc(mapsOf(spec["from"]), func(f map[string]any) bool {
-			return f["group"] == kind.Group && f["kind"] == kind.Kind && f["namespace"] == from.GetNamespace()
-		})
-		if may && slices.ContainsFunc(mapsOf(spec["to"]), func(t map[string]any) bool {
-			return t["group"] == kongGroup && t["kind"] == cluster.KongPlugin && (t["name"] == nil || t["name"] == name)
-		}) {
-			return true
-		}
-	}
-	return false
+	referrer := gateway.ReferenceGrantFrom{Group: gateway.Group(kind.Group), Kind: gateway.Kind(kind.Kind), Namespace: gateway.Namespace(from.GetNamespace())}
+	return slices.ContainsFunc(objects.List(cluster.ReferenceGrant), func(grant *unstructured.Unstructured) bool {
+		var decoded gateway.ReferenceGrant
+		err := runtime.DefaultUnstructuredConverter.FromUnstructured(grant.Object, &decoded) // none: the API server has checked it
+		return err == nil && grant.GetNamespace() == namespace && httproute.Grants(&decoded.Spec, referrer, kongGroup, cluster.KongPlugin, name)
+	})
 }
 
 // globalPlugin returns the KongClusterPlugin that gives all routes the plugin, or nil. With
@@ -135,9 +135,9 @@ func granted(objects Objects, from *unstructured.Unstructured, namespace, name s
 func globalPlugin(objects Objects) *unstructured.Unstructured {
 	var classed, others []*unstructured.Unstructured
 	for _, p := range objects.List(cluster.KongClusterPlugin) {
-		switch _, given := p.GetAnnotations()[classAnnotation]; {
+		switch {
 		case p.GetLabels()["global"] != "true" || !isOurs(p):
-		case given:
+		case hasClass(p):
 			classed = append(classed, p)
 		default:
 			others = append(others, p)

@@ -143,12 +143,18 @@ func TestRoutes(t *testing.T) {
 			problems: "more than one KongPlugin of traffic-split",
 		},
 		{
-			name: "a KongClusterPlugin", text: documents(one, two, strings.NewReplacer("KongPlugin", "KongClusterPlugin", ", namespace: web", "").Replace(pluginText), route(ours, both)),
+			name: "a KongClusterPlugin", text: documents(one, two, strings.NewReplacer("KongPlugin", "KongClusterPlugin", "namespace: web", "annotations: {kubernetes.io/ingress.class: kong}").Replace(pluginText), route(ours, both)),
 			want: []string{"httproute.web.shop.0.0: one=3 two=1"},
 		},
 		{
+			name: "a KongClusterPlugin that may be another ingress controller's", text: documents(one, two, strings.NewReplacer("KongPlugin", "KongClusterPlugin", ", namespace: web", "").Replace(pluginText), route(ours, both+"\n"+strings.Replace(both, "backendRefs", "matches: [{path: {value: /a}}]\n    backendRefs", 1))),
+			want:     []string{"httproute.web.shop.0.0: one=3 two=1", "httproute.web.shop.1.0: one=3 two=1"},
+			problems: "KongClusterPlugin split: it has no annotation kubernetes.io/ingress.class, and Kong's ingress controller takes such a one only where its IngressClass is the default one: annotate it with the class",
+		},
+		{
 			name: "a global one, for all routes", text: documents(one, two, strings.NewReplacer("KongPlugin", "KongClusterPlugin", ", namespace: web", `, labels: {global: "true"}`).Replace(pluginText), route("", both)),
-			want: []string{"httproute.web.shop.0.0: one=3 two=1"},
+			want:     []string{"httproute.web.shop.0.0: one=3 two=1"},
+			problems: "KongClusterPlugin split: it has no annotation kubernetes.io/ingress.class",
 		},
 		{
 			name: "the global one of the class, beside those of others",
@@ -173,6 +179,16 @@ func TestRoutes(t *testing.T) {
 		{
 			name: "a KongPlugin of another namespace with a grant", text: documents(one, two, strings.Replace(pluginText, "namespace: web", "namespace: infra", 1), route(`konghq.com/plugins: "infra:split"`, both),
 				`{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {name: g, namespace: infra}, spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: web}], to: [{group: configuration.konghq.com, kind: KongPlugin, name: split}]}}`),
+			want: []string{"httproute.web.shop.0.0: one=3 two=1"},
+		},
+		{
+			name: "a grant for another KongPlugin, and one for all of another namespace's routes", text: documents(one, two, strings.Replace(pluginText, "namespace: web", "namespace: infra", 1), route(`konghq.com/plugins: "infra:split"`, both),
+				`{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {name: g, namespace: infra}, spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: web}], to: [{group: configuration.konghq.com, kind: KongPlugin, name: other}]}}`,
+				`{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {name: h, namespace: infra}, spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: store}], to: [{group: configuration.konghq.com, kind: KongPlugin}]}}`),
+		},
+		{
+			name: "a grant for all KongPlugins", text: documents(one, two, strings.Replace(pluginText, "namespace: web", "namespace: infra", 1), route(`konghq.com/plugins: "infra:split"`, both),
+				`{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {name: g, namespace: infra}, spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: web}], to: [{group: configuration.konghq.com, kind: KongPlugin}]}}`),
 			want: []string{"httproute.web.shop.0.0: one=3 two=1"},
 		},
 		{
@@ -260,6 +276,9 @@ func TestRoutes(t *testing.T) {
 			}
 			if !slices.Equal(got, test.want) {
 				t.Errorf("got %q, want %q", got, test.want)
+			}
+			if twice := len(problems) - len(slices.Compact(slices.Sorted(slices.Values(problems)))); twice > 0 {
+				t.Errorf("said twice: %q", problems)
 			}
 			if all := strings.Join(problems, "\n"); (all == "") != (test.problems == "") || !strings.Contains(all, test.problems) {
 				t.Errorf("problems:\n%s\nwant: %s", all, test.problems)
