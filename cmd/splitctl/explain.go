@@ -79,7 +79,9 @@ func (r *requestFlags) said(cmd *cobra.Command, request simulate.Request) (said 
 	if request.Query != "" {
 		said.Query = strings.TrimPrefix(said.Query+"&"+request.Query, "&")
 	}
-	said.HTTPS = request.HTTPS
+	if request.HTTPS {
+		said.Scheme = "https"
+	}
 	for _, text := range request.Headers {
 		name, value, _ := strings.Cut(text, ":")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)

@@ -66,7 +66,7 @@ func (q *Request) refusedByExpression(r *declarative.Route) error {
 	for _, part := range []struct {
 		option string
 		is     bool
-	}{{"method", q.Method != ""}, {"path", q.Path != ""}, {"query", q.Query != ""}, {"header", q.Headers != nil}, {"https", q.HTTPS}} {
+	}{{"method", q.Method != ""}, {"path", q.Path != ""}, {"query", q.Query != ""}, {"header", q.Headers != nil}, {q.Scheme, q.Scheme != ""}} {
 		if part.is {
 			said = append(said, part.option)
 		}
@@ -88,8 +88,8 @@ func (q *Request) values(field string) (values []expression.Value, known bool) {
 			host = host[:i]
 		}
 		return one(strings.ToLower(host))
-	case name == "net.protocol" && q.HTTPS:
-		return one("https")
+	case name == "net.protocol":
+		return one(q.Scheme)
 	case strings.HasPrefix(name, "http.headers."):
 		for _, v := range q.header(strings.TrimPrefix(name, "http.headers.")) {
 			values = append(values, v)

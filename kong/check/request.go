@@ -14,7 +14,7 @@ type Request struct {
 	Method   string
 	Path     string // as Kong normalises it, without a query
 	Host     string // with a port or without
-	HTTPS    bool
+	Scheme   string // http or https
 	Headers  []Header
 	Query    string   // as it is in the address
 	Captures []string // names of captures of the route's path
@@ -48,8 +48,8 @@ func (q *Request) refusedBy(r *declarative.Route) error {
 		}
 		return nil
 	}
-	if q.HTTPS && !slices.Contains(r.Protocols, "https") && !slices.Contains(r.Protocols, "grpcs") {
-		return fmt.Errorf("https: the %s has the protocols %s, so that Kong answers with 404", nameOf(r), strings.Join(r.Protocols, ", "))
+	if q.Scheme != "" && !slices.Contains(r.Protocols, q.Scheme) && !slices.Contains(r.Protocols, strings.Replace(q.Scheme, "http", "grpc", 1)) {
+		return fmt.Errorf("%s: the %s has the protocols %s, so that Kong answers with 404", q.Scheme, nameOf(r), strings.Join(r.Protocols, ", "))
 	}
 	if q.Method != "" && len(r.Methods) > 0 && !slices.Contains(r.Methods, q.Method) {
 		return fmt.Errorf("method %s: the %s has the methods %s, so that Kong answers with 404", q.Method, nameOf(r), strings.Join(r.Methods, ", "))
