@@ -16,7 +16,7 @@ import (
 // does. A header that the request is not said to have may be there.
 func (q *Request) refusedByHeaders(r *declarative.Route) error {
 	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
-		has := q.header(fieldOf(name))
+		has := q.header(expression.HeaderField(name))
 		if has == nil || slices.ContainsFunc(has, func(v string) bool { return takesHeader(r.Headers[name], v) }) {
 			continue
 		}
@@ -28,15 +28,12 @@ func (q *Request) refusedByHeaders(r *declarative.Route) error {
 // header returns the values of a header, by its name in Kong's router.
 func (q *Request) header(field string) (values []string) {
 	for _, h := range q.Headers {
-		if fieldOf(h.Name) == field {
+		if expression.HeaderField(h.Name) == field {
 			values = append(values, h.Value)
 		}
 	}
 	return values
 }
-
-// fieldOf is what Kong's router calls a header.
-func fieldOf(header string) string { return strings.ReplaceAll(strings.ToLower(header), "-", "_") }
 
 // takesHeader reports whether one of the values of a route's header, or of their expressions
 // behind ~*, is that of a request. Kong compares both in lower case.

@@ -10,6 +10,9 @@ import (
 // A Value is that of a field of a request: a string, an int64 or a netip.Addr.
 type Value any
 
+// HeaderField is what Kong's router calls a header, behind http.headers.
+func HeaderField(name string) string { return strings.ToLower(strings.ReplaceAll(name, "-", "_")) }
+
 // A Match is what the predicates of an expression have matched.
 type Match struct {
 	matched  map[string]string // by field, what the last of its predicates matched

@@ -31,33 +31,61 @@ func Compile(text string) (*regexp.Regexp, error) {
 		}
 		named[name] = true
 	}
-	classes := 0 // within so many brackets, which may be nested
+	open, err := scan(text, func(rest string, open int) error {
+		switch {
+		case strings.HasPrefix(rest, `\Q`), strings.HasPrefix(rest, `\E`):
+			return errors.New("unrecognized escape sequence " + rest[:2])
+		case open == 0 && rest[0] == '{' && !validRepetition.MatchString(rest):
+			return errors.New("repetition quantifier expects a valid decimal; a { that stands for itself needs a backslash")
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case open > 0:
+		return nil, errors.New("unclosed character class: a [ in brackets that stands for itself needs a backslash")
+	}
+	return compiled, nil
+}
+
+// Ambiguous returns what of a regular expression Kong's library, Rust's, and Go's both take
+// and understand otherwise; nil: nothing.
+func Ambiguous(text string) error {
+	_, err := scan(text, func(rest string, open int) error {
+		if open > 0 && (rest[0] == '[' && !className.MatchString(rest) || strings.HasPrefix(rest, "&&") || strings.HasPrefix(rest, "--") || strings.HasPrefix(rest, "~~")) {
+			return errors.New("in brackets, [ and && and -- and ~~ need a backslash")
+		}
+		return nil
+	})
+	return err
+}
+
+// scan calls f for what is left of a regular expression at each character, escape and class
+// of POSIX's, with the number of brackets that are open there, up to an error of f's. It
+// returns how many are open at the end.
+func scan(text string, f func(rest string, open int) error) (open int, err error) {
 	for i := 0; i < len(text); i++ {
 		rest := text[i:]
+		if err := f(rest, open); err != nil {
+			return open, err
+		}
 		switch c := text[i]; {
 		case c == '\\':
-			if len(rest) > 1 && (rest[1] == 'Q' || rest[1] == 'E') {
-				return nil, errors.New("unrecognized escape sequence " + rest[:2])
-			}
 			if property := strings.IndexByte(rest, '}'); len(rest) > 2 && strings.IndexByte("pPx", rest[1]) >= 0 && rest[2] == '{' && property > 0 {
 				i += property - 1
 			}
 			i++
-		case classes > 0 && className.MatchString(rest):
+		case open > 0 && className.MatchString(rest):
 			i += len(className.FindString(rest)) - 1
-		case classes > 0 && c == ']':
-			classes--
+		case open > 0 && c == ']':
+			open--
 		case c == '[':
-			classes++
+			open++
 			if after := strings.TrimPrefix(rest[1:], "^"); strings.HasPrefix(after, "]") { // it stands for itself
 				i += len(rest) - len(after)
 			}
-		case classes == 0 && c == '{' && !validRepetition.MatchString(rest):
-			return nil, errors.New("repetition quantifier expects a valid decimal; a { that stands for itself needs a backslash")
 		}
 	}
-	if classes > 0 {
-		return nil, errors.New("unclosed character class: a [ in brackets that stands for itself needs a backslash")
-	}
-	return compiled, nil
+	return open, nil
 }

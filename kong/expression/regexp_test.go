@@ -31,3 +31,22 @@ func TestCompile(t *testing.T) {
 		}
 	}
 }
+
+func TestAmbiguous(t *testing.T) {
+	for _, text := range []string{"/a&&b--c~~d", "/[a-z]", `/[\[\&&\--\~~]`, "/[[:word:]-]", "/[]&]", "/[^]]--", `/[\p{Greek}]`, `/\[&&`, "/[a]&&[b]"} {
+		if err := Ambiguous(text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{"/[a&&b]", "/[a--b]", "/[a~~b]", "/[[a]]", "/[]&&]", "/[^][]", "/[[:word:][]", "/[a][&&]"} {
+		if Ambiguous(text) == nil {
+			t.Errorf("%s is taken", text)
+		}
+	}
+}
+
+func TestHeaderField(t *testing.T) {
+	if got := HeaderField("X-Forwarded_For"); got != "x_forwarded_for" {
+		t.Error(got)
+	}
+}

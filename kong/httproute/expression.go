@@ -59,7 +59,7 @@ func (e *entry) expression(mixed bool) string {
 		and = append(and, "http.method == "+literal(e.match.method))
 	}
 	for _, h := range e.match.headers {
-		and = append(and, h.predicate("http.headers."+headerField(h.name)))
+		and = append(and, h.predicate("http.headers."+router.HeaderField(h.name)))
 	}
 	for _, q := range e.match.queries {
 		and = append(and, q.predicate("http.queries."+q.name))
@@ -96,11 +96,6 @@ func (c condition) predicate(field string) string {
 		return field + " ~ " + literal(c.value)
 	}
 	return field + " == " + literal(c.value)
-}
-
-// headerField is the name that Kong's router has for a header.
-func headerField(name string) string {
-	return strings.ToLower(strings.ReplaceAll(name, "-", "_"))
 }
 
 var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
@@ -152,39 +147,12 @@ func (c *converter) checkExpression(e *entry) {
 // checkRegex reports an expression that Kong's router does not compile, or takes for
 // another one. Its library, Rust's, knows neither back references nor look-around, as Go's.
 func (e *entry) checkRegex(expression string, at *trail) {
-	why := strictRegex(expression)
-	if _, err := router.Compile(expression); err != nil {
-		why = err.Error()
+	_, err := router.Compile(expression)
+	if err == nil {
+		err = router.Ambiguous(expression)
 	}
-	if why != "" {
-		e.rule.route.doc.leave(at, "%s is no regular expression that Kong's router takes: %s", quote(expression), why)
+	if err != nil {
+		e.rule.route.doc.leave(at, "%s is no regular expression that Kong's router takes: %v", quote(expression), err)
 		e.dropped = true
 	}
-}
-
-var className = regexp.MustCompile(`^\[:\^?[a-z]+:\]`)
-
-// strictRegex says what Go takes in an expression that Rust understands otherwise; empty:
-// nothing.
-func strictRegex(expression string) string {
-	inClass := false
-	for i := 0; i < len(expression); i++ {
-		rest := expression[i:]
-		switch c := expression[i]; {
-		case c == '\\':
-			i++
-		case inClass && c == ']':
-			inClass = false
-		case inClass && className.MatchString(rest):
-			i += len(className.FindString(rest)) - 1
-		case inClass && (c == '[' || strings.HasPrefix(rest, "&&") || strings.HasPrefix(rest, "--") || strings.HasPrefix(rest, "~~")):
-			return "in brackets, [ and && and -- and ~~ need a backslash"
-		case !inClass && c == '[':
-			inClass = true
-			if after := strings.TrimPrefix(rest[1:], "^"); strings.HasPrefix(after, "]") { // it stands for itself
-				i += len(rest) - len(after)
-			}
-		}
-	}
-	return ""
 }

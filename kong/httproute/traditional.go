@@ -83,8 +83,9 @@ func (e *entry) parts() []part {
 }
 
 // priorities are what Kong may sort a path of a route by: as it means to, and as Kong 3.9
-// does on x86-64 and on ARM. LuaJIT shifts numbers by 32 bits at most, and makes of a
-// negative one, as four kinds of conditions are, the highest bit there, and nothing here.
+// does on x86-64 and on ARM. LuaJIT shifts numbers by 32 bits at most, so that four kinds of
+// conditions make one that is negative: on x86-64 a negative number becomes the highest bit
+// alone, on ARM 0.
 type priorities [3]uint64
 
 // above reports whether Kong prefers the path to the other one for certain.

@@ -206,7 +206,7 @@ func (r *router) conditionsOf(route *declarative.Route) (all []condition) {
 		})
 	}
 	for name, values := range route.Headers {
-		r.fields["http.headers."+strings.ToLower(strings.ReplaceAll(name, "-", "_"))] = true
+		r.fields["http.headers."+expression.HeaderField(name)] = true
 		all = append(all, headerCondition(name, values))
 	}
 	if len(route.Sources) > 0 {
