@@ -122,8 +122,11 @@ func (u *use) same(a, b *config.Backend) bool {
 // request is what of a backend decides what is sent where, and what clients get.
 func (u *use) request(b config.Backend) config.Backend {
 	b.Name, b.Weight, b.Health, b.SlowStart = "", 0, nil, 0
-	b.Host = strings.ToLower(b.Host)
 	if b.Host != "" {
+		if u.upstream(b.Host) != nil { // whose names are as they are written
+			b.Upstream = b.Host
+		}
+		b.Host = strings.ToLower(b.Host)
 		b.Protocol = cmp.Or(b.Protocol, u.protocol())
 	}
 	return b
@@ -134,7 +137,7 @@ func (u *use) isService(b *config.Backend, s *declarative.Service) bool {
 	if b.Service {
 		return reflect.DeepEqual(u.request(*b), config.Backend{Service: true, RequestHeaders: b.RequestHeaders}) && reflect.ValueOf(b.RequestHeaders).IsZero()
 	}
-	want := config.Backend{Host: strings.ToLower(s.Host), Port: s.Port, Protocol: cmp.Or(b.Protocol, s.Protocol)}
+	want := u.request(config.Backend{Host: s.Host, Port: s.Port, Protocol: cmp.Or(b.Protocol, s.Protocol)})
 	if b.Upstream != "" {
 		want = config.Backend{Upstream: s.Host, Protocol: b.Protocol}
 	}
