@@ -69,7 +69,7 @@ type Options struct {
 func Examine(ctx context.Context, o Options) *Diagnosis {
 	f := gather(ctx, o)
 	if o.Send != nil {
-		f.sent = o.Send.run(ctx, f, answerTime, patience)
+		f.sent = o.Send.run(ctx, f, answerTime)
 		f.renew()
 	}
 	return f.diagnose()

@@ -38,19 +38,19 @@ type sent struct {
 }
 
 // sendTogether is how many requests are sent at the same time, and answerTime how long one
-// may take. After one that has failed and taken patience or longer, no more are sent: each of
-// them would take as long.
+// may take. Once those that have failed have taken as long together, no more are sent: one
+// that hangs is told within twice that time, whatever the number.
 const (
 	sendTogether = 8
 	answerTime   = 60 * time.Second
-	patience     = 10 * time.Second
 )
 
-func (s *Send) run(ctx context.Context, f *facts, answerTime, patience time.Duration) *sent {
+func (s *Send) run(ctx context.Context, f *facts, answerTime time.Duration) *sent {
 	out := &sent{answers: map[string]int{}, example: map[string]string{}, named: map[string]int{}, header: s.header(f)}
 	out.before = fetch(ctx, f)
 	var lock sync.Mutex
 	var sending sync.WaitGroup
+	var failing time.Duration // of all together
 	next, slow := make(chan struct{}), make(chan struct{}, sendTogether)
 	client := &http.Client{
 		Timeout:       answerTime,
@@ -68,12 +68,14 @@ func (s *Send) run(ctx context.Context, f *facts, answerTime, patience time.Dura
 				if wrong != "" {
 					out.answers[wrong]++
 					out.example[wrong] = example
+					failing += time.Since(begun)
 				}
 				if name != "" {
 					out.named[name]++
 				}
+				enough := failing >= answerTime
 				lock.Unlock()
-				if wrong != "" && time.Since(begun) >= patience {
+				if enough {
 					slow <- struct{}{}
 					return
 				}
@@ -85,7 +87,7 @@ func (s *Send) run(ctx context.Context, f *facts, answerTime, patience time.Dura
 		case next <- struct{}{}:
 			continue
 		case <-slow:
-			out.err = fmt.Errorf("one has failed after %v or more, and each of the others might take as long", patience)
+			out.err = fmt.Errorf("those that failed have taken %v together, and the others might take as long", answerTime)
 		case <-ctx.Done():
 			out.err = context.Cause(ctx)
 		}
