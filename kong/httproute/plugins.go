@@ -16,29 +16,25 @@ func (c *converter) rows(p *plan, needed ...object) (rows []object) {
 	if r := p.changes.response; !r.empty() && p.changes.redirect == nil && p.answer == 0 {
 		needed = append(needed, object{{"name", "response-transformer"}, {"config", responseTransformer(r)}})
 	}
-	lacksPath := p.wholePath != "" && p.answer == 0
-	lacksCompanion := p.needsCompanion() && p.answer == 0
+	var merged []mergedRow
+	if p.wholePath != "" && p.answer == 0 {
+		merged = append(merged, mergedRow{requestTransformer, p.pathRow})
+	}
+	if p.needsCompanion() && p.answer == 0 {
+		merged = append(merged, mergedRow{companion.Plugin, companionRow})
+	}
 	rows = needed
 	for _, plugin := range slices.Concat(p.changes.plugins, p.annotations) {
 		if plugin.name == pluginName || plugin.name == "" {
 			continue
 		}
-		if plugin.name == requestTransformer && lacksPath {
-			lacksPath = false
-			row, err := p.pathRow(plugin)
-			if err != nil {
-				p.rule.route.doc.leave(p.namedAt(plugin), "%v", err)
+		if i := slices.IndexFunc(merged, func(m mergedRow) bool { return m.plugin == plugin.name }); i >= 0 {
+			row, err := merged[i].with(plugin)
+			if err == nil {
+				rows, merged = append(rows, row), slices.Delete(merged, i, i+1)
+				continue
 			}
-			rows = append(rows, row)
-			continue
-		}
-		if plugin.name == companion.Plugin && lacksCompanion {
-			lacksCompanion = false
-			row, err := companionRow(plugin)
-			if err != nil {
-				plugin.doc.leave((*trail)(nil).field("config"), "%v", err)
-			}
-			rows = append(rows, row)
+			plugin.doc.leave((*trail)(nil).field("config"), "%v", err)
 			continue
 		}
 		if slices.ContainsFunc(rows, func(row object) bool { return row[0].value == plugin.name }) {
@@ -51,15 +47,17 @@ func (c *converter) rows(p *plan, needed ...object) (rows []object) {
 		}
 		rows = append(rows, row)
 	}
-	if lacksPath {
-		row, _ := p.pathRow(nil) // which has nothing wrong
-		rows = append(rows, row)
-	}
-	if lacksCompanion {
-		row, _ := companionRow(nil) // which has nothing wrong
+	for _, m := range merged {
+		row, _ := m.with(nil) // which has nothing wrong
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// A mergedRow is one that the rule needs and a KongPlugin of the same plugin may have a part in.
+type mergedRow struct {
+	plugin string
+	with   func(*kongPlugin) (object, error) // nil: there is no such KongPlugin
 }
 
 // retried reports whether a KongPlugin of ours asks for retries.
@@ -103,9 +101,9 @@ func (p *plan) pathRow(plugin *kongPlugin) (object, error) {
 	replace, ok := config["replace"].(map[string]any)
 	switch {
 	case !ok && config["replace"] != nil:
-		return nil, errors.New("its config.replace is not a map, and the rule's path goes there")
+		return nil, errors.New("replace is not a map, and the path of a rule's URLRewrite goes there")
 	case replace["uri"] != nil:
-		return nil, errors.New("its config.replace.uri is set, and the rule's URLRewrite replaces the path already")
+		return nil, errors.New("replace.uri is set, and a rule's URLRewrite replaces the path already")
 	case !ok:
 		replace = map[string]any{}
 	}
