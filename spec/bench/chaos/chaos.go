@@ -157,7 +157,11 @@ func (r *run) begin(ctx context.Context, o Options) (err error) {
 	}
 	r.load = newLoad(ctx)
 	for row, l := range r.ledgers {
-		if err := l.begin("the whole run", fixed[row]); err != nil {
+		var due course
+		if s, ok := fixed[row]; ok {
+			due = always(s)
+		}
+		if err := l.begin("the whole run", due); err != nil {
 			return err
 		}
 		c := httpClient(r.gateway.proxy, row)

@@ -259,7 +259,7 @@ func (r *run) reload(ctx context.Context) error {
 }
 
 // eject has a backend fail until it is ejected. Then it gets nothing, and the others
-// its share, until the ejection is over.
+// its share, until the ejection is over and its share grows back.
 func (r *run) eject(ctx context.Context) error {
 	l, backend := r.ledgers[passive], r.backends["passive-c"]
 	err := l.suspend()
@@ -268,13 +268,27 @@ func (r *run) eject(ctx context.Context) error {
 	backend.failing.Store(false)
 	seen := time.Now()
 	if err == nil {
-		err = l.begin("ejected", shares{"passive-a": 2. / 3, "passive-b": 1. / 3, "passive-c": 0})
+		err = l.begin("ejected", always(withPassiveC(0)))
 		time.Sleep(ejection/2 - time.Since(seen))
 		err = errors.Join(err, l.suspend())
 	}
+	recovery, unknown := r.server.ejectedUntil(ctx)
+	if err = errors.Join(err, unknown); err == nil {
+		time.Sleep(time.Until(recovery))
+		own := sharesOf(passiveWeights)["passive-c"]
+		err = l.begin("slow start", func(at time.Time) shares {
+			return withPassiveC(own * min(1, at.Sub(recovery).Seconds()/slowStart.Seconds()))
+		})
+		time.Sleep(time.Until(recovery.Add(slowStart)))
+		err = errors.Join(err, l.suspend())
+	}
 	err = errors.Join(err, r.server.awaitMetric(ctx, `traffic_split_backend_up\{backend="passive-c",.*\} 1`))
-	time.Sleep(slowStart)
-	return errors.Join(err, l.begin("healthy", sharesOf(passiveWeights)))
+	return errors.Join(err, l.begin("healthy", always(sharesOf(passiveWeights))))
+}
+
+// withPassiveC are the shares of the row passive where its last backend has this one.
+func withPassiveC(c float64) shares {
+	return shares{"passive-a": (1 - c) * 2 / 3, "passive-b": (1 - c) / 3, "passive-c": c}
 }
 
 // saveTime is longer than it takes until what has changed is in the file of the saved
@@ -295,7 +309,7 @@ func (r *run) rollBack(ctx context.Context) error {
 	canary.failing.Store(false)
 	r.rolledBack = true
 	time.Sleep(saveTime)
-	return errors.Join(err, l.begin("rolled back", shares{"stable": 1, "canary": 0}))
+	return errors.Join(err, l.begin("rolled back", always(shares{"stable": 1, "canary": 0})))
 }
 
 func (r *run) newRamp(ctx context.Context) error {

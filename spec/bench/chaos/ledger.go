@@ -26,6 +26,12 @@ func sharesOf(weights map[string]int) shares {
 	return s
 }
 
+// A course is what the shares are at a time.
+type course func(time.Time) shares
+
+// always is the course of shares that stay.
+func always(s shares) course { return func(time.Time) shares { return s } }
+
 // A ledger counts the answers of one row. What a backend got is compared with the sum
 // of its shares at each choice, which the answer's revision tells. Safe for concurrent
 // use.
@@ -49,7 +55,7 @@ type ledger struct {
 type phase struct {
 	name   string
 	begun  time.Time
-	fixed  shares // instead of what the revisions say; nil: those do
+	fixed  course // instead of what the revisions say; nil: those do
 	got    map[string]int
 	due    map[string]float64
 	margin float64 // choices whose answers are not in this phase, or that were made twice
@@ -82,7 +88,7 @@ func (l *ledger) declare(revision string, s shares) {
 // begin starts a phase, and returns what is wrong with the one that ends. With fixed,
 // the shares are those, whatever revision decides. Requests under way at either end
 // are in no phase.
-func (l *ledger) begin(name string, fixed shares) error {
+func (l *ledger) begin(name string, fixed course) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	err := l.check()
@@ -146,9 +152,9 @@ func (l *ledger) answered(backend, revision string, began time.Time) {
 	if p == nil || began.Before(p.begun) {
 		return
 	}
-	due := p.fixed
-	if due == nil {
-		due = l.revision[revision]
+	due := l.revision[revision]
+	if p.fixed != nil {
+		due = p.fixed(began)
 	}
 	if due == nil {
 		l.failed = append(l.failed, failure{l.row, began, time.Now(), fmt.Sprintf("%s answered by revision %q, which there never was", backend, revision)})

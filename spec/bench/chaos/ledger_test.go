@@ -25,7 +25,11 @@ func TestLedger(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLedger("r", 1)
 			l.declare("1", even)
-			if err := l.begin("p", tt.fixed); err != nil {
+			var fixed course
+			if tt.fixed != nil {
+				fixed = always(tt.fixed)
+			}
+			if err := l.begin("p", fixed); err != nil {
 				t.Fatal(err)
 			}
 			if tt.disturb {

@@ -46,7 +46,7 @@ var evenRamp = shares{"stable": .5, "canary": .5}
 // What the rows have that is judged by time.
 const (
 	ejection   = 4 * time.Second
-	slowStart  = time.Second
+	slowStart  = 2 * time.Second
 	guardNeeds = 20 // requests
 )
 

@@ -229,10 +229,12 @@ func answers(socket string) bool {
 }
 
 // metrics is what the server shows at the moment; empty where it does not.
-func (s *server) metrics(ctx context.Context) string {
+func (s *server) metrics(ctx context.Context) string { return s.get(ctx, "/metrics") }
+
+func (s *server) get(ctx context.Context, path string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.status+"/metrics", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.status+path, nil)
 	if err != nil {
 		return ""
 	}
@@ -260,4 +262,16 @@ func (s *server) awaitMetric(ctx context.Context, line string) error {
 		return found || ctx.Err() != nil
 	})
 	return errors.Join(err, ctx.Err())
+}
+
+var ejectedUntil = regexp.MustCompile(`"ejected_until": ?"([^"]+)"`)
+
+// ejectedUntil is when the one backend that is ejected can be used again.
+func (s *server) ejectedUntil(ctx context.Context) (time.Time, error) {
+	status := s.get(ctx, "/status")
+	m := ejectedUntil.FindAllStringSubmatch(status, -1)
+	if len(m) != 1 {
+		return time.Time{}, fmt.Errorf("/status has %d ejected backends, not one: %s", len(m), status)
+	}
+	return time.Parse(time.RFC3339Nano, m[0][1])
 }
