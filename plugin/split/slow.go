@@ -78,16 +78,20 @@ func (st *State) grown(i int, f *Facts) int {
 	return int(convert(int64(passed), int64(slow), whole))
 }
 
-// recovered returns since when backend i can be used again; zero: it could all the time. The
-// caller is in locked.
+// recovered returns since when backend i can be used again; zero: it could all the time, or
+// it takes requests all the same, as its health is ignored. The caller is in locked.
 func (st *State) recovered(i int, f *Facts) (since time.Time) {
-	if Set(st.kept.Load()).Has(i) {
+	c := st.conditions[i]
+	if !st.history.anyEjected.Load() {
+		c = nil
+	}
+	if f.Unhealthy.Has(i) || c != nil && f.Now.Before(c.until) || Set(st.kept.Load()).Has(i) {
 		return since
 	}
-	if f.Changed != nil && !f.Unhealthy.Has(i) {
+	if f.Changed != nil {
 		since = f.Changed(i)
 	}
-	if c := st.conditions[i]; c != nil && st.history.anyEjected.Load() && c.until.After(since) {
+	if c != nil && c.until.After(since) {
 		since = c.until
 	}
 	return since
