@@ -149,7 +149,8 @@ func called(text string) *Report {
 			},
 			Backends: []plugin.BackendStatus{
 				{Name: text, Up: new(false), Probe: &health.Condition{Target: text + "x", LastError: text}, Requests: map[split.Reason]uint64{split.Reason(text): 1}, Outcomes: &plugin.Outcomes{}, Recent: &plugin.RecentBackend{}},
-				{Name: text, Up: new(false), EjectedUntil: noon},
+				{Name: text, Up: new(false), EjectedUntil: noon, Kept: true},
+				{Name: text, Up: new(true), SlowStart: &plugin.SlowStartStatus{}},
 			},
 		}},
 	}

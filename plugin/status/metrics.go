@@ -45,7 +45,7 @@ var (
 	uncopied = described("mirror_uncopied_total", "Requests that were to be copied to a shadow and were not, by the reason.", "split", "shadow", "reason")
 	compared = described("mirror_compared_total", "Copies by whether the shadow has answered with a status of the same class as the backend, where outcomes are told: same, or differing.", "split", "shadow", "result")
 
-	share      = described("backend_share", "A backend's share of new clients, from 0 to 1, by the weights and the ramp.", "split", "backend")
+	share      = described("backend_share", "A backend's share of new clients, from 0 to 1, by the weights, the ramp and slow starts.", "split", "backend")
 	weight     = described("backend_weight", "A backend's weight in the config.", "split", "backend")
 	observed   = described("backend_observed_share", "A backend's part of the split's requests in the last minute, from 0 to 1. None where there were none.", "split", "backend")
 	drift      = described("drift_requests", "By how many requests the backend that is furthest from its share is off, of those that the weights decide: below 2. None with algorithm random.", "split")

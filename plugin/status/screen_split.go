@@ -158,6 +158,8 @@ func (s *screen) writeBackend(split *plugin.SplitStatus, b *plugin.BackendStatus
 		s.paragraph("    ", condition(b), Faint)
 	case !*b.Up:
 		s.paragraph("    ", condition(b), Bad)
+	case b.SlowStart != nil:
+		s.paragraph("    ", takes(b)+" until "+moment(b.SlowStart.Until), Faint)
 	}
 }
 

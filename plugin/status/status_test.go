@@ -61,9 +61,9 @@ func source() Source {
 						Compared: &plugin.Compared{Same: 4, Differing: 2}, Wrong: "refused", WrongAt: noon,
 					}},
 					Backends: []plugin.BackendStatus{
-						{Name: "stable", Weight: 3, Share: 0.75, Up: new(true), Recent: &plugin.RecentBackend{Requests: 4, Share: new(4. / 6), Observed: 4, Latency: new(0.056), LatencyP95: new(0.1)}, Requests: map[split.Reason]uint64{split.ByWeight: 7, split.BySession: 2}, Outcomes: &plugin.Outcomes{OK: 9, Classes: map[string]uint64{"2xx": 8, "3xx": 1}, Latencies: plugin.Latencies{Requests: 9, Sum: 0.5, UpTo: [11]uint64{2, 2, 2, 5, 9, 9, 9, 9, 9, 9, 9}}}},
+						{Name: "stable", Weight: 3, Share: 0.75, Up: new(true), SlowStart: &plugin.SlowStartStatus{Since: noon, Until: noon.Add(time.Minute), Part: 0.5}, Recent: &plugin.RecentBackend{Requests: 4, Share: new(4. / 6), Observed: 4, Latency: new(0.056), LatencyP95: new(0.1)}, Requests: map[split.Reason]uint64{split.ByWeight: 7, split.BySession: 2}, Outcomes: &plugin.Outcomes{OK: 9, Classes: map[string]uint64{"2xx": 8, "3xx": 1}, Latencies: plugin.Latencies{Requests: 9, Sum: 0.5, UpTo: [11]uint64{2, 2, 2, 5, 9, 9, 9, 9, 9, 9, 9}}}},
 						{
-							Name: "canary", Weight: 1, Share: 0.25, Ejections: 2, Recent: &plugin.RecentBackend{Requests: 1, Share: new(1. / 6), Observed: 3, Failed: 2}, Up: new(false), EjectedUntil: noon.Add(time.Minute), Requests: map[split.Reason]uint64{split.ByWeight: 3}, Outcomes: &plugin.Outcomes{OK: 1, Failed: 2, Classes: map[string]uint64{"4xx": 1, "no_answer": 2}},
+							Name: "canary", Weight: 1, Share: 0.25, Ejections: 2, Kept: true, Recent: &plugin.RecentBackend{Requests: 1, Share: new(1. / 6), Observed: 3, Failed: 2}, Up: new(false), EjectedUntil: noon.Add(time.Minute), Requests: map[split.Reason]uint64{split.ByWeight: 3}, Outcomes: &plugin.Outcomes{OK: 1, Failed: 2, Classes: map[string]uint64{"4xx": 1, "no_answer": 2}},
 							Probe: &health.Condition{Target: "http://10.0.0.1:80/", Since: noon, LastError: "no answer within 1s"},
 						},
 					},
@@ -115,6 +115,7 @@ func TestMetricOfWaitingStep(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	w := metricsAt(t, noon.Add(time.Hour))
 	want := []string{
+		`backend_kept{backend="canary",split="shop"} 1`,
 		`backend_observed_share{backend="canary",split="shop"} 0.16666666666666666`,
 		`backend_observed_share{backend="stable",split="shop"} 0.6666666666666666`,
 		`backend_share{backend="a",split="web"} 1`,
@@ -222,8 +223,8 @@ func TestMetricsThatCannotBe(t *testing.T) {
 	}
 	var log bytes.Buffer
 	w := get(t, s, &log, "GET", "/metrics")
-	if n := len(ours(w.Body.String())); w.Code != 200 || n != 65 {
-		t.Errorf("%d, %d samples, want 65", w.Code, n)
+	if n := len(ours(w.Body.String())); w.Code != 200 || n != 66 {
+		t.Errorf("%d, %d samples, want 66", w.Code, n)
 	}
 	if !strings.Contains(log.String(), "web") || !strings.Contains(log.String(), "UTF-8") {
 		t.Errorf("the log: %s", &log)

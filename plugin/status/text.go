@@ -100,17 +100,21 @@ func isRecent(t, now time.Time) bool { return !t.IsZero() && now.Sub(t) < recent
 
 // condition says how a backend is that is not healthy.
 func condition(b *plugin.BackendStatus) string {
+	text := "unhealthy"
 	switch {
 	case b.Up == nil:
 		return "not known yet"
 	case b.Missing:
-		return "missing: Kong has no Upstream of its name"
+		text = "missing: Kong has no Upstream of its name"
 	case !b.EjectedUntil.IsZero():
-		return "ejected until " + moment(b.EjectedUntil)
+		text = "ejected until " + moment(b.EjectedUntil)
 	case b.Probe != nil && b.Probe.LastError != "":
-		return "unhealthy: " + b.Probe.LastError
+		text = "unhealthy: " + b.Probe.LastError
 	}
-	return "unhealthy"
+	if b.Kept {
+		text += ", and " + takes(b)
+	}
+	return text
 }
 
 func percent(part float64) string { return strconv.FormatFloat(part*100, 'f', 2, 64) + " %" }

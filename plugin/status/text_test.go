@@ -16,6 +16,8 @@ func TestTextOfRampsAndBackends(t *testing.T) {
 		"not known yet": {},
 		"missing: Kong has no Upstream of its name": {Up: new(false), Missing: true},
 		"unhealthy": {Up: new(false)},
+		"unhealthy, and takes requests all the same: more than max_ejected would be out":                          {Up: new(false), Kept: true},
+		"ejected until 2026-11-01T12:00:00Z, and takes requests all the same: more than max_ejected would be out": {Up: new(false), Kept: true, EjectedUntil: noon},
 	} {
 		if got := condition(b); got != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -24,6 +24,8 @@ type backendView struct {
 	Health     string // "up", "down" or "unknown"
 	Condition  string
 	Until      *Moment // it is in that condition; nil: that is not known
+	Takes      string  // what it takes other than its condition and its weight say; empty: nothing
+	TakesUntil *Moment // likewise; nil: that is not known
 	Ejections  uint64
 	ProbeSince *Moment
 	Probe      string
@@ -61,6 +63,10 @@ func viewBackend(b *plugin.BackendStatus, ramp bool, now time.Time) backendView 
 	case !b.EjectedUntil.IsZero():
 		v.Condition, v.Until = "ejected until", &Moment{b.EjectedUntil, now}
 	}
+	v.Takes = takes(b)
+	if slow := b.SlowStart; slow != nil {
+		v.TakesUntil = &Moment{slow.Until, now}
+	}
 	if p := b.Probe; p != nil {
 		v.ProbeSince = &Moment{p.Since, now}
 		if v.Probe = p.Target; !p.Healthy && p.LastError != "" {
@@ -68,6 +74,17 @@ func viewBackend(b *plugin.BackendStatus, ramp bool, now time.Time) backendView 
 		}
 	}
 	return v
+}
+
+// takes says what a backend takes other than its condition and its weight say; empty: nothing.
+func takes(b *plugin.BackendStatus) string {
+	switch {
+	case b.Kept:
+		return "takes requests all the same: more than max_ejected would be out"
+	case b.SlowStart != nil:
+		return "in a slow start, at " + percentage(b.SlowStart.Part) + " of its share"
+	}
+	return ""
 }
 
 // length returns a part of a whole as a length in an image.

@@ -114,3 +114,19 @@ func TestBarsOfPage(t *testing.T) {
 		}
 	}
 }
+
+// A backend says on the page why it takes other than its condition and its weight say.
+func TestWordsOfBackends(t *testing.T) {
+	for want, b := range map[string]plugin.BackendStatus{
+		"● healthy":   {Up: new(true)},
+		"✕ unhealthy": {Up: new(false)},
+		"✕ unhealthy takes requests all the same: more than max_ejected would be out":                            {Up: new(false), Kept: true},
+		"● healthy in a slow start, at 24.5 % of its share until 12:00:30 UTC (in 30 s)":                         {Up: new(true), SlowStart: &plugin.SlowStartStatus{Part: 0.245, Until: noon.Add(30 * time.Second)}},
+		"✕ ejected until 12:00:30 UTC (in 30 s) takes requests all the same: more than max_ejected would be out": {Up: new(false), Kept: true, EjectedUntil: noon.Add(30 * time.Second)},
+	} {
+		v := viewSplit(&plugin.SplitStatus{Split: "a", Backends: []plugin.BackendStatus{b}}, noon)
+		if got := readable(render("split", v)); !strings.Contains(got, " "+want+" Revision") {
+			t.Errorf("%q is not in %q", want, got)
+		}
+	}
+}
