@@ -29,7 +29,7 @@ var checks = []*Check{
 	noWeight, upstreamMissing, upstreamEmpty, hostIsUpstream, sameDestination, portOfOtherProtocol,
 	rowUnused, twoSplits, splitMissing, splitUnused, cachedAnswers, otherPlugin,
 	companionMissing, companionIdle, retryIdle,
-	mirrorNever, mirrorBodies, mirrorTwice, mirrorIntoKong,
+	mirrorNever, mirrorIdle, mirrorBodies, mirrorTwice, mirrorIntoKong,
 	redirectLoop,
 	rampSessions, rampRules, guardIdle, healthIdle, ruleNever,
 	cookieDomain, cookiePath, cookieSecure, cookieShared, cookieGRPC,

@@ -21,6 +21,29 @@ var mirrorNever = &Check{
 	},
 }
 
+var mirrorIdle = &Check{
+	ID: "mirror-idle", Severity: Warning,
+	Doc: "A shadow that gets no copies, as no requests go to the backends whose requests are copied: their weights are 0, and no rule, ramp, session or header sends any there.",
+	split: func(u *use, r report) {
+		if len(u.Rules) > 0 || u.ForceHeader != "" || u.Session != nil || u.Ramp != nil {
+			return
+		}
+		takes := func(b config.Backend) bool {
+			return b.Weight > 0 || u.OnUnavailable == "fallback" && b.Name == u.Fallback
+		}
+		for i := range u.Mirror {
+			m := &u.Mirror[i]
+			copied := func(b config.Backend) bool {
+				return b.Name != m.Backend && (len(m.Sources) == 0 || slices.Contains(m.Sources, b.Name))
+			}
+			isSource := func(b config.Backend) bool { return takes(b) && copied(b) }
+			if part, _ := m.Part(); part > 0 && slices.ContainsFunc(u.Backends, takes) && !slices.ContainsFunc(u.Backends, isSource) {
+				r(at("mirror", i), "gets no copies, as no requests go to the backends whose requests are copied: give one of them a weight, name others in sources, or leave it out")
+			}
+		}
+	},
+}
+
 var mirrorBodies = &Check{
 	ID: "mirror-bodies", Severity: Warning,
 	Doc: "A split has `mirror`, and a route that uses it has `request_buffering: false`: requests with a body are not copied, as to read the body first would delay them.",
