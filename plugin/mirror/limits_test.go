@@ -102,26 +102,29 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// A shadow that hangs does not take all the files that may be open.
 func TestFilesAreBounded(t *testing.T) {
 	s := New()
-	target := hanging(t)
 	path := filepath.Join(t.TempDir(), "body")
 	if err := os.WriteFile(path, []byte("hello"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var bodies []Body
-	for i := range maxFiles + 1 {
-		body, err := OpenBody(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		bodies = append(bodies, body)
-		want := Drop("")
-		if i == maxFiles {
-			want = MemoryFull
-		}
-		if drop := s.Send(&Copy{Target: target, Method: "POST", URI: "/", Host: "a", Body: body, Done: func(Result) {}}); drop != want {
-			t.Fatalf("file %d: %q", i, drop)
+	for i := range maxFiles/maxShadowFiles + 1 {
+		target := hanging(t)
+		for j := range maxShadowFiles + 1 {
+			body, err := OpenBody(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bodies = append(bodies, body)
+			want := Drop("")
+			if i == maxFiles/maxShadowFiles || j == maxShadowFiles {
+				want = MemoryFull
+			}
+			if drop := s.Send(&Copy{Target: target, Method: "POST", URI: "/", Host: "a", Body: body, Done: func(Result) {}}); drop != want {
+				t.Fatalf("shadow %d, file %d: %q", i, j, drop)
+			}
 		}
 	}
 	s.Close()

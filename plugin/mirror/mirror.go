@@ -32,8 +32,9 @@ const (
 	// maxShadowBytes and maxBytes are how much memory copies to a shadow, and all of them,
 	// take at most, in bytes.
 	maxShadowBytes, maxBytes = 16 << 20, 64 << 20
-	// maxFiles is how many bodies are open files, at most.
-	maxFiles = 128
+	// maxShadowFiles and maxFiles are how many bodies of copies to a shadow, and of all, are
+	// open files, at most.
+	maxShadowFiles, maxFiles = 64, 256
 	// downAfter is after how many copies in a row without an answer a shadow is down, and
 	// retryPause is how often it gets one then.
 	downAfter, retryPause = 5, time.Second
@@ -58,7 +59,7 @@ type Copy struct {
 	Method string
 	URI    string // the path, and the query if there is one, as they are sent
 	Host   string // the Host header
-	// Header has the other headers. What is of one connection only is left out.
+	// Header has the other headers. What is of one connection only, by its name, is left out.
 	Header map[string][]string
 	Body   Body
 	// Done is called once with what has become of it, unless [Senders.Send] has dropped it.
@@ -150,7 +151,8 @@ func (s *Senders) take(c *Copy) Drop {
 	switch {
 	case len(w.waiting) >= maxWaiting:
 		return QueueFull
-	case w.bytes+size > maxShadowBytes || s.bytes+size > maxBytes || c.Body.file != nil && s.files >= maxFiles:
+	case w.bytes+size > maxShadowBytes || s.bytes+size > maxBytes,
+		c.Body.file != nil && (w.files >= maxShadowFiles || s.files >= maxFiles):
 		return MemoryFull
 	}
 	s.count(w, c, 1)
@@ -168,6 +170,7 @@ func (s *Senders) count(w *shadow, c *Copy, sign int) {
 	w.bytes += sign * c.size()
 	s.bytes += sign * c.size()
 	if c.Body.file != nil {
+		w.files += sign
 		s.files += sign
 	}
 }

@@ -35,6 +35,7 @@ type shadow struct {
 	waiting   []*Copy
 	workers   int       // each with a copy on its way
 	bytes     int       // of the copies that wait or are on their way
+	files     int       // likewise, their bodies
 	failures  int       // copies in a row that found nobody, or nobody who answered in time
 	retry     time.Time // when the next copy may be tried, after so many
 	idle      time.Time // since when there are no workers
@@ -143,9 +144,11 @@ func (w *shadow) send(ctx context.Context, c *Copy) (status int, err error) {
 		}
 		return 0, shortened{err}
 	}
-	late := time.AfterFunc(drainTime, cancel)
-	_, _ = io.CopyN(io.Discard, answer.Body, maxAnswer)
-	late.Stop()
+	if answer.StatusCode != http.StatusSwitchingProtocols { // of which no end comes, and no context ends it
+		late := time.AfterFunc(drainTime, cancel)
+		_, _ = io.CopyN(io.Discard, answer.Body, maxAnswer)
+		late.Stop()
+	}
 	_ = answer.Body.Close()
 	return answer.StatusCode, nil
 }
