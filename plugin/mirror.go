@@ -31,6 +31,7 @@ const (
 	isCopy         mirror.Drop = "copy"             // it is a copy itself
 	isGRPC         mirror.Drop = "grpc"             // a copy of a stream would be one that waits
 	isWebSocket    mirror.Drop = "websocket"        // likewise
+	tooManyHeaders mirror.Drop = "too_many_headers" // of which Kong does not tell all
 	bodyUnbounded  mirror.Drop = "body_unbounded"   // it does not say how long its body is
 	bodyTooLong    mirror.Drop = "body_too_long"    // longer than max_body
 	bodyUnbuffered mirror.Drop = "body_unbuffered"  // to read it would delay the request, as the route does not buffer it
@@ -40,13 +41,13 @@ const (
 
 // uncopied are all reasons, in the order of the metrics' documentation.
 var uncopied = [...]mirror.Drop{
-	isCopy, isGRPC, isWebSocket, bodyUnbounded, bodyTooLong, bodyUnbuffered, bodyUnreadable, noPath,
+	isCopy, isGRPC, isWebSocket, tooManyHeaders, bodyUnbounded, bodyTooLong, bodyUnbuffered, bodyUnreadable, noPath,
 	mirror.Invalid, mirror.QueueFull, mirror.MemoryFull, mirror.ShadowDown, mirror.Closed,
 }
 
 // isOfRequest has the reasons that lie in a request, and not in a shadow or a config.
 var isOfRequest = map[mirror.Drop]bool{
-	isCopy: true, isGRPC: true, isWebSocket: true, mirror.Invalid: true, bodyUnbounded: true, bodyTooLong: true, bodyUnbuffered: true,
+	isCopy: true, isGRPC: true, isWebSocket: true, tooManyHeaders: true, mirror.Invalid: true, bodyUnbounded: true, bodyTooLong: true, bodyUnbuffered: true,
 }
 
 // shadow is one that gets copies of a split's requests.
@@ -157,8 +158,11 @@ func first(s split.Set) int { return bits.TrailingZeros64(uint64(s)) }
 // copyTo sends a copy of a request to a shadow, or returns why not, and where that is not the
 // request's business, what is wrong.
 func (r *request) copyTo(s *shadow, o *original) (drop mirror.Drop, reason, err error) {
-	if drop := o.bars(s); drop != "" {
-		return drop, nil, nil
+	switch {
+	case o.bar != "":
+		return o.bar, nil, nil
+	case o.length > int64(s.MaxBody):
+		return bodyTooLong, nil, nil
 	}
 	c := &mirror.Copy{Target: s.target(o.service.Protocol), Method: o.method}
 	if c.Host, err = r.hostOfCopy(s, o); err != nil {

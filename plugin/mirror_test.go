@@ -63,13 +63,15 @@ func uncopied(p *plugin.Plugin) map[mirror.Drop]uint64 {
 	return all
 }
 
-// A copy is what Kong tells of the request before it is changed for its backend.
+// A copy is what Kong tells of the request before it is changed for its backend, without what
+// is of the client's connection. That takes out nothing that is set.
 func TestCopy(t *testing.T) {
 	p, s, _ := mirroring()
 	i := start(t, p, onRoute+`"backends":[{"host":"a.internal","path":"/v2","request_headers":{"set":{"X-Real":"1"}}}],"mirror":[
 		{"host":"shadow.internal","port":8080,"request_headers":{"set":{"X-Set":"1"},"add":{"X-Kept":"2"},"remove":["X-Key"]}},
 		{"host":"other","protocol":"https","host_header":"preserve"}]`)
 	k := posted("hello")
+	k.headers["Connection"], k.headers["X-Hop"] = "X-Hop, x-set, X-Real-IP, Host", "1"
 	if err := k.access(t, i); err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +84,7 @@ func TestCopy(t *testing.T) {
 	const another = "another of this name" // which the fake Kong has of each
 	both := map[string][]string{
 		"x-real-ip": {"10.1.1.1"}, "x-forwarded-for": {"1.2.3.4, 10.1.1.1"}, "host": {"shop.example:8000"}, "content-length": {"5", another},
+		"connection": {"X-Hop, x-set, X-Real-IP, Host", another},
 	}
 	first := map[string][]string{"x-kept": {"caf\xe9", another, "2"}, "x-set": {"1"}}
 	second := map[string][]string{"x-kept": {"caf\xe9", another}, "x_key": {"secret", another}}
@@ -116,6 +119,8 @@ func TestUncopied(t *testing.T) {
 		{name: "no body", kong: func(k *kong) { delete(k.headers, "Content-Length") }, copies: 1},
 		{name: "an empty one", kong: func(k *kong) { k.headers["Content-Length"] = "0" }, copies: 1},
 		{name: "a copy", kong: func(k *kong) { k.headers["X-Shadow"] = "traffic-split" }, want: "copy"},
+		{name: "a copy of a copy of another kind", kong: func(k *kong) { k.headers["X-Shadow"] = "other, Traffic-Split" }, want: "copy"},
+		{name: "more headers than Kong tells, among which may be the mark", kong: func(k *kong) { k.junk = 1000 }, want: "too_many_headers"},
 		{name: "a copy of another kind", kong: func(k *kong) { k.headers["X-Shadow"] = "other" }, copies: 1, asked: true},
 		{name: "gRPC", kong: func(k *kong) { k.headers["Content-Type"] = "application/grpc+proto" }, want: "grpc"},
 		{name: "a gRPC Service", kong: func(k *kong) { k.service["protocol"] = "grpcs" }, want: "grpc"},

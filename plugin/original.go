@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/Kong/go-pdk/server/kong_plugin_protocol"
+	"golang.org/x/net/http/httpguts"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"kong-traffic-split/plugin/mirror"
@@ -18,11 +19,12 @@ import (
 type original struct {
 	service            service
 	method, uri, query string
-	header             map[string][]string // names are lower case
+	header             map[string][]string // names are lower case; without those of the client's connection
 	http1              bool                // it came by HTTP/1, where a request without a length has no body
 	length             int64               // of the body, as the request says; -1: it does not
 	body               *kong_plugin_protocol.RawBodyResult
 	compared           *comparison // nil: nothing is compared
+	bar                mirror.Drop // why no shadow gets a copy of it; empty: that is up to the shadow
 }
 
 var (
@@ -65,8 +67,11 @@ func (r *request) askOriginal() (*original, error) {
 	if err := ask(r.kong, getAllHeaders, &table); err != nil {
 		return nil, fmt.Errorf("asking Kong for the headers to copy: %w", err)
 	}
-	o := &original{header: map[string][]string{}}
-	eachHeader(table.ProtoReflect().GetUnknown(), func(name string, values []string) { o.header[name] = values })
+	o, count := &original{header: map[string][]string{}}, 0
+	eachHeader(table.ProtoReflect().GetUnknown(), func(name string, values []string) {
+		o.header[name] = values
+		count += len(values)
+	})
 	if cookies := o.header[cookieHeader]; len(cookies) > 1 { // as HTTP/2 sends them
 		o.header[cookieHeader] = []string{strings.Join(cookies, "; ")}
 	}
@@ -81,6 +86,10 @@ func (r *request) askOriginal() (*original, error) {
 		}
 		*t.to = text
 	}
+	o.http1 = strings.HasPrefix(protocol, "HTTP/1")
+	o.length = o.bodyLength()
+	o.bar = o.bars(count)
+	o.leaveConnection()
 	for _, f := range forwarded {
 		text, err := r.askText(f.call)
 		if err != nil {
@@ -90,8 +99,6 @@ func (r *request) askOriginal() (*original, error) {
 			o.header[f.header] = []string{text}
 		}
 	}
-	o.http1 = strings.HasPrefix(protocol, "HTTP/1")
-	o.length = o.bodyLength()
 	return o, nil
 }
 
@@ -111,9 +118,8 @@ func (o *original) bodyLength() int64 {
 	return 0
 }
 
-// bars returns why a shadow gets no copy, as far as the request without its body says; empty:
-// it gets one.
-func (o *original) bars(s *shadow) mirror.Drop {
+// bars returns why no shadow gets a copy, of what Kong has told of so many headers.
+func (o *original) bars(headers int) mirror.Drop {
 	first := func(name string) string {
 		if values := o.header[name]; len(values) > 0 {
 			return strings.ToLower(values[0])
@@ -121,18 +127,28 @@ func (o *original) bars(s *shadow) mirror.Drop {
 		return ""
 	}
 	switch {
-	case first(strings.ToLower(mirror.MarkHeader)) == mirror.Mark:
+	case httpguts.HeaderValuesContainsToken(o.header[strings.ToLower(mirror.MarkHeader)], mirror.Mark):
 		return isCopy
+	case headers >= mostHeaders: // the mark may be among those that Kong does not tell
+		return tooManyHeaders
 	case strings.HasPrefix(first("content-type"), "application/grpc"):
 		return isGRPC
 	case first("upgrade") == "websocket":
 		return isWebSocket
 	case o.length < 0:
 		return bodyUnbounded
-	case o.length > int64(s.MaxBody):
-		return bodyTooLong
 	}
 	return ""
+}
+
+// leaveConnection takes out the headers that the client says to be of its connection, as Kong
+// does, but before others are set: no client can take out those.
+func (o *original) leaveConnection() {
+	for _, name := range strings.Split(strings.Join(o.header["connection"], ","), ",") {
+		if name = strings.ToLower(strings.TrimSpace(name)); name != "host" {
+			delete(o.header, name)
+		}
+	}
 }
 
 // setBody gives a copy the body. Kong is asked for it once, and has it all by then: so it is

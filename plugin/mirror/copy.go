@@ -85,25 +85,18 @@ func (c *Copy) isValid() bool {
 	return true
 }
 
-// ofConnection are the headers that are of one connection, or that the transport makes.
+// ofConnection are the headers that are of one connection, or that the transport makes; and
+// Proxy, which Kong lets nobody have either, as CGI takes it for a setting of its own.
 var ofConnection = map[string]bool{
-	"connection": true, "keep-alive": true, "proxy-connection": true, "proxy-authenticate": true, "proxy-authorization": true,
+	"connection": true, "keep-alive": true, "proxy": true, "proxy-connection": true, "proxy-authenticate": true, "proxy-authorization": true,
 	"te": true, "trailer": true, "transfer-encoding": true, "upgrade": true, "expect": true, "content-length": true, "host": true,
 }
 
 // request returns the request that is sent.
 func (c *Copy) request(ctx context.Context) *http.Request {
 	header := http.Header{"User-Agent": {""}} // else there would be Go's, where the client has sent none
-	named := map[string]bool{}
 	for name, values := range c.Header {
-		if strings.EqualFold(name, "Connection") {
-			for _, other := range strings.Split(strings.Join(values, ","), ",") {
-				named[strings.ToLower(strings.TrimSpace(other))] = true
-			}
-		}
-	}
-	for name, values := range c.Header {
-		if lower := strings.ToLower(name); !ofConnection[lower] && !named[lower] {
+		if !ofConnection[strings.ToLower(name)] {
 			header[http.CanonicalHeaderKey(name)] = values
 		}
 	}
