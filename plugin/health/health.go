@@ -1,17 +1,16 @@
 // Package health owns the active health checks: what a target of probes is, how it is
 // probed, and whether it is healthy. A target is probed while somebody watches it, and
-// once however many do. Unhealthy targets are part of the saved state.
+// once however many do. Which targets are unhealthy, and which have recovered within a day,
+// is part of the saved state.
 //
 // It knows hosts and ports, and nothing of splits or Kong.
 package health
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -36,19 +35,11 @@ type Probers struct {
 	running  sync.WaitGroup
 }
 
-const (
-	// savedPrefix is that of the keys of unhealthy targets.
-	savedPrefix = "unhealthy/"
-	// recallTime is how long a target that an earlier process found unhealthy is
-	// probed, watched or not: watches begin with the first requests.
-	recallTime = time.Hour
-)
-
-// New returns probers. They log each change of a target's health, and keep the
-// unhealthy targets that are watched in saved. Targets that are there already begin
-// as unhealthy and are probed for an hour, even if nothing watches them: otherwise
-// one that has recovered in the meantime would still be unhealthy when it is watched
-// again, and would be saved for ever.
+// New returns probers. They log each change of a target's health, and keep the targets
+// that are watched in saved where they are unhealthy or have recovered a day ago at most,
+// with the time. Targets that are there already begin so. Those that are unhealthy are
+// probed for an hour, even if nothing watches them: otherwise one that has recovered in the
+// meantime would still be unhealthy when it is watched again, and would be saved for ever.
 func New(log *slog.Logger, saved state.Store) *Probers {
 	p := prepare(log, saved)
 	p.recallAll()
@@ -63,37 +54,6 @@ func prepare(log *slog.Logger, saved state.Store) *Probers {
 		phase:    rand.N[time.Duration],
 		byTarget: map[Target]*prober{},
 	}
-}
-
-// recallAll probes the targets that an earlier process found unhealthy.
-func (p *Probers) recallAll() {
-	for _, key := range p.saved.Keys(savedPrefix) {
-		p.Recall(key)
-	}
-}
-
-// Recall takes over the target that another process found unhealthy and has just saved
-// under key, as if it had been saved when these probers began. A target that was
-// probed here already stays as these probes found it. Other keys are ignored.
-func (p *Probers) Recall(key string) {
-	text := p.saved.Get(key)
-	if text == nil || !strings.HasPrefix(key, savedPrefix) {
-		return
-	}
-	var t Target
-	if json.Unmarshal(text, &t) != nil || key != savedPrefix+t.Key() {
-		p.saved.Set(key, nil) // no target has that key
-		return
-	}
-	time.AfterFunc(recallTime, p.Watch(t).Stop)
-	p.mu.Lock()
-	for _, r := range p.byTarget {
-		if r.key == t.Key() {
-			r.recall()
-		}
-	}
-	p.mu.Unlock()
-	p.save(t)
 }
 
 // Counts returns how many probes are in flight, wait and could not be judged.
@@ -123,9 +83,11 @@ func (p *Probers) start(t Target, before *prober) *prober {
 		probe: newProbe(t, p.dial), phase: p.phase(t.Interval),
 		since: time.Now(), done: make(chan struct{}),
 	}
-	if healthy := p.saved.Get(savedPrefix+r.key) == nil; healthy {
-		r.healthy.Store(true)
-	} else {
+	r.healthy.Store(true)
+	if before := p.record(r.key); before != nil {
+		r.take(before)
+	}
+	if !r.healthy.Load() {
 		r.phase = 0 // at once: it may be healthy by now
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -154,26 +116,6 @@ func (p *Probers) forget(r *prober) {
 	p.save(r.target)
 }
 
-// save saves whether a target is unhealthy for any of the probers that have its key.
-func (p *Probers) save(t Target) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed { // the next process begins with what is saved
-		return
-	}
-	key := t.Key()
-	var value []byte
-	for other, r := range p.byTarget {
-		if !r.healthy.Load() && r.key == key {
-			value, _ = json.Marshal(other) // strings and numbers can be
-			break
-		}
-	}
-	if (value == nil) != (p.saved.Get(savedPrefix+key) == nil) {
-		p.saved.Set(savedPrefix+key, value)
-	}
-}
-
 // Close ends all probers and waits for them. Watches keep the condition that they had
 // then; targets that are watched later are never probed, and healthy.
 func (p *Probers) Close() {
@@ -192,8 +134,8 @@ type Watch interface {
 	// Healthy reports whether the target is healthy. It takes no lock, so that it can
 	// be called for every request, even after Stop.
 	Healthy() bool
-	// Changed returns when the target became healthy or unhealthy; zero: it has been as it
-	// is from the start. It takes no lock either.
+	// Changed returns when the target became healthy or unhealthy, on the monotonic clock;
+	// zero: it has been healthy from the start, or for a day. It takes no lock either.
 	Changed() time.Time
 	// Condition returns what the probes have found so far.
 	Condition() Condition
@@ -221,8 +163,8 @@ type watch struct {
 func (w *watch) Healthy() bool { return w.prober.healthy.Load() }
 
 func (w *watch) Changed() (at time.Time) {
-	if became := w.prober.became.Load(); became != 0 {
-		at = time.Unix(0, became)
+	if became := w.prober.became.Load(); became != nil {
+		at = *became
 	}
 	return at
 }

@@ -24,9 +24,9 @@ type prober struct {
 	done    chan struct{}
 
 	healthy atomic.Bool
-	became  atomic.Int64 // when it became healthy or unhealthy, in Unix nanoseconds; 0: it has been so from the start
-	probed  atomic.Bool  // a probe could be judged
-	against int          // probes in a row that contradict healthy; only run uses it
+	became  atomic.Pointer[time.Time] // when it became healthy or unhealthy; nil: it has been so from the start
+	probed  atomic.Bool               // a probe could be judged
+	against int                       // probes in a row that contradict healthy; only run uses it
 
 	mu        sync.Mutex
 	since     time.Time
@@ -105,7 +105,7 @@ func (r *prober) change(healthy bool, err error) {
 	r.mu.Lock()
 	before := now.Sub(r.since)
 	r.since = now
-	r.became.Store(now.UnixNano())
+	r.became.Store(&now)
 	r.healthy.Store(healthy)
 	r.mu.Unlock()
 	if healthy {
@@ -116,12 +116,36 @@ func (r *prober) change(healthy bool, err error) {
 	r.changed()
 }
 
-// recall makes the target unhealthy, as another process has found, unless a probe was
-// judged here already.
-func (r *prober) recall() {
-	if !r.probed.Load() {
-		r.healthy.Store(false)
+// recall takes over what another process has found, unless a probe that was judged here
+// says otherwise.
+func (r *prober) recall(before *record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.probed.Load() && (r.became.Load() != nil || r.healthy.Load() != before.healthy) {
+		return
 	}
+	r.take(before)
+}
+
+// take has the target be as it is known to have been before. The caller holds mu, or is
+// alone.
+func (r *prober) take(before *record) {
+	if !before.Since.IsZero() {
+		r.since = before.Since
+		r.became.Store(&before.Since)
+	}
+	r.healthy.Store(before.healthy)
+}
+
+// record returns what is to be saved of the target.
+func (r *prober) record(t Target) *record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	is := &record{Target: t, healthy: r.healthy.Load()}
+	if became := r.became.Load(); became != nil {
+		is.Since = *became
+	}
+	return is
 }
 
 func (r *prober) condition() Condition {

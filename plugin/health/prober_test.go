@@ -113,8 +113,8 @@ func TestCourse(t *testing.T) {
 			if diff := cmp.Diff(condition, w.Condition()); diff != "" {
 				t.Errorf("after %v (-want +got):\n%s", time.Since(begin), diff)
 			}
-			if w.Healthy() != healthy || healthy != (p.saved.Keys("") == nil) {
-				t.Errorf("after %v the watch says %t, and saved is %q", time.Since(begin), w.Healthy(), p.saved.Keys(""))
+			if w.Healthy() != healthy || healthy != (p.saved.Keys(unhealthyPrefix) == nil) {
+				t.Errorf("after %v the watch says %t, and saved is %q", time.Since(begin), w.Healthy(), p.saved.Keys(unhealthyPrefix))
 			}
 		}
 		want(true, 0, "")

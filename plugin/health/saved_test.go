@@ -24,13 +24,13 @@ func TestATargetThatIsKnownToBeUnhealthy(t *testing.T) {
 			t.Error("it is healthy at first")
 		}
 		after(2 * recallTime)
-		if w.Healthy() || len(saved.Keys("")) != 1 {
-			t.Errorf("then it is healthy: %t, saved is %q", w.Healthy(), saved.Keys(""))
+		if w.Healthy() || len(saved.Keys(unhealthyPrefix)) != 1 {
+			t.Errorf("then it is healthy: %t, saved is %q", w.Healthy(), saved.Keys(unhealthyPrefix))
 		}
 		b.set(nil)
 		after(time.Minute)
-		if !w.Healthy() || saved.Keys("") != nil {
-			t.Errorf("in the end it is healthy: %t, saved is %q", w.Healthy(), saved.Keys(""))
+		if !w.Healthy() || saved.Keys(unhealthyPrefix) != nil {
+			t.Errorf("in the end it is healthy: %t, saved is %q", w.Healthy(), saved.Keys(unhealthyPrefix))
 		}
 	})
 }
@@ -80,13 +80,13 @@ func TestTwoWaysToProbeATarget(t *testing.T) {
 		quick.Timeout, slow.Timeout = 100*time.Millisecond, time.Second
 		w, other := p.Watch(quick), p.Watch(slow)
 		after(time.Minute)
-		if w.Healthy() || !other.Healthy() || len(p.saved.Keys("")) != 1 {
-			t.Errorf("healthy: %t, %t, saved is %q", w.Healthy(), other.Healthy(), p.saved.Keys(""))
+		if w.Healthy() || !other.Healthy() || len(p.saved.Keys(unhealthyPrefix)) != 1 {
+			t.Errorf("healthy: %t, %t, saved is %q", w.Healthy(), other.Healthy(), p.saved.Keys(unhealthyPrefix))
 		}
 		w.Stop()
 		synctest.Wait()
-		if p.saved.Keys("") != nil {
-			t.Errorf("saved is %q, of which nobody knows", p.saved.Keys(""))
+		if p.saved.Keys(unhealthyPrefix) != nil {
+			t.Errorf("saved is %q, of which nobody knows", p.saved.Keys(unhealthyPrefix))
 		}
 	})
 }
@@ -108,7 +108,7 @@ func TestUnhealthyTargetsAreForgotten(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				saved := new(state.Memory)
-				saved.Set(savedPrefix+"of an older version", []byte{})
+				saved.Set(unhealthyPrefix+"of an older version", []byte{})
 				b := &backend{down: errDown}
 				p, _ := begin(t, b, saved)
 				p.Watch(one)
@@ -118,8 +118,8 @@ func TestUnhealthyTargetsAreForgotten(t *testing.T) {
 				p, _ = begin(t, b, saved)
 				time.Sleep(test.watched - time.Millisecond)
 				b.set(errDown)
-				if w := p.Watch(one); w.Healthy() != test.healthy || test.healthy != (saved.Keys("") == nil) {
-					t.Errorf("healthy: %t, saved is %q", w.Healthy(), saved.Keys(""))
+				if w := p.Watch(one); w.Healthy() != test.healthy || test.healthy != (saved.Keys(unhealthyPrefix) == nil) {
+					t.Errorf("healthy: %t, saved is %q", w.Healthy(), saved.Keys(unhealthyPrefix))
 				}
 			})
 		})
@@ -157,15 +157,15 @@ func TestATargetThatAnotherProcessFindsUnhealthy(t *testing.T) {
 					p.Recall(key)
 				}
 				p.Recall("split/row/1")
-				p.Recall(savedPrefix + "nobody's")
+				p.Recall(unhealthyPrefix + "nobody's")
 				w := p.Watch(one)
-				if w.Healthy() != test.healthy || test.healthy != (saved.Keys("") == nil) {
-					t.Errorf("healthy: %t, saved is %q", w.Healthy(), saved.Keys(""))
+				if w.Healthy() != test.healthy || test.healthy != (saved.Keys(unhealthyPrefix) == nil) {
+					t.Errorf("healthy: %t, saved is %q", w.Healthy(), saved.Keys(unhealthyPrefix))
 				}
 				w.Stop()
 				after(recallTime + time.Second)
-				if saved.Keys("") != nil {
-					t.Errorf("after a while saved is %q", saved.Keys(""))
+				if saved.Keys(unhealthyPrefix) != nil {
+					t.Errorf("after a while saved is %q", saved.Keys(unhealthyPrefix))
 				}
 			})
 		})
