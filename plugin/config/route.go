@@ -72,11 +72,21 @@ func (r *Route) Rest(path string) string {
 	for _, p := range r.paths {
 		if p.expression == nil {
 			if rest, ok := strings.CutPrefix(path, p.prefix); ok {
-				return rest
+				return withoutDots(rest)
 			}
 		} else if found := p.expression.FindStringIndex(path); found != nil {
-			return path[found[1]:]
+			return withoutDots(path[found[1]:])
 		}
 	}
 	return path
+}
+
+// withoutDots takes a leading . or .. off what is behind a prefix, as Kong does with
+// strip_path: of /shop../admin, where the prefix is /shop, /v2/../admin would become, which
+// leads out of /v2.
+func withoutDots(rest string) string {
+	if first, after, _ := strings.Cut(rest, "/"); first == "." || first == ".." {
+		return after
+	}
+	return rest
 }

@@ -22,6 +22,11 @@ func TestRest(t *testing.T) {
 		{[]string{`~/a|/b`}, "/b/x", "/x"},
 		{[]string{"/else"}, "/shop", "/shop"}, // not the route's
 		{nil, "/shop", "/shop"},
+		{[]string{"/shop"}, "/shop../admin", "admin"}, // nothing leads out of what takes its place
+		{[]string{"/shop"}, "/shop./admin", "admin"},
+		{[]string{"/shop"}, "/shop..", ""},
+		{[]string{"/shop"}, "/shop..x/y", "..x/y"},
+		{[]string{`~/v\d`}, "/v1../x", "x"},
 	} {
 		r := config.NewRoute(false, test.paths, "")
 		if got := r.Rest(test.path); got != test.want {
