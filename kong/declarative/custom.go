@@ -211,6 +211,22 @@ func HostKind(s string) string {
 	return "name"
 }
 
+// isAddress reports whether Kong takes what has a kind of address for one: leading zeros
+// are right in IPv4, and in IPv6 there is neither a zone nor IPv4.
+func isAddress(s string) bool {
+	if strings.Contains(s, ":") {
+		a, err := netip.ParseAddr(s)
+		return err == nil && a.Zone() == "" && !strings.Contains(s, ".")
+	}
+	parts := strings.Split(s, ".")
+	for _, part := range parts {
+		if n, err := strconv.ParseUint(part, 10, 8); err != nil || len(part) > 3 || n > 255 {
+			return false
+		}
+	}
+	return len(parts) == 4
+}
+
 // parseHost reads a host as Kong does. The error of a port that is too high is
 // errPort.
 func parseHost(s string) (host, error) {
@@ -231,7 +247,7 @@ func parseHost(s string) (host, error) {
 		h.port, h.hasPort = n, true
 	}
 	if h.kind != "name" {
-		if _, err := netip.ParseAddr(h.host); err != nil {
+		if !isAddress(h.host) {
 			return h, fmt.Errorf("invalid %s address: %s", h.kind, s)
 		}
 		return h, nil

@@ -233,6 +233,7 @@ func TestHosts(t *testing.T) {
 		"[::1]:80": "must not have a port", "1.2.3.4:80": "must not have a port", "a:99999": "must not have a port",
 		"": "invalid value: ", "a b": "invalid value: a b", "1.2.3": "invalid value: 1.2.3", "1.2.3.256": "invalid value: 1.2.3.256",
 		"a..b": "invalid value: a..b", "a-.b": "invalid value: a-.b", ":::": "invalid value: :::",
+		"010.000.00.1": "", "1.2.3.0004": "invalid value: 1.2.3.0004", "::ffff:1.2.3.4": "invalid value: ::ffff:1.2.3.4", "fe80::1%eth0": "invalid value: fe80::1%eth0",
 	} {
 		if got := customChecks["host"](text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -66,7 +65,8 @@ func (b *Backend) Authority(protocol string) string {
 	return b.Host
 }
 
+// isIP reports whether Kong takes a host for an address: one with several colons is, and one
+// that has only digits and dots, as 010.0.0.1.
 func isIP(host string) bool {
-	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil
+	return strings.Count(host, ":") > 1 || host != "" && strings.Trim(host, "0123456789.") == ""
 }
