@@ -41,6 +41,8 @@ var features = []struct {
 	{what: "the same of an `upstream`", config: `"backends":[{"upstream":"up","retries":0}]`},
 	{what: "`retry`, between hosts", config: `"retry":{},"backends":[{"host":"a.internal","port":8080},{"host":"b.internal","port":8080}]`},
 	{what: "a `host` with a name, where the Service's host is an IP address", config: `"backends":[{"host":"a.internal","port":8080}]`, kong: replies{ipService: true}},
+	{what: "an `upstream` there", config: `"backends":[{"upstream":"up"}]`, kong: replies{ipService: true}},
+	{what: "a `host` that is an address itself, there", config: `"backends":[{"host":"10.0.0.8","port":8080}]`, kong: replies{ipService: true}},
 	{what: "`request_headers`, `set` and `remove`", config: `"backends":[{"service":true,"request_headers":{"set":{"X-A":"1"},"remove":["X-B"]}}]`},
 	{what: "the same, where the Host has to be set too", config: `"backends":[{"host":"a.internal","port":8080,"request_headers":{"set":{"X-A":"1"},"remove":["X-B"]}}]`},
 	{what: "`request_headers.add`, each", config: `"backends":[{"service":true,"request_headers":{"add":{"X-A":"1"}}}]`},

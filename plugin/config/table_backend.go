@@ -74,6 +74,7 @@ var backend = field{
 				},
 			},
 			checks: []check{{atLeastOneOf: []string{"connect", "write", "read"}}},
+			hints:  map[string]string{"send": "it is write here", "request": "Kong has no timeout for a request as a whole; read is from one read to the next"},
 		},
 		{
 			name: "retries", kind: kindInteger, unit: unitCount, min: 0, max: 32767, derived: "the Service's",
@@ -152,6 +153,11 @@ var backend = field{
 	hints: map[string]string{
 		"url":    "its parts are protocol, host, port and path",
 		"target": "use host and port, or upstream for a Kong Upstream",
+
+		"connect_timeout": "it is connect in timeouts, in seconds",
+		"write_timeout":   "it is write in timeouts, in seconds",
+		"read_timeout":    "it is read in timeouts, in seconds",
+		"retry":           "retry stands beside backends; how often Kong tries this one again is retries",
 	},
 	also: finishBackend,
 }
