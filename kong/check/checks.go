@@ -31,7 +31,7 @@ var checks = []*Check{
 	companionMissing, companionIdle, retryIdle,
 	mirrorNever, mirrorIdle, mirrorBodies, mirrorTwice, mirrorIntoKong,
 	redirectLoop,
-	rampSessions, rampRules, guardIdle, healthIdle, ruleNever,
+	rampSessions, rampRules, guardIdle, healthIdle, timeoutUnit, ruleNever,
 	cookieDomain, cookiePath, cookieSecure, cookieShared, cookieGRPC,
 	consumerMissing, consumerUnknown, captureMissing, responseHeaderPublic,
 	wrongIgnore,
