@@ -113,10 +113,15 @@ func (f *field) jsonRecord(s object) {
 	}
 }
 
+// isSet is the schema of a record in which a field is set: an empty record is not.
+func isSet(name string) object {
+	return object{"required": []string{name}, "properties": object{name: object{"minProperties": 1}}}
+}
+
 // jsonSchema returns a check in JSON Schema.
 func (c *check) jsonSchema() object {
 	var present []object
-	for _, name := range slices.Concat(c.onlyOneOf, c.atLeastOneOf, c.mutuallyExclusive) {
+	for _, name := range slices.Concat(c.onlyOneOf, c.atLeastOneOf) {
 		present = append(present, object{"required": []string{name}})
 	}
 	switch {
@@ -125,7 +130,13 @@ func (c *check) jsonSchema() object {
 	case c.atLeastOneOf != nil:
 		return object{"anyOf": present}
 	case c.mutuallyExclusive != nil:
-		return object{"not": object{"allOf": present}}
+		var both []object
+		for i, name := range c.mutuallyExclusive {
+			for _, other := range c.mutuallyExclusive[i+1:] {
+				both = append(both, object{"allOf": []object{isSet(name), isSet(other)}})
+			}
+		}
+		return object{"not": object{"anyOf": both}}
 	}
 	condition := object{"required": []string{c.ifField}}
 	if c.ifEquals != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -201,6 +202,11 @@ func splitFileSchema(t *testing.T) *jsonschema.Schema {
 // An editor never marks what is right.
 func TestJSONSchemaTakesWhatIsRight(t *testing.T) {
 	schema := splitFileSchema(t)
+	if value, err := jsonschema.UnmarshalJSON(strings.NewReader(`{"splits": {"a": {"backends": [{"redirect": {"scheme": "https"}, "health": {}}]}}}`)); err != nil {
+		t.Fatal(err)
+	} else if err := schema.Validate(value); err != nil {
+		t.Fatalf("an empty record is none, but the schema says %v", err)
+	}
 	accepted := 0
 	often(t, func(rt *rapid.T) {
 		text := drawJSON(rt, &splitFile)
@@ -254,6 +260,9 @@ func TestJSONSchemaMarksMistakes(t *testing.T) {
 		`{"splits": {"a": {"backends": [{"host": "a:80"}]}}}`,
 		`{"splits": {"a": {"backends": [{"host": ""}]}}}`,
 		`{"splits": {"a": {"backends": [{"host": "a", "path": "x"}]}}}`,
+		`{"splits": {"a": {"backends": [{"host": "a", "path": "/x", "replace_prefix": "/y"}]}}}`,
+		`{"splits": {"a": {"backends": [{"host": "a", "replace_path": "/x", "replace_prefix": "/y"}]}}}`,
+		`{"splits": {"a": {"backends": [{"redirect": {"scheme": "https"}, "timeouts": {"read": 1}}]}}}`,
 		`{"splits": {"a": {"backends": [{"host": "a", "request_headers": {"set": {"hosT": "a"}}}]}}}`,
 		`{"splits": {"a": {"backends": [{"host": "a", "request_headers": {"set": {"X-A": "a\nb"}}}]}}}`,
 		`{"splits": {"a": {"backends": [{"host": "a"}], "log_decision": "yes"}}}`,
