@@ -38,8 +38,6 @@ const (
 	// downAfter is after how many copies in a row without an answer a shadow is down, and
 	// retryPause is how often it gets one then.
 	downAfter, retryPause = 5, time.Second
-	// grace is how long copies on their way are waited for at the end.
-	grace = time.Second
 	// idleTime is after how long a shadow that gets no copies is forgotten.
 	idleTime = time.Minute
 )
@@ -192,8 +190,9 @@ func (s *Senders) shadow(t Target) *shadow {
 	return w
 }
 
-// Close drops the copies that wait, gives those on their way a second, and ends the others.
-// When it returns, no Done is called any more.
+// Close drops the copies that wait, and those on their way, of which what was sent was sent:
+// requests wait for the end of this process where another one goes on with them, and not for
+// a shadow. When it returns, no Done is called any more.
 func (s *Senders) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -209,10 +208,8 @@ func (s *Senders) Close() {
 	for _, c := range dropped {
 		c.end(Result{Drop: Closed})
 	}
-	late := time.AfterFunc(grace, s.stop)
-	s.inFlight.Wait()
-	late.Stop()
 	s.stop()
+	s.inFlight.Wait()
 	for _, w := range s.shadows {
 		w.transport.CloseIdleConnections()
 	}

@@ -71,7 +71,7 @@ func (s *Senders) work(w *shadow) {
 		}
 		r := Result{Drop: drop}
 		if drop == "" {
-			r.Status, r.Err = w.send(s.ctx, c)
+			r = w.send(s.ctx, c)
 		}
 		s.ended(w, c, r)
 	}
@@ -130,19 +130,19 @@ func (c *Copy) end(r Result) {
 	c.Done(r)
 }
 
-// send sends a copy, and returns the status of the answer.
-func (w *shadow) send(ctx context.Context, c *Copy) (status int, err error) {
+// send sends a copy, and returns what has become of it.
+func (w *shadow) send(ctx context.Context, c *Copy) Result {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	answer, err := w.transport.RoundTrip(c.request(ctx))
 	if err != nil {
 		if ctx.Err() == context.Canceled {
-			return 0, errors.New("the server has ended it")
+			return Result{Drop: Closed}
 		}
 		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-			return 0, errTimeout
+			return Result{Err: errTimeout}
 		}
-		return 0, shortened{err}
+		return Result{Err: shortened{err}}
 	}
 	if answer.StatusCode != http.StatusSwitchingProtocols { // of which no end comes, and no context ends it
 		late := time.AfterFunc(drainTime, cancel)
@@ -150,5 +150,5 @@ func (w *shadow) send(ctx context.Context, c *Copy) (status int, err error) {
 		late.Stop()
 	}
 	_ = answer.Body.Close()
-	return answer.StatusCode, nil
+	return Result{Status: answer.StatusCode}
 }
