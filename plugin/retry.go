@@ -3,6 +3,7 @@ package plugin
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -16,7 +17,8 @@ import (
 // companion: a row of post-function, which runs after the plugin in the same phase. What it
 // is to try the plugin leaves for it under offerKey, and what it is to do with the answer's
 // headers under answerKey. It leaves under triedKey what it has done: its version, and behind
-// that the names of the backends that were tried after the first.
+// that, for each try after the first, the status with which the one before it has failed, a
+// slash, and the name of the backend that was tried.
 const (
 	offerKey  = "traffic_split_retry"
 	answerKey = "traffic_split_answer"
@@ -146,15 +148,16 @@ func (r *request) observeTries(l *live, first int, subject split.Subject, what c
 		return -1, subject, err
 	}
 	text, _ := v.(string)
-	version, names, _ := strings.Cut(text, " ")
+	version, tries, _ := strings.Cut(text, " ")
 	// Where the plugin has left nothing for it, the companion leaves nothing either.
 	if what != nothing && (l.split.Retry != nil || l.backends[first].ResponseHeaders.Replaces()) {
 		if status, changed := l.tally.companion.seen(statusOf(version), r.now); changed {
 			r.logCompanion(l, status, version)
 		}
 	}
-	for name := range strings.FieldsSeq(names) {
-		if err := r.judge(l, first, subject, noAnswer, -1); err != nil {
+	for try := range strings.FieldsSeq(tries) {
+		status, name, _ := strings.Cut(try, "/")
+		if err := r.judge(l, first, subject, failedWith(status), -1); err != nil {
 			return -1, subject, err
 		}
 		if first = l.index(name); first < 0 {
@@ -164,4 +167,15 @@ func (r *request) observeTries(l *live, first int, subject split.Subject, what c
 		l.tally.chose(split.Decision{Backend: first, Reason: split.ByRetry})
 	}
 	return first, subject, nil
+}
+
+// failedWith returns what has become of a request at a backend after which it was tried on
+// another, by the status that nginx has of it: of an answer, where kong.conf says that it is to
+// be tried again, such as 404, or 502 and 504 where there was none.
+func failedWith(status string) class {
+	code, err := strconv.Atoi(status)
+	if err != nil || code == 502 || code == 504 {
+		return noAnswer
+	}
+	return classOf(code)
 }

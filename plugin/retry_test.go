@@ -89,15 +89,18 @@ func TestOutcomesOfRetries(t *testing.T) {
 		known  plugin.Companion
 	}{
 		"at once":                 {"1", "service", 200, nil, map[string]uint64{"a": 1}, nil, plugin.CompanionRuns},
-		"on the second":           {"1 c", "service", 200, map[string]uint64{"a": 1}, map[string]uint64{"c": 1}, map[string]uint64{"c": 1}, plugin.CompanionRuns},
-		"on the third":            {"1 c b", "service", 404, map[string]uint64{"a": 1, "c": 1}, map[string]uint64{"b": 1}, map[string]uint64{"b": 1, "c": 1}, plugin.CompanionRuns},
-		"on none":                 {"1 c b", "error", 502, map[string]uint64{"a": 1, "b": 1, "c": 1}, nil, map[string]uint64{"b": 1, "c": 1}, plugin.CompanionRuns},
-		"the client has gone":     {"1 c", "service", 499, map[string]uint64{"a": 1}, nil, map[string]uint64{"c": 1}, plugin.CompanionUnknown},
-		"on one that is gone":     {"1 gone b", "service", 200, map[string]uint64{"a": 1}, nil, nil, plugin.CompanionRuns},
+		"on the second":           {"1 502/c", "service", 200, map[string]uint64{"a": 1}, map[string]uint64{"c": 1}, map[string]uint64{"c": 1}, plugin.CompanionRuns},
+		"on the third":            {"1 502/c 504/b", "service", 404, map[string]uint64{"a": 1, "c": 1}, map[string]uint64{"b": 1}, map[string]uint64{"b": 1, "c": 1}, plugin.CompanionRuns},
+		"on none":                 {"1 502/c 502/b", "error", 502, map[string]uint64{"a": 1, "b": 1, "c": 1}, nil, map[string]uint64{"b": 1, "c": 1}, plugin.CompanionRuns},
+		"after an answer 503":     {"1 503/c", "service", 200, map[string]uint64{"a": 1}, map[string]uint64{"c": 1}, map[string]uint64{"c": 1}, plugin.CompanionRuns},
+		"after an answer 404":     {"1 404/c", "service", 200, nil, map[string]uint64{"a": 1, "c": 1}, map[string]uint64{"c": 1}, plugin.CompanionRuns},
+		"after what is not known": {"1 nil/c", "service", 200, map[string]uint64{"a": 1}, map[string]uint64{"c": 1}, map[string]uint64{"c": 1}, plugin.CompanionRuns},
+		"the client has gone":     {"1 502/c", "service", 499, map[string]uint64{"a": 1}, nil, map[string]uint64{"c": 1}, plugin.CompanionUnknown},
+		"on one that is gone":     {"1 502/gone 502/b", "service", 200, map[string]uint64{"a": 1}, nil, nil, plugin.CompanionRuns},
 		"without the companion":   {"", "error", 502, map[string]uint64{"a": 1}, nil, nil, plugin.CompanionMissing},
 		"ended before it":         {"", "exit", 429, nil, nil, nil, plugin.CompanionUnknown},
 		"with another's":          {"2", "service", 200, nil, map[string]uint64{"a": 1}, nil, plugin.CompanionOther},
-		"with another's, retried": {"0 b", "service", 200, map[string]uint64{"a": 1}, map[string]uint64{"b": 1}, map[string]uint64{"b": 1}, plugin.CompanionOther},
+		"with another's, retried": {"0 502/b", "service", 200, map[string]uint64{"a": 1}, map[string]uint64{"b": 1}, map[string]uint64{"b": 1}, plugin.CompanionOther},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := plugin.New(options)

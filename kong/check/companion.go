@@ -218,10 +218,20 @@ func addFunctions(row *config.Node) (edits []config.Edit) {
 			edits = append(edits, config.Edit{Path: at("config", f.Phase), Value: listNode(textNode(f.Text))})
 			continue
 		}
-		i := slices.IndexFunc(list.Items, func(n *config.Node) bool { return companion.VersionOf(n.Text) != "" })
-		if i < 0 {
+		var own []int
+		for i, n := range list.Items {
+			if companion.VersionOf(n.Text) != "" {
+				own = append(own, i)
+			}
+		}
+		if len(own) == 0 {
 			edits = append(edits, config.Edit{Path: at("config", f.Phase, len(list.Items)), Value: textNode(f.Text), Insert: true})
-		} else if list.Items[i].Text != f.Text {
+			continue
+		}
+		for _, i := range slices.Backward(own[1:]) {
+			edits = append(edits, config.Edit{Path: at("config", f.Phase, i)})
+		}
+		if i := own[0]; list.Items[i].Text != f.Text {
 			// Inserted, it is written in lines.
 			edits = append(edits, config.Edit{Path: at("config", f.Phase, i), Value: textNode(f.Text), Insert: true}, config.Edit{Path: at("config", f.Phase, i+1)})
 		}

@@ -1,25 +1,125 @@
 -- traffic-split companion 1: a request that fails on one backend is tried on another one.
 -- Written by splitctl companion. Known by its text: leave it as it is.
-local asked = {} -- when this worker has last had a name looked up
+local patience = 0.1 -- how long, in seconds, a request waits for names at most
+local lookups = {} -- the last one of each name, by this worker
 
--- Between two tries Kong looks names up in its cache only. Only the first request that needs
--- a name waits for it: an address that DNS does not tell must not keep the others.
-local function is_known(host, port)
-  if kong.dns.toip(host, port, true) then
-    return true
+-- resolve reports whether Kong finds an address of a name, whichever of its records it takes.
+-- kong.dns.toip would take one, and the requests to the name would lack it in their turn.
+local function resolve(name, cache_only, depth)
+  local records = kong.dns.resolve(name, nil, cache_only)
+  local found = records ~= nil and depth < 4
+  for _, record in ipairs(found and records or {}) do
+    if record.target and not resolve(record.target, cache_only, depth + 1) then -- of SRV
+      found = false
+    end
   end
-  local before, now = asked[host], ngx.now()
-  if before and now - before < 1 then
-    return false
-  end
-  asked[host] = now
-  if not before then
-    return kong.dns.toip(host, port)
-  end
-  ngx.timer.at(0, function()
-    kong.dns.toip(host, port)
+  return found
+end
+
+-- look_up has a name looked up beside the requests. They wait for it, unless the last time
+-- nothing was found.
+local function look_up(name, last)
+  local lookup = { since = ngx.now(), awaited = not last or last.found }
+  lookups[name] = lookup
+  local begun = ngx.timer.at(0, function()
+    local ok, found = pcall(resolve, name, false, 0)
+    lookup.over, lookup.found = true, ok and found
   end)
-  return false
+  if not begun then
+    lookup.over = true
+  end
+end
+
+local function await(lookup)
+  local pause = 0.001
+  while lookup and lookup.awaited and not lookup.over do
+    local left = lookup.since + patience - ngx.now()
+    if left <= 0 then
+      return
+    end
+    ngx.sleep(math.min(pause, left))
+    pause = pause * 2
+  end
+end
+
+-- known returns those of the tries that have an address in Kong's cache, the only place where
+-- it looks between two tries.
+local function known(offered)
+  local tries, lacks = {}, false
+  for _, try in ipairs(offered) do
+    if resolve(try.host, true, 0) then
+      tries[#tries + 1] = try
+    else
+      local last = lookups[try.host]
+      if not last or last.over and ngx.now() - last.since >= 1 then
+        look_up(try.host, last)
+      end
+      lacks = true
+    end
+  end
+  if not lacks then
+    return tries
+  end
+  tries = {}
+  for _, try in ipairs(offered) do
+    await(lookups[try.host])
+    if resolve(try.host, true, 0) then
+      tries[#tries + 1] = try
+    end
+  end
+  return tries
+end
+
+-- try_next sends the request to the next of the tries. What may fail comes first: then the
+-- request goes where it has gone before.
+local function try_next(tries, shared)
+  local try = table.remove(tries, 1)
+  while try and not resolve(try.host, true, 0) do -- it has expired since
+    try = table.remove(tries, 1)
+  end
+  if not try then -- nginx adds a try for each kept connection that was closed meanwhile
+    return
+  end
+  for name, value in pairs(try.set or {}) do
+    ngx.req.set_header(name, value)
+  end
+  for _, name in ipairs(try.remove or {}) do
+    ngx.req.clear_header(name)
+  end
+  local balancer_data = ngx.ctx.balancer_data
+  if not balancer_data.preserve_host then
+    ngx.var.upstream_host = "" -- so that Kong makes the request anew
+  end
+  local failed = balancer_data.tries[balancer_data.try_count - 1]
+  shared.traffic_split_tried = shared.traffic_split_tried .. " " .. tostring(failed.code) .. "/" .. try.name
+  shared.traffic_split_try = try
+  shared.traffic_split_answer = try.answer
+  balancer_data.host, balancer_data.port = try.host, try.port
+  balancer_data.connect_timeout = try.connect_timeout
+  balancer_data.send_timeout = try.send_timeout
+  balancer_data.read_timeout = try.read_timeout
+end
+
+local kinds = {
+  name = "string", host = "string", port = "number",
+  connect_timeout = "number", send_timeout = "number", read_timeout = "number",
+}
+
+local function offer(offered, shared)
+  for _, try in ipairs(offered) do
+    for field, kind in pairs(kinds) do
+      assert(type(try[field]) == kind, field .. " is no " .. kind)
+    end
+  end
+  local tries = known(offered)
+  kong.service.set_retries(#tries)
+  kong.service.set_target_retry_callback(function()
+    local ok, err = pcall(try_next, tries, shared)
+    if not ok then
+      kong.log.err("traffic-split companion: ", err)
+    end
+    return true
+  end)
 end
 
 return function()
@@ -32,39 +132,8 @@ return function()
   if not offered then
     return
   end
-
-  local tries = {}
-  for _, try in ipairs(offered) do
-    if is_known(try.host, try.port) then
-      tries[#tries + 1] = try
-    end
+  local ok, err = pcall(offer, offered, shared)
+  if not ok then
+    kong.log.err("traffic-split companion: ", err)
   end
-  kong.service.set_retries(#tries)
-  kong.service.set_target_retry_callback(function()
-    local try = table.remove(tries, 1)
-    while try and not kong.dns.toip(try.host, try.port, true) do -- it has expired since
-      try = table.remove(tries, 1)
-    end
-    if not try then -- nginx adds a try for each kept connection that was closed meanwhile
-      return true
-    end
-    local balancer_data = ngx.ctx.balancer_data
-    balancer_data.host, balancer_data.port = try.host, try.port
-    balancer_data.connect_timeout = try.connect_timeout
-    balancer_data.send_timeout = try.send_timeout
-    balancer_data.read_timeout = try.read_timeout
-    for name, value in pairs(try.set or {}) do
-      ngx.req.set_header(name, value)
-    end
-    for _, name in ipairs(try.remove or {}) do
-      ngx.req.clear_header(name)
-    end
-    if not balancer_data.preserve_host then
-      ngx.var.upstream_host = "" -- so that Kong makes the request anew
-    end
-    shared.traffic_split_tried = shared.traffic_split_tried .. " " .. try.name
-    shared.traffic_split_try = try
-    shared.traffic_split_answer = try.answer
-    return true
-  end)
 end

@@ -44,10 +44,11 @@ type State struct {
 	Lacks   []string // phases whose function is another one, or not there
 }
 
-// Of returns what a row of post-function has of the companion, by the functions of its phases.
+// Of returns what a row of post-function has of the companion, by the functions of its phases:
+// of each the one that is written here, and no other beside it.
 func Of(phases map[string][]string) (s State) {
 	for _, f := range Functions() {
-		if !slices.Contains(phases[f.Phase], f.Text) {
+		if own := slices.DeleteFunc(slices.Clone(phases[f.Phase]), isOthers); len(own) != 1 || own[0] != f.Text {
 			s.Lacks = append(s.Lacks, f.Phase)
 		}
 	}
@@ -58,6 +59,17 @@ func Of(phases map[string][]string) (s State) {
 	}
 	return s
 }
+
+// Add puts the functions into a row of post-function, by the functions of its phases: behind
+// those that are there, and in the place of those of another version.
+func Add(phases map[string][]string) {
+	for _, f := range Functions() {
+		phases[f.Phase] = append(slices.DeleteFunc(slices.Clone(phases[f.Phase]), isOwn), f.Text)
+	}
+}
+
+func isOwn(text string) bool    { return VersionOf(text) != "" }
+func isOthers(text string) bool { return VersionOf(text) == "" }
 
 // VersionOf returns the version of one of the functions, changed or not; empty: it is none.
 func VersionOf(text string) string {

@@ -78,9 +78,7 @@ func companionRow(plugin *kongPlugin) (object, error) {
 			return nil, errors.New("is not a list of functions for each phase: the companion goes behind those")
 		}
 	}
-	for _, f := range companion.Functions() {
-		config[f.Phase] = append(config[f.Phase], f.Text)
-	}
+	companion.Add(config)
 	text, _ := json.Marshal(config) // of strings, and of what was JSON
 	return object{{"name", companion.Plugin}, {"config", json.RawMessage(text)}}, nil
 }

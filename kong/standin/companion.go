@@ -1,8 +1,11 @@
 package standin
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"kong-traffic-split/kong/companion"
 )
@@ -49,7 +52,7 @@ func runCompanion(x *exchange, row *pluginRow) error {
 	for _, element := range list {
 		table, _ := element.(map[string]any)
 		a := newAnother(table)
-		if _, err := x.gateway.resolver.one(x.context(), a.host); err == nil {
+		if x.isKnown(a.host) {
 			x.balancer.others = append(x.balancer.others, a)
 		}
 	}
@@ -57,6 +60,16 @@ func runCompanion(x *exchange, row *pluginRow) error {
 		x.balancer.retries = len(x.balancer.others)
 	}
 	return nil
+}
+
+// isKnown reports whether a name has addresses, of which it takes none in its turn. A request
+// waits for it as long as for a name that a worker of Kong's has not met before: there is no
+// cache here that would have it the next time.
+func (x *exchange) isKnown(name string) bool {
+	ctx, cancel := context.WithTimeout(x.context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := x.gateway.resolver.lookup(ctx, name)
+	return err == nil
 }
 
 func newAnother(table map[string]any) *another {
@@ -104,7 +117,7 @@ func (x *exchange) tryAnother() {
 		x.header.Del(name)
 	}
 	before, _ := x.shared[triedKey].(string)
-	x.shared[triedKey] = before + " " + a.name
+	x.shared[triedKey] = fmt.Sprintf("%s %d/%s", before, b.tries[len(b.tries)-1].code, a.name)
 	x.shared[toAnswer] = a.answer
 }
 
@@ -114,23 +127,23 @@ func filterAnswer(x *exchange, row *pluginRow, header http.Header) {
 	if len(functions) == 0 {
 		return
 	}
-	if table, ok := x.shared[toAnswer].(map[string]any); ok && x.source() == "service" {
-		set, remove := replacement(table)
-		for name, value := range set {
-			header.Set(name, value)
+	if a := x.balancer.other; a != nil {
+		if a.answers != "" {
+			header.Set(a.answers, a.name)
 		}
-		for _, name := range remove {
-			header.Del(name)
+		if a.logged {
+			x.logged = append(x.logged, keyValue{"traffic_split.backend", a.name}, keyValue{"traffic_split.reason", "retry"})
 		}
 	}
-	a := x.balancer.other
-	if a == nil {
+	table, ok := x.shared[toAnswer].(map[string]any)
+	if !ok || x.source() != "service" {
 		return
 	}
-	if a.answers != "" {
-		header.Set(a.answers, a.name)
+	set, remove := replacement(table)
+	for name, value := range set {
+		header.Set(name, value)
 	}
-	if a.logged {
-		x.logged = append(x.logged, keyValue{"traffic_split.backend", a.name}, keyValue{"traffic_split.reason", "retry"})
+	for _, name := range remove {
+		header.Del(name)
 	}
 }

@@ -36,13 +36,7 @@ func (x *exchange) proxy() {
 			x.status = statusClientGone
 			return // nobody waits for an answer
 		}
-		status := http.StatusBadGateway
-		switch {
-		case errors.Is(err, errBadPeer):
-			status = http.StatusInternalServerError
-		case isTimeout(err):
-			status = http.StatusGatewayTimeout
-		}
+		status := statusOf(err)
 		x.upstreamStatus = status
 		x.send(x.unexpectedAnswer(status))
 		return
@@ -64,6 +58,17 @@ var idempotent = []string{
 	http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodTrace,
 }
 
+// statusOf is what nginx answers where the Service has not.
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, errBadPeer):
+		return http.StatusInternalServerError
+	case isTimeout(err):
+		return http.StatusGatewayTimeout
+	}
+	return http.StatusBadGateway
+}
+
 func isTimeout(err error) bool {
 	timeout, ok := errors.AsType[net.Error](err)
 	return ok && timeout.Timeout()
@@ -80,7 +85,7 @@ func reach[T any](x *exchange, repeatable bool, attempt func(address string) (T,
 		x.times.balancerEnded = t.ended
 		if err == nil {
 			if result, err = attempt(address); err != nil {
-				t.state, t.code = "failed", http.StatusBadGateway
+				t.state, t.code = "failed", statusOf(err)
 			}
 		}
 		x.balancer.tries = append(x.balancer.tries, t)
