@@ -28,9 +28,10 @@
 //	    starts an echo, by default on a free port of 127.0.0.1 and with the
 //	    variable's name as its own; sets $variable to its address and
 //	    $variable_port to its port; with -log it writes a line for each request
-//	dns variable name=address...
-//	    starts a DNS server that knows these names, for a second each time; sets
-//	    $variable to its address
+//	dns variable [name=[address,...|port@name,...]]...
+//	    starts a DNS server that knows these names, for a second each time: addresses,
+//	    or SRV records, and of a name without any it says nothing at all; sets
+//	    $variable to its address. Where it runs already, it knows these from now on
 //	backend stop variable | backend start variable
 //	    stops it, or starts it again where it was
 //	backend hang variable | backend resume variable

@@ -29,6 +29,8 @@ type scene struct {
 	database  *database // nil: the gateway has none
 	strangers strangers
 
+	nameServers []*nameServer
+
 	last      answer
 	tally     tally
 	visitors  visitors

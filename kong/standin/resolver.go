@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -17,7 +18,7 @@ var errNoName = errors.New("dns server error: 3 name error")
 type resolver struct {
 	fixed map[string]string // Options.Resolve, lower case
 	dns   *net.Resolver
-	turn  atomic.Uint64
+	turns sync.Map // how often each name was resolved, an *atomic.Uint64
 }
 
 // newResolver makes one that asks the DNS server of an address; empty: the system's.
@@ -70,11 +71,15 @@ func preferIPv4(all []string) []string {
 	return v4
 }
 
-// one returns the addresses of a host in turn.
+// one returns the addresses of a host in turn, as the worker does that has no other requests.
 func (r *resolver) one(ctx context.Context, host string) (string, error) {
 	all, err := r.lookup(ctx, host)
 	if err != nil {
 		return "", err
 	}
-	return all[r.turn.Add(1)%uint64(len(all))], nil
+	if len(all) == 1 {
+		return all[0], nil
+	}
+	turn, _ := r.turns.LoadOrStore(strings.ToLower(host), new(atomic.Uint64))
+	return all[(turn.(*atomic.Uint64).Add(1)-1)%uint64(len(all))], nil
 }
