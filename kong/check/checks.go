@@ -32,7 +32,7 @@ var checks = []*Check{
 	mirrorNever, mirrorIdle, mirrorBodies, mirrorTwice, mirrorIntoKong,
 	redirectLoop,
 	rampSessions, rampRules, guardIdle, healthIdle, timeoutUnit, ruleNever,
-	cookieDomain, cookiePath, cookieSecure, cookieShared, cookieGRPC,
+	cookieDomain, cookiePath, cookieSecure, cookiePartitioned, cookieShared, cookieGRPC,
 	consumerMissing, consumerUnknown, captureMissing, responseHeaderPublic,
 	wrongIgnore,
 }

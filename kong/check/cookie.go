@@ -85,6 +85,16 @@ var cookieSecure = &Check{
 	},
 }
 
+var cookiePartitioned = &Check{
+	ID: "cookie-partitioned", Severity: Warning,
+	Doc: "A session that is `partitioned` without `same_site: None`: browsers send no such cookie where another site embeds this one, so that nobody is pinned there.",
+	split: func(u *use, r report) {
+		if s := u.Session; s != nil && s.Partitioned && s.SameSite != "None" {
+			r(at("session", "partitioned"), "has no effect with same_site %q: browsers send no such cookie where another site embeds this one; write same_site: None, or leave partitioned out", s.SameSite)
+		}
+	},
+}
+
 var cookieGRPC = &Check{
 	ID: "cookie-grpc", Severity: Warning,
 	Doc: "A session on a route for gRPC, whose clients keep no cookies.",
