@@ -14,6 +14,10 @@ import (
 // errNoName is the error of a name that DNS does not know.
 var errNoName = errors.New("dns server error: 3 name error")
 
+// errBadIPv6 is the error of an address of IPv6 that Kong's DNS client does not take: nginx
+// does, where Kong looks nothing up.
+var errBadIPv6 = errors.New("dns client error: 103 invalid name, bad IPv6")
+
 // resolver finds the addresses of names.
 type resolver struct {
 	fixed map[string]string // Options.Resolve, lower case
@@ -38,6 +42,9 @@ func newResolver(fixed map[string]string, server string) *resolver {
 // lookup returns the addresses of a host; of an address, itself.
 func (r *resolver) lookup(ctx context.Context, host string) ([]string, error) {
 	if address := strings.Trim(host, "[]"); isAddress(address) {
+		if strings.Contains(address, ":") && strings.ContainsAny(address, ".%") {
+			return nil, errBadIPv6
+		}
 		return []string{address}, nil
 	}
 	name := strings.ToLower(strings.TrimSuffix(host, "."))

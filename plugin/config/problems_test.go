@@ -68,6 +68,7 @@ func TestProblems(t *testing.T) {
 		{`{"backends": [{"host": "a-.b"}]}`, `backends[0].host: "a-.b" must be a host name, an IPv4 address or an IPv6 address`},
 		{`{"backends": [{"host": "a-"}]}`, `backends[0].host: "a-" must be a host name, an IPv4 address or an IPv6 address`},
 		{`{"backends": [{"host": "bücher.de"}]}`, `backends[0].host: "bücher.de" must be a host name, an IPv4 address or an IPv6 address`},
+		{`{"backends": [{"host": "::ffff:10.0.0.1"}]}`, `backends[0].host: "::ffff:10.0.0.1" must not have an IPv4 address within an IPv6 one, which Kong does not take; write the IPv4 address alone`},
 		{`{"backends": [{"host": "1::2::3"}]}`, `backends[0].host: "1::2::3" must be an IPv6 address, as it has colons in it`},
 		{`{"backends": [{"host": "10.0.0.256"}]}`, `backends[0].host: "10.0.0.256" must be an IPv4 address, as it ends in a number`},
 		{`{"backends": [{"host": "10.0.0"}]}`, `backends[0].host: "10.0.0" must be an IPv4 address, as it ends in a number`},

@@ -37,6 +37,7 @@ var (
 		must(`/`, "not have a path in it; that goes into path"),
 		must(`[\[\]]`, "be without brackets; the port goes into port"),
 		must(`^[^:]*:[^:]*$`, "not have a port in it; that goes into port"),
+		must(`:[^.]*:[^.]*\.`, "not have an IPv4 address within an IPv6 one, which Kong does not take; write the IPv4 address alone"),
 		nameNot[0], nameNot[1], nameNot[2], nameNot[3],
 	}
 	hostName      = []rule{beHost(`^[A-Za-z0-9._:-]+$`)}
