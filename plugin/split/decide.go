@@ -102,6 +102,7 @@ type choice struct {
 	kept     Set    // backends that health checks would put out, but for MaxEjected
 	pins     bool   // a choice by hash or weight begins a session
 	renews   bool   // the session goes on, with a new cookie
+	expires  uint64 // likewise, as that of a cookie of that expiry; 0: from now
 	replaced int    // the backend in whose place the fallback is
 
 	others bool   // it takes turns of [turns].others
@@ -167,7 +168,7 @@ func (c *choice) conclude(backend int, reason Reason, err error) (Decision, erro
 		d.RolledBack = c.st.rolledBack()
 	}
 	if c.pins && (reason == ByHash || reason == ByWeight || c.renews) && !c.rampRolledBack(backend) {
-		d.SetCookie = c.s.setCookie(backend, c.f)
+		d.SetCookie = c.s.setCookie(backend, c.f, c.expires)
 	}
 	c.addChoice(backend, reason)
 	return d, nil
@@ -253,7 +254,10 @@ func (c *choice) resume() int {
 	case c.rampRolledBack(i):
 		c.add("session", "the cookie names %q, whose ramp was rolled back", c.s.Backends[i].Name)
 	default:
-		c.renews = !p.current || c.s.Session.Renew && p.aged && c.weights.weighted.Has(i)
+		c.renews = c.s.Session.Renew && p.aged && c.weights.weighted.Has(i)
+		if !c.renews && !p.current {
+			c.renews, c.expires = true, p.expiry
+		}
 		return i
 	}
 	return -1

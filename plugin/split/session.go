@@ -23,7 +23,7 @@ import (
 // passed, which is rare for clients that come often: so a session ends when the client has
 // not come for MaxAge, or for half of it at the least. One at a backend that takes no new
 // clients is not renewed, so that weight 0 drains it within MaxAge. A cookie that the
-// previous secret has signed is replaced by one that the new secret signs.
+// previous secret has signed is replaced by one that the new secret signs, with its expiry.
 
 const (
 	codeSize = sha256.Size
@@ -39,9 +39,10 @@ var encoding = base64.RawURLEncoding
 
 // A pin is what a valid cookie says.
 type pin struct {
-	backend int  // or -1: there is no such cookie
-	current bool // the first secret has signed it
-	aged    bool // more than half of MaxAge has passed
+	backend int    // or -1: there is no such cookie
+	current bool   // the first secret has signed it
+	aged    bool   // more than half of MaxAge has passed
+	expiry  uint64 // in Unix seconds; 0: none
 }
 
 var unpinned = pin{backend: -1}
@@ -91,6 +92,7 @@ func (s *Split) verify(value string, now time.Time) pin {
 	return pin{
 		backend: s.index(string(content[n:])),
 		current: signer == 0,
+		expiry:  expiry,
 		aged:    expiry != 0 && time.Unix(int64(expiry), 0).Sub(now) < s.Session.MaxAge/2,
 	}
 }
@@ -127,13 +129,17 @@ func (s *Split) code(secret, content []byte) []byte {
 	return h.Sum(nil)
 }
 
-// setCookie returns the Set-Cookie header that pins a client to a backend.
-func (s *Split) setCookie(backend int, f *Facts) string {
+// setCookie returns the Set-Cookie header that pins a client to a backend, as long as a cookie
+// of that expiry has pinned it; 0: there was none.
+func (s *Split) setCookie(backend int, f *Facts, expires uint64) string {
 	ses := s.Session
 	content := binary.AppendUvarint(nil, uint64(ses.Generation))
 	var expiry uint64
 	if ses.MaxAge > 0 {
 		expiry = uint64(f.Now.Add(ses.MaxAge).Unix())
+		if expires != 0 {
+			expiry = min(expiry, expires)
+		}
 	}
 	content = binary.AppendUvarint(content, expiry)
 	content = append(content, s.Backends[backend].Name...)
@@ -149,7 +155,7 @@ func (s *Split) setCookie(backend int, f *Facts) string {
 	attribute("Path", ses.Path)
 	attribute("Domain", ses.Domain)
 	if ses.MaxAge > 0 {
-		attribute("Max-Age", strconv.FormatInt(int64(ses.MaxAge/time.Second), 10))
+		attribute("Max-Age", strconv.FormatInt(int64(expiry)-f.Now.Unix(), 10))
 	}
 	if ses.Secure == SecureAlways || ses.Secure == SecureAuto && f.HTTPS {
 		b.WriteString("; Secure")

@@ -17,7 +17,7 @@ func FuzzCookie(f *testing.F) {
 	}
 	now := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 	signed := func(backend int) (text string, raw []byte) {
-		pair, _, _ := strings.Cut(s.setCookie(backend, &Facts{Now: now}), ";")
+		pair, _, _ := strings.Cut(s.setCookie(backend, &Facts{Now: now}, 0), ";")
 		text = strings.TrimPrefix(pair, "pin=")
 		raw, err := encoding.DecodeString(text)
 		if err != nil {
@@ -50,8 +50,8 @@ func FuzzCookie(f *testing.F) {
 		if name == "other" {
 			return
 		}
-		pair, _, _ := strings.Cut(own.setCookie(1, &Facts{Now: now}), ";")
-		if p := own.pinned(&Facts{Now: now, Cookies: cookies + "; " + pair}); p != (pin{backend: 1, current: true}) {
+		pair, _, _ := strings.Cut(own.setCookie(1, &Facts{Now: now}, 0), ";")
+		if p := own.pinned(&Facts{Now: now, Cookies: cookies + "; " + pair}); p != (pin{backend: 1, current: true, expiry: uint64(now.Add(time.Hour).Unix())}) {
 			t.Fatalf("after %q the cookie of %q says %+v", cookies, name, p)
 		}
 	})

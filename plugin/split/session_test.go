@@ -1,6 +1,7 @@
 package split_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -297,6 +298,47 @@ func TestInsteadOfASessionDecidesAnew(t *testing.T) {
 		d, err = split.Instead(s, st, d, &facts)
 		if err != nil || d.Backend != 0 || d.Reason != split.ByWeight || d.SetCookie == "" {
 			t.Errorf("%s: %+v, want 0 by weight and a cookie (%v)", on, d, err)
+		}
+	}
+}
+
+// A cookie that another secret has signed ends when it would have: a session where the
+// secret is changed lasts no longer, also at a backend that drains.
+func TestSecretsDoNotRenew(t *testing.T) {
+	for name, test := range map[string]struct {
+		made, maxAge time.Duration
+		drains       bool
+		want         int // its Max-Age; 0: none
+	}{
+		"half an hour is left":              {time.Hour, time.Hour, false, 1800},
+		"at a backend that drains":          {time.Hour, time.Hour, true, 1800},
+		"the end comes earlier by now":      {time.Hour, time.Minute, false, 60},
+		"the end comes later by now":        {time.Hour, 2 * time.Hour, false, 1800},
+		"there was no end":                  {0, time.Hour, false, 3600},
+		"there is none but the browser's":   {time.Hour, 0, false, 0},
+		"in the second half, it is renewed": {40 * time.Minute, 40 * time.Minute, false, 2400},
+		"that drains, in the second half":   {40 * time.Minute, 40 * time.Minute, true, 600},
+	} {
+		made, s := sessions(), sessions()
+		made.Session.MaxAge, s.Session.MaxAge = test.made, test.maxAge
+		s.Session.Renew = strings.Contains(name, "second half")
+		s.Session.Secrets = [][]byte{[]byte(otherSecret), []byte(secret)}
+		if test.drains {
+			s.Backends[1].Weight = 0
+		}
+		d, err := split.Decide(s, split.NewState(s), &split.Facts{Cookies: pinTo(t, made, "1", noon), Now: noon.Add(30 * time.Minute)})
+		want := ""
+		if test.want > 0 {
+			want = fmt.Sprintf("Max-Age=%d", test.want)
+		}
+		if _, rest, _ := strings.Cut(d.SetCookie, "; "); err != nil || d.Reason != split.BySession || d.SetCookie == "" || rest != want {
+			t.Errorf("%s: by %s, sets %q (%v)", name, d.Reason, d.SetCookie, err)
+			continue
+		}
+		pair, _, _ := strings.Cut(d.SetCookie, ";")
+		over := 0 < test.want && test.want <= 1800
+		if d, err = split.Decide(s, split.NewState(s), &split.Facts{Cookies: pair, Now: noon.Add(time.Hour)}); err != nil || (d.Reason != split.BySession) != over {
+			t.Errorf("%s: half an hour later by %s (%v)", name, d.Reason, err)
 		}
 	}
 }
