@@ -255,6 +255,14 @@ backends[0].slow_start: goes with a destination only; a redirect does not fail`,
 		{`{"backends": [{"host": "a", "request_headers": {"set": {"": "1"}}}]}`, `backends[0].request_headers.set[""]: is an empty string; give it a value or leave it out`},
 		{`{"backends": [{"host": "a", "request_headers": {"set": {"hOsT": "b"}}}]}`, `backends[0].request_headers.set.hOsT: "hOsT" must not be among these; use host_header`},
 		{`{"backends": [{"host": "a", "request_headers": {"add": {"Host": "b"}}}]}`, `backends[0].request_headers.add.Host: "Host" must not be among these; use host_header`},
+		{`{"backends": [{"host": "a", "request_headers": {"set": {"content-LENGTH": "2"}}}]}`, `backends[0].request_headers.set.content-LENGTH: "content-LENGTH" must not be a header by which Kong tells where a message ends, or what becomes of its connection`},
+		{`{"backends": [{"host": "a", "request_headers": {"add": {"Transfer-Encoding": "chunked"}, "remove": ["Connection"]}}]}`, `backends[0].request_headers.add.Transfer-Encoding: "Transfer-Encoding" must not be a header by which Kong tells where a message ends, or what becomes of its connection
+backends[0].request_headers.remove[0]: "Connection" must not be a header by which Kong tells where a message ends, or what becomes of its connection`},
+		{`{"backends": [{"host": "a", "response_headers": {"set": {"Set-Cookie": "a=b"}, "remove": ["Content-Length"]}}]}`, `backends[0].response_headers.set.Set-Cookie: "Set-Cookie" must not be set or removed, as the cookies of this plugin and of others would go with it
+backends[0].response_headers.remove[0]: "Content-Length" must not be a header by which Kong tells where a message ends, or what becomes of its connection`},
+		{`{"backends": [{"host": "a", "response_headers": {"add": {"Content-Length": "5", "Set-Cookie": "a=b"}}}]}`, `backends[0].response_headers.add.Content-Length: "Content-Length" must not be a header by which Kong tells where a message ends, or what becomes of its connection`},
+		{`{"backends": [{"host": "a"}], "response_header": "content-length"}`, `response_header: "content-length" must not be a header by which Kong tells where a message ends, or what becomes of its connection`},
+		{`{"backends": [{"host": "a"}], "response_header": "set-cookie"}`, `response_header: "set-cookie" must not be set or removed, as the cookies of this plugin and of others would go with it`},
 		{`{"backends": [{"host": "a", "request_headers": {"remove": ["host"]}}]}`, `backends[0].request_headers.remove[0]: "host" must not be among these; use host_header`},
 		{`{"backends": [{"host": "a", "request_headers": {"remove": "X-A"}}]}`, `backends[0].request_headers.remove: expected an array, not the string "X-A"; write ["X-A"]`},
 		{`{"backends": [{"host": "a", "request_headers": {"set": {"X-A": "1", "x-a": "2"}}}]}`, `backends[0].request_headers.set.x-a: is the same header as "X-A"; keep one`},
@@ -264,7 +272,7 @@ backends[0].slow_start: goes with a destination only; a redirect does not fail`,
 		{`{"backends": [{"host": "a", "response_headers": {"change": {"X-A": "1"}}}]}`, `backends[0].response_headers: unknown key "change"; the keys here are set, add, remove`},
 		{`{"backends": [{"host": "a", "response_headers": {"add": {"X-A": "1"}, "remove": ["x-a"]}}]}`, `backends[0].response_headers.add.X-A: is set or removed as well, which is done after it; set alone replaces what the backend sent`},
 		{`{"response_header": "X-A", "backends": [{"host": "a", "response_headers": {"remove": ["x-a"]}}]}`, `response_header: "X-A" is a header that backends[0] sets or removes in its response_headers, which is done after it: choose another`},
-		{`{"backends": [{"host": "a", "response_headers": {"remove": ["set-cookie"]}}]}`, `backends[0].response_headers.remove[0]: "set-cookie" must not be among these, as the cookies of this plugin and of others would go with it`},
+		{`{"backends": [{"host": "a", "response_headers": {"remove": ["set-cookie"]}}]}`, `backends[0].response_headers.remove[0]: "set-cookie" must not be set or removed, as the cookies of this plugin and of others would go with it`},
 		{`{"backends": [{"host": "a", "response_headers": {"set": {"X-A": "1"}, "remove": ["x-a"]}}]}`, `backends[0].response_headers.remove[0]: "x-a" is set as well; set alone replaces what the backend sent`},
 
 		// the others

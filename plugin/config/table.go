@@ -46,7 +46,7 @@ var row = field{
 		retry,
 		mirror,
 		{
-			name: "response_header", kind: kindString, max: maxName, match: headerName, derived: "off", http: true,
+			name: "response_header", kind: kindString, max: maxName, none: replacedHeader.none, match: headerName, derived: "off", http: true,
 			doc: "The name of a response header that tells the client which backend was chosen. If the backend sends a header of this name too, it comes second.",
 		},
 		{

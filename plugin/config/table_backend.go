@@ -170,17 +170,22 @@ func notOfService(name, message string) check {
 	return check{ifField: "service", thenField: name, thenAbsent: true, message: message}
 }
 
+const notFraming = "Content-Length, Transfer-Encoding or Connection"
+
 var requestHeader = &field{
-	kind: kindString, max: maxName, doc: "The name of a header, other than Host.",
-	none:  []rule{must(`^[Hh][Oo][Ss][Tt]$`, "not be among these; use host_header")},
+	kind: kindString, max: maxName, doc: "The name of a header, other than Host, " + notFraming + ".",
+	none:  append([]rule{mustNot("Host", "among these; use host_header")}, framing...),
 	match: headerName,
 }
 
-var responseHeader = &field{kind: kindString, max: maxName, match: headerName, doc: "The name of a header."}
+var responseHeader = &field{
+	kind: kindString, max: maxName, match: headerName, doc: "The name of a header, other than " + notFraming + ".",
+	none: framing,
+}
 
 var replacedHeader = &field{
-	kind: kindString, max: maxName, match: headerName, doc: "The name of a header, other than Set-Cookie.",
-	none: []rule{must(`^[Ss][Ee][Tt]-[Cc][Oo][Oo][Kk][Ii][Ee]$`, "not be among these, as the cookies of this plugin and of others would go with it")},
+	kind: kindString, max: maxName, match: headerName, doc: "The name of a header, other than Set-Cookie, " + notFraming + ".",
+	none: append([]rule{mustNot("Set-Cookie", "set or removed, as the cookies of this plugin and of others would go with it")}, framing...),
 }
 
 var headerValue = &field{

@@ -104,10 +104,9 @@ func notOfShadow(name string) check {
 }
 
 var shadowHeader = &field{
-	kind: kindString, max: maxName, doc: "The name of a header, other than Host and X-Shadow.",
-	none: []rule{
-		must(`^[Hh][Oo][Ss][Tt]$`, "not be among these; use host_header"),
-		must(`^[Xx]-[Ss][Hh][Aa][Dd][Oo][Ww]$`, "not be among these: it marks copies, so that they are not copied again"),
-	},
+	kind: kindString, max: maxName, doc: "The name of a header, other than X-Shadow, Host, " + notFraming + ".",
+	none: append([]rule{
+		mustNot("X-Shadow", "among these: it marks copies, so that they are not copied again"),
+	}, requestHeader.none...),
 	match: headerName,
 }

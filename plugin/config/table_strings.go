@@ -1,6 +1,9 @@
 package config
 
-import "regexp"
+import (
+	"regexp"
+	"unicode"
+)
 
 // How long strings may be, in bytes. A session's cookie, which holds the name of a
 // backend, has a path and a domain, stays below the 4096 bytes that browsers keep.
@@ -23,6 +26,12 @@ var (
 	}
 	headerName = []rule{ // token, RFC 9110, section 5.6.2
 		must("^[A-Za-z0-9!#$%&'*+.\\^_`|~-]+$", "be the name of a header: letters, digits and ! # $ % & ' * + - . ^ _ ` | ~"),
+	}
+	// framing are the headers by which HTTP tells where a message ends, and what becomes of the
+	// connection then. Kong makes them; of others that it is given, the rest of a body becomes
+	// the next request, or the next answer.
+	framing = []rule{
+		mustNot("Content-Length", beFraming), mustNot("Transfer-Encoding", beFraming), mustNot("Connection", beFraming),
 	}
 	upstreamNot = []rule{
 		must(`^[0-9.]+$`, "be the name of a Kong Upstream, not an address; use host for that"),
@@ -88,9 +97,23 @@ var (
 
 const (
 	beNetwork = "be an address or a network, such as 10.0.0.1 or 10.0.0.0/8"
+	beFraming = "a header by which Kong tells where a message ends, or what becomes of its connection"
 	beDomain  = "be a domain: letters, digits, . and -"
 	beTime    = "be a time as in RFC 3339, such as 2026-01-31T18:00:00Z or 2026-01-31T18:00:00+01:00"
 )
+
+// mustNotBe refuses the name of a header, in any case.
+func mustNot(name, message string) rule {
+	pattern := ""
+	for _, letter := range name {
+		if lower := unicode.ToLower(letter); lower != letter || unicode.IsLower(letter) {
+			pattern += "[" + string(unicode.ToUpper(letter)) + string(lower) + "]"
+			continue
+		}
+		pattern += string(letter)
+	}
+	return must("^"+pattern+"$", "not be "+message)
+}
 
 func beHost(pattern string) rule {
 	return must(pattern, "be a host name, an IPv4 address or an IPv6 address")
