@@ -106,6 +106,9 @@ func (c *Copy) request(ctx context.Context) *http.Request {
 		Body: c.Body.reader(), ContentLength: c.Body.length,
 		ProtoMajor: 1, ProtoMinor: 1,
 	}
+	if r.Body != nil { // so that the transport takes another connection where the shadow has just closed one
+		r.GetBody = func() (io.ReadCloser, error) { return c.Body.reader(), nil }
+	}
 	return r.WithContext(ctx)
 }
 

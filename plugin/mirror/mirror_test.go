@@ -134,7 +134,15 @@ func TestBodyOfFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := sendersOf(t)
-	if r := one(t, s, Copy{Target: at(t, "http", server.Listener.Addr()), Method: "POST", URI: "/", Host: "a", Body: body}); r.Status != 200 {
+	c := Copy{Target: at(t, "http", server.Listener.Addr()), Method: "POST", URI: "/", Host: "a", Body: body}
+	again, err := c.request(t.Context()).GetBody() // where its connection was just closed
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, again); err != nil {
+		t.Fatal(err)
+	}
+	if r := one(t, s, c); r.Status != 200 {
 		t.Fatal(r)
 	}
 	if string(got) != want {
