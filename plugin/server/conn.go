@@ -63,6 +63,8 @@ type conn struct {
 	due     atomic.Int64 // until which tick of the server what is waited for has to come; 0: for ever
 	stalled atomic.Bool  // it has not
 
+	awaitsBody atomic.Bool // what is waited for is the body of a client
+
 	// workedOn is since which tick of the server, plus one, the call in flight is worked on;
 	// 0: there is none, or it waits for the other side.
 	workedOn atomic.Int64

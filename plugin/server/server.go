@@ -260,12 +260,9 @@ func (s *Server) drain(handOver bool) error {
 		defer close(ended)
 		s.done.Wait()
 	}()
-	select {
-	case <-ended:
+	if s.awaitEnd(ended, handOver) {
 		return nil
-	case <-time.After(s.Drain):
 	}
-
 	busy := s.cutOff()
 	select {
 	case <-ended:
@@ -275,6 +272,30 @@ func (s *Server) drain(handOver bool) error {
 		return nil
 	}
 	return fmt.Errorf("events cut off that had not ended within %v of the stop: %d", s.Drain, busy)
+}
+
+// awaitEnd waits for the end of the connections, for s.Drain at most, and reports whether it has
+// come. Where another process goes on, it does so too with events that wait for the body of a
+// client; to wait for that would keep it from all others.
+func (s *Server) awaitEnd(ended <-chan struct{}, handOver bool) bool {
+	var looks <-chan time.Time
+	if handOver {
+		ticks := time.NewTicker(endPause)
+		defer ticks.Stop()
+		looks = ticks.C
+	}
+	for late := time.After(s.Drain); ; {
+		select {
+		case <-ended:
+			return true
+		case <-looks:
+			if s.onlyBodies() {
+				return true
+			}
+		case <-late:
+			return false
+		}
+	}
 }
 
 // cutOff closes all connections, and returns how many of them had an event in flight.

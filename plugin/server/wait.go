@@ -48,6 +48,10 @@ var errStalled = errors.New("the other side keeps the server waiting")
 // server's costs less than a deadline of the socket's each time, and is exact to one.
 func (c *conn) wait(limit time.Duration, do func() error) error {
 	c.rest()
+	if limit == bodyTime {
+		c.awaitsBody.Store(true)
+		defer c.awaitsBody.Store(false)
+	}
 	c.workedOn.Store(0)
 	c.due.Store(c.server.ticks.Load() + int64(limit/watchPause) + 1)
 	err := do()
@@ -59,6 +63,19 @@ func (c *conn) wait(limit time.Duration, do func() error) error {
 		return fmt.Errorf("%w, for %v", errStalled, limit)
 	}
 	return err
+}
+
+// onlyBodies reports whether there are connections, and each has an event in flight that waits
+// for the body of a client.
+func (s *Server) onlyBodies() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if !c.awaitsBody.Load() {
+			return false
+		}
+	}
+	return len(s.conns) > 0
 }
 
 // endStalled ends the connections that have waited for too long. It is called once each

@@ -200,3 +200,68 @@ func TestAWorkerThatHangsIsNoFaultOfTheInstance(t *testing.T) {
 		}
 	})
 }
+
+// leaving is a listener with one connection, that of a process with which another one goes on.
+type leaving struct {
+	net.Listener
+	first chan net.Conn
+	leave chan struct{}
+}
+
+func (l leaving) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.first:
+		return c, nil
+	case <-l.leave:
+		return nil, goesOn{}
+	}
+}
+
+func (leaving) Close() error { return nil }
+
+// goesOn is the error of a listener where another process goes on.
+type goesOn struct{}
+
+func (goesOn) Error() string  { return "another process goes on" }
+func (goesOn) HandOver() bool { return true }
+
+// A process with which another one goes on waits for its events, as all others wait for it,
+// but for none whose client may take its time.
+func TestNoBodyIsWaitedForWhereAnotherProcessGoesOn(t *testing.T) {
+	plugin := pluginOf(func(phase string, kong *pdk.PDK) error {
+		if phase == "rewrite" {
+			_, err := kong.Request.GetHost()
+			return err
+		}
+		_, err := kong.Request.GetRawBody()
+		return err
+	})
+	for phase, waits := range map[string]bool{"rewrite": true, "response": false} {
+		t.Run(phase, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := New(plugin, slog.New(slog.DiscardHandler))
+				ours, theirs := net.Pipe()
+				l := leaving{first: make(chan net.Conn, 1), leave: make(chan struct{})}
+				l.first <- theirs
+				served := make(chan error, 1)
+				go func() { served <- s.Serve(t.Context(), l) }()
+				pipe{ours, t}.sends(eventOf(t, s.start(startOf(`{}`), 0).id, phase), 2)
+				close(l.leave)
+				time.Sleep(2 * endPause)
+				synctest.Wait()
+				select {
+				case err := <-served:
+					if waits || err != nil {
+						t.Errorf("Serve returns with an event in flight: %v", err)
+					}
+				default:
+					if !waits {
+						t.Error("it waits for the body")
+					}
+				}
+				_ = ours.Close()
+				s.done.Wait()
+			})
+		})
+	}
+}

@@ -30,7 +30,8 @@
 // # Upgrades
 //
 // On SIGUSR2 the keeper starts a child from the executable that is now at its
-// own path. When that is ready, the old child finishes what it has in flight, and ends.
+// own path. When that is ready, the old child finishes what it has in flight, and ends: but for
+// what waits for the body of a client, with which the new one goes on.
 // Where the new one dies before it is ready, or is not ready within a while, the old one
 // goes on. The keeper itself stays what it was until it is restarted; a child
 // that speaks another version of the keeper's protocol is refused, and the old
