@@ -12,11 +12,7 @@ func (st *State) out(f *Facts) (out, kept Set) {
 	h := st.history
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	out, kept = st.limit(f, out)
-	if seen := Set(st.kept.Load()); seen&^out|kept != seen {
-		st.kept.Store(uint64(seen&^out | kept))
-	}
-	return out, kept
+	return st.limit(f, out)
 }
 
 // limit divides the backends that health checks would put out into those that are, and those
@@ -24,8 +20,8 @@ func (st *State) out(f *Facts) (out, kept Set) {
 // has been unhealthy for longest comes first, equal ones in order, and each is out if the
 // weights of those before it leave room for its own. So it depends on the present alone: one
 // that was kept is out as soon as there is room, and one that was out is kept if a ramp
-// has its weight outgrow the limit. Weights are the split's own, with its ramp. The caller
-// holds the history's lock.
+// has its weight outgrow the limit. Weights are the split's own, with its ramp. It remembers
+// who was kept last. The caller holds the history's lock.
 func (st *State) limit(f *Facts, sick Set) (out, kept Set) {
 	limit := st.split.MaxEjected
 	if limit == nil {
@@ -44,6 +40,9 @@ func (st *State) limit(f *Facts, sick Set) (out, kept Set) {
 		} else {
 			out, sum = out.With(next), sum+w
 		}
+	}
+	if seen := Set(st.kept.Load()); seen&^out|kept != seen {
+		st.kept.Store(uint64(seen&^out | kept))
 	}
 	return out, kept
 }

@@ -147,3 +147,41 @@ func TestEjectionThatIsNotCarriedOut(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// Who was kept never lost its share, and has it in another process, too, however it was
+// found unhealthy.
+func TestWhoIsKeptHasNoSlowStartInAnotherProcess(t *testing.T) {
+	s := slowly(bounded(smooth(1, 1, 1), 5000), 10*time.Second)
+	st, p := split.NewState(s), &patients{}
+	p.set(0, false, noon)
+	p.set(1, false, noon.Add(time.Second))
+	st.Health(p.facts(noon.Add(time.Second))) // as a request does
+	o := failed(st, 2)
+	o.Unhealthy, o.Changed = p.unhealthy, p.facts(noon).Changed
+	for range 2 {
+		st.Observe(o, noon.Add(2*time.Second))
+	}
+	saved := st.Memory(noon.Add(3 * time.Second))
+	back := noon.Add(12 * time.Second)
+	p.set(0, true, back)
+	p.set(1, true, back.Add(time.Second))
+	next := split.NewState(s)
+	if err := next.Recall(saved, back.Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for _, st := range []*split.State{st, next} {
+		slow := st.Health(p.facts(back.Add(2 * time.Second))).SlowStarts
+		if slow[0] == nil || slow[1] != nil || slow[2] != nil {
+			t.Errorf("%+v; only the first one was out", slow)
+		}
+	}
+	unlimited := *s
+	unlimited.MaxEjected = nil
+	next = split.NewState(&unlimited)
+	if err := next.Recall(saved, back.Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if slow := next.Health(p.facts(back.Add(2 * time.Second))).SlowStarts; slow[1] == nil {
+		t.Error("without max_ejected nobody is kept")
+	}
+}

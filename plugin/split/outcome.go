@@ -237,6 +237,7 @@ type memory struct {
 	At         time.Time            `json:"at,omitzero"`           // when Ejected was saved
 	RolledBack map[string]rollback  `json:"rolled_back,omitempty"` // by [Split.rampText]
 	Steps      map[string]savedPace `json:"steps,omitempty"`       // of ramps that wait, likewise
+	Kept       []string             `json:"kept,omitempty"`        // backends that never were out, though they were unhealthy last, by [Backend.identity]
 }
 
 type rollback struct {
@@ -255,8 +256,8 @@ type savedPace struct {
 const maxBehind = 100 * 365 * 24 * time.Hour
 
 // Memory returns what the caller has to save of the state at now, for [State.Recall]:
-// ejections, rollbacks and the steps of ramps that wait; nil: nothing. It is the same for all states that go on from
-// one another.
+// ejections, rollbacks, the steps of ramps that wait, and who was kept; nil: nothing. But for
+// the last it is the same for all states that go on from one another.
 func (st *State) Memory(now time.Time) []byte {
 	h := st.history
 	h.mu.Lock()
@@ -281,7 +282,12 @@ func (st *State) Memory(now time.Time) []byte {
 		step, _ := p.at(r, now) // which may have had no outcome yet
 		m.Steps[st.split.rampText()] = savedPace{step, p.behind}
 	}
-	if len(m.Ejected)+len(m.RolledBack)+len(m.Steps) == 0 {
+	for i, b := range st.split.Backends {
+		if b.SlowStart > 0 && Set(st.kept.Load()).Has(i) {
+			m.Kept = append(m.Kept, b.identity())
+		}
+	}
+	if len(m.Ejected)+len(m.RolledBack)+len(m.Steps)+len(m.Kept) == 0 {
 		return nil
 	}
 	text, err := json.Marshal(m)
@@ -312,6 +318,11 @@ func (st *State) Recall(text []byte, now time.Time) error {
 		if c := entry(h.backends, name); c.until.Before(until) {
 			c.until = until
 			h.anyEjected.Store(true)
+		}
+	}
+	for i, b := range st.split.Backends {
+		if st.split.MaxEjected != nil && slices.Contains(m.Kept, b.identity()) {
+			st.kept.Or(uint64(Set(0).With(i)))
 		}
 	}
 	for ramp, saved := range m.RolledBack {
