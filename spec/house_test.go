@@ -178,7 +178,7 @@ var house = []room{
 	},
 	{
 		name:  "kong/doctor",
-		ours:  []string{"kong/admin", "plugin", "plugin/config", "plugin/rollout", "plugin/split", "plugin/status"},
+		ours:  []string{"kong/admin", "kong/companion", "plugin", "plugin/config", "plugin/rollout", "plugin/split", "plugin/status"},
 		tests: []string{},
 		never: map[string]string{"kong-traffic-split/kong/standin": "it asks whatever Kong there is"},
 	},

@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	lua "github.com/yuin/gopher-lua"
 	"pgregory.net/rapid"
+
+	"kong-traffic-split/kong/companion"
 )
 
 // offered are tries as the plugin leaves them, of these hosts.
@@ -224,4 +226,25 @@ func TestMalformed(t *testing.T) {
 			r.Fatal(err)
 		}
 	})
+}
+
+// The functions are put behind those of others, once, and in the place of those of another version.
+func TestAdd(t *testing.T) {
+	phases := map[string][]string{"log": {"return 1"}}
+	for _, f := range companion.Functions() {
+		old := strings.Replace(f.Text, "companion "+companion.Version, "companion 0", 1)
+		phases[f.Phase] = []string{old, "return 2", f.Text, old}
+		if s := companion.Of(phases); s.Complete() || s.Version != "0" {
+			t.Errorf("%s with another version beside it: %+v", f.Phase, s)
+		}
+	}
+	for range 2 {
+		companion.Add(phases)
+		if s := companion.Of(phases); !s.Complete() || s.Version != companion.Version {
+			t.Errorf("%+v", s)
+		}
+		if len(phases["log"]) != 1 || len(phases["access"]) != 2 || phases["access"][0] != "return 2" {
+			t.Errorf("%q", phases)
+		}
+	}
 }

@@ -87,6 +87,7 @@ var checks = []check{
 	{"pool", kong, checkPool},
 	{"router_flavor", kong, checkRouter},
 	{"untrusted_lua", rows, checkLua},
+	{"companion", rows, checkCompanion},
 	{"send", func(f *facts) string {
 		if f.Send == nil {
 			return "--send is not given"

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"kong-traffic-split/kong/admin"
+	"kong-traffic-split/kong/companion"
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/status"
 )
@@ -98,8 +99,9 @@ type kongFacts struct {
 	schema      json.RawMessage
 	rows        []row
 	rowsErr     error
-	routes      []admin.Route             // asked for only where a row has no backends of its own
+	routes      []admin.Route             // asked for only where a row has no backends of its own, or takes the companion
 	lua         []string                  // plugins with Lua of their own that have rows
+	functions   []admin.Row               // of post-function
 	upstreams   map[string][]admin.Health // that splits name; nil: Kong has no such Upstream
 	unknown     map[string]error          // whose health Kong does not say
 	lacks       map[string]error          // what Kong has not answered for a check, by its name
@@ -179,17 +181,20 @@ func (k *kongFacts) gather(ctx context.Context, client *admin.Client, plugin str
 			k.rows = append(k.rows, row{r, decode(r.Config)})
 		}
 	}
-	for _, name := range []string{"pre-function", "post-function"} {
+	for _, name := range []string{"pre-function", companion.Plugin} {
 		rows, err := client.Rows(ctx, name)
 		if err != nil {
 			k.lacks["untrusted_lua"] = err
+			k.lacks["companion"] = err
 		} else if len(rows) > 0 {
 			k.lua = append(k.lua, name)
 		}
+		k.functions = rows // at last those of the companion's plugin
 	}
-	if slices.ContainsFunc(k.rows, fromFile) {
+	if slices.ContainsFunc(k.rows, func(r row) bool { return fromFile(r) || r.config != nil && r.config.NeedsCompanion() }) {
 		if k.routes, err = client.Routes(ctx); err != nil {
 			k.lacks["splits"] = err
+			k.lacks["companion"] = err
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kong-traffic-split/kong/admin"
+	"kong-traffic-split/kong/companion"
 	"kong-traffic-split/plugin"
 	"kong-traffic-split/plugin/config"
 	"kong-traffic-split/plugin/split"
@@ -61,6 +62,30 @@ func rowOn(t *testing.T, text string) row {
 	return r
 }
 
+// retried is a config of ours that takes the companion.
+const retried = `{"backends":[{"host":"a.test"},{"host":"b.test"}],"retry":{}}`
+
+// functions are rows of post-function.
+func functions(t *testing.T, rows ...string) (all []admin.Row) {
+	t.Helper()
+	for _, text := range rows {
+		all = append(all, rowOn(t, text).Row)
+	}
+	return all
+}
+
+// withCompanion is the config of a row of post-function that has the companion.
+func withCompanion(t *testing.T) string {
+	t.Helper()
+	phases := map[string][]string{"access": {"return"}}
+	companion.Add(phases)
+	text, err := json.Marshal(phases)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // counts is a report of a smooth split 2 : 1 whose backends got so many by weight.
 func counts(a, b uint64) *status.Report {
 	drift := 0.5
@@ -77,7 +102,7 @@ func TestChecks(t *testing.T) {
 	}
 	found := map[string]bool{}
 	since := time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC)
-	down := false
+	down, own := false, withCompanion(t)
 	for _, tt := range []struct {
 		check string
 		fault func(*facts)
@@ -127,6 +152,15 @@ func TestChecks(t *testing.T) {
 		{"pool", func(f *facts) { f.kong.connections = 61 }, "warning: Kong has 61 connections of clients and keeps at most 30 connections to the plugin server a worker, of which there are 2: under this load it opens new ones for each request"},
 		{"router_flavor", func(f *facts) { f.kong.node.Configuration.RouterFlavor = "traditional" }, "warning: router_flavor is traditional, by which no output of splitctl convert was tried; routes may be matched in another order"},
 		{"untrusted_lua", func(f *facts) { f.kong.node.Configuration.UntrustedLua = "off" }, "error: untrusted_lua is off, and there are rows of post-function: Kong takes no such row any more, and does not run what it has"},
+		{"companion", func(f *facts) { f.kong.rows[1] = rowOn(t, `{"id":"2","route":{"id":"r1"},"config":`+retried+`}`) }, "error: the split of the row 2 takes the companion, and the route sports has no row of post-function: no request is tried on another backend there, and no response header is set or removed"},
+		{"companion", func(f *facts) {
+			f.kong.rows[1] = rowOn(t, `{"id":"2","service":{"id":"s1"},"config":`+retried+`}`)
+			f.kong.functions = functions(t, `{"enabled":true,"route":{"id":"r1"},"config":{"access":["return"]}}`, `{"enabled":true,"service":{"id":"s1"},"config":`+own+`}`)
+		}, "error: the split of the row 2 takes the companion, and the row of post-function on the route sports has not the functions of this version: no request is tried on another backend there, and no response header is set or removed"},
+		{"companion", func(f *facts) {
+			f.servers[0].report.Splits[0].Companion = plugin.CompanionUnknown
+			f.kong.functions = functions(t, `{"enabled":false,"config":`+own+`}`, `{"enabled":true,"route":{"id":"r1"},"config":`+own+`}`)
+		}, "error: the split of the row 2 takes the companion, and the route news has no row of post-function: no request is tried on another backend there, and no response header is set or removed"},
 		{"send", func(f *facts) { f.sent.err = errors.New("interrupted") }, "error: only 300 of 300 requests were sent: interrupted"},
 		{"send", func(f *facts) {
 			f.sent = &sent{requests: 300, answers: map[string]int{"404": 300}, example: map[string]string{"404": "no Route matched with those values"}}
@@ -199,9 +233,20 @@ func TestSkipped(t *testing.T) {
 	}
 }
 
+// The companion is on a route by a row of the route, or else of its Service, or of all.
+func TestCompanionFound(t *testing.T) {
+	own := withCompanion(t)
+	for _, on := range []string{`"route":{"id":"r1"}`, `"service":{"id":"s1"}`, `"instance_name":"all"`} {
+		f := sound(t)
+		f.kong.rows[1] = rowOn(t, `{"id":"2","route":{"id":"r1"},"config":`+retried+`}`)
+		f.kong.functions = functions(t, `{"enabled":true,"route":{"id":"r2"},"config":{"access":["return"]}}`, `{"enabled":true,`+on+`,"config":`+own+`}`)
+		checkCompanion(f, func(_ Severity, _, format string, args ...any) { t.Errorf(on+": "+format, args...) })
+	}
+}
+
 // What could not be asked is not called checked.
 func TestNotAnswered(t *testing.T) {
-	for _, name := range []string{"schema", "pool", "untrusted_lua"} {
+	for _, name := range []string{"schema", "pool", "untrusted_lua", "companion"} {
 		f := sound(t)
 		f.kong.lacks = map[string]error{name: errors.New("Kong answers with 502")}
 		d := f.diagnose()

@@ -3,6 +3,7 @@ package doctor
 import (
 	"slices"
 
+	"kong-traffic-split/kong/admin"
 	"kong-traffic-split/plugin"
 	"kong-traffic-split/plugin/status"
 )
@@ -16,15 +17,17 @@ func (k *kongFacts) splitsOf(r *row) (names []string) {
 	if r.config.Split != "" {
 		return []string{r.config.Split}
 	}
-	for _, route := range k.routes {
-		if r.Route != nil && r.Route.ID != route.ID || r.Service != nil && (route.Service == nil || route.Service.ID != r.Service.ID) {
-			continue
-		}
-		if route.Name != "" {
+	for i := range k.routes {
+		if route := &k.routes[i]; route.Name != "" && r.isOn(route) {
 			names = append(names, route.Name)
 		}
 	}
 	return names
+}
+
+// isOn reports whether a row is on a route, by itself or by its Service, or on all.
+func (r *row) isOn(route *admin.Route) bool {
+	return (r.Route == nil || r.Route.ID == route.ID) && (r.Service == nil || route.Service != nil && route.Service.ID == r.Service.ID)
 }
 
 // inFiles returns a split of a server's split files; nil: there is none.
