@@ -42,12 +42,18 @@ local function await(lookup)
   end
 end
 
--- known returns those of the tries that have an address in Kong's cache, the only place where
--- it looks between two tries.
+-- is_known reports whether a name is in Kong's cache, the only place where it looks between two
+-- tries. While a name is looked up nobody asks for it: with new_dns_client they would wait.
+local function is_known(name)
+  local lookup = lookups[name]
+  return lookup and lookup.found and resolve(name, true, 0)
+end
+
+-- known returns those of the tries that have a known name.
 local function known(offered)
   local tries, lacks = {}, false
   for _, try in ipairs(offered) do
-    if resolve(try.host, true, 0) then
+    if is_known(try.host) then
       tries[#tries + 1] = try
     else
       local last = lookups[try.host]
@@ -63,7 +69,7 @@ local function known(offered)
   tries = {}
   for _, try in ipairs(offered) do
     await(lookups[try.host])
-    if resolve(try.host, true, 0) then
+    if is_known(try.host) then
       tries[#tries + 1] = try
     end
   end
@@ -74,7 +80,7 @@ end
 -- request goes where it has gone before.
 local function try_next(tries, shared)
   local try = table.remove(tries, 1)
-  while try and not resolve(try.host, true, 0) do -- it has expired since
+  while try and not is_known(try.host) do -- it has expired since
     try = table.remove(tries, 1)
   end
   if not try then -- nginx adds a try for each kept connection that was closed meanwhile

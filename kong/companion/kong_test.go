@@ -186,6 +186,9 @@ func (k *kong) resolve(l *lua.LState) int {
 		}
 		k.cached[name] = k.records[name] != nil
 	}
+	if !k.cached[name] && isCacheOnly && len(k.timers) > 0 {
+		panic("a request waits for a lookup that is under way")
+	}
 	if !k.cached[name] {
 		l.Push(lua.LNil)
 		l.Push(lua.LString("dns client error: 100 cache only lookup failed"))
