@@ -130,7 +130,8 @@
 //	    stops the load, adds the answers to the tally, and fails where one was
 //	    not a success, or was decided by a revision that should not have decided it
 //
-// The flags are -X method, -H 'Name: value' (any number), -d body, -size bytes (a body that is so long), and one of
+// The flags are -X method, -H 'Name: value' (any number), -d body, -size bytes (a body that is so long; either is
+// one chunk where there is a header Transfer-Encoding), and one of
 // -http2, -grpc (an empty message to the method that the path names),
 // -websocket (the body is a message, stdout the one that comes back) and -leave
 // (does not wait for the answer). \xff in a path or a header is that byte. A

@@ -205,10 +205,14 @@ func (r request) wire(address string) string {
 	for _, line := range r.headers {
 		fmt.Fprintf(&b, "%s\r\n", line)
 	}
-	if r.body != "" {
-		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(r.body))
+	switch {
+	case r.has("Transfer-Encoding"): // in one chunk
+		fmt.Fprintf(&b, "\r\n%x\r\n%s\r\n0\r\n\r\n", len(r.body), r.body)
+	case r.body != "":
+		fmt.Fprintf(&b, "Content-Length: %d\r\n\r\n%s", len(r.body), r.body)
+	default:
+		b.WriteString("\r\n")
 	}
-	fmt.Fprintf(&b, "\r\n%s", r.body)
 	return b.String()
 }
 

@@ -101,6 +101,9 @@ func newExchange(g *Gateway, gen *generation, v *view, conn *clientConn, w http.
 		shared: map[string]any{}, ctx: map[string]any{},
 		response: http.Header{}, balancer: balancing{retries: 5},
 	}
+	if encodings := r.TransferEncoding; len(encodings) > 0 { // which Go's server has taken out
+		x.header["Transfer-Encoding"] = encodings
+	}
 	_, x.args, _ = strings.Cut(x.uri, "?")
 	x.setAddresses()
 	return x
