@@ -269,9 +269,10 @@ func (r *request) askEntity(c call) (map[string]*structpb.Value, error) {
 	return v.GetStructValue().GetFields(), nil
 }
 
-// askAgain is how long an answer about a route or a Service is good: Kong
-// starts new instances at every reload, so it is only a guard.
-const askAgain = 5 * time.Second
+// askAgain is how long an answer about a route or a Service is good. Where Kong has a
+// database, an edit of either starts no new instance, and what it makes wrong is so for as
+// long as this at most.
+const askAgain = time.Second
 
 // remembered keeps the answer to a question about something that is the same
 // for all requests of an instance. Safe for concurrent use.
