@@ -77,13 +77,14 @@ var ignored = []string{
 	"degraphql_routes", "document_objects", "files", "filter_chains", "graphql_ratelimiting_advanced_cost_decoration",
 	"groups", "hmacauth_credentials", "jwt_secrets", "key_sets", "keys", "licenses", "mtls_auth_credentials",
 	"oauth2_authorization_codes", "oauth2_credentials", "oauth2_tokens", "parameters", "partials", "rbac_roles",
-	"rbac_users", "sessions", "snis", "tags", "vaults", "workspaces",
+	"rbac_users", "sessions", "tags", "vaults", "workspaces",
 }
 
 // Only returns the part of a file that this package knows, without the rows of other
 // plugins. The file stays as it is.
 func (f File) Only(plugin string) File {
 	tree := File(cloneMap(f))
+	delete(tree, "snis") // to routes they are a condition
 	reduce(tree, plugin)
 	for n := range tree.nodes() {
 		reduce(n.row, plugin)
