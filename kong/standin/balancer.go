@@ -54,6 +54,7 @@ func (p peer) address() (string, error) {
 func (b *balancing) prepare(service *declarative.Service) {
 	b.kind = "name"
 	if service == nil {
+		b.timeouts = timeouts{time.Minute, time.Minute, time.Minute}
 		return
 	}
 	b.kind, b.host, b.port = declarative.HostKind(service.Host), service.Host, service.Port
@@ -217,6 +218,9 @@ func isDefaultPort(scheme string, port int) bool {
 // balancerKey is where Kong keeps, in ngx.ctx, where a request is to go.
 const balancerKey = "balancer_data"
 
+// serviceKey is where Kong keeps there the Service of the route.
+const serviceKey = "service"
+
 // timeouts are those of one try.
 type timeouts struct{ connect, write, read time.Duration }
 
@@ -228,10 +232,21 @@ func timeoutsOf(service *declarative.Service) timeouts {
 func (x *exchange) balancerData() map[string]any {
 	b := &x.balancer
 	ms := func(d time.Duration) float64 { return float64(d.Milliseconds()) }
-	return map[string]any{
-		"scheme": x.upstreamScheme, "type": b.kind, "host": b.host, "port": float64(b.port), "try_count": 0.0, "tries": map[string]any{},
+	table := map[string]any{
+		"type": b.kind, "try_count": 0.0, "tries": map[string]any{},
 		"retries": float64(b.retries), "connect_timeout": ms(b.connect), "send_timeout": ms(b.write), "read_timeout": ms(b.read),
 	}
+	// What is not known is not there, as without a Service.
+	if x.service != nil {
+		table["scheme"] = x.service.Protocol
+	}
+	if b.host != "" {
+		table["host"] = b.host
+	}
+	if b.port != 0 {
+		table["port"] = float64(b.port)
+	}
+	return table
 }
 
 // setBalancerData takes a table in the place of the one that balancerData gives out.
@@ -250,7 +265,9 @@ func (x *exchange) setBalancerData(value any) error {
 		return s
 	}
 	b := x.balancer
-	b.kind, b.host, b.port, b.retries = text("type"), text("host"), number("port"), number("retries")
+	b.kind, b.host, b.retries = text("type"), text("host"), number("retries")
+	port, _ := table["port"].(float64) // which the name of an Upstream does without
+	b.port = int(port)
 	b.timeouts = timeouts{milliseconds(number("connect_timeout")), milliseconds(number("send_timeout")), milliseconds(number("read_timeout"))}
 	if missing {
 		return errors.New("balancer_data lacks something that Kong keeps there")

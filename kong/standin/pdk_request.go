@@ -162,7 +162,7 @@ func getCtx(x *exchange, key string) (any, error) {
 		if x.route != nil {
 			value = x.route.Row
 		}
-	case "service":
+	case serviceKey:
 		if x.service != nil {
 			value = x.service.Row
 		}

@@ -122,8 +122,8 @@ func (x *exchange) upstreamRequest(address string) (*http.Request, destination, 
 	if x.upstreamScheme == "https" || x.upstreamScheme == "grpcs" {
 		scheme, d.serverName = "https", serverName(x.upstreamHost)
 	}
-	if isGRPC && x.upstreamScheme != x.service.Protocol {
-		// nginx's grpc_pass knows no other scheme.
+	if x.upstreamScheme == "" || isGRPC && x.upstreamScheme != x.service.Protocol {
+		// nginx's grpc_pass knows no other scheme, and its proxy_pass takes none for one.
 		return nil, d, fmt.Errorf("invalid URL prefix in \"%s://kong_upstream\": %w", x.upstreamScheme, errBadPeer)
 	}
 	uri := x.upstreamURI
@@ -147,7 +147,7 @@ func (x *exchange) upstreamRequest(address string) (*http.Request, destination, 
 }
 
 func (x *exchange) isGRPCService() bool {
-	return x.service.Protocol == "grpc" || x.service.Protocol == "grpcs"
+	return x.service != nil && (x.service.Protocol == "grpc" || x.service.Protocol == "grpcs")
 }
 
 // serverName is what TLS asks for: the Host without its port.

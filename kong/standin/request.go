@@ -58,11 +58,15 @@ func (x *exchange) runAccess() *answer {
 	if x.delayed != nil {
 		return x.delayed
 	}
-	if x.service == nil {
+	if !x.hasService() {
 		return x.exitError(http.StatusServiceUnavailable, "no Service found with those values", nil)
 	}
 	return x.prepareUpstream()
 }
+
+// hasService reports whether the request may go anywhere: a plugin may have put a Service in
+// the context of one whose route has none.
+func (x *exchange) hasService() bool { return x.service != nil || x.ctx[serviceKey] != nil }
 
 // runPlugins runs a phase of the plugins that have a row for the route, until one
 // of them answers, and collects those that log or filter.

@@ -33,7 +33,9 @@ func (x *exchange) serialize() ([]byte, error) {
 	if x.route != nil {
 		root["route"] = withWorkspace(x.route.Row)
 	}
-	if x.service != nil {
+	if table, ok := x.ctx[serviceKey]; ok {
+		root["service"] = table
+	} else if x.service != nil {
 		root["service"] = withWorkspace(x.service.Row)
 	}
 	if x.consumer != nil {

@@ -152,7 +152,7 @@ func (x *exchange) runPreread() *answer {
 	switch {
 	case x.delayed != nil:
 		return x.delayed
-	case x.service == nil:
+	case !x.hasService():
 		x.luaLog(levelWarn, "init.lua:1090:", "preread(): no Service found with those values")
 		return &answer{status: http.StatusServiceUnavailable}
 	}
@@ -189,15 +189,15 @@ func (x *exchange) proxyStream() {
 	}
 }
 
-// dialService connects, with TLS where the Service says so and what is passed on
-// is not TLS itself.
+// dialService connects, with TLS unless the Service says tcp or what is passed on is TLS
+// itself.
 func (x *exchange) dialService(address string) (net.Conn, error) {
 	t := x.balancer.timeouts
 	t.write = max(t.write, t.read) // of both, nginx has one for streams
 	t.read = t.write
 	d := destination{address: address, serverName: serverName(x.upstreamHost), timeouts: t}
 	conn, err := d.dial(x.context())
-	if err != nil || x.upstreamScheme != "tls" || x.stream.passthrough {
+	if err != nil || x.upstreamScheme == "tcp" || x.stream.passthrough {
 		return conn, err
 	}
 	ctx, cancel := context.WithTimeout(x.context(), d.connect)
