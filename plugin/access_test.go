@@ -18,7 +18,7 @@ const onRoute = `"__plugin_id":"p1","__seq__":3,"route_id":"r1","plugin_instance
 func web() *kong {
 	return &kong{
 		route:   map[string]any{"name": "web", "preserve_host": false},
-		service: map[string]any{"protocol": "http", "host": "web.internal"},
+		service: map[string]any{"id": "s", "protocol": "http", "host": "web.internal"},
 		host:    "shop.example:8000",
 		uri:     "/base/cart",
 		text:    map[string]string{},
@@ -307,7 +307,8 @@ func TestWhatIsAskedAndWhen(t *testing.T) {
 		want   []string // of three requests together
 	}{
 		{"an Upstream on a Service with a name", onRoute + `"backends":[{"upstream":"up"}]`, []string{"service"}},
-		{"an address with a Host of its own needs nothing", onRoute + `"backends":[{"host":"10.0.0.1","host_header":"a"}]`, nil},
+		{"whether there is one, to an address with a Host of its own", onRoute + `"backends":[{"host":"10.0.0.1","host_header":"a"}]`, []string{"service"}},
+		{"on a Service that goes without saying", `"service_id":"s1","plugin_instance_name":"n","backends":[{"host":"10.0.0.1","host_header":"a"}]`, nil},
 		{"on a route the answers are kept", onRoute + two, []string{"service", "route"}},
 		{"on a Service only those about it", `"service_id":"s1",` + two, []string{"service", "route", "route", "route"}},
 		{"elsewhere none", two, []string{"service", "route", "service", "route", "service", "route"}},

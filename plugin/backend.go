@@ -24,6 +24,8 @@ type backend struct {
 	// withHost sets these with a Host that is not a client's.
 	withHost atomic.Pointer[keyedCall[string]]
 	calls    []call // that come after it
+	// service leaves what there is of a Service where the route has none, by the protocol.
+	service atomic.Pointer[keyedCall[string]]
 }
 
 // prepare makes b the backend at index i of c.
@@ -49,6 +51,9 @@ func (b *backend) prepare(c *config.Config, i int) {
 // is false where Kong has no Upstream of that name; then nothing of the request has
 // changed. Where b is not chosen, it finds out no more than that.
 func (r *request) direct(b *backend, chosen bool) (found bool, err error) {
+	if err := r.learnService(b); err != nil {
+		return false, err
+	}
 	if b.Service {
 		if b.overrides.limits {
 			return true, r.override(b)
@@ -100,13 +105,13 @@ func (r *request) restoreDestination() error {
 	if !r.saved {
 		return nil
 	}
-	return r.tell(setBalancer(r.balancer))
+	return r.tell(setContext(balancerKey, r.balancer))
 }
 
 // apply tells Kong what else there is to a request that it sends to b.
 func (r *request) apply(b *backend) error {
-	if r.stream {
-		return nil
+	if err := r.supplyService(b); err != nil || r.stream {
+		return err
 	}
 	if err := r.setScheme(b); err != nil {
 		return err
@@ -146,7 +151,7 @@ func (r *request) impossible(b *config.Backend) (wrong, err error) {
 }
 
 func (r *request) setScheme(b *backend) error {
-	if b.Protocol == "" {
+	if b.Protocol == "" || r.serviceless {
 		return nil
 	}
 	s, err := r.askService()

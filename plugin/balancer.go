@@ -101,10 +101,12 @@ func (r *request) override(b *backend) error {
 	}
 	last := b.overrides.last.Load()
 	if last == nil || last.key != string(read) {
-		if lacks := lackingFields(read); lacks != "" {
+		if lacks, err := r.lacking(read); err != nil {
+			return err
+		} else if lacks != "" {
 			return r.cannotOverride(b, lacks)
 		}
-		last = &keyedCall[string]{string(read), setBalancer(replaceFields(read, b.overrides.entries))}
+		last = &keyedCall[string]{string(read), setContext(balancerKey, replaceFields(read, b.overrides.entries))}
 		b.overrides.last.Store(last)
 	}
 	return r.tell(last.call)
@@ -133,7 +135,9 @@ func (r *request) saveDestination() (saved bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if lackingFields(read) != "" {
+	if lacks, err := r.lacking(read); err != nil {
+		return false, err
+	} else if lacks != "" {
 		const reason = "this Kong has no balancer_data as 3.9 has it: Upstreams beside service: true that were missing are not looked for again"
 		if r.row.mayLog(reason, r.now) {
 			r.plugin.Log.Error(reason)
@@ -144,9 +148,9 @@ func (r *request) saveDestination() (saved bool, err error) {
 	return true, nil
 }
 
-// setBalancer is the call that writes balancer_data, an encoded Value.
-func setBalancer(value []byte) call {
-	return call{"kong.nginx.set_ctx", appendField(appendField(nil, kvKey, balancerKey), kvValue, value)}
+// setContext is the call that writes an encoded Value in a request's context.
+func setContext(key string, value []byte) call {
+	return call{"kong.nginx.set_ctx", appendField(appendField(nil, kvKey, key), kvValue, value)}
 }
 
 // replaceFields returns an encoded Value, which is a Struct, with other entries in the
@@ -190,9 +194,23 @@ func eachEntry(value []byte, take func(name string, v []byte)) {
 	})
 }
 
+// lacking names what balancer_data lacks: where the route has no Service, it lacks nothing
+// without a destination.
+func (r *request) lacking(read []byte) (string, error) {
+	lacks := lackingFields(read, false)
+	if lacks == "" {
+		return "", nil
+	}
+	s, err := r.askService()
+	if err == nil && s.Missing {
+		lacks = lackingFields(read, true)
+	}
+	return lacks, err
+}
+
 // lackingFields names those of balancerFields that an encoded Value does not have, or not
 // of their kind; empty: it has all.
-func lackingFields(value []byte) string {
+func lackingFields(value []byte, serviceless bool) string {
 	found := map[string]protowire.Number{}
 	eachEntry(value, func(name string, v []byte) {
 		if number, _, n := protowire.ConsumeTag(v); n > 0 {
@@ -201,6 +219,9 @@ func lackingFields(value []byte) string {
 	})
 	var lacks []string
 	for _, f := range balancerFields {
+		if serviceless && (f.name == "host" || f.name == "port") {
+			continue
+		}
 		if found[f.name] != f.kind && (f.name != "tries" || found[f.name] != valueList) {
 			lacks = append(lacks, f.name)
 		}

@@ -108,9 +108,9 @@ func TestPreflightIsAskedForByItsHeaders(t *testing.T) {
 		{cors, "OPTIONS", []string{"header Origin", "request.get_method"}, false},
 	} {
 		const session = `"session":{"secret":"sixteen letters!","secure":"never"},`
-		const manyHeaders = `"force_header":"X-Force","rules":[{"match":{"headers":{"X-Beta":["1"]}},"backend":"10.0.0.1:80"}],`
+		const manyHeaders = `"force_header":"X-Force","rules":[{"match":{"headers":{"X-Beta":["1"]}},"backend":"own"}],`
 		for _, many := range []string{"", manyHeaders} {
-			i := start(t, plugin.New(options), onRoute+many+session+address)
+			i := start(t, plugin.New(options), onRoute+many+session+own)
 			k := web()
 			k.headers, k.text["request.get_method"] = maps.Clone(tt.headers), tt.method
 			if err := k.access(t, i); err != nil {

@@ -219,7 +219,7 @@ func (k *kong) answer(method string, args []byte) ([]byte, error) {
 // inPreread are the methods that Kong has for TCP and TLS connections, as far as
 // they are used.
 var inPreread = map[string]bool{
-	"nginx.get_ctx": true, "client.get_forwarded_ip": true, "service.set_target": true, "log.err": true,
+	"nginx.get_ctx": true, "nginx.set_ctx": true, "client.get_forwarded_ip": true, "service.set_target": true, "log.err": true,
 }
 
 // header is what get_header returns: to nginx _ in its name is as good as -.

@@ -24,7 +24,7 @@ func TestNames(t *testing.T) {
 		{"its own", `"plugin_instance_name":"mine","route_id":"r1"`, web(), "mine", nil},
 		{"the route's", `"route_id":"r1","service_id":"s1"`, web(), "web", []string{"route"}},
 		{"a route without a name", `"route_id":"r1"`, &kong{}, "p1", []string{"route"}},
-		{"the Service's", `"service_id":"s1","consumer_id":"c1"`, &kong{service: map[string]any{"name": "shop"}}, "shop", []string{"service"}},
+		{"the Service's", `"service_id":"s1","consumer_id":"c1"`, &kong{service: map[string]any{"id": "s1", "name": "shop"}}, "shop", []string{"service"}},
 		{"the consumer's", `"consumer_id":"c1"`, &kong{consumer: &kong_plugin_protocol.Consumer{Username: "ann"}}, "ann", []string{"client.get_consumer"}},
 		{"one that is no UTF-8", `"consumer_id":"c1"`, &kong{text: map[string]string{"client.get_consumer": "\x0a\x01\xff"}}, "p1", []string{"client.get_consumer"}},
 		{"one that is no text", `"consumer_id":"c1"`, &kong{consumer: &kong_plugin_protocol.Consumer{Username: "a\x1b[2J\n\u202eb c"}}, "a\ufffd[2J\ufffd\ufffdb c", []string{"client.get_consumer"}},
@@ -32,7 +32,7 @@ func TestNames(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := plugin.New(options)
-			i := start(t, p, `"__plugin_id":"p1",`+tt.place+`,"backends":[{"host":"10.0.0.1","host_header":"a"}]`)
+			i := start(t, p, `"__plugin_id":"p1",`+tt.place+`,"backends":[{"service":true}]`)
 			known := tt.want
 			if tt.asked != nil {
 				known = "p1"

@@ -59,6 +59,7 @@ func TestHowBackendsAreProbed(t *testing.T) {
 		want                   health.Target
 	}{
 		{"the defaults", "http", `"health":{"active":{}}`, probe},
+		{"no Service", "", `"health":{"active":{}}`, probe},
 		{"an https Service", "https", `"health":{"active":{}}`, with(func(p *health.Target) { p.Protocol = "https" })},
 		{"https of its own", "http", `"protocol":"https","health":{"active":{}}`, with(func(p *health.Target) { p.Protocol, p.Port = "https", 443 })},
 		{"gRPC", "grpc", `"health":{"active":{}}`, with(func(p *health.Target) { p.Protocol, p.Path = "tcp", "" })},
@@ -79,7 +80,9 @@ func TestHowBackendsAreProbed(t *testing.T) {
 			}
 			for range 2 {
 				k := web()
-				k.service["protocol"] = tt.service
+				if k.service["protocol"] = tt.service; tt.service == "" {
+					k.service = nil
+				}
 				if err := k.run(t, phase, i); err != nil {
 					t.Fatal(err)
 				}

@@ -12,10 +12,9 @@ import (
 
 // What a request may have to be asked for besides the facts.
 var (
-	getRoute   = textCall("kong.nginx.get_ctx", "route")
-	getService = textCall("kong.nginx.get_ctx", "service")
-	getHost    = textCall("kong.request.get_header", "host")
-	getURI     = textCall("kong.nginx.get_var", "upstream_uri")
+	getRoute = textCall("kong.nginx.get_ctx", "route")
+	getHost  = textCall("kong.request.get_header", "host")
+	getURI   = textCall("kong.nginx.get_var", "upstream_uri")
 )
 
 // wants is what a backend depends on, as direct and apply ask for it.
@@ -30,7 +29,8 @@ const (
 	wantsHostUnlessPreserved       // likewise, where it does not
 	wantsURI
 	wantsBalancer
-	wantsMatching // what of the path the route has matched
+	wantsMatching       // what of the path the route has matched
+	wantsWhetherService // whether the route has one
 )
 
 func wantsOf(b *config.Backend, retried bool) (w wants) {
@@ -41,6 +41,9 @@ func wantsOf(b *config.Backend, retried bool) (w wants) {
 		return w | wantsService // whether it speaks gRPC
 	}
 	overridden := b.HasLimits() || retried
+	if !b.Service {
+		w |= wantsWhetherService
+	}
 	switch {
 	case overridden:
 		w |= wantsBalancer
@@ -105,7 +108,7 @@ func (i *Instance) Reads(phase string, now time.Time) (first []call, later [][]c
 		call
 	}{
 		{w&wantsRoute != 0 && !routeKnown, getRoute},
-		{w&wantsService != 0 && !serviceKnown, getService},
+		{w&(wantsService|wantsWhetherService) != 0 && !serviceKnown, getService},
 		{w&(wantsHost|ifPreserved) != 0 && (l == nil || !l.allHeaders), getHost},
 		{w&(wantsURI|stripped) != 0, getURI},
 		{w&unstripped != 0 && (l == nil || !l.path), getPath},
@@ -146,10 +149,13 @@ func (i *Instance) wants(stream bool, now time.Time) (*live, wants) {
 	}
 	w := l.wantedByAll
 	if i.placement.RouteID != "" {
-		w |= l.wanted & (wantsRoute | wantsService | wantsServiceHost) // which is remembered
+		w |= l.wanted & (wantsRoute | wantsService | wantsServiceHost | wantsWhetherService) // which is remembered
 	}
 	if l.probed {
 		w |= wantsService | wantsServiceHost
+	}
+	if i.placement.ServiceID != "" {
+		w &^= wantsWhetherService
 	}
 	if stream {
 		w = serviceOfStream(w)
@@ -159,7 +165,7 @@ func (i *Instance) wants(stream bool, now time.Time) (*live, wants) {
 
 // serviceOfStream is what of w there is to know of a TCP or TLS connection.
 func serviceOfStream(w wants) wants {
-	if w&wantsServiceHost != 0 {
+	if w&(wantsServiceHost|wantsWhetherService) != 0 {
 		return wantsService
 	}
 	return 0
@@ -175,7 +181,7 @@ func (r *request) rememberEntities(w wants) error {
 	case r.stream:
 		w = serviceOfStream(w)
 	}
-	if w&wantsService != 0 {
+	if w&(wantsService|wantsWhetherService) != 0 {
 		if _, err := r.askService(); err != nil {
 			return err
 		}
@@ -243,6 +249,9 @@ type service struct {
 // askService returns the Service of the request: always the same one for a row
 // that is on a route or on a Service.
 func (r *request) askService() (service, error) {
+	if r.own != nil {
+		return *r.own, nil
+	}
 	v, isKnown := r.service.known(r.now)
 	if isKnown {
 		return v, nil
@@ -251,8 +260,8 @@ func (r *request) askService() (service, error) {
 	if err != nil {
 		return v, err
 	}
-	v = service{config.NewService(entity["protocol"].GetStringValue(), entity["host"].GetStringValue()), entity["name"].GetStringValue()}
-	v.Path = entity["path"].GetStringValue()
+	v = r.newService(entity)
+	r.own = &v
 	if r.placement.RouteID != "" || r.placement.ServiceID != "" {
 		r.service.set(v, r.now)
 	}

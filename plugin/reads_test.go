@@ -14,8 +14,8 @@ import (
 	"kong-traffic-split/plugin/config"
 )
 
-// address is a backend that nothing has to be known for.
-const address = `"backends":[{"host":"10.0.0.1","host_header":"a"}]`
+// own is a backend that nothing has to be known for.
+const own = `"backends":[{"name":"own","service":true}]`
 
 // nameOf names a read as the fake Kong does.
 func nameOf(method string, args []byte) string {
@@ -50,32 +50,32 @@ func TestReadsAreWhatTheHandlerAsksFor(t *testing.T) {
 		config string
 		want   []string // of the first request and of the second
 	}{
-		{name: "an address with a Host of its own", config: onRoute + `"backends":[{"host":"10.0.0.1","host_header":"a"}]`, want: []string{"[]", "[]"}},
+		{name: "an address with a Host of its own", config: onRoute + `"backends":[{"host":"10.0.0.1","host_header":"a"}]`, want: []string{"[service]", "[]"}},
 		{name: "an Upstream", config: onRoute + `"backends":[{"upstream":"up"}]`, want: []string{"[service]", "[]"}},
 		{name: "a host", config: onRoute + `"backends":[{"host":"a.internal"}]`, want: []string{"[route service]", "[]"}},
-		{name: "an address on another port", config: onRoute + `"backends":[{"host":"10.0.0.1","port":81}]`, want: []string{"[route]", "[]"}},
+		{name: "an address on another port", config: onRoute + `"backends":[{"host":"10.0.0.1","port":81}]`, want: []string{"[route service]", "[]"}},
 		{name: "the route's own Service", config: onRoute + `"backends":[{"service":true}]`, want: []string{"[]", "[]"}},
 		{name: "the client's Host", config: onRoute + `"backends":[{"upstream":"up","host_header":"preserve"}]`, want: []string{"[route service host]", "[host]"}},
 		{name: "a path", config: onRoute + `"backends":[{"upstream":"up","path":"/v2"}]`, want: []string{"[service upstream_uri]", "[upstream_uri]"}},
 		{name: "a protocol", config: onRoute + `"backends":[{"host":"10.0.0.1","protocol":"https","host_header":"a"}]`, want: []string{"[service]", "[]"}},
-		{name: "hash_on", config: onRoute + `"hash_on":"header","hash_on_header":"X-User","hash_fallback":"uri_capture","hash_fallback_uri_capture":"user",` + address, want: []string{"[X-User request.get_uri_captures]", "[X-User request.get_uri_captures]"}},
-		{name: "hash_on of an address and a consumer", config: onRoute + `"hash_on":"ip","hash_fallback":"consumer",` + address, want: []string{"[client.get_forwarded_ip client.get_consumer]"}},
-		{name: "hash_on of a cookie and an argument", config: onRoute + `"hash_on":"cookie","hash_on_cookie":"user","hash_fallback":"query_arg","hash_fallback_query_arg":"user",` + address, want: []string{"[http_cookie request.get_raw_query]"}},
-		{name: "a session", config: onRoute + `"session":{"secret":"sixteen letters!"},` + address, want: []string{"[http_cookie]; [Access-Control-Request-Method request.get_forwarded_scheme]"}},
-		{name: "a session whose cookie is Secure anyway", config: onRoute + `"session":{"secret":"sixteen letters!","secure":"always"},` + address, want: []string{"[http_cookie]; [Access-Control-Request-Method]"}},
-		{name: "a session before hash_on", config: onRoute + `"hash_on":"ip","session":{"secret":"sixteen letters!","secure":"never"},` + address, want: []string{"[http_cookie]; [Access-Control-Request-Method client.get_forwarded_ip]"}},
-		{name: "two headers", config: onRoute + `"force_header":"X-Force","hash_on":"header","hash_on_header":"X-User",` + address, want: []string{"[X-Force X-User]"}},
-		{name: "three headers, and the client's Host", config: onRoute + `"force_header":"X-Force","hash_on":"header","hash_on_header":"X-User","hash_fallback":"header","hash_fallback_header":"X-Team","backends":[{"host":"10.0.0.1","host_header":"preserve"}]`, want: []string{"[request.get_headers]", "[request.get_headers]"}},
-		{name: "two headers and cookies, before a session", config: onRoute + `"force_header":"X-Force","rules":[{"match":{"headers":{"X-Beta":["1"]}},"backend":"10.0.0.1:80"}],"session":{"secret":"sixteen letters!","secure":"never"},` + address, want: []string{"[request.get_headers]"}},
-		{name: "force_header", config: onRoute + `"force_header":"X-Force",` + address, want: []string{"[X-Force]"}},
+		{name: "hash_on", config: onRoute + `"hash_on":"header","hash_on_header":"X-User","hash_fallback":"uri_capture","hash_fallback_uri_capture":"user",` + own, want: []string{"[X-User request.get_uri_captures]", "[X-User request.get_uri_captures]"}},
+		{name: "hash_on of an address and a consumer", config: onRoute + `"hash_on":"ip","hash_fallback":"consumer",` + own, want: []string{"[client.get_forwarded_ip client.get_consumer]"}},
+		{name: "hash_on of a cookie and an argument", config: onRoute + `"hash_on":"cookie","hash_on_cookie":"user","hash_fallback":"query_arg","hash_fallback_query_arg":"user",` + own, want: []string{"[http_cookie request.get_raw_query]"}},
+		{name: "a session", config: onRoute + `"session":{"secret":"sixteen letters!"},` + own, want: []string{"[http_cookie]; [Access-Control-Request-Method request.get_forwarded_scheme]"}},
+		{name: "a session whose cookie is Secure anyway", config: onRoute + `"session":{"secret":"sixteen letters!","secure":"always"},` + own, want: []string{"[http_cookie]; [Access-Control-Request-Method]"}},
+		{name: "a session before hash_on", config: onRoute + `"hash_on":"ip","session":{"secret":"sixteen letters!","secure":"never"},` + own, want: []string{"[http_cookie]; [Access-Control-Request-Method client.get_forwarded_ip]"}},
+		{name: "two headers", config: onRoute + `"force_header":"X-Force","hash_on":"header","hash_on_header":"X-User",` + own, want: []string{"[X-Force X-User]"}},
+		{name: "three headers, and the client's Host", config: onRoute + `"force_header":"X-Force","hash_on":"header","hash_on_header":"X-User","hash_fallback":"header","hash_fallback_header":"X-Team","backends":[{"host":"10.0.0.1","host_header":"preserve"}]`, want: []string{"[request.get_headers service]", "[request.get_headers]"}},
+		{name: "two headers and cookies, before a session", config: onRoute + `"force_header":"X-Force","rules":[{"match":{"headers":{"X-Beta":["1"]}},"backend":"own"}],"session":{"secret":"sixteen letters!","secure":"never"},` + own, want: []string{"[request.get_headers]"}},
+		{name: "force_header", config: onRoute + `"force_header":"X-Force",` + own, want: []string{"[X-Force]"}},
 		{name: "rules, each thing once", config: onRoute + `"force_header":"x-tier","rules":[` +
-			`{"match":{"headers":{"X-Tier":["gold"]},"methods":["GET"]},"backend":"10.0.0.1:80"},` +
-			`{"match":{"headers":{"X-Tier":["silver"]},"path_prefix":"/a"},"backend":"10.0.0.1:80"}],` + address, want: []string{"[x-tier request.get_method request.get_path]"}},
-		{name: "a ramp goes by the clock", config: onRoute + `"ramp":{"backend":"10.0.0.1:80","start":"2026-01-31T18:00:00Z","duration":60},"backends":[{"host":"10.0.0.1","host_header":"a"},{"host":"10.0.0.2","host_header":"a"}]`, want: []string{"[]"}},
-		{name: "copies", config: onRoute + `"mirror":[{"host":"c"}],` + address, want: []string{
+			`{"match":{"headers":{"X-Tier":["gold"]},"methods":["GET"]},"backend":"own"},` +
+			`{"match":{"headers":{"X-Tier":["silver"]},"path_prefix":"/a"},"backend":"own"}],` + own, want: []string{"[x-tier request.get_method request.get_path]"}},
+		{name: "a ramp goes by the clock", config: onRoute + `"ramp":{"backend":"10.0.0.1:80","start":"2026-01-31T18:00:00Z","duration":60},"backends":[{"host":"10.0.0.1","host_header":"a"},{"host":"10.0.0.2","host_header":"a"}]`, want: []string{"[service]"}},
+		{name: "copies", config: onRoute + `"mirror":[{"host":"c"}],` + own, want: []string{
 			"[route service]; " + copied, "[]; " + copied,
 		}},
-		{name: "copies of what rules look at", config: onRoute + `"rules":[{"match":{"methods":["GET"]},"backend":"10.0.0.1:80"}],"mirror":[{"host":"c"}],` + address, want: []string{
+		{name: "copies of what rules look at", config: onRoute + `"rules":[{"match":{"methods":["GET"]},"backend":"own"}],"mirror":[{"host":"c"}],` + own, want: []string{
 			"[request.get_method route service]; " + strings.Replace(copied, " request.get_method", "", 1),
 		}},
 		{name: "a redirect", config: onRoute + `"backends":[{"redirect":{"hostname":"b"}}]`, want: []string{
@@ -87,7 +87,7 @@ func TestReadsAreWhatTheHandlerAsksFor(t *testing.T) {
 			"[upstream_x_forwarded_host request.get_path request.get_raw_query route service]",
 			"[upstream_x_forwarded_host request.get_path request.get_raw_query]",
 		}},
-		{name: "a redirect beside a backend", config: onRoute + `"backends":[{"weight":0,` + address[len(`"backends":[{`):len(address)-1] + `,{"redirect":{"scheme":"https","hostname":"b"}}]`, want: []string{
+		{name: "a redirect beside a backend", config: onRoute + `"backends":[{"weight":0,` + own[len(`"backends":[{`):len(own)-1] + `,{"redirect":{"scheme":"https","hostname":"b"}}]`, want: []string{
 			"[service]; [request.get_path request.get_raw_query]", "[]; [request.get_path request.get_raw_query]",
 		}},
 		{name: "a global row", config: `"backends":[{"host":"a.internal","path":"/v2"}]`, want: []string{"[route service upstream_uri]", "[route service upstream_uri]"}},
@@ -145,9 +145,9 @@ func TestCredentialIsAskedForWhereNothingElseIsThere(t *testing.T) {
 		{"a header", `"hash_on":"header","hash_on_header":"X-User","hash_fallback":"consumer",`, nil, "ann", []string{"header X-User", "client.get_consumer"}},
 		{"no header, and a consumer", `"hash_on":"header","hash_on_header":"X-User","hash_fallback":"consumer",`, known, "", []string{"header X-User", "client.get_consumer"}},
 		{"no header, and none", `"hash_on":"header","hash_on_header":"X-User","hash_fallback":"consumer",`, nil, "", []string{"header X-User", "client.get_consumer", "client.get_credential"}},
-		{"what a rule decides", `"rules":[{"match":{"not":{"headers":{"X-User":["~"]}}},"backend":"10.0.0.1:80"}],"hash_on":"consumer",`, nil, "", []string{"header X-User", "client.get_consumer"}},
+		{"what a rule decides", `"rules":[{"match":{"not":{"headers":{"X-User":["~"]}}},"backend":"own"}],"hash_on":"consumer",`, nil, "", []string{"header X-User", "client.get_consumer"}},
 	} {
-		i := start(t, plugin.New(options), onRoute+tt.config+address)
+		i := start(t, plugin.New(options), onRoute+tt.config+own)
 		k := web()
 		k.consumer, k.headers = tt.consumer, map[string]string{"X-User": tt.header}
 		if err := k.access(t, i); err != nil {
@@ -168,8 +168,8 @@ func TestReadsInPreread(t *testing.T) {
 		refused            string
 	}{
 		{name: "a host", config: onRoute + `"backends":[{"host":"a.internal"}]`, want: "[service]"},
-		{name: "an address", config: onRoute + `"backends":[{"host":"10.0.0.1"}]`, want: "[]"},
-		{name: "the client's address", config: onRoute + `"hash_on":"ip","backends":[{"host":"10.0.0.1"}]`, want: "[client.get_forwarded_ip]"},
+		{name: "an address", config: onRoute + `"backends":[{"host":"10.0.0.1"}]`, want: "[service]"},
+		{name: "the client's address", config: onRoute + `"hash_on":"ip","backends":[{"host":"10.0.0.1"}]`, want: "[client.get_forwarded_ip service]"},
 		{name: "the route's own Service", config: onRoute + `"backends":[{"service":true}]`, want: "[]"},
 		{name: "the route's split", config: onRoute + `"algorithm":"smooth"`, want: "[route]"},
 		{name: "another split", config: onRoute + `"split":"web"`, want: "[service]"},

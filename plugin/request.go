@@ -21,6 +21,10 @@ type request struct {
 	balancer   []byte    // balancer_data, an encoded Value; nil: not read
 	saved      bool      // it is to be written back where the request goes to the Service
 	overridden bool      // Kong was told by it where the request goes
+	own        *service  // the Service of its route; nil: Kong was not asked for this request
+
+	// serviceless says that its route has no Service, where what it is for depends on that.
+	serviceless bool
 }
 
 // decide has the request decided, and records how it went.

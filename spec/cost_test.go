@@ -97,6 +97,7 @@ type replies struct {
 	preserveHost bool   // the route does
 	grpc         bool   // the Service speaks it
 	ipService    bool   // the Service's host is an IP address
+	noService    bool   // there is none
 	consumer     bool   // there is one
 	returns      bool   // the client sends the cookie that it was given
 	cookie       string // that one
@@ -228,7 +229,11 @@ func (k *kongSide) replyTo(method, name string) []byte {
 	if k.ipService {
 		host = "10.0.0.7"
 	}
+	if k.noService && name == "service" {
+		return nil
+	}
 	entity, err := structpb.NewStruct(map[string]any{ // a route, a Service, and balancer_data
+		"id":       "7",
 		"protocol": protocol, "host": host, "name": "web", "preserve_host": k.preserveHost,
 		"type": "name", "port": 80, "retries": 5, "connect_timeout": 60000, "send_timeout": 60000, "read_timeout": 60000, "try_count": 0, "tries": map[string]any{},
 	})

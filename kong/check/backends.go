@@ -146,14 +146,18 @@ func (u *use) isService(b *config.Backend, s *declarative.Service) bool {
 	return s.Path == "" && reflect.DeepEqual(has, want) && (b.Protocol == "" || b.Protocol == s.Protocol)
 }
 
-// protocol returns the protocol of the Services of all routes; empty: they have several,
-// or none is known.
+// protocol returns what backends without a protocol of their own are spoken to by on all
+// routes; empty: there are several, or none is known.
 func (u *use) protocol() (protocol string) {
 	for _, r := range u.routes {
-		if r.service == nil || protocol != "" && r.service.Protocol != protocol {
+		if r.service == nil && r.Service != nil {
 			return ""
 		}
-		protocol = r.service.Protocol
+		its := serviceOfPlugin(r.service).Protocol
+		if r.service == nil && isStream(r.Protocols) || protocol != "" && its != protocol {
+			return ""
+		}
+		protocol = its
 	}
 	return protocol
 }
@@ -167,6 +171,9 @@ var portOfOtherProtocol = &Check{
 			field, whose := "port", ""
 			if b.Protocol == "" {
 				whose = ", the Service's protocol"
+				if slices.ContainsFunc(u.routes, func(r onRoute) bool { return r.Service == nil }) {
+					whose = ", as the route has no Service"
+				}
 			}
 			switch {
 			case b.Host == "":

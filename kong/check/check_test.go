@@ -30,7 +30,8 @@ func TestRefused(t *testing.T) {
 		`{name: traffic-split, protocols: [tcp], route: db, config: {backends: [{host: 10.0.0.2}]}}`:         nil,
 		`{name: traffic-split, protocols: [tcp], route: db, config: {backends: [{host: a}, {upstream: b}]}}`: nil, // from an IP address
 		`{name: traffic-split, route: db, config: {backends: [{host: 10.0.0.2}]}}`:                           {`its protocols, http, https, grpc, grpcs, are not those of the route "db", tcp, so that it never runs there: set the row's protocols`},
-		`{name: traffic-split, route: lost, config: {backends: [{host: a}]}}`:                                {`the route "lost" has no Service, so that Kong answers with 503 whatever the plugin does: give it one`},
+		`{name: traffic-split, route: lost, config: {backends: [{host: a}]}}`:                                nil,
+		`{name: traffic-split, route: lost, config: {backends: [{service: true}]}}`:                          {`backend "service": service: true, and the route has no Service: give it one, or take the backend out (on the route "lost")`},
 		`{name: traffic-split, service: alone, config: {backends: [{host: a}]}}`:                             nil,
 
 		// Where another row takes its place, nothing is refused.

@@ -26,7 +26,7 @@ func Checks() []*Check { return checks }
 var checks = []*Check{
 	unreadable, refusedByKong, refusedByPlugin, refusedRoute, otherInKong, noOutcomes, streamNeedsHTTP, backendUnreachable, routeWithoutService, protocolsDiffer,
 	repeatedKey, secondDocument, pluginName,
-	noWeight, upstreamMissing, upstreamEmpty, hostIsUpstream, sameDestination, portOfOtherProtocol,
+	noWeight, upstreamMissing, upstreamEmpty, hostIsUpstream, sameDestination, portOfOtherProtocol, unbufferedAlone,
 	rowUnused, twoSplits, splitMissing, splitUnused, cachedAnswers, otherPlugin,
 	companionMissing, companionIdle, retryIdle,
 	mirrorNever, mirrorIdle, mirrorBodies, mirrorTwice, mirrorIntoKong,
@@ -67,7 +67,7 @@ var (
 	}
 	routeWithoutService = &Check{
 		ID: "route-without-service", Severity: Error, refusal: true,
-		Doc:   "The route of a row has no Service, and not all backends redirect: Kong answers with 503 whatever the plugin does.",
+		Doc:   "The route of a row has no Service, and a backend is `service: true`, or the route is for TCP, TLS or gRPC, which Kong proxies by the Service's protocol. A route for HTTP needs none, nor one that passes TLS on.",
 		split: entryWithoutService,
 	}
 	protocolsDiffer = &Check{

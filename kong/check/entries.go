@@ -17,12 +17,15 @@ func entryNeedsHTTP(u *use, r report) {
 	}
 }
 
-const noService = "the %s has no Service, so that Kong answers with 503 whatever the plugin does: give it one"
-
 func entryWithoutService(u *use, r report) {
 	for _, route := range u.routes {
-		if u.entry && route.own && route.service == nil && !u.OnlyRedirects() {
-			r(nil, noService, nameOf(route.Route))
+		if !u.entry || !route.own {
+			continue
+		}
+		for i := range u.Backends {
+			if err := cannotReachAlone(route.Route, &u.Backends[i]); err != nil {
+				r(at("backends", i), "%v (on the %s)", err, nameOf(route.Route))
+			}
 		}
 	}
 }
@@ -32,7 +35,7 @@ func entryUnreachable(u *use, r report) {
 		return
 	}
 	for _, route := range u.routes {
-		if route.service == nil {
+		if route.service == nil && route.Service != nil {
 			continue
 		}
 		if err := cannotRetry(route.service, route.Route, u.Config); err != nil {

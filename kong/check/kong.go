@@ -279,15 +279,14 @@ func (k *Kong) refusedOnRoutes(row *Row, report func(*Check, string)) {
 		if needs != "" && isStream(route.Protocols) {
 			refuse(streamNeedsHTTP, noHTTP, needs, name)
 		}
-		if route.Service == nil {
-			if row.loaded.Route != nil && len(row.Config.Backends) > 0 && !row.Config.OnlyRedirects() {
-				refuse(routeWithoutService, noService, name)
-			}
+		s := k.services[declarative.IDOf(route.Service)]
+		if route.Service != nil && s == nil {
 			continue
 		}
-		s := k.services[route.Service.ID]
-		if s == nil {
-			continue
+		for i := range row.Config.Backends {
+			if err := cannotReachAlone(route, &row.Config.Backends[i]); err != nil && row.loaded.Route != nil {
+				refuse(routeWithoutService, "%v (on the %s)", err, name)
+			}
 		}
 		if err := cannotRetry(s, route, row.Config); err != nil {
 			refuse(backendUnreachable, "%v (on the %s)", err, name)
@@ -300,9 +299,26 @@ func (k *Kong) refusedOnRoutes(row *Row, report func(*Check, string)) {
 	}
 }
 
+// cannotReachAlone returns an error if Kong would fail to do what a backend asks for as the
+// route has no Service.
+func cannotReachAlone(r *declarative.Route, b *config.Backend) error {
+	if r.Service != nil {
+		return nil
+	}
+	return config.RefuseServiceless(b, r.Protocols)
+}
+
+// serviceOfPlugin is a Service as the plugin sees it; nil: the route has none.
+func serviceOfPlugin(s *declarative.Service) config.Service {
+	if s == nil {
+		return config.NoService()
+	}
+	return config.NewService(s.Protocol, s.Host)
+}
+
 // cannotReach returns an error if Kong would fail to do on a route what a backend asks for.
 func cannotReach(s *declarative.Service, r *declarative.Route, b *config.Backend) error {
-	service := config.NewService(s.Protocol, s.Host)
+	service := serviceOfPlugin(s)
 	if err := service.Refuse(b); err != nil {
 		return err
 	}
@@ -316,7 +332,7 @@ func cannotReach(s *declarative.Service, r *declarative.Route, b *config.Backend
 
 // cannotRetry returns an error if Kong would fail to do on a route what a retry asks for.
 func cannotRetry(s *declarative.Service, r *declarative.Route, c *config.Config) error {
-	service := config.NewService(s.Protocol, s.Host)
+	service := serviceOfPlugin(s)
 	return c.RefuseRetry(&service, r.PreserveHost)
 }
 

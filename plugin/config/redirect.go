@@ -35,12 +35,6 @@ func (r *Redirect) String() string {
 	return b.String()
 }
 
-// OnlyRedirects reports whether all backends answer with a redirect, so that no request goes to
-// a destination.
-func (c *Config) OnlyRedirects() bool {
-	return len(c.Backends) > 0 && !slices.ContainsFunc(c.Backends, func(b Backend) bool { return b.Redirect == nil })
-}
-
 // finishRedirect checks what a backend that redirects has of what others have, too.
 func (r *reader) finishRedirect(b *Backend, n *Node, path string) {
 	if b.Redirect != nil && !n.set("redirect") {

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,12 +15,17 @@ type Service struct {
 	Host     string
 	IsIP     bool   // the host is an IP address
 	Path     string // empty: none
+	Missing  bool   // the route has none
 }
 
 // NewService returns the Service with that protocol and host.
 func NewService(protocol, host string) Service {
 	return Service{Protocol: protocol, Host: host, IsIP: isIP(host)}
 }
+
+// NoService is what a route without one has for requests: Kong speaks http where it is not told
+// to speak https.
+func NoService() Service { return Service{Protocol: "http", Missing: true} }
 
 // IsGRPC reports whether the Service speaks gRPC.
 func (s *Service) IsGRPC() bool { return s.Protocol == "grpc" || s.Protocol == "grpcs" }
@@ -41,6 +47,28 @@ func (s *Service) Refuse(b *Backend) error {
 		return fmt.Errorf("backend %q: replace_path %s: Kong cannot change the path on a %s Service: leave it out", b.Name, b.ReplacePath, s.Protocol)
 	}
 	return nil
+}
+
+// RefuseServiceless returns an error if Kong cannot do what a backend asks for on a route with
+// these protocols that has no Service. By the Service's protocol Kong chooses, before plugins
+// run, how it proxies: without one, with TLS where it is a connection, and by HTTP/1.1 where it
+// is a call of gRPC. What it only passes on it leaves as it is.
+func RefuseServiceless(b *Backend, protocols []string) error {
+	speaks, needs := "", ""
+	switch {
+	case b.Redirect != nil:
+	case b.Service:
+		return fmt.Errorf("backend %q: service: true, and the route has no Service: give it one, or take the backend out", b.Name)
+	case slices.Contains(protocols, "tls_passthrough"):
+	case slices.Contains(protocols, "tcp") || slices.Contains(protocols, "tls"):
+		speaks, needs = "TLS", "tcp"
+	case slices.Contains(protocols, "grpc") || slices.Contains(protocols, "grpcs"):
+		speaks, needs = "HTTP/1.1", "grpc"
+	}
+	if speaks == "" {
+		return nil
+	}
+	return fmt.Errorf("backend %q: the route, for %s, has no Service, and so Kong would speak %s to it: give the route a Service with protocol: %s, which need not lead anywhere", b.Name, strings.Join(protocols, ", "), speaks, needs)
 }
 
 // HasLimits reports whether the backend has timeouts or retries of its own.

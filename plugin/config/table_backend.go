@@ -36,7 +36,7 @@ var backend = field{
 			doc: "The backend's share, relative to the sum of the weights, which need not be 100. 0 takes no new traffic.",
 		},
 		{
-			name: "protocol", kind: kindString, http: true, oneOf: []string{"http", "https"}, derived: "the Service's",
+			name: "protocol", kind: kindString, http: true, oneOf: []string{"http", "https"}, derived: "the Service's; `http` without one",
 			doc: "How Kong talks to this backend. Not on a gRPC Service.",
 		},
 		{
