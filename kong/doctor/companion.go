@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"encoding/json"
-	"slices"
 
 	"kong-traffic-split/kong/admin"
 	"kong-traffic-split/kong/companion"
@@ -31,22 +30,23 @@ func (f *facts) takesCompanion(r *row, route *admin.Route) bool {
 
 // functionsOn returns the row of post-function that Kong runs on a route: of several the most
 // specific one; nil: there is none.
-func (k *kongFacts) functionsOn(route *admin.Route) *admin.Row {
-	for _, isIt := range []func(onRoute, onService bool) bool{
-		func(onRoute, _ bool) bool { return onRoute },
-		func(onRoute, onService bool) bool { return !onRoute && onService },
-		func(onRoute, onService bool) bool { return !onRoute && !onService },
-	} {
-		i := slices.IndexFunc(k.functions, func(r admin.Row) bool {
-			return r.Enabled && isIt(r.Route != nil, r.Service != nil) &&
-				(r.Route == nil || r.Route.ID == route.ID) &&
-				(r.Service == nil || route.Service != nil && route.Service.ID == r.Service.ID)
-		})
-		if i >= 0 {
-			return &k.functions[i]
+func (k *kongFacts) functionsOn(route *admin.Route) (found *admin.Row) {
+	specific := func(r *admin.Row) (n int) {
+		if r.Route != nil {
+			n += 2
+		}
+		if r.Service != nil {
+			n++
+		}
+		return n
+	}
+	for i := range k.functions {
+		r := &k.functions[i]
+		if r.Enabled && isOn(r, route) && (found == nil || specific(r) > specific(found)) {
+			found = r
 		}
 	}
-	return nil
+	return found
 }
 
 // checkCompanion looks whether Kong runs the companion for each split that takes it. Where the
@@ -56,7 +56,7 @@ func checkCompanion(f *facts, found report) {
 		r := &f.kong.rows[i]
 		for j := range f.kong.routes {
 			route := &f.kong.routes[j]
-			if !r.isOn(route) || !f.takesCompanion(r, route) {
+			if !isOn(&r.Row, route) || !f.takesCompanion(r, route) {
 				continue
 			}
 			name := route.Name

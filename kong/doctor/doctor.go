@@ -185,11 +185,14 @@ func (k *kongFacts) gather(ctx context.Context, client *admin.Client, plugin str
 		rows, err := client.Rows(ctx, name)
 		if err != nil {
 			k.lacks["untrusted_lua"] = err
-			k.lacks["companion"] = err
 		} else if len(rows) > 0 {
 			k.lua = append(k.lua, name)
 		}
-		k.functions = rows // at last those of the companion's plugin
+		if name == companion.Plugin {
+			if k.functions = rows; err != nil {
+				k.lacks["companion"] = err
+			}
+		}
 	}
 	if slices.ContainsFunc(k.rows, func(r row) bool { return fromFile(r) || r.config != nil && r.config.NeedsCompanion() }) {
 		if k.routes, err = client.Routes(ctx); err != nil {

@@ -236,10 +236,14 @@ func TestSkipped(t *testing.T) {
 // The companion is on a route by a row of the route, or else of its Service, or of all.
 func TestCompanionFound(t *testing.T) {
 	own := withCompanion(t)
-	for _, on := range []string{`"route":{"id":"r1"}`, `"service":{"id":"s1"}`, `"instance_name":"all"`} {
+	scopes := []string{`"route":{"id":"r1"},"service":{"id":"s1"}`, `"route":{"id":"r1"}`, `"service":{"id":"s1"}`, `"instance_name":"all"`}
+	for i, on := range scopes {
 		f := sound(t)
 		f.kong.rows[1] = rowOn(t, `{"id":"2","route":{"id":"r1"},"config":`+retried+`}`)
-		f.kong.functions = functions(t, `{"enabled":true,"route":{"id":"r2"},"config":{"access":["return"]}}`, `{"enabled":true,`+on+`,"config":`+own+`}`)
+		f.kong.functions = functions(t, `{"enabled":true,`+on+`,"config":`+own+`}`)
+		for _, other := range append(slices.Clone(scopes[i+1:]), `"route":{"id":"r2"}`) {
+			f.kong.functions = append(functions(t, `{"enabled":true,`+other+`,"config":{"access":["return"]}}`), f.kong.functions...)
+		}
 		checkCompanion(f, func(_ Severity, _, format string, args ...any) { t.Errorf(on+": "+format, args...) })
 	}
 }

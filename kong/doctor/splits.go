@@ -18,7 +18,7 @@ func (k *kongFacts) splitsOf(r *row) (names []string) {
 		return []string{r.config.Split}
 	}
 	for i := range k.routes {
-		if route := &k.routes[i]; route.Name != "" && r.isOn(route) {
+		if route := &k.routes[i]; route.Name != "" && isOn(&r.Row, route) {
 			names = append(names, route.Name)
 		}
 	}
@@ -26,7 +26,7 @@ func (k *kongFacts) splitsOf(r *row) (names []string) {
 }
 
 // isOn reports whether a row is on a route, by itself or by its Service, or on all.
-func (r *row) isOn(route *admin.Route) bool {
+func isOn(r *admin.Row, route *admin.Route) bool {
 	return (r.Route == nil || r.Route.ID == route.ID) && (r.Service == nil || route.Service != nil && route.Service.ID == r.Service.ID)
 }
 
