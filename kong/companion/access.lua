@@ -30,14 +30,13 @@ local function look_up(name, last)
   end
 end
 
+-- await adds up its pauses: where the whole worker stands still, the lookup does so, too.
 local function await(lookup)
+  local left = lookup and lookup.awaited and lookup.since + patience - ngx.now() or 0
   local pause = 0.001
-  while lookup and lookup.awaited and not lookup.over do
-    local left = lookup.since + patience - ngx.now()
-    if left <= 0 then
-      return
-    end
+  while left > 0 and not lookup.over do
     ngx.sleep(math.min(pause, left))
+    left = left - pause
     pause = pause * 2
   end
 end
