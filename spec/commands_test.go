@@ -40,6 +40,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"requests":  (*scene).cmdRequests,
 		"rewrite":   (*scene).cmdRewrite,
 		"served":    (*scene).cmdServed,
+		"settle":    (*scene).cmdSettle,
 		"splits":    (*scene).cmdSplits,
 		"status":    (*scene).cmdStatus,
 		"stranger":  (*scene).cmdStranger,

@@ -69,7 +69,7 @@
 //	    numbers-oddly its calls, never-reads, or reads-slowly
 //	memory MiB
 //	    the process that serves has no more resident memory than that
-//	[!] gateway [-http2] [-https port] [-managed [-standby]] [-postgres] [-conf name=value]... kong.yml
+//	[!] gateway [-http2] [-https port] [-managed [-standby]] [-postgres] [-workers number] [-conf name=value]... kong.yml
 //	    starts the gateway with a declarative file and waits until it serves;
 //	    $declarative is that file, $admin the address of its Admin API, $proxy that of its proxy, $proxy_port the port;
 //	    beside ours, the plugins key-auth, request-termination, redirect,
@@ -80,7 +80,8 @@
 //	    with -postgres it has a database, which the services, routes and plugins
 //	    of the file are put into;
 //	    with -https it listens there too; with -managed it starts the plugin
-//	    server itself, with -takeover unless -standby is there; -conf is a setting of kong.conf, such as
+//	    server itself, with -takeover unless -standby is there; -workers are
+//	    so many, in place of SPEC_WORKERS; -conf is a setting of kong.conf, such as
 //	    stream_listen=127.0.0.1:$port; negated, it has to refuse to start, and
 //	    stderr is what it says
 //	gateway reload
@@ -114,6 +115,9 @@
 //	requests [flags] [-c concurrency] [-by header] number path...
 //	    sends a number of requests, to the paths in turn, and adds the answers
 //	    to the tally; {i} in a path or a flag is the request's number
+//	settle [flags] path name...
+//	    sends requests until the latest 20 answers have come from these, all of
+//	    them; none is in the tally
 //	alike [flags] row path...
 //	    sends each request twice, with the header X-Row: row-service and with
 //	    X-Row: row-split: the backend has to receive the same, or the gateway to

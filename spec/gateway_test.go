@@ -44,7 +44,7 @@ func (e errNotStarted) Error() string { return "the gateway did not start:\n" + 
 // cmdGateway starts the gateway with a declarative file. Negated, it has to
 // refuse to start; what it says is then the standard error.
 func (s *scene) cmdGateway(args []string) (string, error) {
-	const usage = "gateway [-http2] [-https port] [-managed [-standby]] [-postgres] [-conf name=value]... kong.yml | gateway reload"
+	const usage = "gateway [-http2] [-https port] [-managed [-standby]] [-postgres] [-workers number] [-conf name=value]... kong.yml | gateway reload"
 	if len(args) == 1 && args[0] == "reload" && s.gateway != nil && s.plugin == nil {
 		return "", s.gateway.renewPlugin()
 	}
@@ -54,6 +54,7 @@ func (s *scene) cmdGateway(args []string) (string, error) {
 	managed := flags.Bool("managed", false, "")
 	standby := flags.Bool("standby", false, "")
 	postgres := flags.Bool("postgres", false, "")
+	flags.IntVar(&s.workers, "workers", s.workers, "")
 	var settings []string
 	flags.Func("conf", "", func(setting string) error {
 		name, value, _ := strings.Cut(setting, "=")

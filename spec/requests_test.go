@@ -51,6 +51,30 @@ func (s *scene) cmdRequests(args []string) error {
 	return err
 }
 
+// cmdSettle sends requests until the latest ones were answered by these and nobody else. None is
+// in the tally.
+func (s *scene) cmdSettle(args []string) error {
+	if s.gateway == nil {
+		return errors.New("no gateway is running")
+	}
+	var r request
+	args, err := parse(requestFlags("settle", &r), args, "settle [flags of request] path name...", 2, math.MaxInt)
+	if err != nil {
+		return err
+	}
+	names := slices.Sorted(slices.Values(args[1:]))
+	var got tally
+	var failed error
+	err = await(func() bool {
+		got, failed = s.sendMany(r, args[:1], 20, 4, "")
+		return failed != nil || slices.Equal(slices.Sorted(maps.Keys(got)), names)
+	})
+	if err = errors.Join(failed, err); err != nil {
+		return fmt.Errorf("counted %v, not %v alone: %w", got, names, err)
+	}
+	return nil
+}
+
 // sendMany sends number requests, concurrency at a time. {i} in a request is its
 // number, counted from 1. The answers are counted by the backend, or by the value
 // of a header where countBy names one.

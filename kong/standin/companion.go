@@ -64,12 +64,16 @@ func runCompanion(x *exchange, row *pluginRow) error {
 
 // isKnown reports whether a name has addresses, of which it takes none in its turn. A request
 // waits for it as long as for a name that a worker of Kong's has not met before: there is no
-// cache here that would have it the next time.
+// cache here. As in Kong's, a name that was found stays while the name server says nothing.
 func (x *exchange) isKnown(name string) bool {
 	ctx, cancel := context.WithTimeout(x.context(), 100*time.Millisecond)
 	defer cancel()
-	_, err := x.gateway.resolver.lookup(ctx, name)
-	return err == nil
+	found := &x.gateway.resolver.found
+	if _, err := x.gateway.resolver.lookup(ctx, name); ctx.Err() == nil {
+		found.Store(name, err == nil)
+	}
+	isFound, _ := found.Load(name)
+	return isFound == true
 }
 
 func newAnother(table map[string]any) *another {

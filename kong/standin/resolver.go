@@ -23,6 +23,7 @@ type resolver struct {
 	fixed map[string]string // Options.Resolve, lower case
 	dns   *net.Resolver
 	turns sync.Map // how often each name was resolved, an *atomic.Uint64
+	found sync.Map // whether a name was found when the name server last said so
 }
 
 // newResolver makes one that asks the DNS server of an address; empty: the system's.
@@ -78,7 +79,7 @@ func preferIPv4(all []string) []string {
 	return v4
 }
 
-// one returns the addresses of a host in turn, as the worker does that has no other requests.
+// one returns the addresses of a host in turn, from the first one on, as a worker of Kong's does.
 func (r *resolver) one(ctx context.Context, host string) (string, error) {
 	all, err := r.lookup(ctx, host)
 	if err != nil {
