@@ -220,7 +220,7 @@ func isAddress(s string) bool {
 	}
 	parts := strings.Split(s, ".")
 	for _, part := range parts {
-		if n, err := strconv.ParseUint(part, 10, 8); err != nil || len(part) > 3 || n > 255 {
+		if _, err := strconv.ParseUint(part, 10, 8); err != nil || len(part) > 3 {
 			return false
 		}
 	}
