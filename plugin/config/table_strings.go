@@ -102,7 +102,7 @@ const (
 	beTime    = "be a time as in RFC 3339, such as 2026-01-31T18:00:00Z or 2026-01-31T18:00:00+01:00"
 )
 
-// mustNotBe refuses the name of a header, in any case.
+// mustNot refuses the name of a header, in upper and lower case.
 func mustNot(name, message string) rule {
 	pattern := ""
 	for _, letter := range name {
