@@ -273,6 +273,9 @@ func (c *testChild) serve(sock *Conn) {
 	r := bufio.NewReader(sock)
 	for {
 		line, err := r.ReadString('\n')
+		if line == "tell\n" { // before it may have to wait
+			c.say("told")
+		}
 		if errors.Is(err, io.EOF) {
 			_ = sock.Close()
 		}

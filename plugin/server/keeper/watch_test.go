@@ -119,13 +119,15 @@ func TestAChildWithADeadlock(t *testing.T) {
 	first, second := r.dial(), r.dial()
 	first.send("deadlock")
 	child.says("locked")
-	second.send("call")
+	second.send("tell")
+	child.says("told")
 	pid := child.pid
 	r.hang()
 	child = r.ready() // it has ended by itself, when it was asked where it hangs
 	r.logs("goroutine ")
 	first.answers("deadlock", child, 1)
-	second.says(fmt.Sprint("call ", child.pid, " 1"))
+	child.says("told")
+	second.answers("tell", child, 1)
 	r.signal(syscall.SIGUSR2)
 	next := r.ready()
 	child.says("hands over")
