@@ -63,7 +63,7 @@ type conn struct {
 	due     atomic.Int64 // until which tick of the server what is waited for has to come; 0: for ever
 	stalled atomic.Bool  // it has not
 
-	awaitsBody atomic.Bool // what is waited for is the body of a client
+	awaitsBody atomic.Bool // what is waited for is the body of a client, or may be
 
 	// workedOn is since which tick of the server, plus one, the call in flight is worked on;
 	// 0: there is none, or it waits for the other side.
@@ -152,7 +152,7 @@ func (c *conn) readNext(limit time.Duration) ([]byte, error) {
 // dropOwed reads the replies that nobody waits for.
 func (c *conn) dropOwed() error {
 	for i, method := range c.owed {
-		if _, err := c.readFrame(stallTime); err != nil {
+		if _, err := c.readFrame(limitOf(method)); err != nil {
 			c.owed = c.owed[i:]
 			return brokenOff(method, err)
 		}

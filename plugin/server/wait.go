@@ -32,9 +32,10 @@ const (
 	workTime = 10 * time.Second
 )
 
-// limitOf returns how long the reply to a method may take.
+// limitOf returns how long the reply to a method may take. What an earlier process has asked
+// for may be a body.
 func limitOf(method string) time.Duration {
-	if method == wire.RawBody {
+	if method == wire.RawBody || method == earlier {
 		return bodyTime
 	}
 	return stallTime

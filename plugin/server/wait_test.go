@@ -176,6 +176,21 @@ func TestWhoKeepsTheServerWaitingIsEnded(t *testing.T) {
 	}
 }
 
+// A body that an earlier process has asked for may take as long as one that this one does.
+func TestABodyThatAnEarlierProcessHasAskedFor(t *testing.T) {
+	plugin := pluginOf(func(_ string, kong *pdk.PDK) error {
+		_, err := kong.Request.GetHost()
+		return err
+	})
+	inBubble(t, plugin, func(t *testing.T, s *inMemory) {
+		kong := s.dialFrom(func(sock net.Conn) journal { return resumed{fleeting: fleeting{sock}, again: 1} })
+		kong.sends(eventOf(t, s.start(startOf(`{}`), 0).id, "access"), 2)
+		time.Sleep(bodyTime - watchPause)
+		kong.sends(wire.AppendFrame(nil, []byte("the body")), 0)
+		kong.sends(wire.AppendFrame(nil, nil), 2) // the host; then the event ends
+	})
+}
+
 // A worker that hangs with many events of an instance in flight says nothing of the
 // instance: those of others are handled as before.
 func TestAWorkerThatHangsIsNoFaultOfTheInstance(t *testing.T) {
