@@ -7,6 +7,7 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"math/rand/v2"
@@ -84,8 +85,8 @@ func (p *Probers) start(t Target, before *prober) *prober {
 		since: time.Now(), done: make(chan struct{}),
 	}
 	r.healthy.Store(true)
-	if before := p.record(r.key); before != nil {
-		r.take(before)
+	if known := cmp.Or(p.record(unhealthyPrefix, r.key), p.record(recoveredPrefix, r.key)); known != nil {
+		r.take(known)
 	}
 	if !r.healthy.Load() {
 		r.phase = 0 // at once: it may be healthy by now

@@ -30,21 +30,18 @@ type record struct {
 	healthy bool      // which the key says
 }
 
-// record returns what is saved of the target of that key; nil: nothing that matters. The
-// caller holds the lock.
-func (p *Probers) record(key string) *record {
-	for _, prefix := range []string{unhealthyPrefix, recoveredPrefix} {
-		r := record{healthy: prefix == recoveredPrefix}
-		text := p.saved.Get(prefix + key)
-		if text == nil || json.Unmarshal(text, &r) != nil || r.Key() != key || r.healthy && r.isOld() {
-			continue
-		}
-		if now := time.Now(); !r.Since.IsZero() {
-			r.Since = now.Add(min(r.Since.Sub(now), 0)) // on the monotonic clock, even if it was set back since
-		}
-		return &r
+// record returns what is saved of the target of that key, with that prefix; nil: nothing
+// that matters.
+func (p *Probers) record(prefix, key string) *record {
+	r := record{healthy: prefix == recoveredPrefix}
+	text := p.saved.Get(prefix + key)
+	if text == nil || json.Unmarshal(text, &r) != nil || r.Key() != key || r.healthy && r.isOld() {
+		return nil
 	}
-	return nil
+	if now := time.Now(); !r.Since.IsZero() {
+		r.Since = now.Add(min(r.Since.Sub(now), 0)) // on the monotonic clock, even if it was set back since
+	}
+	return &r
 }
 
 // isOld reports whether it does not matter any more.
@@ -63,15 +60,17 @@ func (p *Probers) recallAll() {
 // has just saved under key, as if it had been saved when these probers began. A target that
 // was probed here already stays as these probes found it. Other keys are ignored.
 func (p *Probers) Recall(saved string) {
-	key, ok := strings.CutPrefix(saved, unhealthyPrefix)
+	prefix := unhealthyPrefix
+	key, ok := strings.CutPrefix(saved, prefix)
 	if !ok {
-		key, ok = strings.CutPrefix(saved, recoveredPrefix)
+		prefix = recoveredPrefix
+		key, ok = strings.CutPrefix(saved, prefix)
 	}
 	if !ok || p.saved.Get(saved) == nil {
 		return
 	}
 	p.mu.Lock()
-	before := p.record(key)
+	before := p.record(prefix, key)
 	if before == nil {
 		p.saved.Set(saved, nil) // no target has that key, or it is of no use
 		p.mu.Unlock()

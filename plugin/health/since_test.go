@@ -172,6 +172,26 @@ func TestRecoveryThatAnotherProcessTells(t *testing.T) {
 	}
 }
 
+// It says so before it takes back what it has said before.
+func TestRecoveryBesideWhatItEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := fall(t)
+		unhealthy, recovered := unhealthyPrefix+one.Key(), recoveredPrefix+one.Key()
+		saved := new(state.Memory)
+		saved.Set(unhealthy, c.saved.Get(unhealthy))
+		c.recover(t)
+		p, _ := begin(t, &backend{takes: time.Hour}, saved) // whose first probe is under way
+		saved.Set(recovered, c.saved.Get(recovered))
+		p.Recall(recovered)
+		saved.Set(unhealthy, nil)
+		p.Recall(unhealthy)
+		checkSince(t, p.Watch(one), true, c.recovered)
+		if saved.Get(recovered) == nil {
+			t.Error("it is not saved any more")
+		}
+	})
+}
+
 // Of two who probe the same in two ways, the next process begins with the worse.
 func TestTwoWaysToRecover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
