@@ -45,6 +45,7 @@ type live struct {
 	missed      atomic.Int64  // of one that has vanished from there: when a row on a route last used it since, in Unix seconds
 	missedSince atomic.Int64  // when that began
 	kept        atomic.Uint64 // a [split.Set]: the unhealthy backends that max_ejected kept when that was last logged
+	savedKept   atomic.Uint64 // a [split.Set]: [split.State.Kept] when the state was last saved
 	lacksSecret bool          // it is one of an earlier process, whose secrets are not saved
 }
 

@@ -184,3 +184,32 @@ func TestWatchesOverAReload(t *testing.T) {
 		t.Errorf("in the end it is probed by %s", last)
 	}
 }
+
+// Who was kept has its whole share in another process too, but not once it was out after all.
+func TestWhoIsKeptIsSaved(t *testing.T) {
+	p, saved := &probers{unhealthy: map[string]bool{}, changed: map[string]time.Time{}}, store{}
+	with := options
+	with.Probers, with.State = p, saved
+	i := start(t, plugin.New(with), onRoute+`"on_unavailable":"redistribute","max_ejected":50,"backends":[
+		{"host":"10.0.0.1","health":{"active":{}}},{"host":"10.0.0.2","health":{"active":{}},"slow_start":60},{"host":"10.0.0.3"}]`)
+	for _, step := range []struct {
+		unhealthy []string
+		saved     bool
+	}{
+		{[]string{"10.0.0.1", "10.0.0.2"}, true},
+		{nil, true},
+		{[]string{"10.0.0.2"}, false},
+		{nil, false},
+	} {
+		p.unhealthy = map[string]bool{}
+		for _, host := range step.unhealthy {
+			p.unhealthy[host] = true
+		}
+		if err := web().access(t, i); err != nil {
+			t.Fatal(err)
+		}
+		if is := len(saved.Keys("split/")) > 0; is != step.saved {
+			t.Errorf("while %q are unhealthy, somebody is saved as kept: %t", step.unhealthy, is)
+		}
+	}
+}

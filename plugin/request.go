@@ -168,6 +168,9 @@ func (r *request) send(l *live) error {
 			return err
 		}
 		r.logKept(l, d.Kept&f.Unhealthy)
+		if l.state.Kept() != split.Set(l.savedKept.Load()) {
+			r.plugin.saveState(l)
+		}
 		if err := r.conclude(l, d, copied); err != nil || asked.Redirect == nil {
 			return err
 		}
@@ -203,7 +206,6 @@ func (r *request) logKept(l *live, kept split.Set) {
 	if before == uint64(kept) || !l.kept.CompareAndSwap(before, uint64(kept)) {
 		return
 	}
-	r.plugin.saveState(l)
 	for i, b := range l.split.Backends {
 		if kept.Has(i) && !split.Set(before).Has(i) {
 			r.plugin.Log.Warn("a backend is unhealthy, and takes requests all the same: too much of the weights would be out (max_ejected)", "split", l.split.Identity, "backend", b.Name)

@@ -121,6 +121,7 @@ func (p *Plugin) deleteExpired(now time.Time) {
 func (p *Plugin) saveState(l *live) {
 	p.saving.Lock()
 	defer p.saving.Unlock()
+	l.savedKept.Store(uint64(l.state.Kept()))
 	if l.stateKey == rowStates {
 		return
 	}

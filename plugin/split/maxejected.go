@@ -41,11 +41,15 @@ func (st *State) limit(f *Facts, sick Set) (out, kept Set) {
 			out, sum = out.With(next), sum+w
 		}
 	}
-	if seen := Set(st.kept.Load()); seen&^out|kept != seen {
+	if seen := st.Kept(); seen&^out|kept != seen {
 		st.kept.Store(uint64(seen&^out | kept))
 	}
 	return out, kept
 }
+
+// Kept returns the backends that MaxEjected kept when they were last found unhealthy, be they
+// healthy by now. It is part of what [State.Memory] returns.
+func (st *State) Kept() Set { return Set(st.kept.Load()) }
 
 // longest returns the backend of a set, which must not be empty, that has been unhealthy for
 // longest.

@@ -283,7 +283,7 @@ func (st *State) Memory(now time.Time) []byte {
 		m.Steps[st.split.rampText()] = savedPace{step, p.behind}
 	}
 	for i, b := range st.split.Backends {
-		if b.SlowStart > 0 && Set(st.kept.Load()).Has(i) {
+		if b.SlowStart > 0 && st.Kept().Has(i) {
 			m.Kept = append(m.Kept, b.identity())
 		}
 	}

@@ -85,7 +85,7 @@ func (st *State) recovered(i int, f *Facts) (since time.Time) {
 	if !st.history.anyEjected.Load() {
 		c = nil
 	}
-	if f.Unhealthy.Has(i) || c != nil && f.Now.Before(c.until) || Set(st.kept.Load()).Has(i) {
+	if f.Unhealthy.Has(i) || c != nil && f.Now.Before(c.until) || st.Kept().Has(i) {
 		return since
 	}
 	if f.Changed != nil {

@@ -183,7 +183,6 @@ func TestSlowStartsOfBothKinds(t *testing.T) {
 			if err == nil && d.Reason == split.ByWeight {
 				owed[d.Backend]--
 			} else { // whose turn it was is not told
-
 				most := -1
 				for i := range owed {
 					if w.sick(i, now) && !kept.Has(i) && shares[i] > 0 && (most < 0 || owed[i] > owed[most]) {

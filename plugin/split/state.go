@@ -106,7 +106,7 @@ func (st *State) For(s *Split) *State {
 	before := indexes(st.split.Backends, s.Backends)
 	next.missing.inherit(&st.missing, before)
 	if s.MaxEjected != nil { // else none is kept, and none would be found to be so no more
-		next.kept.Store(uint64(Set(st.kept.Load()).at(before)))
+		next.kept.Store(uint64(st.Kept().at(before)))
 	}
 	return next
 }
