@@ -463,6 +463,15 @@ func TestASplitThatVanishes(t *testing.T) {
 	f = newFailStatic(t, saved) // another process
 	set("")
 	f.expect(start(t, f.Plugin, fmt.Sprintf(row, "p1", "route_id")), "a", true)
+
+	f = newFailStatic(t, saved) // a third one, in which it vanishes before its first request
+	set(other)
+	set("")
+	f.expect(start(t, f.Plugin, fmt.Sprintf(row, "p1", "route_id")), "b", true)
+
+	f = newFailStatic(t, saved)
+	set("")
+	f.expect(start(t, f.Plugin, fmt.Sprintf(row, "p1", "route_id")), "b", true)
 	if text := fmt.Sprintf("%s", saved); strings.Contains(text, "sixteen") {
 		t.Errorf("saved is %s", text)
 	}

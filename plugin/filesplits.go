@@ -69,6 +69,7 @@ func (f *fileSplits) set(splits map[string]*config.Config) {
 			if split.Prune(l.state) { // what is saved is of an earlier revision
 				f.plugin.saveState(l)
 			}
+			f.recallUse(l)
 		}
 		f.plugin.saveStep(l)
 		l.logChange(old[name], time.Now(), f.plugin.Log)
@@ -133,6 +134,15 @@ func (f *fileSplits) onRoute(r *fileRevision, name string, now time.Time) (l *li
 		f.saveConfig(l, now)
 	}
 	return l, vanished
+}
+
+// recallUse has l be as used as it was in an earlier process: should it vanish before a row
+// asks for it in this one, it stays in use all the same.
+func (f *fileSplits) recallUse(l *live) {
+	if saved := f.plugin.savedConfig(savedSplits+l.entry, time.Now()); saved != nil {
+		l.used.Store(saved.Used.Unix())
+		f.saveConfig(l, saved.Used)
+	}
 }
 
 // saveConfig saves the config of l, which was used then.
