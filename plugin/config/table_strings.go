@@ -102,15 +102,16 @@ const (
 	beTime    = "be a time as in RFC 3339, such as 2026-01-31T18:00:00Z or 2026-01-31T18:00:00+01:00"
 )
 
-// mustNot refuses the name of a header, in upper and lower case.
+// mustNot refuses the name of a header, in upper and lower case. Kong's patterns cannot
+// ignore the case.
 func mustNot(name, message string) rule {
 	pattern := ""
-	for _, letter := range name {
-		if lower := unicode.ToLower(letter); lower != letter || unicode.IsLower(letter) {
-			pattern += "[" + string(unicode.ToUpper(letter)) + string(lower) + "]"
-			continue
+	for _, r := range name {
+		if unicode.IsLetter(r) {
+			pattern += "[" + string(unicode.ToUpper(r)) + string(unicode.ToLower(r)) + "]"
+		} else {
+			pattern += string(r)
 		}
-		pattern += string(letter)
 	}
 	return must("^"+pattern+"$", "not be "+message)
 }
