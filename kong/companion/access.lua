@@ -1,6 +1,6 @@
 -- traffic-split companion 1: a request that fails on one backend is tried on another one.
 -- Written by splitctl companion. Known by its text: leave it as it is.
-local patience = 0.1 -- how long, in seconds, a request waits for names at most
+local patience = 0.5 -- how long, in seconds, a request waits for names at most
 local lookups = {} -- the last one of each name, by this worker
 
 -- resolve reports whether Kong finds an address of a name, whichever of its records it takes.
