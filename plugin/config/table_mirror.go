@@ -35,7 +35,7 @@ var shadow = field{
 			doc: "The port of `host`.",
 		},
 		{
-			name: "protocol", kind: kindString, oneOf: []string{"http", "https"}, derived: "the Service's",
+			name: "protocol", kind: kindString, oneOf: []string{"http", "https"}, derived: "the Service's; `http` without one",
 			doc: "How the server talks to `host`. As Kong does unless it is told to, it does not verify the certificate.",
 		},
 		{
