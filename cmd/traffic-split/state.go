@@ -22,7 +22,7 @@ var persistent = []state.Kept{
 	{Prefix: server.ReservedIDs},
 	{Prefix: "split/", For: 30 * 24 * time.Hour}, // Kong does not say that a row is deleted
 	{Prefix: "unhealthy/"},
-	{Prefix: "recovered/", For: 24 * time.Hour}, // as long as a slow start at most
+	{Prefix: "recovered/", For: 24 * time.Hour},        // as long as a slow start at most
 	{Prefix: plugin.SavedConfigs, For: 26 * time.Hour}, // a day after their last use, as they say themselves
 }
 
