@@ -18,8 +18,9 @@ import (
 )
 
 // Patience is how long anything may take that has to come: an answer, a metric, the
-// readiness of a process.
-const Patience = 20 * time.Second
+// readiness of a process. On a machine that is busy with other things, a reload takes Kong
+// half of it.
+const Patience = time.Minute
 
 // A Kong is one that may run: without a database, and with nothing listening but
 // what its settings say.
