@@ -84,14 +84,8 @@ func grown(weights []float64, s *split.Split, p *patients, now time.Time) []floa
 	}
 	if total == 0 { // redistribute ignores the checks where no backend is left
 		copy(shares, weights)
-		for _, w := range weights {
-			total += w
-		}
 	}
-	for i := range shares {
-		shares[i] /= total
-	}
-	return shares
+	return normal(shares)
 }
 
 // Backends fail and recover, one or several, all at last, and a ramp goes on meanwhile:
